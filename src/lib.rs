@@ -1,0 +1,25 @@
+//! weir reads documents from object storage, files or standard input, finds the entities each
+//! tenant asked for, and publishes entity records and redacted records.
+//!
+//! Data walks through the rooms in one direction:
+//! [`source`] → [`text`] → [`batch`] → [`model`] → [`decode`] → [`redact`] → [`sink`].
+//! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary,
+//! [`pipeline`] the wiring. Start reading at [`pipeline`].
+#![warn(missing_docs)]
+
+pub mod batch;
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod model;
+pub mod pipeline;
+pub mod record;
+pub mod redact;
+pub mod sink;
+pub mod source;
+pub mod telemetry;
+pub mod tenant;
+pub mod text;
+
+/// The version of this build: goes into every record that weir writes (invariant 10).
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

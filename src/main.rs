@@ -1,0 +1,5 @@
+//! Process entry, nothing else.
+
+fn main() -> std::process::ExitCode {
+    weir::cli::main()
+}

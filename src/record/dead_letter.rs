@@ -1,0 +1,119 @@
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Position;
+
+/// A record that could not be processed: its text did not go downstream (I6). Holds where it is
+/// and why, never what it says (I7).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeadLetter {
+    /// Where the record is.
+    pub source: Position,
+    /// Tenant, if it was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<String>,
+    /// Document id, if it was known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub document_id: Option<String>,
+    /// Stage that gave up.
+    pub stage: Stage,
+    /// Stable code.
+    pub code: Code,
+    /// One line for people, made of counts and names from configuration, never of the record.
+    pub reason: String,
+    /// Attempts made.
+    pub attempts: u32,
+}
+
+/// The stage of the pipeline at which something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum Stage {
+    Source,
+    Tenant,
+    Text,
+    Model,
+    Decode,
+    Redact,
+    Sink,
+}
+
+/// Why a record became a dead letter: a small fixed set, also the metric label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    /// The record is not a JSON object.
+    NotJson,
+    /// The record is not valid UTF-8.
+    NotUtf8,
+    /// The record is larger than `limits.max_record_bytes`.
+    TooLarge,
+    /// The compressed object ends before its end, or its checksum is wrong.
+    Truncated,
+    /// The table file can't be read.
+    Corrupt,
+    /// A configured column is not in the table, or not text.
+    MissingColumn,
+    /// The record has no text where the configuration says it is.
+    MissingText,
+    /// No policy for this tenant, and no default tenant.
+    UnknownTenant,
+    /// The model failed on this record.
+    ModelFailed,
+    /// An operator failed on this record (for example a key is missing).
+    RedactFailed,
+    /// The code panicked on this record.
+    Panicked,
+    /// The object was replaced while it was being read.
+    Changed,
+}
+
+impl Stage {
+    /// As in metrics and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Tenant => "tenant",
+            Self::Text => "text",
+            Self::Model => "model",
+            Self::Decode => "decode",
+            Self::Redact => "redact",
+            Self::Sink => "sink",
+        }
+    }
+}
+
+impl Code {
+    /// As in metrics and records.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotJson => "not_json",
+            Self::NotUtf8 => "not_utf8",
+            Self::TooLarge => "too_large",
+            Self::Truncated => "truncated",
+            Self::Corrupt => "corrupt",
+            Self::MissingColumn => "missing_column",
+            Self::MissingText => "missing_text",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::ModelFailed => "model_failed",
+            Self::RedactFailed => "redact_failed",
+            Self::Panicked => "panicked",
+            Self::Changed => "changed",
+        }
+    }
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,19 @@
+//! The records that cross weir's boundary, and their codecs.
+//!
+//! In:  documents as JSON, plain text, log lines or table rows.
+//! Out: [`Entities`], [`Redaction`] and [`DeadLetter`] records, version 1.
+//! Holds: offsets are of the source as received (I8); no raw value in a dead letter (I7).
+//! Does not know: models, tenants' policies, where records come from or go.
+mod dead_letter;
+mod document;
+mod entities;
+mod position;
+mod redaction;
+mod text;
+
+pub use dead_letter::{Code, DeadLetter, Stage};
+pub use document::{Body, Document, Field};
+pub use entities::{Digests, Entities, Entity};
+pub use position::Position;
+pub use redaction::{Change, Redaction};
+pub use text::Text;
