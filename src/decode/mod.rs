@@ -7,5 +7,6 @@
 pub mod conflict;
 pub mod patterns;
 mod span;
+pub mod viterbi;
 
 pub use span::{Recognizer, Span};

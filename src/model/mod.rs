@@ -1,1 +1,127 @@
-//! To come.
+//! Model packs and the families that run them on ONNX Runtime.
+//!
+//! In:  windows of token ids, padded into batches; label wordings.
+//! Out: [`Emissions`] for the core of every window; label vectors.
+//! Holds: batch-mates do not matter (I4); a pack is what its digests say.
+//! Does not know: documents, tenants, patterns, where windows come from.
+mod backbone;
+mod emissions;
+mod labels;
+mod pack;
+mod runtime;
+mod score;
+
+pub use backbone::{Backbone, Hidden};
+pub use emissions::Emissions;
+pub use labels::{Encoder, LabelVectors};
+pub use pack::{Calibration, Family, Pack};
+pub use runtime::library_path;
+pub use score::{LabelMatrix, Scorer};
+
+/// Why a pack could not be loaded or run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No ONNX Runtime library was found.
+    #[error("the ONNX Runtime library was not found (looked at {looked_at})")]
+    NoRuntime {
+        /// Paths and variables that were tried.
+        looked_at: String,
+    },
+    /// The library does not load.
+    #[error("the ONNX Runtime library {path} can't be used ({problem})")]
+    Runtime {
+        /// Path.
+        path: String,
+        /// The loader's message.
+        problem: String,
+    },
+    /// The folder is no pack.
+    #[error("{path} is no model pack (no pack.toml and no onnx/backbone folder in it)")]
+    NoPack {
+        /// Path.
+        path: String,
+    },
+    /// The manifest can't be read.
+    #[error("{path}: {problem}")]
+    Manifest {
+        /// Path of pack.toml.
+        path: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file of the pack is missing or unreadable.
+    #[error("pack {pack}: {file} can't be read ({problem})")]
+    File {
+        /// Name of the pack.
+        pack: String,
+        /// File.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A file is not the one the manifest names.
+    #[error("pack {pack}: {file} has sha256 {found}, pack.toml says {expected}")]
+    Digest {
+        /// Name of the pack.
+        pack: String,
+        /// File.
+        file: String,
+        /// Digest found, shortened.
+        found: String,
+        /// Digest expected, shortened.
+        expected: String,
+    },
+    /// This build has no code for the family.
+    #[error("pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive)")]
+    Family {
+        /// Name of the pack.
+        pack: String,
+        /// Its family.
+        family: String,
+    },
+    /// A graph has other inputs, outputs or dimensions than the manifest says.
+    #[error("pack {pack}: {file}: {problem}")]
+    Graph {
+        /// Name of the pack.
+        pack: String,
+        /// Graph file.
+        file: String,
+        /// Expected against found.
+        problem: String,
+    },
+    /// A label is longer than the label encoder reads.
+    #[error("a label text has {tokens} tokens, the pack reads {limit}: shorten the label's description")]
+    LabelTooLong {
+        /// Tokens of the label text.
+        tokens: usize,
+        /// Limit of the pack.
+        limit: usize,
+    },
+    /// The tokenizer failed.
+    #[error(transparent)]
+    Tokenizer(#[from] crate::text::Error),
+    /// ONNX Runtime failed while running a graph.
+    #[error("the model failed on a batch of {windows} windows of {width} tokens ({problem})")]
+    Run {
+        /// Windows in the batch.
+        windows: usize,
+        /// Padded length.
+        width: usize,
+        /// ONNX Runtime's message: names of nodes and shapes, never input.
+        problem: String,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NoRuntime { .. } => "run `make setup`, or set ORT_DYLIB_PATH or model.runtime to libonnxruntime.so of version 1.31",
+            Self::Runtime { .. } => "weir needs ONNX Runtime 1.31: run `make setup`",
+            Self::NoPack { .. } => "set model.pack to a folder with a pack.toml, such as models/weir-mini",
+            Self::File { .. } | Self::Digest { .. } => "copy the pack again",
+            Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,133 @@
+use std::path::PathBuf;
+
+use ort::{
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, PrepackedWeights},
+    },
+    value::Tensor,
+};
+
+use super::{Error, Pack, runtime};
+
+/// The token encoder: one session, run by one thread at a time.
+pub struct Backbone {
+    session: Session,
+    pack: Pack,
+}
+
+/// Hidden states of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Hidden {
+    /// `(windows, padded width, hidden)`, special tokens cut off the front.
+    values: Vec<f32>,
+    row: usize,
+    hidden: usize,
+    skipped: usize,
+}
+
+impl Backbone {
+    /// Loads `count` sessions of `threads` threads each; they share the packed weights.
+    pub fn load(pack: &Pack, runtime: Option<PathBuf>, count: usize, threads: usize) -> Result<Vec<Self>, Error> {
+        let environment = runtime::environment(runtime.as_deref())?;
+        let options = &pack.manifest().backbone;
+        let path = pack.path(&options.file);
+        let weights = PrepackedWeights::new();
+        let mut loaded = Vec::with_capacity(count);
+        for _ in 0..count {
+            let session = Session::builder(environment)
+                .map_err(ort::Error::from)
+                .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(Into::into))
+                .and_then(|builder| builder.with_intra_threads(threads).map_err(Into::into))
+                .and_then(|builder| builder.with_inter_threads(1).map_err(Into::into))
+                // Spinning threads take the cores from the stages around the model.
+                .and_then(|builder| builder.with_intra_op_spinning(false).map_err(Into::into))
+                .and_then(|builder| builder.with_prepacked_weights(&weights).map_err(Into::into))
+                .and_then(|mut builder| builder.commit_from_file(&path))
+                .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
+            let backbone = Self { session, pack: pack.clone() };
+            backbone.check()?;
+            loaded.push(backbone);
+        }
+        Ok(loaded)
+    }
+
+    /// Compares the graph with the manifest.
+    fn check(&self) -> Result<(), Error> {
+        let options = &self.pack.manifest().backbone;
+        let names: Vec<&str> = self.session.inputs().iter().map(|input| input.name()).collect();
+        for wanted in [&options.input_ids, &options.attention_mask] {
+            if !names.contains(&wanted.as_str()) {
+                return Err(graph_error(&self.pack, format!("has no input `{wanted}` (has: {})", names.join(", "))));
+            }
+        }
+        let outputs: Vec<&str> = self.session.outputs().iter().map(|output| output.name()).collect();
+        if !options.output.is_empty() && !outputs.contains(&options.output.as_str()) {
+            return Err(graph_error(&self.pack, format!("has no output `{}` (has: {})", options.output, outputs.join(", "))));
+        }
+        Ok(())
+    }
+
+    /// Tokens that a window takes in a batch, special tokens included.
+    pub fn padded_tokens(&self, tokens: usize) -> usize {
+        let options = &self.pack.manifest().tokenizer;
+        tokens + options.prefix.len() + options.suffix.len()
+    }
+
+    /// Hidden states of windows; rows may differ in length.
+    pub fn run(&mut self, windows: &[&[u32]]) -> Result<Hidden, Error> {
+        let options = &self.pack.manifest().tokenizer;
+        let rows: Vec<Vec<u32>> =
+            windows.iter().map(|window| [&options.prefix[..], window, &options.suffix].concat()).collect();
+        let width = rows.iter().map(Vec::len).max().unwrap_or(0);
+        let failed = |problem: String| Error::Run { windows: windows.len(), width, problem };
+        let (ids, mask) = padded(&rows, width, options.pad);
+        let shape = [rows.len(), width];
+        let ids = Tensor::from_array((shape, ids)).map_err(|error| failed(error.to_string()))?;
+        let mask = Tensor::from_array((shape, mask)).map_err(|error| failed(error.to_string()))?;
+        let graph = &self.pack.manifest().backbone;
+        let outputs = self
+            .session
+            .run(ort::inputs! { graph.input_ids.as_str() => ids, graph.attention_mask.as_str() => mask })
+            .map_err(|error| failed(error.to_string()))?;
+        let output = if graph.output.is_empty() { &outputs[0] } else { &outputs[graph.output.as_str()] };
+        let (shape, values) = output.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
+        let hidden = self.pack.manifest().dimensions.hidden;
+        if shape[..] != [rows.len() as i64, width as i64, hidden as i64] {
+            return Err(failed(format!(
+                "the hidden states have shape {:?}, not ({}, {width}, {hidden})",
+                &shape[..],
+                rows.len()
+            )));
+        }
+        if !values.iter().all(|value| value.is_finite()) {
+            return Err(failed("the hidden states hold a number that is not finite".to_owned()));
+        }
+        Ok(Hidden { values: values.to_vec(), row: width * hidden, hidden, skipped: options.prefix.len() * hidden })
+    }
+}
+
+impl Hidden {
+    /// Hidden states of some tokens of one window: `tokens.len() × hidden` numbers.
+    pub fn of(&self, window: usize, tokens: std::ops::Range<usize>) -> &[f32] {
+        let start = window * self.row + self.skipped;
+        &self.values[start + tokens.start * self.hidden..start + tokens.end * self.hidden]
+    }
+}
+
+/// Rows of ids and their attention mask, filled up on the right.
+pub(super) fn padded(rows: &[Vec<u32>], width: usize, pad: u32) -> (Vec<i64>, Vec<i64>) {
+    let mut ids = vec![i64::from(pad); rows.len() * width];
+    let mut mask = vec![0; rows.len() * width];
+    for (at, row) in rows.iter().enumerate() {
+        for (column, &id) in row.iter().enumerate() {
+            ids[at * width + column] = i64::from(id);
+            mask[at * width + column] = 1;
+        }
+    }
+    (ids, mask)
+}
+
+fn graph_error(pack: &Pack, problem: String) -> Error {
+    Error::Graph { pack: pack.name().to_owned(), file: pack.manifest().backbone.file.clone(), problem }
+}

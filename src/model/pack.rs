@@ -1,0 +1,411 @@
+//! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
+
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+use super::Error;
+use crate::text::Shape;
+
+/// An opened pack: its manifest is read and fits; its graphs are not loaded yet.
+#[derive(Debug, Clone)]
+pub struct Pack {
+    folder: PathBuf,
+    manifest: Manifest,
+    digest: String,
+}
+
+/// Kinds of model; see the contracts in the design.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Family {
+    /// Token encoder and label encoder: any label at run time.
+    Adaptive,
+    /// A fixed set of classes.
+    FixedHead,
+    /// GLiNER and NuNER Zero.
+    Gliner,
+    /// A language model that writes the entities out.
+    Generative,
+}
+
+/// `pack.toml`, version 1.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this format: 1.
+    pub format: u32,
+    /// Name of the pack.
+    pub name: String,
+    /// Version of the pack.
+    pub version: String,
+    /// Kind of model.
+    pub family: Family,
+    /// SPDX expression.
+    #[serde(default)]
+    pub licence: String,
+    /// Sizes.
+    pub dimensions: Dimensions,
+    /// Limits of the model.
+    pub limits: Limits,
+    /// Tokenizer of the backbone.
+    pub tokenizer: TokenizerFiles,
+    /// Token encoder.
+    pub backbone: Graph,
+    /// Label encoder.
+    pub label_encoder: LabelEncoder,
+    /// How scores become probabilities.
+    #[serde(default)]
+    pub calibration: Calibration,
+    /// Free text about training, kept as it is.
+    #[serde(default)]
+    pub training: toml::Table,
+    /// Measured figures, kept as they are.
+    #[serde(default)]
+    pub metrics: toml::Table,
+    /// Every file of the pack but the manifest and the card.
+    #[serde(default)]
+    pub files: Vec<PackFile>,
+}
+
+/// What is read first: the other families' manifests have other sections.
+#[derive(Deserialize)]
+struct Head {
+    name: String,
+    family: Family,
+}
+
+/// Sizes of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Dimensions {
+    /// Width of hidden states and label vectors.
+    pub hidden: usize,
+}
+
+/// Limits of the model.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Limits {
+    /// Most tokens in a window, special tokens included.
+    pub max_window_tokens: usize,
+    /// Tokens of context on each side of a window's core.
+    pub halo_tokens: usize,
+    /// Most tokens of a label text.
+    pub max_label_tokens: usize,
+}
+
+/// Tokenizer of the backbone and what is put around a window.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TokenizerFiles {
+    /// `tokenizer.json`.
+    pub file: String,
+    /// Ids before each window.
+    #[serde(default)]
+    pub prefix: Vec<u32>,
+    /// Ids after each window.
+    #[serde(default)]
+    pub suffix: Vec<u32>,
+    /// Id that fills short rows.
+    #[serde(default)]
+    pub pad: u32,
+}
+
+/// An ONNX graph over token ids.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Graph {
+    /// ONNX file.
+    pub file: String,
+    /// Input of token ids, `(B, T)`, int64.
+    #[serde(default = "input_ids")]
+    pub input_ids: String,
+    /// Input that is 1 at tokens and 0 at padding, `(B, T)`, int64.
+    #[serde(default = "attention_mask")]
+    pub attention_mask: String,
+    /// Output of hidden states, `(B, T, hidden)`, float32. The graph's first one unless given.
+    #[serde(default)]
+    pub output: String,
+}
+
+/// The graph that turns label texts into vectors.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LabelEncoder {
+    /// Its graph; an output of rank 3 is read at the first token (CLS).
+    #[serde(flatten)]
+    pub graph: Graph,
+    /// `tokenizer.json` of the label encoder.
+    pub tokenizer: String,
+    /// Ids before and after a label text; the tokenizer's own template if both are empty.
+    #[serde(default)]
+    pub prefix: Vec<u32>,
+    /// See `prefix`.
+    #[serde(default)]
+    pub suffix: Vec<u32>,
+    /// Id that fills short rows.
+    #[serde(default)]
+    pub pad: u32,
+    /// `.npz` with `o_embed` and, if vectors are projected outside the graph, `proj_w`, `proj_b`.
+    pub projection: String,
+    /// The four texts of a label.
+    #[serde(default)]
+    pub templates: Templates,
+}
+
+/// The four texts of a label; `{}` stands for its wording.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[allow(missing_docs)]
+pub struct Templates {
+    pub begin: String,
+    pub inside: String,
+    pub end: String,
+    pub single: String,
+}
+
+/// How a span's margin becomes a probability: `1 / (1 + exp(−(slope · margin + intercept)))`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Fitted on development data.
+    pub slope: f32,
+    /// Fitted on development data.
+    pub intercept: f32,
+    /// Added to O's score before decoding.
+    #[serde(default)]
+    pub o_bias: f32,
+}
+
+/// A file of the pack.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct PackFile {
+    /// Path in the pack.
+    pub path: String,
+    /// SHA-256, hex.
+    pub sha256: String,
+    /// Size.
+    #[serde(default)]
+    pub bytes: Option<u64>,
+}
+
+fn input_ids() -> String {
+    "input_ids".to_owned()
+}
+
+fn attention_mask() -> String {
+    "attention_mask".to_owned()
+}
+
+impl Default for Templates {
+    /// The texts that the published adaptive models were trained with.
+    fn default() -> Self {
+        Self {
+            begin: "beginning of {}".to_owned(),
+            inside: "continuation of {}".to_owned(),
+            end: "end of {}".to_owned(),
+            single: "complete {}".to_owned(),
+        }
+    }
+}
+
+impl Templates {
+    /// The texts of a label in the order B, I, E, S.
+    pub fn texts(&self, wording: &str) -> [String; 4] {
+        [&self.begin, &self.inside, &self.end, &self.single].map(|template| template.replace("{}", wording))
+    }
+}
+
+impl Default for Calibration {
+    fn default() -> Self {
+        Self { slope: 1.0, intercept: 0.0, o_bias: 0.0 }
+    }
+}
+
+impl Calibration {
+    /// Probability that a span of this margin is right.
+    pub fn probability(self, margin: f32) -> f32 {
+        1.0 / (1.0 + (-(self.slope * margin + self.intercept)).exp())
+    }
+}
+
+impl Pack {
+    /// Opens a folder: one with a `pack.toml`, or one in the layout that the adaptive models are
+    /// published in (an `onnx/` folder with `arctic/` and `backbone/`), which needs no manifest.
+    /// Digests are compared by [`Pack::verify`].
+    pub fn open(folder: &Path) -> Result<Self, Error> {
+        let manifest_path = folder.join("pack.toml");
+        if manifest_path.is_file() {
+            let problem = |problem: String| Error::Manifest { path: manifest_path.display().to_string(), problem };
+            let text = fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
+            let head: Head = toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            if head.family != Family::Adaptive {
+                return Err(Error::Family { pack: head.name, family: head.family.to_string() });
+            }
+            let manifest: Manifest = toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            if manifest.format != 1 {
+                return Err(problem(format!("format {} is not known, this version reads 1", manifest.format)));
+            }
+            let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+            return Self::checked(folder.to_path_buf(), manifest, digest);
+        }
+        for folder in [folder.join("onnx"), folder.to_path_buf()] {
+            if folder.join("backbone/model_quantized_hidden.onnx").is_file() {
+                return Self::published(&folder);
+            }
+        }
+        Err(Error::NoPack { path: folder.display().to_string() })
+    }
+
+    /// The layout of the published adaptive models, as it is.
+    fn published(folder: &Path) -> Result<Self, Error> {
+        let name = folder
+            .ancestors()
+            .filter_map(Path::file_name)
+            .find(|name| *name != "onnx")
+            .map_or_else(|| "published".to_owned(), |name| name.to_string_lossy().into_owned());
+        let graph = |file: &str| Graph {
+            file: file.to_owned(),
+            input_ids: input_ids(),
+            attention_mask: attention_mask(),
+            output: String::new(),
+        };
+        let projection = "arctic/projection.npz";
+        let hidden = super::labels::Projection::read(&folder.join(projection), &name)?.outside.len();
+        let manifest = Manifest {
+            format: 1,
+            name: name.clone(),
+            version: "published".to_owned(),
+            family: Family::Adaptive,
+            licence: String::new(),
+            dimensions: Dimensions { hidden },
+            // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
+            limits: Limits { max_window_tokens: 4096, halo_tokens: 1024, max_label_tokens: 32 },
+            tokenizer: TokenizerFiles {
+                file: "backbone/tokenizer.json".to_owned(),
+                prefix: Vec::new(),
+                suffix: Vec::new(),
+                pad: 0,
+            },
+            backbone: graph("backbone/model_quantized_hidden.onnx"),
+            label_encoder: LabelEncoder {
+                graph: graph("arctic/encoder_int8.onnx"),
+                tokenizer: "arctic/tokenizer.json".to_owned(),
+                prefix: Vec::new(),
+                suffix: Vec::new(),
+                pad: 1, // XLM-R
+                projection: projection.to_owned(),
+                templates: Templates::default(),
+            },
+            calibration: Calibration::default(),
+            training: toml::Table::new(),
+            metrics: toml::Table::new(),
+            files: Vec::new(),
+        };
+        let mut hasher = blake3::Hasher::new();
+        for file in ["backbone/model_quantized_hidden.onnx", "arctic/encoder_int8.onnx", projection] {
+            let path = folder.join(file);
+            let mut reader = fs::File::open(&path).map_err(|error| unreadable(&name, file, &error))?;
+            io::copy(&mut reader, &mut hasher).map_err(|error| unreadable(&name, file, &error))?;
+        }
+        let digest = hasher.finalize().to_hex()[..16].to_owned();
+        Self::checked(folder.to_path_buf(), manifest, digest)
+    }
+
+    fn checked(folder: PathBuf, manifest: Manifest, digest: String) -> Result<Self, Error> {
+        let pack = Self { folder, manifest, digest };
+        if pack.window_shape().is_none() {
+            return Err(Error::Manifest {
+                path: pack.folder.join("pack.toml").display().to_string(),
+                problem: format!(
+                    "max_window_tokens ({}) leaves no token between two halos of {} tokens",
+                    pack.manifest.limits.max_window_tokens, pack.manifest.limits.halo_tokens
+                ),
+            });
+        }
+        Ok(pack)
+    }
+
+    /// Compares every file with its digest in the manifest.
+    pub fn verify(&self) -> Result<(), Error> {
+        for file in &self.manifest.files {
+            let path = self.folder.join(&file.path);
+            let found = sha256(&path).map_err(|error| unreadable(self.name(), &file.path, &error))?;
+            if !found.eq_ignore_ascii_case(&file.sha256) {
+                return Err(Error::Digest {
+                    pack: self.name().to_owned(),
+                    file: file.path.clone(),
+                    found: shortened(&found),
+                    expected: shortened(&file.sha256),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Size of windows, in tokens of text.
+    pub fn shape(&self) -> Shape {
+        self.window_shape().expect("checked when the pack was opened")
+    }
+
+    fn window_shape(&self) -> Option<Shape> {
+        let limits = &self.manifest.limits;
+        let special = self.manifest.tokenizer.prefix.len() + self.manifest.tokenizer.suffix.len();
+        Shape::new(limits.max_window_tokens.checked_sub(special)?, limits.halo_tokens)
+    }
+
+    /// Path of a file of the pack.
+    pub fn path(&self, file: &str) -> PathBuf {
+        self.folder.join(file)
+    }
+
+    /// Folder of the pack.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The manifest.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Name of the pack.
+    pub fn name(&self) -> &str {
+        &self.manifest.name
+    }
+
+    /// 16 hex digits: of the manifest, which holds the digests of all files.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+}
+
+impl std::fmt::Display for Family {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Adaptive => "adaptive",
+            Self::FixedHead => "fixed_head",
+            Self::Gliner => "gliner",
+            Self::Generative => "generative",
+        })
+    }
+}
+
+fn sha256(path: &Path) -> io::Result<String> {
+    let mut file = fs::File::open(path)?;
+    let mut hasher = Sha256::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(hex::encode(hasher.finalize()));
+        }
+        hasher.update(&buffer[..read]);
+    }
+}
+
+fn unreadable(pack: &str, file: &str, error: &io::Error) -> Error {
+    Error::File { pack: pack.to_owned(), file: file.to_owned(), problem: error.to_string() }
+}
+
+fn shortened(digest: &str) -> String {
+    format!("{}…", digest.get(..12).unwrap_or(digest))
+}

@@ -1,0 +1,59 @@
+//! Where a long text may be cut so that its pieces can be tokenized one after the other.
+
+/// Bytes of a long text that are tokenized and scanned at a time.
+///
+/// Smaller: more seams, at which a pattern must be looked for twice. Larger: more memory; the
+/// tokenizer keeps about a hundred bytes for each byte of text.
+pub const SEGMENT_BYTES: usize = 256 * 1024;
+
+/// Where to cut `text` so that the first piece has at most `limit` bytes: after the last line end
+/// in the last quarter, else before the last white space (words keep the space before them, which
+/// is how byte-level tokenizers write them), else at the last character boundary. A text that fits
+/// is not cut.
+///
+/// Tokenizers split at white space before anything else, so the pieces' tokens are the whole
+/// text's tokens; only a stretch of `limit` bytes without white space can differ at its seam.
+pub fn cut(text: &str, limit: usize) -> usize {
+    debug_assert!(limit >= 4, "a piece holds at least one character");
+    if text.len() <= limit {
+        return text.len();
+    }
+    let end = text.floor_char_boundary(limit);
+    let head = &text[..end];
+    if let Some(at) = head.rfind('\n').filter(|at| *at >= end / 4 * 3) {
+        return at + 1;
+    }
+    match head.rfind(char::is_whitespace) {
+        Some(at) if at > 0 => at,
+        _ => end,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn cuts_after_a_line_or_before_a_space_or_anywhere() {
+        assert_eq!(cut("short", 8), 5);
+        assert_eq!(cut("line one\nline two", 10), 9);
+        assert_eq!(cut("one two three", 10), 7);
+        assert_eq!(cut("onetwothree", 5), 5);
+        assert_eq!(cut("éééé", 5), 4);
+    }
+
+    proptest! {
+        #[test]
+        fn every_cut_makes_progress_on_a_character_boundary(text in "\\PC{0,80}", limit in 4usize..40) {
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let at = cut(rest, limit);
+                prop_assert!(at > 0 && at <= rest.len().min(limit.max(rest.len().min(limit))));
+                prop_assert!(rest.is_char_boundary(at));
+                rest = &rest[at..];
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+use std::path::Path;
+
+use super::{ByteSpan, segment};
+
+/// A pack's tokenizer, set up so that it drops nothing: no truncation, no padding, and special
+/// tokens that stand in a text (`[SEP]`, `<|endoftext|>`) are plain text.
+#[derive(Clone)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    /// Most characters of a word that the model's vocabulary is tried on, for WordPiece.
+    longest_word: Option<usize>,
+}
+
+/// Tokens of a text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Tokens {
+    /// Ids in the vocabulary.
+    pub ids: Vec<u32>,
+    /// Where each stands in the text, in bytes.
+    pub spans: Vec<ByteSpan>,
+}
+
+/// Why text could not be tokenized.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The tokenizer's file can't be used.
+    #[error("tokenizer {file} can't be loaded ({problem})")]
+    Load {
+        /// Path.
+        file: String,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// The tokenizer failed on a text. Its own message is dropped: it could hold the text (I7).
+    #[error("the tokenizer failed on {bytes} bytes of text")]
+    Tokenize {
+        /// Length of the text.
+        bytes: usize,
+    },
+}
+
+/// Text given to the `tokenizers` crate at once: it keeps an alignment of about a hundred bytes
+/// for each byte.
+const PIECE_BYTES: usize = 16 * 1024;
+
+/// `tokenizers` replaces a longer word by one `[UNK]`, which would hide all of it from the model.
+const WORDPIECE_LONGEST_WORD: usize = 100;
+
+impl Tokenizer {
+    /// Loads a `tokenizer.json`.
+    pub fn from_file(file: &Path) -> Result<Self, Error> {
+        let load = |problem: String| Error::Load { file: file.display().to_string(), problem };
+        let bytes = std::fs::read(file).map_err(|error| load(error.to_string()))?;
+        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| load(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| load(error.to_string()))?;
+        inner.with_padding(None);
+        inner.set_encode_special_tokens(true);
+        let longest_word = match inner.get_model() {
+            tokenizers::ModelWrapper::WordPiece(model) => {
+                Some(model.max_input_chars_per_word.min(WORDPIECE_LONGEST_WORD))
+            }
+            _ => None,
+        };
+        Ok(Self { inner, longest_word })
+    }
+
+    /// The tokens of `text`, without special tokens.
+    pub fn tokens(&self, text: &str) -> Result<Tokens, Error> {
+        let mut tokens = Tokens::default();
+        let mut start = 0;
+        while start < text.len() {
+            let mut end = start + segment::cut(&text[start..], PIECE_BYTES);
+            if let Some(longest) = self.longest_word {
+                end = start + end_of_bearable_words(&text[start..end], longest);
+            }
+            self.append(text, start, end, &mut tokens)?;
+            start = end;
+        }
+        Ok(tokens)
+    }
+
+    /// Ids of a label text with the special tokens of the tokenizer's own template.
+    pub fn with_special_tokens(&self, text: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self
+            .inner
+            .encode(text, true)
+            .map_err(|_| Error::Tokenize { bytes: text.len() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    fn append(&self, text: &str, start: usize, end: usize, tokens: &mut Tokens) -> Result<(), Error> {
+        let encoding = self
+            .inner
+            .encode(&text[start..end], false)
+            .map_err(|_| Error::Tokenize { bytes: end - start })?;
+        for (&id, &(from, to)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            // Byte-level tokenizers may end a token inside a character: its span then covers the
+            // whole character, as redacting half of one is not possible.
+            let from = text.floor_char_boundary(start + from);
+            let to = text.ceil_char_boundary(start + to);
+            tokens.ids.push(id);
+            tokens.spans.push(ByteSpan::new(from, to));
+        }
+        Ok(())
+    }
+}
+
+/// End of the longest head of `text` in which no word is longer than `longest` characters after
+/// normalization. A Hangul syllable decomposes into up to three characters, hence the weight.
+fn end_of_bearable_words(text: &str, longest: usize) -> usize {
+    let mut weight = 0;
+    for (at, character) in text.char_indices() {
+        if character.is_ascii() && !character.is_ascii_alphanumeric() {
+            weight = 0;
+            continue;
+        }
+        weight += if character.is_ascii() { 1 } else { 3 };
+        if weight > longest {
+            return at;
+        }
+    }
+    text.len()
+}
+
+impl std::fmt::Debug for Tokenizer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tokenizer").field("longest_word", &self.longest_word).finish_non_exhaustive()
+    }
+}
