@@ -14,7 +14,7 @@
 //! (Constraints: design 4.1.) That is O(tokens × labels) steps, never O(labels²).
 //!
 //! No back pointers are kept. A path through `base` is a list of entities, an open one is a start
-//! and the list before it; lists share their tails. An entity is certain once every path that can
+//! and the list before it; lists share their heads. An entity is certain once every path that can
 //! still win goes through it, and leaves the decoder then. An entity has at most
 //! [`LONGEST_ENTITY`] tokens, so that what is uncertain, and with it memory, stays bounded on a
 //! document of any length.
@@ -23,7 +23,7 @@
 //! best score of O or of any class of any other label at that token; the pack's calibration turns
 //! it into a probability.
 
-use std::{cell::RefCell, collections::VecDeque, rc::Rc};
+use std::collections::VecDeque;
 
 use crate::model::{Emissions, LabelMatrix};
 
@@ -54,6 +54,8 @@ pub struct Viterbi {
     open: Vec<Open>,
     /// Labels that reached O in the last window.
     reached: Vec<u32>,
+    /// Entities of all paths that are not certain yet; one comes after those before it.
+    nodes: Vec<Node>,
     /// Entities that are certain, not taken out yet.
     certain: VecDeque<Entity>,
 }
@@ -61,15 +63,17 @@ pub struct Viterbi {
 #[derive(Debug, Clone)]
 struct Path {
     score: f64,
-    entities: Option<Rc<Node>>,
+    last: Option<NodeId>,
 }
 
-/// Entities of a path, last one first.
-#[derive(Debug)]
+/// Position in `Viterbi::nodes`.
+type NodeId = u32;
+
+/// An entity of a path, and the one before it.
+#[derive(Debug, Clone, Copy)]
 struct Node {
     entity: Entity,
-    /// Cut off once the entity before is certain.
-    before: RefCell<Option<Rc<Node>>>,
+    before: Option<NodeId>,
 }
 
 #[derive(Debug, Clone)]
@@ -78,12 +82,12 @@ struct Open {
     score: f64,
     start: u64,
     margin: f64,
-    before: Option<Rc<Node>>,
+    before: Option<NodeId>,
 }
 
 impl Default for Viterbi {
     fn default() -> Self {
-        Self { token: 0, base: Path { score: 0.0, entities: None }, open: Vec::new(), reached: Vec::new(), certain: VecDeque::new() }
+        Self { token: 0, base: Path { score: 0.0, last: None }, open: Vec::new(), reached: Vec::new(), nodes: Vec::new(), certain: VecDeque::new() }
     }
 }
 
@@ -108,8 +112,10 @@ impl Viterbi {
 
     /// First token that later entities may cover: what lies before it is decided.
     pub fn decided(&self) -> u64 {
-        let base = first(self.base.entities.as_ref()).unwrap_or(self.token);
-        self.open.iter().filter(|open| open.is_alive()).map(Open::undecided).fold(base, u64::min)
+        let first = |path: Option<NodeId>| self.chain(path).first().map(|node| self.nodes[*node as usize].entity.start);
+        let base = first(self.base.last).unwrap_or(self.token);
+        let open = self.open.iter().filter(|open| open.is_alive());
+        open.map(|open| first(open.before).unwrap_or(open.start)).fold(base, u64::min)
     }
 
     /// Ends the document: the remaining entities.
@@ -154,13 +160,13 @@ impl Viterbi {
             let rival = rivals.of_label(*label);
             let open = &self.open[at];
             let (start, margin, before) = if best.single {
-                (self.token, f64::from(rows[token][3] - rival), &self.base.entities)
+                (self.token, f64::from(rows[token][3] - rival), self.base.last)
             } else {
-                (open.start, open.margin + f64::from(rows[token][2] - rival), &open.before)
+                (open.start, open.margin + f64::from(rows[token][2] - rival), open.before)
             };
             let end = self.token + 1;
             let entity = Entity { label: *label, start, end, margin: (margin / (end - start) as f64) as f32 };
-            Rc::new(Node { entity, before: RefCell::new(before.clone()) })
+            Node { entity, before }
         });
         for ((label, rows), open) in scores.iter().zip(&mut self.open) {
             let [begin, inside, _, _] = rows[token];
@@ -174,36 +180,69 @@ impl Viterbi {
                 open.score = begun;
                 open.start = self.token;
                 open.margin = f64::from(begin - rival);
-                open.before.clone_from(&self.base.entities);
+                open.before = self.base.last;
             }
         }
         self.base.score = best.score;
-        if closed.is_some() {
-            self.base.entities = closed;
+        if let Some(node) = closed {
+            self.base.last = Some(self.nodes.len() as NodeId);
+            self.nodes.push(node);
         }
         self.token += 1;
     }
 
     /// Moves what every path agrees on to `certain`, and takes the scores back to zero.
     fn settle(&mut self) {
-        let base = chain(self.base.entities.as_ref());
+        let base = self.chain(self.base.last);
         let mut shared = base.len();
         for open in self.open.iter().filter(|open| open.is_alive()) {
-            let other = chain(open.before.as_ref());
-            let common = base.iter().zip(&other).take_while(|(a, b)| Rc::ptr_eq(a, b)).count();
-            shared = shared.min(common);
+            let other = self.chain(open.before);
+            shared = shared.min(base.iter().zip(&other).take_while(|(a, b)| a == b).count());
         }
-        if let Some(last) = base[..shared].last() {
-            self.certain.extend(base[..shared].iter().map(|node| node.entity));
-            cut_off(&mut self.base.entities, last);
-            for open in &mut self.open {
-                cut_off(&mut open.before, last);
-            }
-        }
+        self.certain.extend(base[..shared].iter().map(|node| self.nodes[*node as usize].entity));
+        self.forget(shared.checked_sub(1).map(|last| base[last]));
         // Scores grow with the document, and only their differences matter.
         let score = std::mem::take(&mut self.base.score);
         for open in &mut self.open {
             open.score -= score;
+        }
+    }
+
+    /// Entities of a path, first one first.
+    fn chain(&self, last: Option<NodeId>) -> Vec<NodeId> {
+        let mut nodes = Vec::new();
+        let mut next = last;
+        while let Some(node) = next {
+            nodes.push(node);
+            next = self.nodes[node as usize].before;
+        }
+        nodes.reverse();
+        nodes
+    }
+
+    /// Drops `certain`, what lies before it, and what no path goes through any more.
+    fn forget(&mut self, certain: Option<NodeId>) {
+        let mut kept = vec![false; self.nodes.len()];
+        for path in self.open.iter().map(|open| open.before).chain([self.base.last]) {
+            let mut next = path;
+            while let Some(node) = next.filter(|node| Some(*node) != certain && !kept[*node as usize]) {
+                kept[node as usize] = true;
+                next = self.nodes[node as usize].before;
+            }
+        }
+        let mut moved: Vec<Option<NodeId>> = Vec::with_capacity(self.nodes.len());
+        let mut nodes = Vec::new();
+        for (node, kept) in self.nodes.iter().zip(&kept) {
+            moved.push(kept.then_some(nodes.len() as NodeId));
+            if *kept {
+                let before = node.before.and_then(|before| moved[before as usize]);
+                nodes.push(Node { before, ..*node });
+            }
+        }
+        self.nodes = nodes;
+        self.base.last = self.base.last.and_then(|node| moved[node as usize]);
+        for open in &mut self.open {
+            open.before = open.before.and_then(|node| moved[node as usize]);
         }
     }
 }
@@ -211,11 +250,6 @@ impl Viterbi {
 impl Open {
     fn is_alive(&self) -> bool {
         self.score > f64::NEG_INFINITY
-    }
-
-    /// First token that this path is not decided about.
-    fn undecided(&self) -> u64 {
-        first(self.before.as_ref()).unwrap_or(self.start)
     }
 }
 
@@ -261,40 +295,6 @@ impl Rivals {
     /// Best score of O and of the other labels.
     fn of_label(&self, label: u32) -> f32 {
         if label == self.best_label { self.second } else { self.best }
-    }
-}
-
-/// Entities of a path, first one first.
-fn chain(last: Option<&Rc<Node>>) -> Vec<Rc<Node>> {
-    let mut nodes = Vec::new();
-    let mut next = last.cloned();
-    while let Some(node) = next {
-        next = node.before.borrow().clone();
-        nodes.push(node);
-    }
-    nodes.reverse();
-    nodes
-}
-
-/// First token of the first entity of a path.
-fn first(last: Option<&Rc<Node>>) -> Option<u64> {
-    chain(last).first().map(|node| node.entity.start)
-}
-
-/// Takes `certain` and what lies before it off a path.
-fn cut_off(path: &mut Option<Rc<Node>>, certain: &Rc<Node>) {
-    let Some(mut node) = path.clone() else { return };
-    if Rc::ptr_eq(&node, certain) {
-        *path = None;
-        return;
-    }
-    loop {
-        let Some(before) = node.before.borrow().clone() else { return };
-        if Rc::ptr_eq(&before, certain) {
-            *node.before.borrow_mut() = None;
-            return;
-        }
-        node = before;
     }
 }
 
