@@ -1,1 +1,16 @@
-//! To come.
+//! The wiring: stages, back pressure, drain, shutdown.
+//!
+//! In:  a configuration: a source, a sink, tenants, a pack.
+//! Out: every document of the source as entities and a redaction, or as a dead letter.
+//! Holds: a document that fails in any way does not go downstream (I6); what is in flight is
+//!        bounded (I9); every record carries the digests of what made it (I10).
+//! Does not know: how any stage does its work.
+//!
+//! [`Engine`] owns the model's threads. A [`Scan`] takes one text through text → batch → model →
+//! decode, piece by piece; [`document`] takes a record through its fields and operators.
+pub mod document;
+mod engine;
+mod scan;
+
+pub use engine::{Engine, Error, Labels, Options, Running};
+pub use scan::{Piece, Scan};

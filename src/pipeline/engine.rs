@@ -1,0 +1,288 @@
+use std::{
+    collections::HashMap,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+use tracing::{error, warn};
+
+use crate::{
+    batch::{self, Item, Key, Ticket},
+    model::{self, Backbone, Calibration, Emissions, Encoder, LabelMatrix, Pack, Scorer},
+    tenant::LabelSet,
+    text::{Shape, Tokenizer, Window},
+};
+
+/// How the model is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The pack.
+    pub pack: Pack,
+    /// The ONNX Runtime library, if it is not where it is looked for.
+    pub runtime: Option<PathBuf>,
+    /// Sessions that run side by side, each with a thread of its own.
+    pub sessions: usize,
+    /// Threads of a session.
+    pub session_threads: usize,
+    /// How windows are put together.
+    pub batch: batch::Options,
+    /// Folder for label vectors; `None` keeps them in memory only.
+    pub label_cache: Option<PathBuf>,
+}
+
+/// Why a text could not be scanned.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The model failed on one of its windows.
+    #[error("{0}")]
+    Model(Arc<model::Error>),
+    /// A worker panicked on one of its windows.
+    #[error("the model's worker panicked")]
+    Panicked,
+    /// The engine has been stopped.
+    #[error(transparent)]
+    Stopped(#[from] batch::Stopped),
+}
+
+impl From<model::Error> for Error {
+    fn from(error: model::Error) -> Self {
+        Self::Model(Arc::new(error))
+    }
+}
+
+/// A label set that is ready for scoring.
+#[derive(Debug)]
+pub struct Labels {
+    set: LabelSet,
+    matrix: LabelMatrix,
+    /// Digest of the wordings in their order: what scores depend on.
+    wordings: Key,
+}
+
+/// What the model needs of a window.
+struct Work {
+    window: Arc<[u32]>,
+    core: std::ops::Range<usize>,
+    alone: bool,
+    labels: Arc<Labels>,
+}
+
+impl batch::Weigh for Emissions {
+    fn bytes(&self) -> usize {
+        Emissions::bytes(self)
+    }
+}
+
+type Batches = batch::Batches<Work, Emissions, Error>;
+
+/// Finds entities in windows of text. Cheap to clone; see [`Running`] about its threads.
+#[derive(Clone)]
+pub struct Engine {
+    shared: Arc<Shared>,
+    windows: batch::Handle<Work, Emissions, Error>,
+}
+
+struct Shared {
+    pack: Pack,
+    tokenizer: Tokenizer,
+    encoder: Encoder,
+    labels: Mutex<HashMap<Arc<str>, Arc<Labels>>>,
+}
+
+/// The engine's threads. Dropping it stops them.
+pub struct Running {
+    stop: Arc<AtomicBool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Loads the pack and starts the threads.
+    pub fn start(options: Options) -> Result<(Self, Running), model::Error> {
+        let Options { pack, runtime, sessions, session_threads, batch, label_cache } = options;
+        let tokenizer = Tokenizer::from_file(&pack.path(&pack.manifest().tokenizer.file))?;
+        let encoder = Encoder::new(&pack, runtime.clone(), label_cache)?;
+        let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
+        let (service, windows) = batch.build();
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        for (number, backbone) in backbones.into_iter().enumerate() {
+            let batches = service.batches();
+            let bias = pack.manifest().calibration.o_bias;
+            let worker = move || Worker { backbone, scorer: Scorer::default(), bias }.run(batches);
+            threads.push(spawn(format!("model-{number}"), worker));
+        }
+        let ended = stop.clone();
+        threads.push(spawn("batch".to_owned(), move || service.run(&ended)));
+        let shared = Shared { pack, tokenizer, encoder, labels: Mutex::new(HashMap::new()) };
+        Ok((Self { shared: Arc::new(shared), windows }, Running { stop, threads }))
+    }
+
+    /// Makes a label set ready; blocks for milliseconds for each label seen for the first time.
+    pub fn prepare(&self, set: &LabelSet) -> Result<Arc<Labels>, model::Error> {
+        if let Some(labels) = self.known(&set.digest) {
+            return Ok(labels);
+        }
+        let wordings: Vec<&str> = set.labels.iter().map(|label| &*label.wording).collect();
+        let vectors = self.shared.encoder.encode(&wordings)?;
+        let mut hasher = blake3::Hasher::new();
+        for wording in &wordings {
+            hasher.update(&(wording.len() as u64).to_le_bytes()).update(wording.as_bytes());
+        }
+        let wordings = key(&hasher);
+        let labels = Arc::new(Labels { set: set.clone(), matrix: LabelMatrix::new(&vectors), wordings });
+        let mut known = self.shared.labels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A reload leaves old sets behind; a few hundred are more than any set of tenants has.
+        if known.len() >= 512 {
+            known.clear();
+        }
+        known.insert(set.digest.clone(), labels.clone());
+        Ok(labels)
+    }
+
+    fn known(&self, digest: &str) -> Option<Arc<Labels>> {
+        self.shared.labels.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(digest).cloned()
+    }
+
+    /// [`Engine::prepare`] for asynchronous callers.
+    pub async fn labels(&self, set: &LabelSet) -> Result<Arc<Labels>, Error> {
+        if let Some(labels) = self.known(&set.digest) {
+            return Ok(labels);
+        }
+        let (engine, set) = (self.clone(), set.clone());
+        let prepared = tokio::task::spawn_blocking(move || engine.prepare(&set)).await;
+        Ok(prepared.map_err(|_| Error::Panicked)??)
+    }
+
+    /// Scores of one window.
+    pub(super) async fn emissions(
+        &self,
+        labels: Arc<Labels>,
+        tenant: Arc<str>,
+        window: Window,
+    ) -> Result<Arc<Emissions>, Error> {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&labels.wordings).update(&[u8::from(window.alone)]);
+        hasher.update(&(window.core.start as u64).to_le_bytes()).update(&(window.core.end as u64).to_le_bytes());
+        for id in &*window.ids {
+            hasher.update(&id.to_le_bytes());
+        }
+        let special = self.shared.pack.manifest().tokenizer.prefix.len() + self.shared.pack.manifest().tokenizer.suffix.len();
+        let tokens = window.ids.len() + special;
+        let work = Work { window: window.ids, core: window.core, alone: window.alone, labels };
+        self.windows.run(Item { tokens, tenant, key: key(&hasher), payload: work }).await?
+    }
+
+    /// Size of windows.
+    pub fn shape(&self) -> Shape {
+        self.shared.pack.shape()
+    }
+
+    /// The pack's tokenizer.
+    pub fn tokenizer(&self) -> &Tokenizer {
+        &self.shared.tokenizer
+    }
+
+    /// The pack.
+    pub fn pack(&self) -> &Pack {
+        &self.shared.pack
+    }
+
+    /// How margins become probabilities.
+    pub fn calibration(&self) -> Calibration {
+        self.shared.pack.manifest().calibration
+    }
+
+    /// The label encoder.
+    pub fn encoder(&self) -> &Encoder {
+        &self.shared.encoder
+    }
+
+    /// Tokens so far.
+    pub fn counts(&self) -> &batch::Counts {
+        self.windows.counts()
+    }
+}
+
+impl Labels {
+    /// The labels.
+    pub fn set(&self) -> &LabelSet {
+        &self.set
+    }
+
+    /// Their vectors.
+    pub fn matrix(&self) -> &LabelMatrix {
+        &self.matrix
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Release);
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                error!("a thread of the engine panicked");
+            }
+        }
+    }
+}
+
+/// A thread with a session.
+struct Worker {
+    backbone: Backbone,
+    scorer: Scorer,
+    bias: f32,
+}
+
+impl Worker {
+    fn run(mut self, mut batches: Batches) {
+        while let Some(batch) = batches.next() {
+            let answers = self.answers(&batch.tickets);
+            match answers {
+                Ok(answers) => batch.tickets.into_iter().zip(answers).for_each(|(ticket, answer)| ticket.answer(Ok(answer))),
+                // One window may be what the model fails on: its mates are not to suffer for it.
+                Err(problem) if batch.tickets.len() > 1 => {
+                    warn!(windows = batch.tickets.len(), %problem, "batch failed, running its windows one by one");
+                    for ticket in batch.tickets {
+                        let answer = self.answers(std::slice::from_ref(&ticket)).map(|mut answers| answers.remove(0));
+                        ticket.answer(answer);
+                    }
+                }
+                Err(problem) => batch.tickets.into_iter().for_each(|ticket| ticket.answer(Err(problem.clone()))),
+            }
+        }
+    }
+
+    fn answers(&mut self, tickets: &[Ticket<Work, Emissions, Error>]) -> Result<Vec<Emissions>, Error> {
+        let windows: Vec<&[u32]> = tickets.iter().map(|ticket| &*ticket.payload.window).collect();
+        // A panic must not end the worker: its queue would fill up and the source would stand still.
+        let answers = catch_unwind(AssertUnwindSafe(|| {
+            let hidden = self.backbone.run(&windows)?;
+            Ok(tickets
+                .iter()
+                .enumerate()
+                .map(|(row, ticket)| {
+                    let work = &ticket.payload;
+                    let hidden = hidden.of(row, work.core.clone());
+                    self.scorer.score(work.labels.matrix(), hidden, self.bias, work.alone)
+                })
+                .collect())
+        }));
+        match answers {
+            Ok(answers) => answers,
+            Err(_) => Err(Error::Panicked),
+        }
+    }
+}
+
+fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    thread::Builder::new().name(name).spawn(run).expect("a thread can be started while the process starts up")
+}
+
+fn key(hasher: &blake3::Hasher) -> Key {
+    hasher.finalize().as_bytes()[..16].try_into().expect("a digest is longer than a key")
+}

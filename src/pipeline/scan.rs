@@ -1,0 +1,339 @@
+//! One text of any length through tokenizer, model and decoder, piece by piece.
+//!
+//! A short text goes through as a whole. A long one is taken in segments: patterns are looked for
+//! with [`Patterns::MAX_MATCH_BYTES`] of text on both sides of a segment, the model's windows go on
+//! over the seams, and what every path of the Viterbi agrees on leaves as a [`Piece`]. Memory holds
+//! a few segments and what is undecided, however long the text is.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use unicode_segmentation::GraphemeCursor;
+
+use super::engine::{Engine, Error, Labels};
+use crate::{
+    decode::{
+        Recognizer, Span, conflict,
+        patterns::Patterns,
+        viterbi::{Entity, Viterbi},
+    },
+    model::Emissions,
+    tenant::Policy,
+    text::{self, ByteSpan, SEGMENT_BYTES, Tokens, Windower},
+};
+
+/// A stretch of the text that is decided. Pieces follow one another without a gap.
+#[derive(Debug)]
+pub struct Piece {
+    /// The text as received.
+    pub text: crate::record::Text,
+    /// Its entities, sorted, free of overlaps; offsets count from the piece's start.
+    pub spans: Vec<Span>,
+}
+
+/// A text on its way through.
+pub struct Scan {
+    engine: Engine,
+    tenant: Arc<str>,
+    /// `None` where the tenant asks for patterns only.
+    labels: Option<Arc<Labels>>,
+    patterns: Patterns,
+    /// Text from byte `start` of the document on.
+    buffer: String,
+    start: usize,
+    /// Bytes of the document that are tokenized and searched for patterns.
+    searched: usize,
+    found: Vec<Span>,
+    allowed: Vec<ByteSpan>,
+    windower: Option<Windower>,
+    windows: FuturesOrdered<BoxFuture<'static, Result<Arc<Emissions>, Error>>>,
+    /// A window that waits for the one after it.
+    ready: Option<Arc<Emissions>>,
+    viterbi: Viterbi,
+    /// Where the tokens from `first_token` on stand in the document.
+    tokens: VecDeque<ByteSpan>,
+    first_token: u64,
+    counted_windows: u64,
+    counted_tokens: u64,
+}
+
+/// Text of at most this size is tokenized and searched in place: about half a millisecond.
+const IN_PLACE_BYTES: usize = 1024;
+
+/// Windows of one text that may be on their way to the model at a time.
+///
+/// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
+const WINDOWS_IN_FLIGHT: usize = 256;
+
+/// Bytes of text on each side of a segment that patterns may reach into.
+const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
+
+impl Scan {
+    /// Starts a text.
+    pub async fn start(engine: &Engine, policy: &Policy) -> Result<Self, Error> {
+        let labels = if policy.labels.labels.is_empty() { None } else { Some(engine.labels(&policy.labels).await?) };
+        Ok(Self {
+            tenant: policy.tenant.clone(),
+            patterns: policy.patterns.clone(),
+            windower: labels.as_ref().map(|_| Windower::new(engine.shape())),
+            engine: engine.clone(),
+            labels,
+            buffer: String::new(),
+            start: 0,
+            searched: 0,
+            found: Vec::new(),
+            allowed: Vec::new(),
+            windows: FuturesOrdered::new(),
+            ready: None,
+            viterbi: Viterbi::default(),
+            tokens: VecDeque::new(),
+            first_token: 0,
+            counted_windows: 0,
+            counted_tokens: 0,
+        })
+    }
+
+    /// Adds text; takes out what is decided by now.
+    pub async fn push(&mut self, text: &str) -> Result<Option<Piece>, Error> {
+        let mut rest = text;
+        let mut decided: Option<Piece> = None;
+        loop {
+            let (head, tail) = rest.split_at(rest.floor_char_boundary(SEGMENT_BYTES));
+            rest = tail;
+            self.buffer.push_str(head);
+            while self.received() - self.searched >= SEGMENT_BYTES + MARGIN {
+                let from = self.searched - self.start;
+                let end = self.searched + text::cut(&self.buffer[from..], SEGMENT_BYTES);
+                self.search(end).await?;
+                self.collect(WINDOWS_IN_FLIGHT).await?;
+                decided = joined(decided, self.flush(false));
+            }
+            if rest.is_empty() {
+                return Ok(decided);
+            }
+        }
+    }
+
+    /// Ends the text: what was not decided yet.
+    pub async fn finish(&mut self) -> Result<Option<Piece>, Error> {
+        self.search(self.received()).await?;
+        if let Some(last) = self.windower.take().and_then(Windower::finish) {
+            self.send(vec![last]);
+        }
+        self.collect(0).await?;
+        if let Some(window) = self.ready.take() {
+            self.decode(&window, None);
+        }
+        let rest = std::mem::take(&mut self.viterbi).finish();
+        self.keep(rest);
+        Ok(self.flush(true))
+    }
+
+    /// Tokens and windows so far.
+    pub fn counts(&self) -> (u64, u64) {
+        (self.counted_tokens, self.counted_windows)
+    }
+
+    fn received(&self) -> usize {
+        self.start + self.buffer.len()
+    }
+
+    /// Tokenizes and searches the document up to byte `end`.
+    async fn search(&mut self, end: usize) -> Result<(), Error> {
+        let from = self.searched;
+        if from == end {
+            return Ok(());
+        }
+        let before = self.buffer.ceil_char_boundary(from.saturating_sub(MARGIN).max(self.start) - self.start);
+        let after = self.buffer.floor_char_boundary((end + MARGIN).min(self.received()) - self.start);
+        let search = Search {
+            engine: self.engine.clone(),
+            patterns: self.patterns.clone(),
+            tokenize: self.labels.is_some(),
+            text: self.buffer[before..after].to_owned(),
+            segment: ByteSpan::new(from - self.start - before, end - self.start - before),
+        };
+        let base = self.start + before;
+        let result = if search.text.len() <= IN_PLACE_BYTES {
+            search.run()
+        } else {
+            tokio::task::spawn_blocking(|| search.run()).await.map_err(|_| Error::Panicked)?
+        }?;
+        self.searched = end;
+        self.found.extend(result.found.into_iter().map(|span| moved(span, base)));
+        self.allowed.extend(result.allowed.into_iter().map(|span| ByteSpan::new(span.start + base, span.end + base)));
+        if let Some(windower) = &mut self.windower {
+            let mut windows = Vec::new();
+            windower.push(result.tokens, from, &mut windows);
+            self.send(windows);
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, windows: Vec<text::Window>) {
+        let Some(labels) = &self.labels else { return };
+        for window in windows {
+            self.counted_windows += 1;
+            self.counted_tokens += window.core.len() as u64;
+            self.tokens.extend(&window.spans);
+            let (engine, labels, tenant) = (self.engine.clone(), labels.clone(), self.tenant.clone());
+            self.windows.push_back(Box::pin(async move { engine.emissions(labels, tenant, window).await }));
+        }
+    }
+
+    /// Decodes windows as they come back, until at most `left` are on their way.
+    async fn collect(&mut self, left: usize) -> Result<(), Error> {
+        while self.windows.len() > left {
+            let window = self.windows.next().await.expect("a window is on its way")?;
+            if let Some(before) = self.ready.replace(window.clone()) {
+                self.decode(&before, Some(&window));
+                // A long text must not keep a thread to itself.
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, window: &Emissions, next: Option<&Emissions>) {
+        let labels = self.labels.clone().expect("windows are only sent with labels");
+        self.viterbi.push(window, next, labels.matrix());
+        let certain: Vec<Entity> = self.viterbi.certain().collect();
+        self.keep(certain);
+        let decided = self.viterbi.decided();
+        self.tokens.drain(..(decided - self.first_token) as usize);
+        self.first_token = decided;
+    }
+
+    /// Turns entities into spans, if they reach their label's threshold.
+    fn keep(&mut self, entities: Vec<Entity>) {
+        let Some(labels) = &self.labels else { return };
+        let calibration = self.engine.calibration();
+        for entity in entities {
+            let label = &labels.set().labels[entity.label as usize];
+            let score = calibration.probability(entity.margin);
+            if score < label.threshold {
+                continue;
+            }
+            let first = self.tokens[(entity.start - self.first_token) as usize];
+            let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
+            self.found.push(Span {
+                bytes: ByteSpan::new(first.start, last.end),
+                label: label.name.clone(),
+                score,
+                recognizer: Recognizer::Model,
+            });
+        }
+    }
+
+    /// Takes out what is decided.
+    fn flush(&mut self, last: bool) -> Option<Piece> {
+        let end = if last { self.received() } else { self.end_of_piece() };
+        if end == self.start {
+            return None;
+        }
+        let rest = self.buffer.split_off(end - self.start);
+        let text = std::mem::replace(&mut self.buffer, rest);
+        let here = |span: &ByteSpan| span.start < end;
+        let (found, later) = self.found.drain(..).partition(|span| here(&span.bytes));
+        let (allowed, allowed_later): (Vec<_>, Vec<_>) = self.allowed.drain(..).partition(here);
+        self.found = later;
+        self.allowed = allowed_later;
+        let found: Vec<Span> = found;
+        let base = self.start;
+        self.start = end;
+        let spans = found.into_iter().map(|span| back(span, base)).collect();
+        let allowed: Vec<ByteSpan> =
+            allowed.into_iter().map(|span| ByteSpan::new(span.start - base, span.end.min(end) - base)).collect();
+        let spans = conflict::resolve(&text, spans, &allowed);
+        Some(Piece { text: text.into(), spans })
+    }
+
+    /// The last place at which nothing undecided or decided is torn: not inside a span, not inside
+    /// a grapheme cluster, after white space where there is any.
+    fn end_of_piece(&self) -> usize {
+        let token = self.tokens.front().map_or(self.searched, |token| token.start);
+        let mut end = token.min(self.searched.saturating_sub(MARGIN));
+        loop {
+            if end <= self.start {
+                return self.start;
+            }
+            let torn = self.found.iter().map(|span| span.bytes).chain(self.allowed.iter().copied());
+            if let Some(torn) = torn.filter(|span| span.start < end && end < span.end).map(|span| span.start).min() {
+                end = torn;
+                continue;
+            }
+            let head = &self.buffer[..self.buffer.floor_char_boundary(end - self.start)];
+            let cut = head.rfind(char::is_whitespace).map_or(head.len(), |at| self.buffer.ceil_char_boundary(at + 1));
+            let mut cursor = GraphemeCursor::new(cut, self.buffer.len(), true);
+            let whole = cursor.is_boundary(&self.buffer, 0).expect("the buffer is the whole text for the cursor");
+            let before = cut + self.start;
+            if before == end && whole {
+                return end;
+            }
+            end = if whole {
+                before
+            } else {
+                self.start + cursor.prev_boundary(&self.buffer, 0).ok().flatten().unwrap_or(0)
+            };
+            if !self.found.iter().any(|span| span.bytes.start < end && end < span.bytes.end)
+                && !self.allowed.iter().any(|span| span.start < end && end < span.end)
+            {
+                return end.max(self.start);
+            }
+        }
+    }
+}
+
+/// Work on a segment that would block the runtime.
+struct Search {
+    engine: Engine,
+    patterns: Patterns,
+    tokenize: bool,
+    /// The segment with its margins.
+    text: String,
+    segment: ByteSpan,
+}
+
+struct Found {
+    tokens: Tokens,
+    found: Vec<Span>,
+    allowed: Vec<ByteSpan>,
+}
+
+impl Search {
+    fn run(self) -> Result<Found, Error> {
+        let tokens = if self.tokenize {
+            let segment = &self.text[self.segment.start..self.segment.end];
+            self.engine.tokenizer().tokens(segment).map_err(crate::model::Error::from)?
+        } else {
+            Tokens::default()
+        };
+        let begins_here = |span: &ByteSpan| self.segment.start <= span.start && span.start < self.segment.end;
+        let mut found = self.patterns.find(&self.text);
+        found.retain(|span| begins_here(&span.bytes));
+        let mut allowed = self.patterns.allowed(&self.text);
+        allowed.retain(begins_here);
+        Ok(Found { tokens, found, allowed })
+    }
+}
+
+fn moved(mut span: Span, base: usize) -> Span {
+    span.bytes = ByteSpan::new(span.bytes.start + base, span.bytes.end + base);
+    span
+}
+
+fn back(mut span: Span, base: usize) -> Span {
+    span.bytes = ByteSpan::new(span.bytes.start - base, span.bytes.end - base);
+    span
+}
+
+fn joined(first: Option<Piece>, second: Option<Piece>) -> Option<Piece> {
+    let (first, second) = match (first, second) {
+        (Some(first), Some(second)) => (first, second),
+        (first, second) => return first.or(second),
+    };
+    let base = first.text.len();
+    let mut spans = first.spans;
+    spans.extend(second.spans.into_iter().map(|span| moved(span, base)));
+    Some(Piece { text: (first.text.into_string() + &second.text).into(), spans })
+}
