@@ -1,0 +1,222 @@
+//! The engine on a tiny pack, and on the one in the box.
+
+use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
+
+use proptest::prelude::*;
+use weir::{
+    batch,
+    decode::{Span, patterns::Patterns},
+    model::{self, Pack},
+    pipeline::{Engine, Options, Piece, Running, Scan},
+    redact::{Operator, Redactor},
+    tenant::{Label, LabelSet, Policy},
+};
+
+use crate::tiny_pack;
+
+pub fn start(folder: &Path, sessions: usize) -> (Engine, Running) {
+    Engine::start(options(Pack::open(folder).unwrap(), sessions)).unwrap()
+}
+
+pub fn options(pack: Pack, sessions: usize) -> Options {
+    Options {
+        pack,
+        runtime: None,
+        sessions,
+        session_threads: 1,
+        batch: batch::Options {
+            max_tokens: 1024,
+            linger: Duration::from_millis(1),
+            look_ahead: 64,
+            queue_tokens: 1 << 16,
+            cache_bytes: 1 << 20,
+        },
+        label_cache: None,
+    }
+}
+
+/// A policy for the model alone: no patterns, every span kept whatever its score.
+pub fn policy(labels: &[&str]) -> Policy {
+    let set = LabelSet {
+        labels: labels.iter().map(|name| Label { name: (*name).into(), wording: (*name).into(), threshold: 0.0 }).collect(),
+        digest: labels.join("|").into(),
+    };
+    Policy {
+        tenant: "acme".into(),
+        labels: set,
+        patterns: Patterns::build(Default::default()).unwrap(),
+        redactor: Redactor {
+            tenant: "acme".into(),
+            operators: Arc::new(HashMap::new()),
+            default: Operator::Replace { placeholder: None },
+        },
+        rules: [].into(),
+        emit_text: false,
+        digest: "policy".into(),
+        tests: [].into(),
+    }
+}
+
+/// Scans a text that comes in parts; spans are of the whole text.
+pub async fn scan(engine: &Engine, policy: &Policy, parts: &[&str]) -> (String, Vec<Span>) {
+    let mut scan = Scan::start(engine, policy).await.unwrap();
+    let (mut text, mut spans) = (String::new(), Vec::new());
+    let mut take = |piece: Option<Piece>| {
+        let Some(piece) = piece else { return };
+        for mut span in piece.spans {
+            assert!(piece.text.is_char_boundary(span.bytes.start) && piece.text.is_char_boundary(span.bytes.end));
+            span.bytes.start += text.len();
+            span.bytes.end += text.len();
+            spans.push(span);
+        }
+        text.push_str(&piece.text);
+    };
+    for part in parts {
+        take(scan.push(part).await.unwrap());
+    }
+    take(scan.finish().await.unwrap());
+    (text, spans)
+}
+
+pub fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+fn same(left: &[Span], right: &[Span]) -> bool {
+    left.len() == right.len()
+        && left.iter().zip(right).all(|(a, b)| a.bytes == b.bytes && a.label == b.label && (a.score - b.score).abs() < 1e-4)
+}
+
+const LABELS: [&str; 5] = ["person", "phone number", "city", "order id", "a rather long wording of a label"];
+
+#[test]
+fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field() {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = runtime();
+    let shapes = [(4096, 8), (11, 2), (16, 3), (33, 6), (64, 30)];
+    let engines: Vec<_> = shapes
+        .iter()
+        .map(|(window, halo)| {
+            let pack = folder.path().join(format!("{window}-{halo}"));
+            let options = tiny_pack::Options { max_window_tokens: *window, halo_tokens: *halo, o_bias: 0.4, ..Default::default() };
+            assert!(*halo >= tiny_pack::RECEPTIVE_FIELD);
+            tiny_pack::write(&pack, &options);
+            start(&pack, 1)
+        })
+        .collect();
+    let found = std::cell::Cell::new(0);
+    proptest!(ProptestConfig { cases: 48, failure_persistence: None, ..Default::default() },
+        |(text in "[a-z0-9 .,é日🎉\u{301}]{0,700}", labels in 1usize..LABELS.len())| {
+        let policy = policy(&LABELS[..labels]);
+        let (whole, expected) = runtime.block_on(scan(&engines[0].0, &policy, &[&text]));
+        prop_assert_eq!(&whole, &text);
+        found.set(found.get() + expected.len());
+        for (engine, _) in &engines[1..] {
+            let (_, spans) = runtime.block_on(scan(engine, &policy, &[&text]));
+            prop_assert!(same(&spans, &expected), "{:?} against {:?}", spans, expected);
+        }
+    });
+    assert!(found.get() > 500, "only {} entities: the test says little", found.get());
+}
+
+#[test]
+fn batch_mates_do_not_matter() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options { o_bias: 0.4, ..Default::default() });
+    let (engine, _running) = start(folder.path(), 2);
+    let texts: Vec<String> = (0..60).map(|at| "ana ruiz 555 lives in b7 ".repeat(1 + at % 9) + &at.to_string()).collect();
+    let policies = [policy(&LABELS), policy(&LABELS[1..3]), policy(&LABELS[..1])];
+    let runtime = runtime();
+    let alone: Vec<_> = texts
+        .iter()
+        .enumerate()
+        .map(|(at, text)| {
+            // An engine of its own: nothing is taken from a cache.
+            let (engine, _running) = start(folder.path(), 1);
+            runtime.block_on(scan(&engine, &policies[at % 3], &[text])).1
+        })
+        .collect();
+    let together = runtime.block_on(futures::future::join_all(
+        texts.iter().enumerate().map(|(at, text)| {
+            let (engine, policy) = (engine.clone(), policies[at % 3].clone());
+            async move { scan(&engine, &policy, &[text]).await.1 }
+        }),
+    ));
+    assert!(alone.iter().map(Vec::len).sum::<usize>() > 100);
+    for (alone, together) in alone.iter().zip(&together) {
+        assert!(same(alone, together), "{alone:?} against {together:?}");
+    }
+}
+
+#[test]
+fn a_text_in_parts_is_the_text_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options { o_bias: 0.4, ..Default::default() });
+    let (engine, _running) = start(folder.path(), 2);
+    let runtime = runtime();
+    // More than two segments, so that pieces leave before the end.
+    let text = "ana ruiz 555 lives in b7 é日🎉 and writes, and writes.\n".repeat(12_000);
+    let policy = policy(&LABELS[..2]);
+    let (whole, expected) = runtime.block_on(scan(&engine, &policy, &[&text]));
+    assert_eq!(whole, text);
+    assert!(expected.len() > 1000);
+    let mut parts = Vec::new();
+    let (mut rest, mut size) = (text.as_str(), 1000);
+    while !rest.is_empty() {
+        let (part, tail) = rest.split_at(rest.ceil_char_boundary(size.min(rest.len())));
+        parts.push(part);
+        rest = tail;
+        size = size * 7 % 50_021 + 1;
+    }
+    let (_, spans) = runtime.block_on(scan(&engine, &policy, &parts));
+    assert!(same(&spans, &expected));
+}
+
+#[test]
+fn odd_texts_go_through() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+    let (engine, _running) = start(folder.path(), 1);
+    let runtime = runtime();
+    let policy = policy(&LABELS);
+    let long_word = "x".repeat(1 << 20);
+    let odd = [
+        "", " ", "\n\t  \r\n", "a", "\0", "a\0b\0c", "e\u{301}\u{302}\u{303}", "👨‍👩‍👧‍👦 and 🏳️‍🌈", "שלום עולם", "مرحبا بالعالم",
+        "\u{202e}evil\u{202c}", "\u{feff}bom", "[CLS] [SEP] [PAD]", "\u{fffd}\u{fffd}", &long_word,
+    ];
+    for text in odd {
+        let (whole, _) = runtime.block_on(scan(&engine, &policy, &[text]));
+        assert_eq!(whole, text);
+    }
+}
+
+#[test]
+fn equal_windows_are_computed_once() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+    let (engine, _running) = start(folder.path(), 1);
+    let policy = policy(&LABELS);
+    runtime().block_on(async {
+        for _ in 0..10 {
+            scan(&engine, &policy, &["the same line again"]).await;
+        }
+    });
+    use std::sync::atomic::Ordering::Relaxed;
+    assert_eq!(engine.counts().reused.load(Relaxed), 9 * engine.counts().real.load(Relaxed));
+}
+
+#[test]
+fn a_pack_that_was_changed_is_not_loaded_in_silence() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+    let pack = Pack::open(folder.path()).unwrap();
+    pack.verify().unwrap();
+    let backbone = folder.path().join("backbone.onnx");
+    let mut bytes = std::fs::read(&backbone).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&backbone, &bytes).unwrap();
+    assert!(matches!(pack.verify(), Err(model::Error::Digest { file, .. }) if file == "backbone.onnx"));
+    std::fs::write(&backbone, &bytes[..middle]).unwrap();
+    assert!(matches!(Engine::start(options(pack, 1)), Err(model::Error::Graph { file, .. }) if file == "backbone.onnx"));
+}
