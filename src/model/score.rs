@@ -60,7 +60,7 @@ pub struct Scorer {
 }
 
 /// Up to this many labels all scores are computed, and all are kept in texts of several windows.
-const FEW_LABELS: usize = 64;
+const FEW_LABELS: usize = 15;
 
 /// Dimensions of the bound. Fewer: more labels pass it and are scored for nothing. More: the bound
 /// itself costs more.

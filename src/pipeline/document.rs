@@ -1,1 +1,356 @@
-//! To come.
+//! One document: its fields through [`Scan`], its spans through the tenant's operators, and the
+//! records that come out.
+//!
+//! Fields never influence one another. Whatever fails, the whole document fails (I6).
+
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use super::{Engine, Error as EngineError, Scan};
+use crate::{
+    VERSION,
+    decode::{Recognizer, Span},
+    record::{
+        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction, Stage, Text,
+        json::{Json, Literal, NotJson, Selector, quoted},
+    },
+    redact::{self, Applied},
+    sink::{Done, Redacted},
+    tenant::{NOT_TEXT, Policy, Rule, WHOLE_LABEL},
+    text::{ByteSpan, CodePointCursor},
+};
+
+/// Why a document did not go downstream. Holds counts and codes, no text (I7).
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The record is not what its source says it is.
+    #[error("{reason}")]
+    Record {
+        /// Code of the dead letter.
+        code: Code,
+        /// Made of places and counts.
+        reason: String,
+    },
+    /// The model failed.
+    #[error("{0}")]
+    Engine(#[from] EngineError),
+    /// An operator failed.
+    #[error("{0}")]
+    Redact(Arc<redact::Error>),
+}
+
+/// The form in which redacted plain text goes out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainText {
+    /// As a [`Redaction`] record, with offsets and digests beside the text.
+    Record,
+    /// As the text alone.
+    Text,
+}
+
+/// Fields of one document that are scanned at a time.
+const FIELDS_AT_ONCE: usize = 64;
+
+/// Processes a document as `policy` says.
+pub async fn process(
+    engine: &Engine,
+    policy: &Policy,
+    document: Document,
+    plain_text: PlainText,
+) -> Result<Done, Error> {
+    let Document { id, position, body, .. } = document;
+    let mut found = Found::default();
+    let redacted = match body {
+        Body::Text(text) => {
+            let field = scan(engine, policy, "text", &text, Treatment::Scan).await?;
+            let redacted = field.redacted.clone();
+            found.add(field);
+            match plain_text {
+                PlainText::Text => Redacted::Text(redacted),
+                PlainText::Record => {
+                    let record = Redaction {
+                        id: id.clone(),
+                        tenant: policy.tenant.to_string(),
+                        text: redacted,
+                        redactions: std::mem::take(&mut found.changes),
+                        digests: digests(engine, policy),
+                    };
+                    Redacted::Record(serde_json::to_vec(&record).expect("strings and numbers are JSON"))
+                }
+            }
+        }
+        Body::Json(text) => Redacted::Record(json(engine, policy, &position, text, &mut found).await?),
+        Body::Row(cells) => {
+            let rule = policy.rule(&position);
+            let fields = stream::iter(&cells).map(|(column, text)| async move {
+                let Some(text) = text else { return Ok(None) };
+                let treatment = match rule.map_or(Some(false), |rule| rule.column(column)) {
+                    None => Treatment::Pass,
+                    Some(false) => Treatment::Scan,
+                    Some(true) => Treatment::Whole,
+                };
+                scan(engine, policy, column, text, treatment).await.map(Some)
+            });
+            let fields: Vec<Option<Field>> = fields.buffered(FIELDS_AT_ONCE).try_collect().await?;
+            Redacted::Row(fields.into_iter().map(|field| field.map(|field| found.add(field))).collect())
+        }
+    };
+    let entities = Entities {
+        document_id: id,
+        tenant: policy.tenant.to_string(),
+        source: position,
+        entities: found.entities,
+        digests: digests(engine, policy),
+        tokens: found.tokens,
+        windows: found.windows,
+    };
+    Ok(Done { entities, redacted })
+}
+
+/// Takes a JSON document through its selected strings; everything else stays as received.
+async fn json(
+    engine: &Engine,
+    policy: &Policy,
+    position: &Position,
+    text: Text,
+    found: &mut Found,
+) -> Result<Vec<u8>, Error> {
+    let not_json = |problem: NotJson| Error::Record { code: Code::NotJson, reason: problem.to_string() };
+    let document = Json::parse(text).map_err(not_json)?;
+    let Selectors { read, whole } = &Selectors::of(policy.rule(position));
+    let leaves = document.strings(read).map_err(not_json)?;
+    let document = &document;
+    let fields = stream::iter(leaves).map(|leaf| async move {
+        let literal = document.literal(&leaf);
+        let as_a_whole = whole.as_ref().is_some_and(|whole| whole.matches(&leaf.pointer));
+        let treatment = if as_a_whole { Treatment::Whole } else { Treatment::Scan };
+        let field = scan(engine, policy, &leaf.pointer, &literal.text, treatment).await?;
+        Ok::<_, Error>((literal, field))
+    });
+    let fields: Vec<(Literal, Field)> = fields.buffered(FIELDS_AT_ONCE).try_collect().await?;
+    let mut edits = Vec::new();
+    for (literal, field) in fields {
+        for applied in field.applied.iter().filter(|applied| applied.operator != "keep") {
+            let replacement = &field.redacted[applied.output_bytes.start..applied.output_bytes.end];
+            edits.push(literal.replace(applied.source_bytes, replacement));
+        }
+        found.add(field);
+    }
+    let digests = digests(engine, policy);
+    let value = |value: &str| quoted(value);
+    let members = [
+        ("redactions", serde_json::to_string(&found.changes).expect("strings and numbers are JSON")),
+        ("pack", value(&digests.pack)),
+        ("label_set", value(&digests.label_set)),
+        ("policy", value(&digests.policy)),
+        ("weir_version", value(&digests.weir_version)),
+    ];
+    Ok(document.rewrite(&edits, &members).into_bytes())
+}
+
+/// What is done with a field.
+#[derive(Debug, Clone, Copy)]
+enum Treatment {
+    Pass,
+    Scan,
+    /// Redacted as a whole, whatever it holds.
+    Whole,
+}
+
+/// Strings of JSON documents that a rule reads.
+struct Selectors {
+    read: Selector,
+    /// Those of `read` that are redacted as a whole.
+    whole: Option<Selector>,
+}
+
+impl Selectors {
+    fn of(rule: Option<&Rule>) -> Self {
+        let selector = |include: &[&str], exclude: &[&str]| {
+            Selector::new(include, exclude).expect("tenant files with bad patterns are refused")
+        };
+        let Some(rule) = rule else { return Self { read: selector(&[], &NOT_TEXT), whole: None } };
+        let mut include: Vec<&str> = rule.include_pointers().collect();
+        let mut exclude: Vec<&str> = rule.exclude_pointers().collect();
+        let whole: Vec<&str> = rule.whole_pointers().collect();
+        if include.is_empty() {
+            exclude.extend(NOT_TEXT);
+        } else {
+            include.extend(&whole);
+        }
+        let read = selector(&include, &exclude);
+        Self { read, whole: (!whole.is_empty()).then(|| selector(&whole, &[])) }
+    }
+}
+
+/// A field that is done.
+struct Field {
+    redacted: String,
+    applied: Vec<Applied>,
+    entities: Vec<Entity>,
+    changes: Vec<Change>,
+    tokens: u64,
+    windows: u64,
+}
+
+/// What is found in a document, field by field.
+#[derive(Default)]
+struct Found {
+    entities: Vec<Entity>,
+    changes: Vec<Change>,
+    tokens: u64,
+    windows: u64,
+}
+
+impl Found {
+    fn add(&mut self, field: Field) -> String {
+        self.entities.extend(field.entities);
+        self.changes.extend(field.changes);
+        self.tokens += field.tokens;
+        self.windows += field.windows;
+        field.redacted
+    }
+}
+
+/// Finds and redacts in one field.
+async fn scan(engine: &Engine, policy: &Policy, path: &str, text: &str, treatment: Treatment) -> Result<Field, Error> {
+    let mut pieces = Pieces::new(policy, path);
+    let mut redacted = String::with_capacity(text.len());
+    let (mut tokens, mut windows) = (0, 0);
+    match treatment {
+        Treatment::Pass => redacted.push_str(text),
+        Treatment::Whole if !text.is_empty() => {
+            let bytes = ByteSpan::new(0, text.len());
+            let recognizer = Recognizer::Pattern("whole".into());
+            let span = Span { bytes, label: WHOLE_LABEL.into(), score: 1.0, recognizer };
+            pieces.redact(text, &[span], &mut redacted)?;
+        }
+        Treatment::Whole => {}
+        Treatment::Scan => {
+            let mut scan = Scan::start(engine, policy).await?;
+            let first = scan.push(text).await?;
+            let last = scan.finish().await?;
+            for piece in first.into_iter().chain(last) {
+                pieces.redact(&piece.text, &piece.spans, &mut redacted)?;
+            }
+            (tokens, windows) = scan.counts();
+        }
+    }
+    let Pieces { entities, changes, applied, .. } = pieces;
+    Ok(Field { redacted, applied, entities, changes, tokens, windows })
+}
+
+/// Pieces of one field on their way through the operators; keeps count of where they stand.
+pub(super) struct Pieces<'a> {
+    policy: &'a Policy,
+    path: &'a str,
+    source: Place,
+    output: Place,
+    /// Entities of the pieces so far; taken out by callers that do not keep them.
+    pub(super) entities: Vec<Entity>,
+    /// Changes of the pieces so far.
+    pub(super) changes: Vec<Change>,
+    applied: Vec<Applied>,
+}
+
+/// A place in a field.
+#[derive(Clone, Copy, Default)]
+struct Place {
+    byte: usize,
+    code_point: usize,
+}
+
+impl Place {
+    fn after(self, text: &str) -> Self {
+        Self { byte: self.byte + text.len(), code_point: self.code_point + text.chars().count() }
+    }
+}
+
+impl<'a> Pieces<'a> {
+    pub(super) fn new(policy: &'a Policy, path: &'a str) -> Self {
+        let start = Place::default();
+        Self { policy, path, source: start, output: start, entities: Vec::new(), changes: Vec::new(), applied: Vec::new() }
+    }
+
+    /// Appends the redacted piece to `out`.
+    pub(super) fn redact(&mut self, text: &str, spans: &[Span], out: &mut String) -> Result<(), Error> {
+        let start = out.len();
+        let applied = self.policy.redactor.apply(text, spans, out).map_err(|error| Error::Redact(Arc::new(error)))?;
+        let mut code_points = CodePointCursor::new(text, self.source.code_point);
+        for span in spans {
+            let value = self.policy.emit_text.then(|| text[span.bytes.start..span.bytes.end].to_owned());
+            self.entities.push(Entity {
+                label: span.label.to_string(),
+                field: self.path.to_owned(),
+                start: code_points.at(span.bytes.start) as u64,
+                end: code_points.at(span.bytes.end) as u64,
+                start_byte: (self.source.byte + span.bytes.start) as u64,
+                end_byte: (self.source.byte + span.bytes.end) as u64,
+                score: span.score,
+                recognizer: span.recognizer.to_string(),
+                text: value,
+            });
+        }
+        for applied in applied {
+            self.changes.push(Change {
+                label: applied.label.to_string(),
+                field: self.path.to_owned(),
+                operator: applied.operator.to_owned(),
+                start: (self.output.code_point + applied.output.start) as u64,
+                end: (self.output.code_point + applied.output.end) as u64,
+                source_start: (self.source.code_point + applied.source.start) as u64,
+                source_end: (self.source.code_point + applied.source.end) as u64,
+                key_id: applied.key_id.as_ref().map(ToString::to_string),
+            });
+            self.applied.push(Applied {
+                source_bytes: moved(applied.source_bytes, self.source.byte),
+                output_bytes: moved(applied.output_bytes, self.output.byte),
+                ..applied
+            });
+        }
+        self.source = self.source.after(text);
+        self.output = self.output.after(&out[start..]);
+        Ok(())
+    }
+}
+
+fn moved(span: ByteSpan, base: usize) -> ByteSpan {
+    ByteSpan::new(span.start + base, span.end + base)
+}
+
+/// What made the records of a policy.
+pub(super) fn digests(engine: &Engine, policy: &Policy) -> Digests {
+    Digests {
+        pack: engine.pack().digest().to_owned(),
+        label_set: policy.labels.digest.to_string(),
+        policy: policy.digest.to_string(),
+        weir_version: VERSION.to_owned(),
+    }
+}
+
+impl Error {
+    /// Stage at which it happened.
+    pub fn stage(&self) -> Stage {
+        match self {
+            Self::Record { .. } => Stage::Source,
+            Self::Engine(_) => Stage::Model,
+            Self::Redact(_) => Stage::Redact,
+        }
+    }
+
+    /// Code of the dead letter.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Record { code, .. } => *code,
+            Self::Engine(EngineError::Panicked) => Code::Panicked,
+            Self::Engine(_) => Code::ModelFailed,
+            Self::Redact(_) => Code::RedactFailed,
+        }
+    }
+
+    /// The dead letter of a document that failed this way.
+    pub fn dead_letter(&self, source: Position, tenant: Option<String>, document_id: Option<String>) -> DeadLetter {
+        DeadLetter { source, tenant, document_id, stage: self.stage(), code: self.code(), reason: self.to_string(), attempts: 1 }
+    }
+}

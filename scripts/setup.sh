@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Gets what weir needs on a fresh machine: names (or, as root on Debian, installs) the system
+# packages that are missing, and puts ONNX Runtime 1.31 under .weir/onnxruntime (git-ignored).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+missing=()
+command -v cc >/dev/null || missing+=(gcc libc6-dev)
+command -v make >/dev/null || missing+=(make)
+command -v python3 >/dev/null || missing+=(python3)
+python3 -m pip --version >/dev/null 2>&1 || missing+=(python3-pip)
+if [ ${#missing[@]} -gt 0 ]; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        echo "setup: installing ${missing[*]}"
+        apt-get update -qq && apt-get install -y -qq "${missing[@]}"
+    else
+        echo "setup: missing: ${missing[*]}; install them, for example: sudo apt-get install ${missing[*]}" >&2
+        exit 1
+    fi
+fi
+if ! command -v cargo >/dev/null; then
+    echo "setup: cargo is missing: install Rust 1.92 or newer, for example with rustup" >&2
+    exit 1
+fi
+
+runtime=.weir/onnxruntime
+version=1.31.0
+case "$(uname -s)-$(uname -m)" in
+    Linux-x86_64) platform=manylinux_2_28_x86_64 library=libonnxruntime.so.$version link=libonnxruntime.so ;;
+    Linux-aarch64) platform=manylinux_2_28_aarch64 library=libonnxruntime.so.$version link=libonnxruntime.so ;;
+    Darwin-arm64) platform=macosx_14_0_arm64 library=libonnxruntime.$version.dylib link=libonnxruntime.dylib ;;
+    *)
+        echo "setup: no ONNX Runtime $version is pinned for $(uname -s) $(uname -m); build it and set ORT_DYLIB_PATH" >&2
+        exit 1
+        ;;
+esac
+if [ ! -e "$runtime/$link" ] || [ ! -e "$runtime/$library" ]; then
+    echo "setup: getting ONNX Runtime $version"
+    wheel=$(mktemp -d)
+    trap 'rm -rf "$wheel"' EXIT
+    python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes -r scripts/onnxruntime.txt \
+        --only-binary=:all: --python-version 3.12 --implementation cp --platform "$platform" -d "$wheel"
+    mkdir -p "$runtime"
+    python3 - "$wheel"/*.whl "onnxruntime/capi/$library" "$runtime/$library" <<'EOF'
+import shutil, sys, zipfile
+wheel, member, target = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target + ".part", "wb") as part:
+    shutil.copyfileobj(source, part)
+EOF
+    mv "$runtime/$library.part" "$runtime/$library"
+    ln -sf "$library" "$runtime/$link"
+fi
+echo "setup: ONNX Runtime $version is in $runtime"

@@ -1,0 +1,282 @@
+//! `weir eval`: spans against gold spans.
+//!
+//! In:  evaluation files (design 7): `{"text", "entities": [{"start", "end", "label"}], "types", …}`
+//!      a line, code points, ends exclusive, plain or gzip.
+//! Out: precision, recall and F1 by label, typed and untyped; the share of entity characters that
+//!      were found, and of characters found that are none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs::File,
+    io::{BufRead as _, BufReader, Read},
+    path::Path,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{decode::Span, record::Text, text::CodePointCursor};
+
+/// A line of an evaluation file.
+#[derive(Debug, Deserialize)]
+pub struct Example {
+    /// The text.
+    #[serde(deserialize_with = "text")]
+    pub text: Text,
+    /// Gold entities.
+    pub entities: Vec<Gold>,
+    /// Every label annotated in the corpus: the label set that is asked for.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// Corpus.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// A gold entity, in code points, end exclusive.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[allow(missing_docs)]
+pub struct Gold {
+    pub start: usize,
+    pub end: usize,
+    pub label: String,
+}
+
+fn text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+    String::deserialize(deserializer).map(Text::from)
+}
+
+/// Why an evaluation file can't be read. Names places, never values (I7).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It can't be opened or read.
+    #[error("{file} can't be read ({problem})")]
+    Read {
+        /// Path.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A line is no example.
+    #[error("{file}:{line} is no evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`")]
+    Line {
+        /// Path.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// Column at which reading failed.
+        column: usize,
+    },
+    /// An entity lies outside its text.
+    #[error("{file}:{line} has an entity at {start}..{end} in a text of {length} code points")]
+    Outside {
+        /// Path.
+        file: String,
+        /// Line, from 1.
+        line: usize,
+        /// First code point of the entity.
+        start: usize,
+        /// Code point after its last.
+        end: usize,
+        /// Length of the text.
+        length: usize,
+    },
+}
+
+/// Reads the examples of a file; stops after `limit`.
+pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, Error> {
+    let file = path.display().to_string();
+    let read = |error: std::io::Error| Error::Read { file: file.clone(), problem: error.kind().to_string() };
+    let raw = File::open(path).map_err(read)?;
+    let gzip = path.extension().is_some_and(|extension| extension == "gz");
+    let reader: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+    let mut examples = Vec::new();
+    for (number, line) in BufReader::new(reader).lines().enumerate() {
+        let line = line.map_err(read)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        if examples.len() == limit {
+            break;
+        }
+        let example: Example = serde_json::from_str(&line).map_err(|error| Error::Line {
+            file: file.clone(),
+            line: number + 1,
+            column: error.column(),
+        })?;
+        let length = example.text.chars().count();
+        if let Some(Gold { start, end, .. }) =
+            example.entities.iter().find(|gold| gold.start >= gold.end || gold.end > length)
+        {
+            return Err(Error::Outside { file, line: number + 1, start: *start, end: *end, length });
+        }
+        examples.push(example);
+    }
+    Ok(examples)
+}
+
+/// True and false positives and false negatives.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Counts {
+    /// Found and right.
+    pub right: u64,
+    /// Found and not in the gold.
+    pub spurious: u64,
+    /// In the gold and not found.
+    pub missed: u64,
+}
+
+impl Counts {
+    /// Share of what was found that is right; 1 where nothing was found.
+    pub fn precision(self) -> f64 {
+        share(self.right, self.right + self.spurious)
+    }
+
+    /// Share of the gold that was found; 1 where there is none.
+    pub fn recall(self) -> f64 {
+        share(self.right, self.right + self.missed)
+    }
+
+    /// Harmonic mean of precision and recall.
+    pub fn f1(self) -> f64 {
+        share(2 * self.right, 2 * self.right + self.spurious + self.missed)
+    }
+}
+
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+}
+
+/// Scores of a set of examples.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Report {
+    /// Examples scored.
+    pub examples: u64,
+    /// Spans with start, end and label right.
+    pub typed: Counts,
+    /// Spans with start and end right.
+    pub untyped: Counts,
+    /// `typed` by label.
+    pub labels: BTreeMap<String, Counts>,
+    /// Characters of gold entities, and how many of them a found span of any label covers.
+    pub characters: Characters,
+}
+
+/// Characters, white space not counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Characters {
+    /// Of gold entities.
+    pub gold: u64,
+    /// Of gold entities, covered by a found span.
+    pub covered: u64,
+    /// Covered by a found span, of no gold entity.
+    pub over: u64,
+    /// Of no gold entity.
+    pub other: u64,
+}
+
+impl Characters {
+    /// Share of entity characters that were found.
+    pub fn recall(self) -> f64 {
+        share(self.covered, self.gold)
+    }
+
+    /// Share of the other characters that were taken for entities.
+    pub fn over_redaction(self) -> f64 {
+        if self.other == 0 { 0.0 } else { self.over as f64 / self.other as f64 }
+    }
+}
+
+impl Report {
+    /// Adds an example and what was found in it.
+    pub fn add(&mut self, example: &Example, found: &[Span]) {
+        self.examples += 1;
+        let mut cursor = CodePointCursor::new(&example.text, 0);
+        let found: BTreeSet<(usize, usize, &str)> = found
+            .iter()
+            .map(|span| (cursor.at(span.bytes.start), cursor.at(span.bytes.end), &*span.label))
+            .collect();
+        let gold: BTreeSet<(usize, usize, &str)> =
+            example.entities.iter().map(|gold| (gold.start, gold.end, &*gold.label)).collect();
+        for span in found.union(&gold) {
+            let counts = self.labels.entry(span.2.to_owned()).or_default();
+            for counts in [counts, &mut self.typed] {
+                match (found.contains(span), gold.contains(span)) {
+                    (true, true) => counts.right += 1,
+                    (true, false) => counts.spurious += 1,
+                    (false, _) => counts.missed += 1,
+                }
+            }
+        }
+        let places = |spans: &BTreeSet<(usize, usize, &str)>| -> BTreeSet<(usize, usize)> {
+            spans.iter().map(|(start, end, _)| (*start, *end)).collect()
+        };
+        let (found, gold) = (places(&found), places(&gold));
+        self.untyped.right += found.intersection(&gold).count() as u64;
+        self.untyped.spurious += found.difference(&gold).count() as u64;
+        self.untyped.missed += gold.difference(&found).count() as u64;
+        let covered = |places: &BTreeSet<(usize, usize)>, length: usize| {
+            let mut covered = vec![false; length];
+            places.iter().for_each(|(start, end)| covered[*start..*end].fill(true));
+            covered
+        };
+        let length = example.text.chars().count();
+        let (found, gold) = (covered(&found, length), covered(&gold, length));
+        for (at, character) in example.text.chars().enumerate() {
+            if character.is_whitespace() {
+                continue;
+            }
+            let counts = &mut self.characters;
+            match (gold[at], found[at]) {
+                (true, true) => (counts.gold, counts.covered) = (counts.gold + 1, counts.covered + 1),
+                (true, false) => counts.gold += 1,
+                (false, true) => (counts.other, counts.over) = (counts.other + 1, counts.over + 1),
+                (false, false) => counts.other += 1,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{decode::Recognizer, text::ByteSpan};
+
+    fn span(start: usize, end: usize, label: &str) -> Span {
+        Span { bytes: ByteSpan::new(start, end), label: label.into(), score: 1.0, recognizer: Recognizer::Model }
+    }
+
+    fn gold(start: usize, end: usize, label: &str) -> Gold {
+        Gold { start, end, label: label.to_owned() }
+    }
+
+    #[test]
+    fn offsets_are_code_points_and_a_span_is_right_as_a_whole_or_not_at_all() {
+        let example = Example {
+            text: "é Ana met Bo in Rom".into(),
+            entities: vec![gold(2, 5, "person"), gold(10, 12, "person"), gold(16, 19, "city")],
+            types: Vec::new(),
+            source: String::new(),
+        };
+        // Bytes are one further than code points after the é.
+        let found = [span(3, 6, "person"), span(11, 13, "city"), span(14, 16, "city")];
+        let mut report = Report::default();
+        report.add(&example, &found);
+        assert_eq!(report.typed, Counts { right: 1, spurious: 2, missed: 2 });
+        assert_eq!(report.untyped, Counts { right: 2, spurious: 1, missed: 1 });
+        assert_eq!(report.labels["person"], Counts { right: 1, spurious: 0, missed: 1 });
+        assert_eq!(report.labels["city"], Counts { right: 0, spurious: 2, missed: 1 });
+        assert_eq!(report.characters, Characters { gold: 8, covered: 5, over: 2, other: 6 });
+        assert_eq!(report.typed.precision(), 1.0 / 3.0);
+    }
+
+    #[test]
+    fn a_broken_line_is_named_and_not_quoted() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("e.jsonl");
+        std::fs::write(&path, "{\"text\": \"a\", \"entities\": []}\n{\"text\": \"CANARY\", \"entities\": \"CANARY\"}\n").unwrap();
+        let error = read(&path, usize::MAX).unwrap_err().to_string();
+        assert!(error.contains("e.jsonl:2") && !error.contains("CANARY"), "{error}");
+        std::fs::write(&path, "{\"text\": \"ab\", \"entities\": [{\"start\": 1, \"end\": 9, \"label\": \"x\"}]}").unwrap();
+        assert!(matches!(read(&path, usize::MAX), Err(Error::Outside { length: 2, .. })));
+    }
+}
