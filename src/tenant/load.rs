@@ -230,6 +230,7 @@ impl Resolver<'_> {
         self.deny(file, &mut options, &mut operators);
         options.allow = self.allow(file);
         let rules = self.rules(file);
+        self.asks_for_something(file);
         let patterns = self.build(&options);
         let labels = LabelSet {
             digest: label_digest(&labels),
@@ -251,6 +252,19 @@ impl Resolver<'_> {
             digest,
             tests: self.tests(&file.tests),
         })
+    }
+
+    /// An empty file is a file that was cut short, more often than a tenant whose documents are
+    /// to pass as they are: that one writes `labels = []`.
+    fn asks_for_something(&mut self, file: &File) {
+        let written = ["labels", "patterns", "regexes", "deny"]
+            .iter()
+            .any(|key| self.document.entry(key).is_some());
+        if written || file.rules.iter().any(|rule| !rule.fields.whole.is_empty()) {
+            return;
+        }
+        let kind = Kind::Invalid("the tenant asks for nothing: every document would pass as it is".to_owned());
+        self.problem("", kind, "add `labels` or `patterns`; `labels = []` if it is meant");
     }
 
     fn labels(
