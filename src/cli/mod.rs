@@ -1,8 +1,85 @@
-//! One file per subcommand.
+//! The command line: one file per subcommand.
+//!
+//! In:  arguments and environment.
+//! Out: data on standard output, messages on standard error, an [`exit::Exit`].
+//! Holds: a panic ends with exit code 70 and prints a place in weir's source, nothing else (I7).
+//! Does not know: how a room does its work.
+pub mod args;
 pub mod bench;
+mod check;
 pub mod eval;
+pub mod exit;
+mod init;
+pub mod out;
+mod schema;
+pub mod test;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use args::{Cli, Color, Command, Model};
+use exit::{Exit, Failure};
 
 /// Parses the arguments, runs the subcommand, and turns its outcome into an exit code.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+pub fn main() -> ExitCode {
+    std::panic::set_hook(Box::new(|panic| tell_panic(panic.location())));
+    let cli = Cli::parse(); // a wrong command line ends here with exit code 2
+    match cli.global.color {
+        // The default looks at the terminal and at NO_COLOR.
+        Color::Auto => {}
+        Color::Always => anstream::ColorChoice::Always.write_global(),
+        Color::Never => anstream::ColorChoice::Never.write_global(),
+    }
+    match std::panic::catch_unwind(|| execute(&cli)) {
+        Ok(Ok(exit)) => exit.into(),
+        Ok(Err(failure)) => {
+            out::failure(&failure);
+            failure.exit.into()
+        }
+        Err(_) => Exit::Bug.into(), // told by the hook
+    }
+}
+
+/// Says where a panic was. Its message is not printed: an index or a slice that failed quotes the
+/// text it failed on.
+fn tell_panic(location: Option<&std::panic::Location<'_>>) {
+    let place = match location {
+        Some(at) => format!("{}:{}", at.file(), at.line()),
+        None => "an unknown place".to_owned(),
+    };
+    out::message(&format!(
+        "{}error:{:#} internal error at {place} (weir {}); please report it",
+        out::ERROR,
+        out::ERROR,
+        crate::VERSION
+    ));
+}
+
+fn execute(cli: &Cli) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Check(args) => check::execute(args),
+        Command::Init(args) => init::execute(args),
+        Command::Schema(args) => schema::execute(args),
+        Command::Completions(args) => completions(args),
+        Command::Run(_) => Err(not_built("run")),
+        Command::Redact(_) => Err(not_built("redact")),
+        Command::Test(_) => Err(not_built("test")),
+        Command::Labels(_) => Err(not_built("labels")),
+        Command::Eval(_) => Err(not_built("eval")),
+        Command::Bench(_) => Err(not_built("bench")),
+        Command::Model(Model::Inspect(_)) => Err(not_built("model inspect")),
+        Command::Model(Model::Verify(_)) => Err(not_built("model verify")),
+    }
+}
+
+fn not_built(command: &str) -> Failure {
+    Failure::new(Exit::Bug, anyhow::anyhow!("`weir {command}` is not built yet"))
+}
+
+fn completions(args: &args::Completions) -> Result<Exit, Failure> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "weir", &mut script);
+    out::data(&String::from_utf8_lossy(&script))?;
+    Ok(Exit::Done)
 }

@@ -1,1 +1,21 @@
-//! To come.
+//! Logs, metrics and health.
+//!
+//! In:  [`Event`]s of every room, heartbeats of the pipeline's loops.
+//! Out: log lines on standard error; `/metrics`, `/livez` and `/readyz` over HTTP.
+//! Holds: a field or label can't hold text of a document (I7): events are structs of places, names
+//!        and counts. The values of a label are bounded.
+//! Does not know: what the loops do.
+pub mod health;
+pub mod log;
+pub mod metric;
+mod server;
+
+pub use health::{Health, Heart};
+pub use server::{Error, Options, Server};
+
+/// Something that happened: one struct each, in `events.rs` of its room. `emit` writes the log line
+/// and the metrics.
+pub trait Event {
+    /// Writes the log line and the metrics.
+    fn emit(self);
+}

@@ -5,13 +5,24 @@
 //! Holds: a bad file keeps the old set; an unknown tenant is never guessed (I6).
 //! Does not know: documents, models, sinks.
 
-use std::{collections::BTreeMap, sync::Arc};
+mod events;
+pub mod file;
+mod json;
+mod load;
+pub mod reload;
+mod rule;
 
-use crate::{
-    decode::patterns::Patterns,
-    record::{Body, Code, Document, Field},
-    redact::Redactor,
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, LazyLock},
 };
+
+use serde_json::Value as Json;
+
+use crate::{decode::patterns::Patterns, redact::Redactor};
+
+pub use load::{check_text, label_digest};
+pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 
 /// One label that the model looks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,10 +65,6 @@ pub struct Policy {
     pub tests: Arc<[Example]>,
 }
 
-/// Fields read in the records that match; the first rule that matches wins.
-#[derive(Debug, Clone)]
-pub struct Rule {}
-
 /// An example inside a tenant file.
 #[derive(Debug, Clone)]
 pub struct Example {
@@ -65,6 +72,8 @@ pub struct Example {
     pub text: String,
     /// The redacted text that is expected.
     pub expect: String,
+    /// Where it is written: `FILE:LINE:COLUMN`.
+    pub at: String,
 }
 
 /// All policies at one moment: what a document is processed with does not change under way.
@@ -72,6 +81,9 @@ pub struct Example {
 pub struct Tenants {
     policies: Arc<BTreeMap<String, Arc<Policy>>>,
     default: Option<Arc<Policy>>,
+    /// Of the files' bytes, the lists and keys that they name: in memory only, to tell whether a
+    /// reload changed anything.
+    fingerprint: [u8; 32],
 }
 
 impl Tenants {
@@ -90,10 +102,20 @@ impl Tenants {
     }
 }
 
-impl Policy {
-    /// The fields of a document that this policy reads, in order; an error is a dead letter's code.
-    pub fn fields(&self, _document: &Document) -> Result<Vec<Field>, Code> {
-        let _ = |b: &Body| matches!(b, Body::Text(_));
-        todo!("helpers: config (rules) and io (JSON)")
+impl Tenants {
+    /// Whether two sets do the same: a date of the allow list may have passed without a change
+    /// of any file.
+    fn same_policies(&self, other: &Self) -> bool {
+        self.policies.len() == other.policies.len()
+            && self
+                .iter()
+                .zip(other.iter())
+                .all(|(a, b)| a.tenant == b.tenant && a.digest == b.digest)
     }
+}
+
+/// JSON Schema of a tenant file.
+pub fn schema() -> &'static Json {
+    static SCHEMA: LazyLock<Json> = LazyLock::new(crate::config::schema_of::<file::File>);
+    &SCHEMA
 }

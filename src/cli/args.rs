@@ -1,0 +1,408 @@
+//! The command line: every subcommand with its flags and examples.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use super::exit;
+use crate::config::telemetry::LogLevel;
+
+/// Finds the entities that each tenant asked for in streams of documents, and redacts them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "weir",
+    version,
+    max_term_width = 100,
+    after_help = "Examples:
+  weir init --preset logs            a configuration and a tenant to start from
+  weir check --config weir.toml      everything is validated, nothing is written
+  weir run --config weir.toml        the job
+  echo 'Mail ana@ruiz.example' | weir redact -l email --show",
+    after_long_help = exit::HELP
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+    /// Flags of every subcommand.
+    #[command(flatten)]
+    pub global: Global,
+}
+
+/// Flags of every subcommand.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// When to use colours; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "WEIR_COLOR")]
+    pub color: Color,
+    /// Least level that is logged; wins over telemetry.log_level
+    #[arg(long, global = true, value_name = "LEVEL", env = "WEIR_LOG_LEVEL")]
+    pub log_level: Option<LogLevel>,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a job: read documents, write entities and redactions
+    #[command(after_help = RUN)]
+    Run(Run),
+    /// Redact text, JSON lines or log lines in a pipe
+    #[command(after_help = REDACT)]
+    Redact(Redact),
+    /// Validate configuration and tenants; opens nothing for writing
+    #[command(after_help = CHECK)]
+    Check(Check),
+    /// Write a commented configuration and tenant to start from
+    #[command(after_help = INIT)]
+    Init(Init),
+    /// Run the examples inside tenant files
+    #[command(after_help = TEST)]
+    Test(Test),
+    /// Show a tenant's labels, their nearest neighbours and clashes
+    #[command(after_help = LABELS)]
+    Labels(Labels),
+    /// Measure precision, recall and F1 on evaluation files
+    #[command(after_help = EVAL)]
+    Eval(Eval),
+    /// Measure speed on this machine
+    #[command(after_help = BENCH)]
+    Bench(Bench),
+    /// Look at a model pack, or verify it
+    #[command(subcommand)]
+    Model(Model),
+    /// Print the JSON Schema of a file or record
+    #[command(after_help = SCHEMA)]
+    Schema(Schema),
+    /// Print the completion script of a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions(Completions),
+}
+
+/// The configuration and what overrides it.
+#[derive(Debug, Clone, Args)]
+pub struct Configuration {
+    /// Configuration file
+    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG", default_value = "weir.toml")]
+    pub config: PathBuf,
+    /// Override a key: section.key=value
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// `weir run`.
+#[derive(Debug, Clone, Args)]
+pub struct Run {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Go through the input, write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Stop after this many documents
+    #[arg(long, value_name = "DOCUMENTS")]
+    pub limit: Option<u64>,
+    /// Print no progress
+    #[arg(long, short)]
+    pub quiet: bool,
+}
+
+const RUN: &str = "Examples:
+  weir run --config weir.toml
+  weir run --config weir.toml --dry-run --limit 1000
+  WEIR_SOURCE__URL=s3://lake/raw weir run --set batch.max_tokens=2048
+
+A job that was stopped or killed goes on where it was: run it again.";
+
+/// `weir redact`.
+#[derive(Debug, Clone, Args)]
+pub struct Redact {
+    /// Input; `-` is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    pub input: PathBuf,
+    /// What to look for, in plain words; repeat it for more
+    #[arg(long, short, value_name = "LABEL")]
+    pub label: Vec<String>,
+    /// Use the labels and operators of a tenant file
+    #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT", conflicts_with = "label")]
+    pub tenant: Option<PathBuf>,
+    /// Built-in patterns to look for besides those that the labels cover
+    #[arg(long, short, value_name = "PATTERN", conflicts_with = "tenant")]
+    pub pattern: Vec<String>,
+    /// Least probability of a span
+    #[arg(long, value_name = "0..1", conflicts_with = "tenant", value_parser = probability)]
+    pub threshold: Option<f32>,
+    /// Folder of the model pack
+    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    pub model: PathBuf,
+    /// Format of the input
+    #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
+    pub format: RedactFormat,
+    /// Show the input with what was found highlighted, and the result
+    #[arg(long)]
+    pub show: bool,
+    /// Print entity records instead of the redacted text
+    #[arg(long, conflicts_with = "show")]
+    pub entities: bool,
+}
+
+/// Format of what `weir redact` reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum RedactFormat {
+    /// JSON lines if the first line begins with `{`, else lines
+    Auto,
+    /// The whole input is one text
+    Text,
+    /// Each line is a text
+    Lines,
+    /// Each line is a JSON object
+    Jsonl,
+}
+
+const REDACT: &str = "Examples:
+  echo 'Mail Ana Ruiz, ana@ruiz.example' | weir redact -l person -l email --show
+  tail -f app.log | weir redact -l person -l 'phone number'
+  weir redact --tenant tenants/acme.toml chat.jsonl > chat.redacted.jsonl";
+
+/// `weir check`.
+#[derive(Debug, Clone, Args)]
+pub struct Check {
+    /// Configuration file; without it weir.toml, if it is there
+    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
+    pub config: Option<PathBuf>,
+    /// More to check: tenant files, configurations, and TOML fences in Markdown pages
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Override a key: section.key=value
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+    /// Also reach the stores: list the source, look at the sink; writes nothing
+    #[arg(long)]
+    pub connect: bool,
+    /// Print every key with its value and origin
+    #[arg(long)]
+    pub explain: bool,
+}
+
+const CHECK: &str = "Examples:
+  weir check --config weir.toml
+  weir check --config weir.toml --connect --explain
+  weir check tenants/acme.toml docs/*.md
+
+Exit code 0 if all is well, 1 if not; checks that were skipped are listed.";
+
+/// `weir init`.
+#[derive(Debug, Clone, Args)]
+pub struct Init {
+    /// Where to write weir.toml and tenants/
+    #[arg(value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// What the documents are
+    #[arg(long, value_name = "PRESET", default_value = "logs")]
+    pub preset: Preset,
+}
+
+/// What the documents are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Preset {
+    /// Log files, a line a document
+    Logs,
+    /// Parquet tables in an object store
+    Lake,
+    /// JSON lines with nested fields
+    Json,
+}
+
+const INIT: &str = "Examples:
+  weir init
+  weir init --preset lake jobs/tickets
+
+Files that are there are never overwritten.";
+
+/// `weir test`.
+#[derive(Debug, Clone, Args)]
+pub struct Test {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Only this tenant; repeat it for more
+    #[arg(long, short, value_name = "NAME")]
+    pub tenant: Vec<String>,
+}
+
+const TEST: &str = "Examples:
+  weir test --config weir.toml
+  weir test --config weir.toml --tenant acme
+
+Exit code 0 if every example gives what it expects, 1 if not.";
+
+/// `weir labels`.
+#[derive(Debug, Clone, Args)]
+pub struct Labels {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Only this tenant
+    #[arg(long, short, value_name = "NAME")]
+    pub tenant: Option<String>,
+    /// Labels to compare instead of a tenant's
+    #[arg(long, short, value_name = "LABEL")]
+    pub label: Vec<String>,
+    /// Folder of the model pack; wins over model.pack
+    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK")]
+    pub model: Option<PathBuf>,
+    /// Neighbours shown for each label
+    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    pub neighbours: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const LABELS: &str = "Examples:
+  weir labels --config weir.toml --tenant acme
+  weir labels -l person -l customer -l 'bank account' --model models/weir-mini";
+
+/// `weir eval`.
+#[derive(Debug, Clone, Args)]
+pub struct Eval {
+    /// Evaluation files: JSON lines with text, entities and types
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Folder of the model pack
+    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    pub model: PathBuf,
+    /// Use a tenant's labels, patterns and thresholds instead of the corpus' own labels
+    #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT")]
+    pub tenant: Option<PathBuf>,
+    /// Least probability of a span
+    #[arg(long, value_name = "0..1", value_parser = probability)]
+    pub threshold: Option<f32>,
+    /// The model alone, without pattern recognisers
+    #[arg(long)]
+    pub no_patterns: bool,
+    /// Examples of each file at most
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+    /// Exit with 1 if typed F1 is below
+    #[arg(long, value_name = "0..1", value_parser = probability)]
+    pub min_f1: Option<f32>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const EVAL: &str = "Examples:
+  weir eval data/test.jsonl
+  weir eval data/*.jsonl --limit 500 --json
+  weir eval data/test.jsonl --min-f1 0.6      in a test: exit code 1 below";
+
+/// `weir bench`.
+#[derive(Debug, Clone, Args)]
+pub struct Bench {
+    /// Texts to run on: files of lines or JSON lines; without them the ones in the box
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Folder of the model pack
+    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    pub model: PathBuf,
+    /// Label counts to measure
+    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "4,64,1000")]
+    pub labels: Vec<usize>,
+    /// Padded tokens of a batch
+    #[arg(long, value_name = "TOKENS", default_value_t = 4096)]
+    pub max_tokens: u32,
+    /// Threads; without it one for each core
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<u16>,
+    /// Documents at most
+    #[arg(long, value_name = "COUNT")]
+    pub limit: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const BENCH: &str = "Examples:
+  weir bench
+  weir bench data/logs/*.log --limit 20000 --json";
+
+/// `weir model`.
+#[derive(Debug, Clone, Subcommand)]
+pub enum Model {
+    /// Show what a pack is: family, sizes, digest, calibration
+    #[command(after_help = "Examples:\n  weir model inspect models/weir-mini")]
+    Inspect(Pack),
+    /// Compare every file of a pack with its sha256
+    #[command(after_help = "Examples:\n  weir model verify models/weir-mini\n\nExit code 0 if the pack is whole, 1 if not.")]
+    Verify(Pack),
+}
+
+/// A model pack.
+#[derive(Debug, Clone, Args)]
+pub struct Pack {
+    /// Folder of the model pack
+    #[arg(value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    pub model: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `weir schema`.
+#[derive(Debug, Clone, Args)]
+pub struct Schema {
+    /// Which one
+    #[arg(value_name = "WHICH")]
+    pub which: SchemaOf,
+}
+
+/// What has a schema.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    /// The configuration
+    Config,
+    /// A tenant file
+    Tenant,
+    /// An entities record
+    Entities,
+    /// A redaction record
+    Redaction,
+    /// A dead-letter record
+    DeadLetter,
+    /// The configuration reference, as Markdown
+    #[value(hide = true)]
+    Docs,
+}
+
+const SCHEMA: &str = "Examples:
+  weir schema config > weir.schema.json      then begin weir.toml with `#:schema ./weir.schema.json`
+  weir schema tenant > tenant.schema.json";
+
+/// `weir completions`.
+#[derive(Debug, Clone, Args)]
+pub struct Completions {
+    /// Shell
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+const COMPLETIONS: &str = "Examples:
+  weir completions bash > ~/.local/share/bash-completion/completions/weir
+  weir completions zsh > ~/.zfunc/_weir";
+
+fn probability(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(p) if (0.0..=1.0).contains(&p) => Ok(p),
+        _ => Err("a number from 0 to 1".to_owned()),
+    }
+}

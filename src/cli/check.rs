@@ -1,0 +1,334 @@
+//! `weir check`: everything is validated, nothing is opened for writing.
+
+use std::{
+    collections::BTreeSet,
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    args::Check,
+    exit::{Exit, Failure},
+    out,
+};
+use crate::{
+    config::{Config, Kind, Origin, Place, Problems, Resolved, Written},
+    model,
+    tenant::{self, Policy, Tenants},
+};
+
+/// What was found, in the order in which it was looked at.
+#[derive(Default)]
+struct Report {
+    lines: Vec<String>,
+    problems: Problems,
+    skipped: Vec<String>,
+    explained: String,
+}
+
+/// Checks what was asked for and prints the report.
+pub fn execute(args: &Check) -> Result<Exit, Failure> {
+    let mut report = Report::default();
+    let config = match &args.config {
+        Some(config) => Some(config.clone()),
+        None if args.files.is_empty() => Some(PathBuf::from("weir.toml")),
+        None => None,
+    };
+    if let Some(config) = &config {
+        report.configuration(config, args);
+    }
+    for file in &args.files {
+        report.file(file);
+    }
+    let (ok, warn) = (out::OK, out::WARN);
+    let mut text = report.explained;
+    for line in &report.lines {
+        let _ = match line.split_once(' ') {
+            Some(("warn", rest)) => writeln!(text, "{warn}warn{warn:#} {rest}"),
+            Some(("ok", rest)) => writeln!(text, "{ok}ok{ok:#} {rest}"),
+            _ => writeln!(text, "{line}"),
+        };
+    }
+    let errors = report.problems.0.len();
+    let warnings = report.lines.iter().filter(|line| line.starts_with("warn")).count();
+    let _ = write!(text, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    if !report.skipped.is_empty() {
+        let _ = write!(text, "; skipped: {}", report.skipped.join(", "));
+    }
+    if errors > 0 {
+        out::problems(&report.problems);
+    }
+    out::data(&text)?;
+    Ok(match errors {
+        0 => Exit::Done,
+        _ => Exit::No,
+    })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    match count {
+        1 => format!("1 {what}"),
+        _ => format!("{count} {what}s"),
+    }
+}
+
+impl Report {
+    fn ok(&mut self, what: &str, detail: &str) {
+        self.lines.push(format!("ok    {what}  {detail}").trim_end().to_owned());
+    }
+
+    fn configuration(&mut self, path: &Path, args: &Check) {
+        let written = match Config::load(path, std::env::vars_os(), &args.set) {
+            Ok(written) => written,
+            Err(problems) => {
+                self.problems.0.extend(problems.0);
+                self.skipped
+                    .push("tenants, model (the configuration has errors)".to_owned());
+                return;
+            }
+        };
+        self.count(path, &written);
+        if args.explain {
+            self.explain(&written);
+        }
+        let resolved = match written.resolve(path) {
+            Ok(resolved) => resolved,
+            Err(problems) => {
+                self.problems.0.extend(problems.0);
+                self.skipped
+                    .push("tenants, model (the configuration has errors)".to_owned());
+                return;
+            }
+        };
+        self.tenants(&resolved);
+        self.pack(&resolved, &written);
+        match args.connect {
+            true => self.connect(&resolved, &written),
+            false => self.skipped.push("stores (no --connect)".to_owned()),
+        }
+    }
+
+    fn count(&mut self, path: &Path, written: &Written) {
+        let settings = written.settings();
+        let count = |origin| settings.iter().filter(|setting| setting.origin == origin).count();
+        let parts = [
+            (Origin::Default, "default"),
+            (Origin::File, "file"),
+            (Origin::Environment, "environment"),
+            (Origin::Flag, "flag"),
+        ];
+        let parts: Vec<String> = parts
+            .into_iter()
+            .filter(|(origin, _)| count(*origin) > 0)
+            .map(|(origin, name)| format!("{} {name}", count(origin)))
+            .collect();
+        let detail = format!("{} keys: {}", settings.len(), parts.join(", "));
+        self.ok(&path.display().to_string(), &detail);
+    }
+
+    fn explain(&mut self, written: &Written) {
+        let dim = out::DIM;
+        for setting in written.settings() {
+            let origin = match &setting.at {
+                Some(at) => at.to_string(),
+                None => "default".to_owned(),
+            };
+            let _ = writeln!(self.explained, "{} = {}  {dim}# {origin}{dim:#}", setting.key, setting.value);
+        }
+        self.explained.push('\n');
+    }
+
+    fn tenants(&mut self, resolved: &Resolved) {
+        let dir = &resolved.tenants.dir;
+        let tenants = match Tenants::load(dir, resolved.tenants.default.as_deref()) {
+            Ok(tenants) => tenants,
+            Err(problems) => return self.problems.0.extend(problems.0),
+        };
+        let labels: usize = tenants.iter().map(|policy| policy.labels.labels.len()).sum();
+        let tests: usize = tenants.iter().map(|policy| policy.tests.len()).sum();
+        let what = format!("{}/", dir.display());
+        let tenant_count = counted(tenants.iter().count(), "tenant");
+        self.ok(&what, &format!("{tenant_count}, {}", counted(labels, "label")));
+        if tests > 0 {
+            self.skipped
+                .push(format!("{} of tenants (`weir test` runs them)", counted(tests, "example")));
+        }
+    }
+
+    fn pack(&mut self, resolved: &Resolved, written: &Written) {
+        let folder = &resolved.model.pack;
+        let verified = model::Pack::open(folder).and_then(|pack| {
+            pack.verify()?;
+            Ok(pack)
+        });
+        match verified {
+            Ok(pack) => self.ok(&folder.display().to_string(), &format!("{}, sha256 match", pack.name())),
+            Err(error) => {
+                let fix = error.hint().unwrap_or("set model.pack to the folder of a whole pack");
+                self.problems
+                    .push(Kind::Invalid(error.to_string()), &written.place("model.pack"), fix);
+            }
+        }
+    }
+
+    /// Reaches the stores: lists the first object of the source and of the sink.
+    fn connect(&mut self, resolved: &Resolved, written: &Written) {
+        use crate::config::{Sink, Source};
+        let mut stores = Vec::new();
+        if let Source::ObjectStore(source) = &resolved.source {
+            stores.push(("source.url", &source.url, &source.options));
+        }
+        if let Sink::ObjectStore(sink) = &resolved.sink {
+            stores.push(("sink.url", &sink.url, &sink.options));
+        }
+        for (key, url, options) in stores {
+            match reach(url, options) {
+                Ok(found) => self.ok(url.as_str(), found),
+                Err(why) => {
+                    let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
+                    let fix = "look at the address, the credentials in the cloud's variables, and `options`";
+                    self.problems.push(kind, &written.place(key), fix);
+                }
+            }
+        }
+    }
+
+    /// A file besides the configuration: a Markdown page, a configuration, or a tenant.
+    fn file(&mut self, path: &Path) {
+        let name = path.display().to_string();
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) => {
+                let kind = Kind::Unreadable {
+                    what: "the file".to_owned(),
+                    reason: crate::config::reason(&error),
+                };
+                let at = Place::File {
+                    file: name.as_str().into(),
+                    line: 1,
+                    column: 1,
+                };
+                return self.problems.push(kind, &at, "give a readable file");
+            }
+        };
+        let is_page = path.extension().is_some_and(|extension| extension == "md");
+        if !is_page {
+            let checked = match is_configuration(&name, &text, 1) {
+                true => check_configuration(&name, &text, 1),
+                false => Policy::load(path).map(|_| ()),
+            };
+            return match checked {
+                Ok(()) => self.ok(&name, ""),
+                Err(problems) => self.problems.0.extend(problems.0),
+            };
+        }
+        let fences = fences(&text);
+        let mut sound = true;
+        for (line, fence) in &fences {
+            let checked = match is_configuration(&name, fence, *line) {
+                true => check_configuration(&name, fence, *line),
+                false => tenant::check_text(&name, fence, *line),
+            };
+            if let Err(problems) = checked {
+                sound = false;
+                self.problems.0.extend(problems.0);
+            }
+        }
+        if sound {
+            self.ok(&name, &counted(fences.len(), "TOML fence"));
+        }
+    }
+}
+
+/// Whether a text has a section that only configurations have.
+fn is_configuration(name: &str, text: &str, line: usize) -> bool {
+    let sections: BTreeSet<&str> = ["source", "sink", "tenants", "model", "batch", "limits", "pipeline", "telemetry"].into();
+    crate::config::document::parse(name, text, line)
+        .ok()
+        .and_then(|document| {
+            let entries = document.entries()?;
+            Some(entries.iter().any(|entry| sections.contains(entry.key.as_str()) && entry.node.entries().is_some()))
+        })
+        .unwrap_or(false)
+}
+
+/// Checks the form. A fence of a page may show one section alone: what is missing is no error
+/// unless the fence has a `[source]`.
+fn check_configuration(name: &str, text: &str, line: usize) -> Result<(), Problems> {
+    let whole = text.lines().any(|line| line.trim_start().starts_with("[source]"));
+    match Config::parse(name, text, line, [], &[]) {
+        Ok(_) => Ok(()),
+        Err(mut problems) => {
+            if !whole {
+                problems.0.retain(|problem| !matches!(problem.kind, Kind::MissingSection(_)));
+            }
+            problems.into_result()
+        }
+    }
+}
+
+/// TOML fences of a Markdown page with the line on which their text begins.
+fn fences(page: &str) -> Vec<(usize, String)> {
+    let mut fences = Vec::new();
+    let mut open: Option<(usize, String, String)> = None;
+    for (i, line) in page.lines().enumerate() {
+        let trimmed = line.trim_start();
+        match &mut open {
+            Some((_, text, mark)) if !trimmed.starts_with(mark.as_str()) => {
+                text.push_str(line);
+                text.push('\n');
+            }
+            Some(_) => {
+                let (line, text, _) = open.take().expect("it is open");
+                fences.push((line, text));
+            }
+            None => {
+                let ticks: String = trimmed.chars().take_while(|c| *c == '`' || *c == '~').collect();
+                if ticks.len() >= 3 && trimmed[ticks.len()..].trim().split([' ', ',']).next() == Some("toml") {
+                    open = Some((i + 2, String::new(), ticks));
+                }
+            }
+        }
+    }
+    fences
+}
+
+/// Lists one object. Local folders are looked at without making them.
+fn reach(url: &url::Url, options: &crate::config::StoreOptions) -> Result<&'static str, String> {
+    use futures::StreamExt;
+    if url.scheme() == "file" {
+        let path = url.to_file_path().map_err(|()| "it is not a path".to_owned())?;
+        return match std::fs::metadata(&path) {
+            Ok(folder) if folder.is_dir() => Ok("folder"),
+            Ok(_) => Err("it is not a folder".to_owned()),
+            Err(error) => Err(crate::config::reason(&error)),
+        };
+    }
+    let (store, prefix) = object_store::parse_url_opts(url, options.iter()).map_err(|error| kind_of(&error))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| error.kind().to_string())?;
+    runtime.block_on(async {
+        let listing = async { store.list(Some(&prefix)).next().await };
+        match tokio::time::timeout(std::time::Duration::from_secs(20), listing).await {
+            Err(_) => Err("no answer in 20 s".to_owned()),
+            Ok(None) => Ok("reached, empty"),
+            Ok(Some(Ok(_))) => Ok("reached"),
+            Ok(Some(Err(error))) => Err(kind_of(&error)),
+        }
+    })
+}
+
+/// The kind of a store's error; its own message may hold a signed URL.
+fn kind_of(error: &object_store::Error) -> String {
+    match error {
+        object_store::Error::NotFound { .. } => "not found",
+        object_store::Error::PermissionDenied { .. } => "permission denied",
+        object_store::Error::Unauthenticated { .. } => "the credentials are missing or wrong",
+        object_store::Error::UnknownConfigurationKey { .. } => "an option is not known to the store",
+        object_store::Error::InvalidPath { .. } => "the path is not valid",
+        _ => "no usable answer",
+    }
+    .to_owned()
+}

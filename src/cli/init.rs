@@ -1,0 +1,58 @@
+//! `weir init`: a configuration and a tenant to start from.
+
+use std::{fs::OpenOptions, io::Write, path::Path};
+
+use super::{
+    args::{Init, Preset},
+    exit::{Exit, Failure},
+    out,
+};
+
+/// Writes the files; those that are there stay.
+pub fn execute(args: &Init) -> Result<Exit, Failure> {
+    let files = files(args.preset);
+    // Looked at before anything is written, so that a refusal leaves no half.
+    if let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists()) {
+        let path = args.dir.join(name);
+        let error = anyhow::anyhow!("{} is there already", path.display());
+        return Err(Failure::new(Exit::No, error).hint("give another folder, or move the file away"));
+    }
+    for (name, text) in files {
+        let path = args.dir.join(name);
+        write_new(&path, text).map_err(|error| {
+            let error = anyhow::Error::new(error).context(format!("can't write {}", path.display()));
+            Failure::new(Exit::Io, error)
+        })?;
+        out::message(&format!("{}ok{:#}    {}", out::OK, out::OK, path.display()));
+    }
+    let config = args.dir.join("weir.toml");
+    out::message(&format!("\nnow change them, then: weir check --config {}", config.display()));
+    Ok(Exit::Done)
+}
+
+fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    // `create_new`: another `init` may have been quicker.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
+    file.write_all(text.as_bytes())
+}
+
+/// Names and texts of a preset.
+pub fn files(preset: Preset) -> [(&'static str, &'static str); 2] {
+    match preset {
+        Preset::Logs => [
+            ("weir.toml", include_str!("init/logs.toml")),
+            ("tenants/acme.toml", include_str!("init/logs.tenant.toml")),
+        ],
+        Preset::Lake => [
+            ("weir.toml", include_str!("init/lake.toml")),
+            ("tenants/acme.toml", include_str!("init/lake.tenant.toml")),
+        ],
+        Preset::Json => [
+            ("weir.toml", include_str!("init/json.toml")),
+            ("tenants/acme.toml", include_str!("init/json.tenant.toml")),
+        ],
+    }
+}

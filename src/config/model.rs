@@ -1,0 +1,40 @@
+//! `[model]`: the pack and how it is run.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// The model pack and how it is run.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Model")]
+pub struct Section {
+    /// Folder of the model pack. A relative path in the file is relative to the file's folder.
+    #[schemars(length(min = 1))]
+    pub pack: String,
+    /// ONNX Runtime's shared library. Unset: the variable `ORT_DYLIB_PATH`, else the system's.
+    #[serde(default)]
+    pub runtime: Option<String>,
+    /// Threads for the model. Unset: one for each processor core that this process may use.
+    #[serde(default)]
+    #[schemars(range(min = 1, max = 1024))]
+    pub threads: Option<u16>,
+    /// Sessions that share the threads; each runs one batch at a time.
+    #[serde(default = "sessions")]
+    #[schemars(range(min = 1, max = 64))]
+    pub sessions: u16,
+    /// Folder in which label vectors are kept between runs. Unset: only in memory.
+    #[serde(default)]
+    pub label_cache_dir: Option<String>,
+    /// Most label vectors in memory; a vector is one label wording of one pack.
+    #[serde(default = "label_cache_entries")]
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub label_cache_entries: u32,
+}
+
+fn sessions() -> u16 {
+    1 // several sessions share cores and caches: more is not faster by itself; `weir bench` shows
+}
+
+fn label_cache_entries() -> u32 {
+    16_384 // 10 kB a label at hidden size 640: 160 MB at most
+}

@@ -1,0 +1,613 @@
+//! What a written configuration means: paths, patterns, secrets and rules across keys.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use globset::{Glob, GlobSet, GlobSetBuilder};
+use url::Url;
+
+use super::{
+    Config, Kind, Place, Problems, Written, batch, check::is_secret_name, limits, pipeline, reason,
+    sink, source, telemetry,
+};
+
+/// A configuration ready to be used: nothing in it can fail for its form any more.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)] // as the sections
+pub struct Resolved {
+    pub source: Source,
+    pub sink: Sink,
+    pub tenants: Tenants,
+    pub model: Model,
+    pub batch: batch::Section,
+    pub limits: limits::Section,
+    pub pipeline: pipeline::Section,
+    pub telemetry: telemetry::Section,
+    /// Address for metrics and health.
+    pub listen: Option<Listen>,
+    /// 16 hex digits of what decides the outputs' content and names: source, sink formats and
+    /// limits; not credentials, threads or logs.
+    pub digest: String,
+}
+
+/// Where documents come from.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum Source {
+    ObjectStore(ObjectSource),
+    Stdin(StdinSource),
+}
+
+/// An object store to read.
+#[derive(Debug, Clone)]
+pub struct ObjectSource {
+    /// Absolute; a local folder as `file://`.
+    pub url: Url,
+    /// Options of the store.
+    pub options: StoreOptions,
+    /// Objects to read, relative to the URL.
+    pub include: GlobSet,
+    /// Objects to leave out.
+    pub exclude: GlobSet,
+    /// Where the tenant is named.
+    pub tenant: TenantFrom,
+    /// Columns of tables.
+    pub columns: Option<Columns>,
+    /// Format of every object; `None` is by extension.
+    pub format: Option<source::Format>,
+    /// Key or JSON Pointer of the id.
+    pub id: String,
+}
+
+/// Standard input.
+#[derive(Debug, Clone)]
+pub struct StdinSource {
+    /// Format of the lines; `None` is by the first line.
+    pub format: Option<source::LineFormat>,
+    /// Where the tenant is named.
+    pub tenant: TenantFrom,
+    /// Key or JSON Pointer of the id.
+    pub id: String,
+}
+
+/// Where the tenant of a document is named.
+#[derive(Debug, Clone)]
+pub enum TenantFrom {
+    /// The key `tenant` of a JSON document; none for text.
+    Record,
+    /// The same for every document.
+    Value(String),
+    /// A key or JSON Pointer of a JSON document.
+    Field(String),
+    /// A column of a table.
+    Column(String),
+    /// A part of the object's path.
+    Path(PathPattern),
+}
+
+/// A pattern such as `raw/{tenant}/**`.
+#[derive(Debug, Clone)]
+pub struct PathPattern(regex::Regex);
+
+/// Columns of tables.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Columns {
+    /// Columns that hold text.
+    pub text: Vec<String>,
+    /// Column of the id.
+    pub id: Option<String>,
+}
+
+/// Where records go.
+#[derive(Debug, Clone)]
+#[allow(missing_docs)]
+pub enum Sink {
+    ObjectStore(ObjectSink),
+    Stdout(StdoutSink),
+}
+
+/// An object store to write.
+#[derive(Debug, Clone)]
+pub struct ObjectSink {
+    /// Absolute; a local folder as `file://`.
+    pub url: Url,
+    /// Options of the store.
+    pub options: StoreOptions,
+    /// Formats of the records.
+    pub formats: sink::Formats,
+    /// Compression of JSON lines and text.
+    pub compression: sink::Compression,
+    /// After how long without renewal a claim on an object is void.
+    pub lease: std::time::Duration,
+}
+
+/// Standard output.
+#[derive(Debug, Clone, Copy)]
+pub struct StdoutSink {
+    /// Records that are printed.
+    pub records: sink::Printed,
+    /// How redactions are printed.
+    pub format: sink::PrintFormat,
+}
+
+/// Options of an object store; `Debug` prints names only.
+#[derive(Clone, Default, PartialEq)]
+pub struct StoreOptions(BTreeMap<String, String>);
+
+impl StoreOptions {
+    /// Names and values, as `object_store::parse_url_opts` takes them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for StoreOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Tenant files.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tenants {
+    /// Folder of the files.
+    pub dir: PathBuf,
+    /// Tenant of documents that name none.
+    pub default: Option<String>,
+}
+
+/// The model pack.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Model {
+    /// Folder of the pack.
+    pub pack: PathBuf,
+    /// ONNX Runtime's shared library.
+    pub runtime: Option<PathBuf>,
+    /// Threads; `None` is one for each core.
+    pub threads: Option<u16>,
+    /// Sessions.
+    pub sessions: u16,
+    /// Folder of label vectors.
+    pub label_cache_dir: Option<PathBuf>,
+    /// Most label vectors in memory.
+    pub label_cache_entries: u32,
+}
+
+/// An address to listen on.
+pub type Listen = SocketAddr;
+
+impl PathPattern {
+    fn new(pattern: &str) -> Result<Self, String> {
+        if pattern.matches("{tenant}").count() != 1 {
+            return Err("`{tenant}` must stand in it exactly once".to_owned());
+        }
+        let mut regex = String::from("^");
+        for (i, part) in pattern.split('/').enumerate() {
+            if i > 0 && !regex.ends_with("(?:.*/)?") {
+                regex.push('/');
+            }
+            if part == "**" {
+                // As a last part `**` needs at least a name; before others it may be no folder.
+                regex.push_str(if pattern.ends_with("/**") && pattern.split('/').count() == i + 1 {
+                    ".+"
+                } else {
+                    "(?:.*/)?"
+                });
+                continue;
+            }
+            for piece in part.split_inclusive(['*', '}']).flat_map(|piece| match piece.find("{tenant}") {
+                Some(at) => vec![&piece[..at], &piece[at..]],
+                None => vec![piece],
+            }) {
+                match piece {
+                    "{tenant}" => regex.push_str("([^/]+?)"),
+                    "*" => regex.push_str("[^/]*"),
+                    piece => match piece.strip_suffix('*') {
+                        Some(text) => {
+                            regex.push_str(&regex::escape(text));
+                            regex.push_str("[^/]*");
+                        }
+                        None => regex.push_str(&regex::escape(piece)),
+                    },
+                }
+            }
+        }
+        regex.push('$');
+        regex::Regex::new(&regex)
+            .map(Self)
+            .map_err(|_| "it is not a pattern".to_owned())
+    }
+
+    /// The tenant that an object's path names.
+    pub fn tenant<'p>(&self, object: &'p str) -> Option<&'p str> {
+        Some(self.0.captures(object)?.get(1)?.as_str())
+    }
+}
+
+impl Written {
+    /// Resolves paths against the folder of the file, reads the secrets that are named, and
+    /// checks the rules across keys. Reports every problem it finds.
+    pub fn resolve(&self, file: &Path) -> Result<Resolved, Problems> {
+        let mut resolver = Resolver {
+            written: self,
+            folder: file.parent().unwrap_or(Path::new("")).to_owned(),
+            problems: Problems::default(),
+        };
+        let resolved = resolver.resolved();
+        resolver.problems.into_result()?;
+        Ok(resolved.expect("a part is missing only with a problem"))
+    }
+}
+
+struct Resolver<'a> {
+    written: &'a Written,
+    folder: PathBuf,
+    problems: Problems,
+}
+
+impl Resolver<'_> {
+    fn resolved(&mut self) -> Option<Resolved> {
+        let config = &self.written.config;
+        let source = self.source(&config.source);
+        let sink = self.sink(&config.sink);
+        self.rules(config);
+        let listen = self.listen(config.telemetry.listen.as_deref());
+        let tenants = Tenants {
+            dir: self.path("tenants.dir", &config.tenants.dir),
+            default: config.tenants.default.clone(),
+        };
+        let model = Model {
+            pack: self.path("model.pack", &config.model.pack),
+            runtime: config
+                .model
+                .runtime
+                .as_deref()
+                .map(|path| self.path("model.runtime", path)),
+            threads: config.model.threads,
+            sessions: config.model.sessions,
+            label_cache_dir: config
+                .model
+                .label_cache_dir
+                .as_deref()
+                .map(|path| self.path("model.label_cache_dir", path)),
+            label_cache_entries: config.model.label_cache_entries,
+        };
+        let (source, sink) = (source?, sink?);
+        self.apart(&source, &sink);
+        Some(Resolved {
+            source,
+            sink,
+            tenants,
+            model,
+            batch: config.batch.clone(),
+            limits: config.limits.clone(),
+            pipeline: config.pipeline.clone(),
+            telemetry: config.telemetry.clone(),
+            listen,
+            digest: digest(config),
+        })
+    }
+
+    fn invalid(&mut self, key: &str, message: String, fix: impl Into<String>) {
+        let at = self.written.place(key);
+        self.problems.push(Kind::Invalid(message), &at, fix);
+    }
+
+    fn source(&mut self, section: &source::Section) -> Option<Source> {
+        match section {
+            source::Section::ObjectStore {
+                url,
+                include,
+                exclude,
+                options,
+                tenant,
+                columns,
+                format,
+                id,
+            } => {
+                let columns_tenant = columns.as_ref().and_then(|columns| columns.tenant.clone());
+                if let (Some(_), Some(column)) = (tenant, &columns_tenant) {
+                    let at = self.written.place("source.tenant");
+                    let kind = Kind::Conflict(format!(
+                        "source.tenant and source.columns.tenant (\"{column}\") both name the tenant"
+                    ));
+                    self.problems.push(kind, &at, "keep one of them");
+                }
+                let columns_used = columns.is_some() || matches!(tenant, Some(source::Tenant::Column(_)));
+                if let (Some(format), true) = (format, columns_used)
+                    && !matches!(format, source::Format::Parquet | source::Format::Arrow)
+                {
+                    let at = self.written.place("source.columns");
+                    let kind = Kind::Conflict(format!(
+                        "source.columns needs a table, but source.format is {}",
+                        word(format)
+                    ));
+                    self.problems.push(kind, &at, "format = \"parquet\" or \"arrow\", or leave columns out");
+                }
+                let url = self.url("source.url", url);
+                let options = self.options("source.options", options);
+                let include = self.globs("source.include", include);
+                let exclude = self.globs("source.exclude", exclude);
+                let tenant = match columns_tenant {
+                    Some(column) => Some(TenantFrom::Column(column)),
+                    None => self.tenant(tenant.as_ref()),
+                };
+                Some(Source::ObjectStore(ObjectSource {
+                    url: url?,
+                    options: options?,
+                    include: include?,
+                    exclude: exclude?,
+                    tenant: tenant?,
+                    columns: columns.as_ref().map(|columns| Columns {
+                        text: columns.text.clone(),
+                        id: columns.id.clone(),
+                    }),
+                    format: *format,
+                    id: id.clone(),
+                }))
+            }
+            source::Section::Stdin { format, tenant, id } => {
+                let kind = match tenant {
+                    Some(source::Tenant::Column(_)) => Some("column"),
+                    Some(source::Tenant::Path(_)) => Some("path"),
+                    _ => None,
+                };
+                if let Some(kind) = kind {
+                    let message = format!("`{kind}` names no tenant of standard input");
+                    self.invalid("source.tenant", message, "tenant = { value = \"…\" } or { field = \"…\" }");
+                }
+                Some(Source::Stdin(StdinSource {
+                    format: *format,
+                    tenant: self.tenant(tenant.as_ref())?,
+                    id: id.clone(),
+                }))
+            }
+        }
+    }
+
+    fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {
+        Some(match tenant {
+            None => TenantFrom::Record,
+            Some(source::Tenant::Value(value)) => TenantFrom::Value(value.clone()),
+            Some(source::Tenant::Field(field)) => TenantFrom::Field(field.clone()),
+            Some(source::Tenant::Column(column)) => TenantFrom::Column(column.clone()),
+            Some(source::Tenant::Path(pattern)) => match PathPattern::new(pattern) {
+                Ok(pattern) => TenantFrom::Path(pattern),
+                Err(why) => {
+                    let message = format!("`source.tenant.path` is not usable: {why}");
+                    self.invalid("source.tenant.path", message, "such as \"raw/{tenant}/**\"");
+                    return None;
+                }
+            },
+        })
+    }
+
+    fn sink(&mut self, section: &sink::Section) -> Option<Sink> {
+        match section {
+            sink::Section::ObjectStore {
+                url,
+                options,
+                formats,
+                compression,
+                lease_secs,
+            } => {
+                let url = self.url("sink.url", url);
+                let options = self.options("sink.options", options);
+                Some(Sink::ObjectStore(ObjectSink {
+                    url: url?,
+                    options: options?,
+                    formats: *formats,
+                    compression: *compression,
+                    lease: std::time::Duration::from_secs(lease_secs.get()),
+                }))
+            }
+            sink::Section::Stdout { records, format } => Some(Sink::Stdout(StdoutSink {
+                records: *records,
+                format: *format,
+            })),
+        }
+    }
+
+    /// Rules across keys: the message names both values.
+    fn rules(&mut self, config: &Config) {
+        let limits = &config.limits;
+        if limits.max_in_flight_bytes < limits.max_record_bytes {
+            let at = self.written.place("limits.max_in_flight_bytes");
+            let kind = Kind::Conflict(format!(
+                "max_in_flight_bytes ({}) is below max_record_bytes ({})",
+                limits.max_in_flight_bytes, limits.max_record_bytes
+            ));
+            let fix = format!("{} or more, or lower limits.max_record_bytes", limits.max_record_bytes);
+            self.problems.push(kind, &at, fix);
+        }
+        if let sink::Section::ObjectStore { lease_secs, .. } = &config.sink {
+            let drain = config.pipeline.drain_timeout_secs;
+            if drain >= lease_secs.get() {
+                let at = self.written.place("pipeline.drain_timeout_secs");
+                let kind = Kind::Conflict(format!(
+                    "drain_timeout_secs ({drain}) is not below sink.lease_secs ({lease_secs})"
+                ));
+                let fix = format!("{}, or raise sink.lease_secs", (lease_secs.get() / 3).max(1));
+                self.problems.push(kind, &at, fix);
+            }
+        }
+        if let source::Section::Stdin { .. } = &config.source
+            && let sink::Section::ObjectStore { formats, .. } = &config.sink
+            && formats.redactions == sink::RedactionFormat::Parquet
+        {
+            let at = self.written.place("sink.formats.redactions");
+            let kind = Kind::Conflict(
+                "sink.formats.redactions (\"parquet\") needs a table, but source.type is \"stdin\"".to_owned(),
+            );
+            self.problems.push(kind, &at, "\"jsonl\" or \"text\"");
+        }
+    }
+
+    /// The output must not lie where the input is looked for: the next run would read it.
+    fn apart(&mut self, source: &Source, sink: &Sink) {
+        let (Source::ObjectStore(source), Sink::ObjectStore(sink)) = (source, sink) else {
+            return;
+        };
+        let with_end = |url: &Url| format!("{}/", url.as_str().trim_end_matches('/'));
+        if with_end(&sink.url).starts_with(&with_end(&source.url)) {
+            let at = self.written.place("sink.url");
+            let kind = Kind::Conflict(
+                "sink.url lies inside source.url: the next run would read its own output".to_owned(),
+            );
+            self.problems.push(kind, &at, "write to a folder or prefix beside the source");
+        }
+    }
+
+    fn listen(&mut self, listen: Option<&str>) -> Option<Listen> {
+        let listen = listen?;
+        match listen.parse() {
+            Ok(address) => Some(address),
+            Err(_) => {
+                let message = "`telemetry.listen` is not an address with a port".to_owned();
+                self.invalid("telemetry.listen", message, "\"127.0.0.1:9464\" or \"0.0.0.0:9464\"");
+                None
+            }
+        }
+    }
+
+    /// A path of the file is relative to the file's folder, one of a flag or variable to the
+    /// folder in which weir runs: each as its writer sees it.
+    fn path(&self, key: &str, path: &str) -> PathBuf {
+        match self.written.place(key) {
+            Place::File { .. } => self.folder.join(path),
+            Place::Environment(_) | Place::Flag(_) => PathBuf::from(path),
+        }
+    }
+
+    fn url(&mut self, key: &str, text: &str) -> Option<Url> {
+        if !text.contains("://") {
+            let path = self.path(key, text);
+            let path = std::path::absolute(&path).ok().map(|path| clean(&path));
+            let url = path.and_then(|path| Url::from_file_path(path).ok());
+            if url.is_none() {
+                self.invalid(key, format!("`{key}` is not a path"), "such as \"./in\"");
+            }
+            return url;
+        }
+        let Ok(url) = Url::parse(text) else {
+            // The parser's message is not printed: the text may hold a password.
+            self.invalid(key, format!("`{key}` is not a URL"), "such as \"s3://bucket/prefix\"");
+            return None;
+        };
+        let schemes = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
+        if !schemes.contains(&url.scheme()) {
+            let message = format!("`{key}` has the scheme {}://, which weir does not know", url.scheme());
+            self.invalid(key, message, "a path, or s3://, gs://, az://, abfss://");
+            return None;
+        }
+        // `abfss://container@account…` has a name before the `@` by design; a password never.
+        let user_is_container = url.scheme().starts_with("abfs");
+        if url.password().is_some() || (!url.username().is_empty() && !user_is_container) || url.query().is_some() {
+            let at = self.written.place(key);
+            let fix = "take user, password and query out; set the cloud's own variables or `options`";
+            self.problems.push(Kind::SecretInFile(key.to_owned()), &at, fix);
+            return None;
+        }
+        Some(url)
+    }
+
+    fn globs(&mut self, key: &str, patterns: &[String]) -> Option<GlobSet> {
+        let mut set = GlobSetBuilder::new();
+        let mut sound = true;
+        for (i, pattern) in patterns.iter().enumerate() {
+            // `*` stays within a folder, as in a shell; `**` crosses.
+            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+            match glob {
+                Ok(glob) => {
+                    set.add(Glob::clone(&glob));
+                }
+                Err(error) => {
+                    sound = false;
+                    let message = format!("`{key}` holds a pattern that can't be read: {}", error.kind());
+                    self.invalid(&format!("{key}.{i}"), message, "such as \"**/*.jsonl.gz\"");
+                }
+            }
+        }
+        if !sound {
+            return None;
+        }
+        match set.build() {
+            Ok(set) => Some(set),
+            Err(_) => {
+                self.invalid(key, format!("`{key}` is too large"), "fewer or shorter patterns");
+                None
+            }
+        }
+    }
+
+    /// `NAME_file` and `NAME_env` become `NAME`.
+    fn options(&mut self, key: &str, options: &BTreeMap<String, String>) -> Option<StoreOptions> {
+        let mut resolved = BTreeMap::new();
+        let mut sound = true;
+        for (name, value) in options {
+            let source = match name.rsplit_once('_') {
+                Some((name, from @ ("file" | "env"))) if is_secret_name(name) => Some((name, from)),
+                _ => None,
+            };
+            let Some((secret, from)) = source else {
+                resolved.insert(name.clone(), value.clone());
+                continue;
+            };
+            let at = format!("{key}.{name}");
+            let read = match from {
+                "file" => std::fs::read_to_string(self.path(&at, value))
+                    .map(|text| text.trim_end().to_owned())
+                    .map_err(|error| reason(&error)),
+                _ => std::env::var(value).map_err(|_| "it is not set".to_owned()),
+            };
+            match read {
+                Ok(text) => {
+                    resolved.insert(secret.to_owned(), text);
+                }
+                Err(why) => {
+                    sound = false;
+                    let message = format!("can't read `{secret}` from what `{name}` names: {why}");
+                    self.invalid(&at, message, "name a readable file, or a variable that is set");
+                }
+            }
+        }
+        sound.then_some(StoreOptions(resolved))
+    }
+}
+
+/// Takes `.` and `..` out, as far as names alone allow.
+fn clean(path: &Path) -> PathBuf {
+    let mut clean = PathBuf::new();
+    for part in path.components() {
+        match part {
+            std::path::Component::CurDir => {}
+            std::path::Component::ParentDir => {
+                clean.pop();
+            }
+            part => clean.push(part),
+        }
+    }
+    clean
+}
+
+fn word<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).expect("a word serializes")
+}
+
+fn digest(config: &Config) -> String {
+    let mut source = serde_json::to_value(&config.source).expect("a section serializes");
+    let mut sink = serde_json::to_value(&config.sink).expect("a section serializes");
+    for section in [&mut source, &mut sink] {
+        if let Some(section) = section.as_object_mut() {
+            for key in ["options", "lease_secs", "include", "exclude"] {
+                section.remove(key);
+            }
+        }
+    }
+    let parts = serde_json::json!([source, sink, config.limits.max_record_bytes]);
+    blake3::hash(parts.to_string().as_bytes()).to_hex()[..16].to_owned()
+}

@@ -1,0 +1,379 @@
+//! What a tenant file says: the doc comments are the reference of `weir schema tenant`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What one tenant asked for. The name of the file, without `.toml`, is the tenant's name.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "weir tenant")]
+pub struct File {
+    /// What the model looks for: names in plain words, or tables with more.
+    pub labels: Vec<LabelEntry>,
+    /// Operator of every label and pattern that names none. Default: `replace`.
+    pub operator: Option<OperatorEntry>,
+    /// Built-in recognisers: names, or tables with more.
+    pub patterns: Vec<PatternEntry>,
+    /// Whether a label also switches on the built-in recogniser that covers it (`email address` →
+    /// `email`), under the label's name.
+    pub auto_patterns: bool,
+    /// The tenant's own regular expressions.
+    pub regexes: Vec<RegexEntry>,
+    /// Terms that are always redacted; they win over `allow`.
+    pub deny: Option<Deny>,
+    /// Terms that are never redacted, unless `deny` names them too.
+    pub allow: Option<Allow>,
+    /// Which fields of a record are read; the first rule that matches wins. Without a rule that
+    /// matches, every string of a JSON document but `/id` and `/tenant`, every text column of a
+    /// table, and the whole of a text are read.
+    pub rules: Vec<RuleEntry>,
+    /// Whether entity records hold the value that was found.
+    pub emit_text: bool,
+    /// Two-letter country of phone numbers that are written without a country code.
+    pub phone_region: Option<String>,
+    /// Secret keys for `hash` and `surrogate`: one table or a list of them.
+    pub keys: Option<Keys>,
+    /// Examples that `weir test` runs.
+    pub tests: Vec<TestEntry>,
+}
+
+/// A label: its name, or a table.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum LabelEntry {
+    /// Its name in plain words.
+    Name(#[schemars(length(min = 1))] String),
+    /// Its name and more.
+    Table(LabelTable),
+}
+
+/// A label with what belongs to it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LabelTable {
+    /// Name in records and placeholders.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Wording given to the model instead of the name.
+    #[serde(default)]
+    pub description: Option<String>,
+    /// Least calibrated probability of a span: lower finds more, higher is wrong less often.
+    #[serde(default = "threshold")]
+    #[schemars(range(min = 0.0, max = 1.0))]
+    pub threshold: f32,
+    /// What is done with its spans.
+    #[serde(default)]
+    pub operator: Option<OperatorEntry>,
+}
+
+/// An operator: its name, or a table with parameters.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OperatorEntry {
+    /// An operator with its default parameters.
+    Name(OperatorName),
+    /// An operator with parameters.
+    Table(OperatorTable),
+}
+
+/// Name of an operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatorName {
+    /// Leaves the value, reports the entity.
+    Keep,
+    /// Takes the value out.
+    Remove,
+    /// The same as `remove`, by Presidio's name.
+    Redact,
+    /// Puts `[LABEL]` in its place.
+    Replace,
+    /// Masks every letter and digit.
+    Mask,
+    /// Keyed hash.
+    Hash,
+    /// A plausible other value.
+    Surrogate,
+}
+
+/// An operator with parameters.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
+pub enum OperatorTable {
+    /// Leaves the value, reports the entity.
+    Keep {},
+    /// Takes the value out.
+    Remove {},
+    /// The same as `remove`, by Presidio's name.
+    Redact {},
+    /// Puts a placeholder in its place.
+    Replace {
+        /// Text to put in; `{label}` stands for the label in capitals. Default: `[{label}]`.
+        #[serde(default)]
+        placeholder: Option<String>,
+        /// Presidio's name of `placeholder`.
+        #[serde(default)]
+        new_value: Option<String>,
+    },
+    /// Masks letters and digits.
+    Mask {
+        /// Letters and digits at the end that stay.
+        #[serde(default)]
+        #[schemars(range(min = 0, max = 1000))]
+        keep_last: u32,
+        /// Masking character.
+        #[serde(default = "masking_char")]
+        #[schemars(length(min = 1))]
+        masking_char: String,
+        /// Presidio's parameter; refused, because the rest of a longer value would stay readable:
+        /// use `keep_last`.
+        #[serde(default)]
+        chars_to_mask: Option<u32>,
+        /// Presidio's parameter; refused, as `chars_to_mask`.
+        #[serde(default)]
+        from_end: Option<bool>,
+    },
+    /// Keyed hash (HMAC-SHA256), the same for the same value, tenant, label and key.
+    Hash {
+        /// Id of the key. Default: the only one.
+        #[serde(default)]
+        key: Option<String>,
+        /// Presidio's parameter; only `sha256`.
+        #[serde(default)]
+        hash_type: Option<HashType>,
+    },
+    /// A plausible other value, the same for the same value, tenant, label and key.
+    Surrogate {
+        /// Id of the key. Default: the only one.
+        #[serde(default)]
+        key: Option<String>,
+    },
+}
+
+/// Hash function.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum HashType {
+    /// SHA-256, in HMAC.
+    Sha256,
+}
+
+/// A built-in recogniser: its name, or a table.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum PatternEntry {
+    /// Its name.
+    Name(#[schemars(length(min = 1))] String),
+    /// Its name and more.
+    Table(PatternTable),
+}
+
+/// A built-in recogniser with what belongs to it.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PatternTable {
+    /// Its name.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Label of its spans. Default: the label that covers it, else a name of its own.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// What is done with its spans.
+    #[serde(default)]
+    pub operator: Option<OperatorEntry>,
+}
+
+/// A tenant's own regular expression.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegexEntry {
+    /// Name in the `recognizer` of entities.
+    #[schemars(length(min = 1))]
+    pub name: String,
+    /// Label of its spans. Default: the name.
+    #[serde(default)]
+    pub label: Option<String>,
+    /// The expression (linear time, no look-around); its first group, if any, is the span.
+    #[schemars(length(min = 1))]
+    pub regex: String,
+    /// What is done with its spans.
+    #[serde(default)]
+    pub operator: Option<OperatorEntry>,
+}
+
+/// The deny list: terms, or a table.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Deny {
+    /// Terms, under the label `denied`.
+    Terms(#[schemars(inner(length(min = 1)))] Vec<String>),
+    /// Terms with a label, or in a file.
+    Table(DenyTable),
+}
+
+/// The deny list with its label.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DenyTable {
+    /// File with one term a line; empty lines and lines that begin with `#` are left out. A
+    /// relative path is relative to the tenant file.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Terms.
+    #[serde(default)]
+    pub terms: Vec<String>,
+    /// Label of the spans.
+    #[serde(default = "denied")]
+    #[schemars(length(min = 1))]
+    pub label: String,
+    /// What is done with the spans.
+    #[serde(default)]
+    pub operator: Option<OperatorEntry>,
+}
+
+/// The allow list: terms, or a file.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Allow {
+    /// Terms.
+    Terms(Vec<AllowEntry>),
+    /// Terms in a file.
+    Table(AllowTable),
+}
+
+/// The allow list in a file.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllowTable {
+    /// File with one term a line, as for `deny`.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Terms.
+    #[serde(default)]
+    pub terms: Vec<AllowEntry>,
+}
+
+/// An allowed term.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum AllowEntry {
+    /// The term.
+    Term(#[schemars(length(min = 1))] String),
+    /// The term, until when, and why.
+    Table(AllowTerm),
+}
+
+/// An allowed term with its reason.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AllowTerm {
+    /// The term.
+    #[schemars(length(min = 1))]
+    pub term: String,
+    /// Last day on which it is allowed, `YYYY-MM-DD` (UTC). Looked at when the file is loaded.
+    #[serde(default)]
+    pub until: Option<String>,
+    /// Why it is allowed: for the reader.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// Which fields of the records that match are read.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RuleEntry {
+    /// Records that the rule is for. Default: all.
+    #[serde(rename = "match")]
+    pub matches: MatchEntry,
+    /// Fields that are read.
+    pub fields: FieldsEntry,
+}
+
+/// Records that a rule is for.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct MatchEntry {
+    /// Pattern of the object's path (`raw/**`), or a regular expression if it begins with `^`.
+    pub object: Option<String>,
+}
+
+/// Fields that are read: JSON Pointers in which `*` stands for one part and `**` for any number,
+/// or names of columns.
+#[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct FieldsEntry {
+    /// Fields that are read. Default: all strings but `/id` and `/tenant`, and all text columns.
+    pub include: Vec<String>,
+    /// Fields that pass through unread; they win over `include` and `whole`.
+    pub exclude: Vec<String>,
+    /// Fields that are redacted as a whole, whatever they hold, under the label `whole`.
+    pub whole: Vec<String>,
+}
+
+/// Secret keys.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Keys {
+    /// One.
+    One(KeyEntry),
+    /// Several.
+    Many(Vec<KeyEntry>),
+}
+
+/// A secret key: never in this file.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyEntry {
+    /// Id that goes into records, with its version: `k1`.
+    #[schemars(length(min = 1))]
+    pub id: String,
+    /// File that holds it. The content is `hex:…`, `base64:…`, or the key's own bytes (a line end
+    /// at the end is not part of it); at least 16 bytes.
+    #[serde(default)]
+    pub file: Option<String>,
+    /// Variable that holds it, written as in a file.
+    #[serde(default)]
+    pub env: Option<String>,
+}
+
+/// An example that `weir test` runs.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TestEntry {
+    /// Input.
+    pub text: String,
+    /// The redacted text that is expected.
+    pub expect: String,
+}
+
+impl Default for File {
+    fn default() -> Self {
+        Self {
+            labels: Vec::new(),
+            operator: None,
+            patterns: Vec::new(),
+            // A label that is covered by a checksum and not checked by it would surprise.
+            auto_patterns: true,
+            regexes: Vec::new(),
+            deny: None,
+            allow: None,
+            rules: Vec::new(),
+            emit_text: false,
+            phone_region: None,
+            keys: None,
+            tests: Vec::new(),
+        }
+    }
+}
+
+pub(super) fn threshold() -> f32 {
+    0.5 // more likely right than wrong
+}
+
+fn masking_char() -> String {
+    "*".to_owned()
+}
+
+pub(super) fn denied() -> String {
+    "denied".to_owned()
+}
