@@ -1,9 +1,30 @@
 //! Pattern recognisers with checksums, tenant regexes, deny and allow lists.
+//!
+//! In:  a field's text, or a piece of it.
+//! Out: [`Span`]s with score 1, sorted by start, that may overlap; the places of allowed terms.
+//! Holds: linear time in the text; a match of up to [`Patterns::MAX_MATCH_BYTES`] is found whole.
+//! Does not know: the model, which spans win ([`super::conflict`]).
+//!
+//! Each built-in recogniser searches for a rare byte of its format (`@`, `://`, `-`, a digit behind
+//! two letters), reads outward from there, and lets a checksum or a range decide. `docs/patterns.md`
+//! says exactly what each one finds.
+mod borders;
+mod builtin;
+mod lists;
+mod network;
+mod numbers;
+mod secrets;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use super::Span;
+use phonenumber::country;
+use regex::Regex;
+
+use self::{builtin::Builtin, lists::Terms};
+use super::{Recognizer, Span};
 use crate::text::ByteSpan;
+
+pub(crate) use self::numbers::{is_card, luhn};
 
 /// A tenant's own regular expression.
 #[derive(Debug, Clone)]
@@ -16,8 +37,8 @@ pub struct Custom {
     pub regex: String,
 }
 
-/// What to look for.
-#[derive(Debug, Clone, Default)]
+/// What to look for. `Debug` does not print the terms of the lists.
+#[derive(Clone, Default)]
 pub struct Options {
     /// Built-in recognisers by name, with the label their spans get.
     pub builtin: Vec<(String, Arc<str>)>,
@@ -31,49 +52,373 @@ pub struct Options {
     pub phone_region: Option<String>,
 }
 
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("builtin", &self.builtin)
+            .field("custom", &self.custom)
+            .field("deny", &self.deny.len())
+            .field("allow", &self.allow.len())
+            .field("phone_region", &self.phone_region)
+            .finish()
+    }
+}
+
 /// Compiled recognisers of one tenant: cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Patterns {}
+pub struct Patterns {
+    compiled: Arc<Compiled>,
+}
 
-/// Why recognisers could not be built.
+#[derive(Debug)]
+struct Compiled {
+    builtin: Vec<Rule>,
+    custom: Vec<(Regex, Found)>,
+    deny: Option<(Terms, Vec<Arc<str>>)>,
+    allow: Option<Terms>,
+    region: Option<country::Id>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    builtin: Builtin,
+    found: Found,
+}
+
+/// What a recogniser writes into its spans.
+#[derive(Debug)]
+struct Found {
+    label: Arc<str>,
+    recognizer: Recognizer,
+}
+
+impl Found {
+    fn span(&self, bytes: ByteSpan) -> Span {
+        Span {
+            bytes,
+            label: self.label.clone(),
+            score: 1.0,
+            recognizer: self.recognizer.clone(),
+        }
+    }
+}
+
+/// Why recognisers could not be built. Terms of the lists are named by their place: they may be
+/// the very values to hide.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// No built-in recogniser has this name.
-    #[error("unknown pattern `{name}`")]
+    #[error("unknown pattern `{name}`{}", nearest.as_ref().map(|near| format!(" (did you mean `{near}`?)")).unwrap_or_default())]
     Unknown {
         /// The name as written.
         name: String,
         /// The nearest known one.
         nearest: Option<String>,
     },
+    /// A tenant's regex has the name of a built-in recogniser or of another regex.
+    #[error("pattern `{name}` is there already: give the regex another name")]
+    NameTaken {
+        /// The name as written.
+        name: String,
+    },
+    /// A tenant's regex is no regular expression, or too large.
+    #[error("pattern `{name}`: {reason}")]
+    Regex {
+        /// Name of the pattern.
+        name: String,
+        /// What the regex parser says; it quotes the regex.
+        reason: String,
+    },
+    /// A tenant's regex matches the empty text.
+    #[error("pattern `{name}` matches empty text: let it ask for one character at least")]
+    MatchesEmpty {
+        /// Name of the pattern.
+        name: String,
+    },
+    /// A term of a list is empty or only spaces.
+    #[error("term {place} of the {list} list is empty")]
+    EmptyTerm {
+        /// `deny` or `allow`.
+        list: &'static str,
+        /// Place in the list, from 1.
+        place: usize,
+    },
+    /// A term of a list is too long to be found in a text that is read in pieces.
+    #[error(
+        "term {place} of the {list} list has {bytes} bytes, at most {} are allowed",
+        Patterns::MAX_TERM_BYTES
+    )]
+    TermTooLong {
+        /// `deny` or `allow`.
+        list: &'static str,
+        /// Place in the list, from 1.
+        place: usize,
+        /// Its length.
+        bytes: usize,
+    },
+    /// A list is too large to compile.
+    #[error("the {list} list is too large: {terms} terms")]
+    ListTooLarge {
+        /// `deny` or `allow`.
+        list: &'static str,
+        /// Terms in it.
+        terms: usize,
+    },
+    /// The phone region is no country.
+    #[error("phone region `{region}` is no two-letter country code such as `US`")]
+    Region {
+        /// The region as written.
+        region: String,
+    },
 }
 
 impl Patterns {
-    /// Longest match, in bytes, that is found for sure when a text is scanned in pieces.
+    /// Longest match, in bytes, that is found for sure when a text is scanned in pieces that
+    /// overlap by as much.
     pub const MAX_MATCH_BYTES: usize = 16 * 1024;
 
+    /// Longest term of a deny or allow list, in bytes.
+    pub const MAX_TERM_BYTES: usize = 4 * 1024;
+
     /// Compiles the recognisers.
-    pub fn build(_options: Options) -> Result<Self, Error> {
-        Ok(Self {})
+    pub fn build(options: Options) -> Result<Self, Error> {
+        let region = options
+            .phone_region
+            .as_deref()
+            .map(parse_region)
+            .transpose()?;
+        let mut builtin = Vec::new();
+        for (name, label) in &options.builtin {
+            let rules = Builtin::of_name(name);
+            if rules.is_empty() {
+                return Err(Error::Unknown {
+                    name: name.clone(),
+                    nearest: nearest(name),
+                });
+            }
+            builtin.extend(rules.iter().map(|rule| Rule {
+                builtin: *rule,
+                found: Found {
+                    label: label.clone(),
+                    recognizer: Recognizer::Pattern(rule.name().into()),
+                },
+            }));
+        }
+        if builtin.iter().any(|rule| rule.builtin == Builtin::Phone) {
+            // Loads the library's tables now and not within the first document.
+            let _ = phonenumber::parse(None, "+12015550123");
+        }
+        let mut custom: Vec<(Regex, Found)> = Vec::new();
+        for pattern in options.custom {
+            let recognizer = Recognizer::Pattern(pattern.name.as_str().into());
+            let taken = Self::is_builtin(&pattern.name)
+                || pattern.name == "deny"
+                || custom
+                    .iter()
+                    .any(|(_, found)| found.recognizer == recognizer);
+            if taken {
+                return Err(Error::NameTaken { name: pattern.name });
+            }
+            let regex = compile(&pattern)?;
+            custom.push((
+                regex,
+                Found {
+                    label: pattern.label,
+                    recognizer,
+                },
+            ));
+        }
+        let terms: Vec<&str> = options.deny.iter().map(|(term, _)| term.as_str()).collect();
+        let deny = compile_list("deny", &terms)?;
+        let labels = options
+            .deny
+            .iter()
+            .map(|(_, label)| label.clone())
+            .collect();
+        let terms: Vec<&str> = options.allow.iter().map(String::as_str).collect();
+        let allow = compile_list("allow", &terms)?;
+        let deny = deny.map(|terms| (terms, labels));
+        Ok(Self {
+            compiled: Arc::new(Compiled {
+                builtin,
+                custom,
+                deny,
+                allow,
+                region,
+            }),
+        })
     }
 
     /// Names of the built-in recognisers.
     pub fn names() -> &'static [&'static str] {
-        &[]
+        builtin::NAMES
+    }
+
+    /// Label of a built-in recogniser's spans where the tenant gives none (`mac` → `mac address`).
+    pub fn default_label(name: &str) -> Option<&'static str> {
+        builtin::default_label(name)
     }
 
     /// Recognisers that a label of this wording also asks for (`"email address"` → `email`).
-    pub fn for_label(_label: &str) -> Option<&'static str> {
-        None
+    pub fn for_label(label: &str) -> Option<&'static str> {
+        builtin::for_label(label)
+    }
+
+    /// Whether a recogniser of this name is built in.
+    pub(crate) fn is_builtin(name: &str) -> bool {
+        builtin::NAMES.contains(&name)
     }
 
     /// Spans of patterns and deny list, sorted by start; they may overlap.
-    pub fn find(&self, _text: &str) -> Vec<Span> {
-        Vec::new()
+    pub fn find(&self, text: &str) -> Vec<Span> {
+        let compiled = &*self.compiled;
+        let mut spans = Vec::new();
+        let mut found = Vec::new();
+        for rule in &compiled.builtin {
+            match rule.builtin {
+                Builtin::Email => network::emails(text, &mut found),
+                Builtin::Url => network::urls(text, &mut found),
+                Builtin::Ipv4 => network::ipv4(text, &mut found),
+                Builtin::Ipv6 => network::ipv6(text, &mut found),
+                Builtin::Mac => network::mac(text, &mut found),
+                Builtin::Uuid => network::uuid(text, &mut found),
+                Builtin::Iban => numbers::iban(text, &mut found),
+                Builtin::Card => numbers::card(text, &mut found),
+                Builtin::Ssn => numbers::ssn(text, &mut found),
+                Builtin::Phone => numbers::phone(text, compiled.region, &mut found),
+                Builtin::Jwt => secrets::jwt(text, &mut found),
+                Builtin::CloudKey => secrets::cloud_keys(text, &mut found),
+                Builtin::GitKey => secrets::git_keys(text, &mut found),
+                Builtin::PrivateKey => secrets::private_keys(text, &mut found),
+                Builtin::Crypto => secrets::crypto(text, &mut found),
+            }
+            spans.extend(found.drain(..).map(|bytes| rule.found.span(bytes)));
+        }
+        for (regex, found) in &compiled.custom {
+            find_custom(regex, found, text, &mut spans);
+        }
+        if let Some((terms, labels)) = &compiled.deny {
+            for (bytes, term) in terms.find(text) {
+                spans.push(Span {
+                    bytes,
+                    label: labels[term].clone(),
+                    score: 1.0,
+                    recognizer: Recognizer::Deny,
+                });
+            }
+        }
+        // Longer first among those of one start; stable otherwise.
+        spans.sort_by(|a, b| {
+            a.bytes
+                .start
+                .cmp(&b.bytes.start)
+                .then(b.bytes.end.cmp(&a.bytes.end))
+        });
+        spans
     }
 
-    /// Places of allowed terms.
-    pub fn allowed(&self, _text: &str) -> Vec<ByteSpan> {
-        Vec::new()
+    /// Places of allowed terms, sorted by start.
+    pub fn allowed(&self, text: &str) -> Vec<ByteSpan> {
+        match &self.compiled.allow {
+            Some(terms) => terms
+                .find(text)
+                .into_iter()
+                .map(|(bytes, _)| bytes)
+                .collect(),
+            None => Vec::new(),
+        }
     }
 }
+
+fn find_custom(regex: &Regex, found: &Found, text: &str, spans: &mut Vec<Span>) {
+    let mut push = |start: usize, end: usize| {
+        if start < end {
+            spans.push(found.span(ByteSpan::new(start, end)));
+        }
+    };
+    if regex.captures_len() == 1 {
+        for hit in regex.find_iter(text) {
+            push(hit.start(), hit.end());
+        }
+        return;
+    }
+    for captures in regex.captures_iter(text) {
+        // A group that took no part leaves the whole match: fail closed.
+        let whole = captures.get(0).expect("group 0 is the match");
+        let hit = captures
+            .get(1)
+            .filter(|group| !group.is_empty())
+            .unwrap_or(whole);
+        push(hit.start(), hit.end());
+    }
+}
+
+fn compile(pattern: &Custom) -> Result<Regex, Error> {
+    let failed = |reason: String| Error::Regex {
+        name: pattern.name.clone(),
+        reason,
+    };
+    let parsed = regex_syntax::parse(&pattern.regex).map_err(|e| failed(e.to_string()))?;
+    if parsed
+        .properties()
+        .minimum_len()
+        .is_none_or(|least| least == 0)
+    {
+        return Err(Error::MatchesEmpty {
+            name: pattern.name.clone(),
+        });
+    }
+    Regex::new(&pattern.regex).map_err(|e| failed(e.to_string()))
+}
+
+fn compile_list(list: &'static str, terms: &[&str]) -> Result<Option<Terms>, Error> {
+    if terms.is_empty() {
+        return Ok(None);
+    }
+    for (index, term) in terms.iter().enumerate() {
+        if term.trim().is_empty() {
+            return Err(Error::EmptyTerm {
+                list,
+                place: index + 1,
+            });
+        }
+        if term.len() > Patterns::MAX_TERM_BYTES {
+            return Err(Error::TermTooLong {
+                list,
+                place: index + 1,
+                bytes: term.len(),
+            });
+        }
+    }
+    let terms_count = terms.len();
+    let compiled = Terms::build(terms.iter().map(|term| term.trim()));
+    compiled.map(Some).map_err(|_| Error::ListTooLarge {
+        list,
+        terms: terms_count,
+    })
+}
+
+fn parse_region(region: &str) -> Result<country::Id, Error> {
+    region.to_uppercase().parse().map_err(|_| Error::Region {
+        region: region.to_owned(),
+    })
+}
+
+fn nearest(name: &str) -> Option<String> {
+    let name = name.to_lowercase().replace([' ', '-'], "_");
+    let known = builtin::NAMES
+        .iter()
+        .max_by(|a, b| strsim::jaro_winkler(a, &name).total_cmp(&strsim::jaro_winkler(b, &name)))?;
+    if strsim::jaro_winkler(known, &name) >= 0.7 {
+        return Some((*known).to_owned());
+    }
+    for_label_name(&name)
+}
+
+fn for_label_name(name: &str) -> Option<String> {
+    builtin::for_label(name).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;
