@@ -14,7 +14,11 @@ const ENTRY_BYTES: usize = 96;
 
 impl<K: Hash + Eq, R> Cache<K, R> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { results: LruCache::new_unbounded(), bytes: 0, limit }
+        Self {
+            results: LruCache::new_unbounded(),
+            bytes: 0,
+            limit,
+        }
     }
 
     pub(super) fn get(&mut self, key: &K) -> Option<Arc<R>> {
@@ -31,7 +35,9 @@ impl<K: Hash + Eq, R> Cache<K, R> {
             self.bytes -= replaced;
         }
         while self.bytes > self.limit {
-            let Some((_, (_, oldest))) = self.results.remove_lru() else { return };
+            let Some((_, (_, oldest))) = self.results.remove_lru() else {
+                return;
+            };
             self.bytes -= oldest;
         }
     }

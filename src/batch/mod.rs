@@ -10,4 +10,6 @@ mod cache;
 mod queue;
 mod service;
 
-pub use service::{Batch, Batches, Counts, Handle, Item, Key, Options, Service, Stopped, Ticket, Weigh};
+pub use service::{
+    Batch, Batches, Counts, Handle, Item, Key, Options, Service, Stopped, Ticket, Weigh,
+};

@@ -54,7 +54,10 @@ impl<T> Queue<T> {
         if let Some(line) = self.lines.get_mut(tenant) {
             line.waiting.push_back(waiting);
         } else {
-            let line = Line { waiting: VecDeque::from([waiting]), served: self.clock };
+            let line = Line {
+                waiting: VecDeque::from([waiting]),
+                served: self.clock,
+            };
             self.turns.push(Reverse((line.served, tenant.clone())));
             self.lines.insert(tenant.clone(), line);
         }
@@ -64,10 +67,18 @@ impl<T> Queue<T> {
     /// Fills the pool, each time from the tenant that was served least.
     fn admit(&mut self) {
         while self.pool.len() < self.look_ahead {
-            let Some(Reverse((served, tenant))) = self.turns.pop() else { return };
+            let Some(Reverse((served, tenant))) = self.turns.pop() else {
+                return;
+            };
             self.clock = served;
-            let line = self.lines.get_mut(&tenant).expect("a tenant with a turn has a line");
-            let waiting = line.waiting.pop_front().expect("a line is dropped when it is empty");
+            let line = self
+                .lines
+                .get_mut(&tenant)
+                .expect("a tenant with a turn has a line");
+            let waiting = line
+                .waiting
+                .pop_front()
+                .expect("a line is dropped when it is empty");
             line.served = served + waiting.tokens as u64 + 1;
             if line.waiting.is_empty() {
                 self.lines.remove(&tenant);
@@ -76,7 +87,8 @@ impl<T> Queue<T> {
             }
             self.pool_tokens += waiting.tokens;
             self.arrivals.insert(self.next_arrival, waiting.tokens);
-            self.pool.insert((waiting.tokens, self.next_arrival), waiting);
+            self.pool
+                .insert((waiting.tokens, self.next_arrival), waiting);
             self.next_arrival += 1;
         }
     }
@@ -95,11 +107,22 @@ impl<T> Queue<T> {
     /// Cuts a batch: the one that waits longest, and those nearest to it in length, while the
     /// padded size stays within `max_tokens`.
     pub(super) fn cut(&mut self, max_tokens: usize) -> Vec<Waiting<T>> {
-        let Some((&arrival, &tokens)) = self.arrivals.first_key_value() else { return Vec::new() };
+        let Some((&arrival, &tokens)) = self.arrivals.first_key_value() else {
+            return Vec::new();
+        };
         let mut chosen = vec![(tokens, arrival)];
         let (mut shortest, mut longest) = (tokens, tokens);
-        let mut below = self.pool.range(..(tokens, arrival)).rev().map(|(key, _)| *key).peekable();
-        let mut above = self.pool.range((tokens, arrival + 1)..).map(|(key, _)| *key).peekable();
+        let mut below = self
+            .pool
+            .range(..(tokens, arrival))
+            .rev()
+            .map(|(key, _)| *key)
+            .peekable();
+        let mut above = self
+            .pool
+            .range((tokens, arrival + 1)..)
+            .map(|(key, _)| *key)
+            .peekable();
         loop {
             let nearest_is_below = match (below.peek(), above.peek()) {
                 (None, None) => break,
@@ -107,7 +130,11 @@ impl<T> Queue<T> {
                 (None, Some(_)) => false,
                 (Some((down, _)), Some((up, _))) => shortest - down < up - longest,
             };
-            let widest = if nearest_is_below { longest } else { above.peek().map_or(longest, |(up, _)| *up) };
+            let widest = if nearest_is_below {
+                longest
+            } else {
+                above.peek().map_or(longest, |(up, _)| *up)
+            };
             if (chosen.len() + 1) * widest > max_tokens {
                 // Longer ones no longer fit: shorter ones still may.
                 if nearest_is_below || (chosen.len() + 1) * longest > max_tokens {
@@ -118,7 +145,12 @@ impl<T> Queue<T> {
                 chosen.push(key);
                 continue;
             }
-            let key = if nearest_is_below { below.next() } else { above.next() }.expect("peeked");
+            let key = if nearest_is_below {
+                below.next()
+            } else {
+                above.next()
+            }
+            .expect("peeked");
             shortest = shortest.min(key.0);
             longest = longest.max(key.0);
             chosen.push(key);
@@ -144,7 +176,14 @@ mod tests {
     use super::*;
 
     fn push(queue: &mut Queue<usize>, tenant: &str, tokens: usize, what: usize) {
-        queue.push(&tenant.into(), Waiting { tokens, since: Instant::now(), what });
+        queue.push(
+            &tenant.into(),
+            Waiting {
+                tokens,
+                since: Instant::now(),
+                what,
+            },
+        );
     }
 
     proptest! {

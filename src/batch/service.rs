@@ -60,10 +60,20 @@ pub struct Stopped;
 type Answer<R, E> = Result<Arc<R>, E>;
 
 enum Command<P, R, E> {
-    Push { item: Item<P>, reply: oneshot::Sender<Answer<R, E>> },
-    Next { reply: mpsc::SyncSender<Batch<P, R, E>> },
-    Done { key: Key, answer: Answer<R, E> },
-    Lost { key: Key },
+    Push {
+        item: Item<P>,
+        reply: oneshot::Sender<Answer<R, E>>,
+    },
+    Next {
+        reply: mpsc::SyncSender<Batch<P, R, E>>,
+    },
+    Done {
+        key: Key,
+        answer: Answer<R, E>,
+    },
+    Lost {
+        key: Key,
+    },
 }
 
 /// Tokens by what became of them; for summaries and metrics.
@@ -147,10 +157,16 @@ impl Options {
     pub fn build<P, R: Weigh, E: Clone>(self) -> (Service<P, R, E>, Handle<P, R, E>) {
         let (sender, commands) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let queue_tokens = self.queue_tokens.clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
+        let queue_tokens = self
+            .queue_tokens
+            .clamp(1, Semaphore::MAX_PERMITS.min(u32::MAX as usize));
         let room = Arc::new(Semaphore::new(queue_tokens));
-        let handle =
-            Handle { commands: sender.clone(), room: room.clone(), queue_tokens, counts: counts.clone() };
+        let handle = Handle {
+            commands: sender.clone(),
+            room: room.clone(),
+            queue_tokens,
+            counts: counts.clone(),
+        };
         let service = Service {
             queue: Queue::new(self.look_ahead),
             cache: Cache::new(self.cache_bytes),
@@ -172,7 +188,9 @@ impl<P, R, E> Handle<P, R, E> {
         let permits = item.tokens.clamp(1, self.queue_tokens) as u32;
         let _room = self.room.acquire_many(permits).await.map_err(|_| Stopped)?;
         let (reply, answer) = oneshot::channel();
-        self.commands.send(Command::Push { item, reply }).map_err(|_| Stopped)?;
+        self.commands
+            .send(Command::Push { item, reply })
+            .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
 
@@ -208,14 +226,19 @@ impl<P, R, E> Ticket<P, R, E> {
         self.promise.kept = true;
         // Fails only once the service has ended, and nobody waits then.
         let answer = answer.map(Arc::new);
-        let _ = self.promise.commands.send(Command::Done { key: self.promise.key, answer });
+        let _ = self.promise.commands.send(Command::Done {
+            key: self.promise.key,
+            answer,
+        });
     }
 }
 
 impl<P, R: Weigh, E: Clone> Service<P, R, E> {
     /// A taker of batches for a worker.
     pub fn batches(&self) -> Batches<P, R, E> {
-        Batches { commands: self.sender.clone() }
+        Batches {
+            commands: self.sender.clone(),
+        }
     }
 
     /// Runs until `stop` says so; blocks its thread. Items that wait are dropped then, and their
@@ -241,9 +264,9 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
         // The bound on how late `stop` is seen.
         const IDLE: Duration = Duration::from_millis(50);
         match self.queue.oldest() {
-            Some(since) if !self.workers.is_empty() => {
-                (since + self.options.linger).saturating_duration_since(Instant::now()).min(IDLE)
-            }
+            Some(since) if !self.workers.is_empty() => (since + self.options.linger)
+                .saturating_duration_since(Instant::now())
+                .min(IDLE),
             _ => IDLE,
         }
     }
@@ -262,18 +285,32 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
             return; // its pusher has left
         }
         if let Some(result) = self.cache.get(&item.key) {
-            self.counts.reused.fetch_add(item.tokens as u64, Ordering::Relaxed);
+            self.counts
+                .reused
+                .fetch_add(item.tokens as u64, Ordering::Relaxed);
             let _ = reply.send(Ok(result));
             return;
         }
         if let Some(waiters) = self.waiters.get_mut(&item.key) {
-            self.counts.reused.fetch_add(item.tokens as u64, Ordering::Relaxed);
+            self.counts
+                .reused
+                .fetch_add(item.tokens as u64, Ordering::Relaxed);
             waiters.push(reply);
             return;
         }
         self.waiters.insert(item.key, vec![reply]);
-        let what = Queued { key: item.key, payload: item.payload };
-        self.queue.push(&item.tenant, Waiting { tokens: item.tokens, since: Instant::now(), what });
+        let what = Queued {
+            key: item.key,
+            payload: item.payload,
+        };
+        self.queue.push(
+            &item.tenant,
+            Waiting {
+                tokens: item.tokens,
+                since: Instant::now(),
+                what,
+            },
+        );
     }
 
     fn done(&mut self, key: Key, answer: Answer<R, E>) {
@@ -293,16 +330,26 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
             }
             let waiting = self.queue.cut(self.options.max_tokens);
             let real: usize = waiting.iter().map(|waiting| waiting.tokens).sum();
-            let widest = waiting.iter().map(|waiting| waiting.tokens).max().unwrap_or(0);
+            let widest = waiting
+                .iter()
+                .map(|waiting| waiting.tokens)
+                .max()
+                .unwrap_or(0);
             self.counts.real.fetch_add(real as u64, Ordering::Relaxed);
-            self.counts.padding.fetch_add((waiting.len() * widest - real) as u64, Ordering::Relaxed);
+            self.counts
+                .padding
+                .fetch_add((waiting.len() * widest - real) as u64, Ordering::Relaxed);
             self.counts.batches.fetch_add(1, Ordering::Relaxed);
             let tickets = waiting
                 .into_iter()
                 .map(|waiting| Ticket {
                     payload: waiting.what.payload,
                     tokens: waiting.tokens,
-                    promise: Promise { key: waiting.what.key, commands: self.sender.clone(), kept: false },
+                    promise: Promise {
+                        key: waiting.what.key,
+                        commands: self.sender.clone(),
+                        kept: false,
+                    },
                 })
                 .collect();
             let worker = self.workers.pop_front().expect("checked above");
@@ -310,9 +357,19 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                 // The worker has left: its batch goes back to the queue's end, nothing is lost.
                 for mut ticket in batch.tickets {
                     ticket.promise.kept = true;
-                    let what = Queued { key: ticket.promise.key, payload: ticket.payload };
+                    let what = Queued {
+                        key: ticket.promise.key,
+                        payload: ticket.payload,
+                    };
                     let since = Instant::now();
-                    self.queue.push(&"".into(), Waiting { tokens: ticket.tokens, since, what });
+                    self.queue.push(
+                        &"".into(),
+                        Waiting {
+                            tokens: ticket.tokens,
+                            since,
+                            what,
+                        },
+                    );
                 }
             }
         }
@@ -346,44 +403,98 @@ mod tests {
         thread::spawn(move || service.run(&ended));
         thread::spawn(move || {
             while let Some(batch) = batches.next() {
-                log.lock().unwrap().push(batch.tickets.iter().map(|ticket| ticket.payload).collect());
+                log.lock()
+                    .unwrap()
+                    .push(batch.tickets.iter().map(|ticket| ticket.payload).collect());
                 for ticket in batch.tickets {
-                    let answer = if ticket.payload == 13 { Err("unlucky") } else { Ok(ticket.payload * 2) };
+                    let answer = if ticket.payload == 13 {
+                        Err("unlucky")
+                    } else {
+                        Ok(ticket.payload * 2)
+                    };
                     ticket.answer(answer);
                 }
             }
         });
-        Model { handle, stop, batches: seen }
+        Model {
+            handle,
+            stop,
+            batches: seen,
+        }
     }
 
     fn options() -> Options {
-        Options { max_tokens: 8, linger: Duration::from_millis(2), look_ahead: 64, queue_tokens: 64, cache_bytes: 4096 }
+        Options {
+            max_tokens: 8,
+            linger: Duration::from_millis(2),
+            look_ahead: 64,
+            queue_tokens: 64,
+            cache_bytes: 4096,
+        }
     }
 
     fn item(number: u32) -> Item<u32> {
         let mut key = Key::default();
         key[..4].copy_from_slice(&number.to_le_bytes());
-        Item { tokens: 2, tenant: "t".into(), key, payload: number }
+        Item {
+            tokens: 2,
+            tenant: "t".into(),
+            key,
+            payload: number,
+        }
     }
 
     #[tokio::test]
     async fn everybody_gets_the_own_result() {
         let model = model(options());
-        let answers = futures::future::join_all((0..200).map(|number| model.handle.run(item(number)))).await;
+        let answers =
+            futures::future::join_all((0..200).map(|number| model.handle.run(item(number)))).await;
         for (number, answer) in answers.into_iter().enumerate() {
-            let expected = if number == 13 { Err("unlucky") } else { Ok(number as u32 * 2) };
+            let expected = if number == 13 {
+                Err("unlucky")
+            } else {
+                Ok(number as u32 * 2)
+            };
             assert_eq!(answer.unwrap().map(|result| *result), expected);
         }
-        assert!(model.batches.lock().unwrap().iter().all(|batch| batch.len() <= 4));
+        assert!(
+            model
+                .batches
+                .lock()
+                .unwrap()
+                .iter()
+                .all(|batch| batch.len() <= 4)
+        );
     }
 
     #[tokio::test]
     async fn equal_items_are_computed_once() {
         let model = model(options());
-        let answers = futures::future::join_all((0..300).map(|number| model.handle.run(item(number % 3)))).await;
-        assert!(answers.iter().enumerate().all(|(at, answer)| **answer.as_ref().unwrap().as_ref().unwrap() == at as u32 % 3 * 2));
-        assert_eq!(model.batches.lock().unwrap().iter().map(Vec::len).sum::<usize>(), 3);
-        assert_eq!(model.handle.counts().reused.load(Ordering::Relaxed), 297 * 2);
+        let answers =
+            futures::future::join_all((0..300).map(|number| model.handle.run(item(number % 3))))
+                .await;
+        assert!(
+            answers.iter().enumerate().all(|(at, answer)| **answer
+                .as_ref()
+                .unwrap()
+                .as_ref()
+                .unwrap()
+                == at as u32 % 3 * 2)
+        );
+        assert_eq!(
+            model
+                .batches
+                .lock()
+                .unwrap()
+                .iter()
+                .map(Vec::len)
+                .sum::<usize>(),
+            3
+        );
+        assert_eq!(
+            model.handle.counts().reused.load(Ordering::Relaxed),
+            297 * 2
+        );
     }
 
     #[tokio::test]
@@ -416,7 +527,13 @@ mod tests {
     #[tokio::test]
     async fn an_item_larger_than_everything_still_goes_through() {
         let model = model(options());
-        let large = Item { tokens: 10_000, ..item(7) };
-        assert_eq!(model.handle.run(large).await.unwrap().map(|result| *result), Ok(14));
+        let large = Item {
+            tokens: 10_000,
+            ..item(7)
+        };
+        assert_eq!(
+            model.handle.run(large).await.unwrap().map(|result| *result),
+            Ok(14)
+        );
     }
 }

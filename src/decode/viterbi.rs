@@ -87,7 +87,17 @@ struct Open {
 
 impl Default for Viterbi {
     fn default() -> Self {
-        Self { token: 0, base: Path { score: 0.0, last: None }, open: Vec::new(), reached: Vec::new(), nodes: Vec::new(), certain: VecDeque::new() }
+        Self {
+            token: 0,
+            base: Path {
+                score: 0.0,
+                last: None,
+            },
+            open: Vec::new(),
+            reached: Vec::new(),
+            nodes: Vec::new(),
+            certain: VecDeque::new(),
+        }
     }
 }
 
@@ -112,10 +122,15 @@ impl Viterbi {
 
     /// First token that later entities may cover: what lies before it is decided.
     pub fn decided(&self) -> u64 {
-        let first = |path: Option<NodeId>| self.chain(path).first().map(|node| self.nodes[*node as usize].entity.start);
+        let first = |path: Option<NodeId>| {
+            self.chain(path)
+                .first()
+                .map(|node| self.nodes[*node as usize].entity.start)
+        };
         let base = first(self.base.last).unwrap_or(self.token);
         let open = self.open.iter().filter(|open| open.is_alive());
-        open.map(|open| first(open.before).unwrap_or(open.start)).fold(base, u64::min)
+        open.map(|open| first(open.before).unwrap_or(open.start))
+            .fold(base, u64::min)
     }
 
     /// Ends the document: the remaining entities.
@@ -127,7 +142,12 @@ impl Viterbi {
 
     /// Scores of labels that were left out of this window and reach O in a window beside it. (Only
     /// an entity that covers a whole window without reaching O there is not found.)
-    fn filled(&self, window: &Emissions, next: Option<&Emissions>, matrix: &LabelMatrix) -> Vec<(u32, Vec<[f32; 4]>)> {
+    fn filled(
+        &self,
+        window: &Emissions,
+        next: Option<&Emissions>,
+        matrix: &LabelMatrix,
+    ) -> Vec<(u32, Vec<[f32; 4]>)> {
         let beside = next.map_or(&[][..], |next| &next.labels);
         let mut wanted = [&self.reached[..], beside].concat();
         wanted.sort_unstable();
@@ -143,13 +163,23 @@ impl Viterbi {
     fn taken(&self, label: u32) -> Open {
         match self.open.binary_search_by_key(&label, |open| open.label) {
             Ok(at) => self.open[at].clone(),
-            Err(_) => Open { label, score: f64::NEG_INFINITY, start: 0, margin: 0.0, before: None },
+            Err(_) => Open {
+                label,
+                score: f64::NEG_INFINITY,
+                start: 0,
+                margin: 0.0,
+                before: None,
+            },
         }
     }
 
     fn step(&mut self, outside: f32, scores: &[(u32, &[[f32; 4]])], token: usize) {
         let rivals = Rivals::of(outside, scores, token);
-        let mut best = Best { score: self.base.score + f64::from(outside), at: None, single: false };
+        let mut best = Best {
+            score: self.base.score + f64::from(outside),
+            at: None,
+            single: false,
+        };
         for (at, ((_, rows), open)) in scores.iter().zip(&self.open).enumerate() {
             let [_, _, end, single] = rows[token];
             best.offer(open.score + f64::from(end), at, false);
@@ -160,12 +190,25 @@ impl Viterbi {
             let rival = rivals.of_label(*label);
             let open = &self.open[at];
             let (start, margin, before) = if best.single {
-                (self.token, f64::from(rows[token][3] - rival), self.base.last)
+                (
+                    self.token,
+                    f64::from(rows[token][3] - rival),
+                    self.base.last,
+                )
             } else {
-                (open.start, open.margin + f64::from(rows[token][2] - rival), open.before)
+                (
+                    open.start,
+                    open.margin + f64::from(rows[token][2] - rival),
+                    open.before,
+                )
             };
             let end = self.token + 1;
-            let entity = Entity { label: *label, start, end, margin: (margin / (end - start) as f64) as f32 };
+            let entity = Entity {
+                label: *label,
+                start,
+                end,
+                margin: (margin / (end - start) as f64) as f32,
+            };
             Node { entity, before }
         });
         for ((label, rows), open) in scores.iter().zip(&mut self.open) {
@@ -199,7 +242,11 @@ impl Viterbi {
             let other = self.chain(open.before);
             shared = shared.min(base.iter().zip(&other).take_while(|(a, b)| a == b).count());
         }
-        self.certain.extend(base[..shared].iter().map(|node| self.nodes[*node as usize].entity));
+        self.certain.extend(
+            base[..shared]
+                .iter()
+                .map(|node| self.nodes[*node as usize].entity),
+        );
         self.forget(shared.checked_sub(1).map(|last| base[last]));
         // Scores grow with the document, and only their differences matter.
         let score = std::mem::take(&mut self.base.score);
@@ -223,9 +270,16 @@ impl Viterbi {
     /// Drops `certain`, what lies before it, and what no path goes through any more.
     fn forget(&mut self, certain: Option<NodeId>) {
         let mut kept = vec![false; self.nodes.len()];
-        for path in self.open.iter().map(|open| open.before).chain([self.base.last]) {
+        for path in self
+            .open
+            .iter()
+            .map(|open| open.before)
+            .chain([self.base.last])
+        {
             let mut next = path;
-            while let Some(node) = next.filter(|node| Some(*node) != certain && !kept[*node as usize]) {
+            while let Some(node) =
+                next.filter(|node| Some(*node) != certain && !kept[*node as usize])
+            {
                 kept[node as usize] = true;
                 next = self.nodes[node as usize].before;
             }
@@ -264,7 +318,11 @@ struct Best {
 impl Best {
     fn offer(&mut self, score: f64, at: usize, single: bool) {
         if score > self.score {
-            *self = Self { score, at: Some(at), single };
+            *self = Self {
+                score,
+                at: Some(at),
+                single,
+            };
         }
     }
 }
@@ -278,9 +336,16 @@ struct Rivals {
 
 impl Rivals {
     fn of(outside: f32, scores: &[(u32, &[[f32; 4]])], token: usize) -> Self {
-        let mut rivals = Self { best: outside, best_label: u32::MAX, second: outside };
+        let mut rivals = Self {
+            best: outside,
+            best_label: u32::MAX,
+            second: outside,
+        };
         for (label, rows) in scores {
-            let score = rows[token].iter().copied().fold(f32::NEG_INFINITY, f32::max);
+            let score = rows[token]
+                .iter()
+                .copied()
+                .fold(f32::NEG_INFINITY, f32::max);
             if score > rivals.best {
                 rivals.second = rivals.best;
                 rivals.best = score;
@@ -294,14 +359,28 @@ impl Rivals {
 
     /// Best score of O and of the other labels.
     fn of_label(&self, label: u32) -> f32 {
-        if label == self.best_label { self.second } else { self.best }
+        if label == self.best_label {
+            self.second
+        } else {
+            self.best
+        }
     }
 }
 
 /// A window's scores and those filled in, by label.
-fn merged<'a>(window: &'a Emissions, filled: &'a [(u32, Vec<[f32; 4]>)]) -> Vec<(u32, &'a [[f32; 4]])> {
-    let own = window.labels.iter().map(|label| (*label, window.of(*label).expect("the window has this label")));
-    let mut scores: Vec<_> = own.chain(filled.iter().map(|(label, rows)| (*label, &rows[..]))).collect();
+fn merged<'a>(
+    window: &'a Emissions,
+    filled: &'a [(u32, Vec<[f32; 4]>)],
+) -> Vec<(u32, &'a [[f32; 4]])> {
+    let own = window.labels.iter().map(|label| {
+        (
+            *label,
+            window.of(*label).expect("the window has this label"),
+        )
+    });
+    let mut scores: Vec<_> = own
+        .chain(filled.iter().map(|(label, rows)| (*label, &rows[..])))
+        .collect();
     scores.sort_unstable_by_key(|(label, _)| *label);
     scores
 }
@@ -323,14 +402,22 @@ mod tests {
             outside: scores.iter().map(|row| row[0]).collect(),
             labels: (0..labels as u32).collect(),
             scores: (0..labels)
-                .flat_map(|label| scores.iter().map(move |row| row[1 + 4 * label..5 + 4 * label].try_into().unwrap()))
+                .flat_map(|label| {
+                    scores
+                        .iter()
+                        .map(move |row| row[1 + 4 * label..5 + 4 * label].try_into().unwrap())
+                })
                 .collect(),
             hidden: None,
         }
     }
 
     fn no_vectors() -> LabelMatrix {
-        LabelMatrix::new(&LabelVectors { hidden: 1, outside: vec![0.0], labels: Vec::new() })
+        LabelMatrix::new(&LabelVectors {
+            hidden: 1,
+            outside: vec![0.0],
+            labels: Vec::new(),
+        })
     }
 
     fn decode(scores: &Scores, cuts: &[usize]) -> Vec<Entity> {
@@ -366,7 +453,8 @@ mod tests {
                     (false, true) => 2,
                     (false, false) => 1,
                 };
-                total += f64::from(scores[token][1 + 4 * label as usize + class] - scores[token][0]);
+                total +=
+                    f64::from(scores[token][1 + 4 * label as usize + class] - scores[token][0]);
             }
         }
         total
@@ -389,10 +477,16 @@ mod tests {
         best
     }
 
-    fn documents(tokens: impl Into<prop::collection::SizeRange>, labels: std::ops::Range<usize>) -> impl Strategy<Value = Scores> {
+    fn documents(
+        tokens: impl Into<prop::collection::SizeRange>,
+        labels: std::ops::Range<usize>,
+    ) -> impl Strategy<Value = Scores> {
         let tokens = tokens.into();
         labels.prop_flat_map(move |labels| {
-            prop::collection::vec(prop::collection::vec(-4.0f32..4.0, 1 + 4 * labels), tokens.clone())
+            prop::collection::vec(
+                prop::collection::vec(-4.0f32..4.0, 1 + 4 * labels),
+                tokens.clone(),
+            )
         })
     }
 
@@ -438,7 +532,13 @@ mod tests {
     fn entities_may_follow_one_another_at_once() {
         let scores = vec![vec![0.0, 0.0, 0.0, 0.0, 2.0], vec![0.0, 0.0, 0.0, 0.0, 2.0]];
         let entities = decode(&scores, &[]);
-        assert_eq!(entities.iter().map(|e| (e.start, e.end)).collect::<Vec<_>>(), [(0, 1), (1, 2)]);
+        assert_eq!(
+            entities
+                .iter()
+                .map(|e| (e.start, e.end))
+                .collect::<Vec<_>>(),
+            [(0, 1), (1, 2)]
+        );
         assert_eq!(entities[0].margin, 2.0);
     }
 

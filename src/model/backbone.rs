@@ -28,7 +28,12 @@ pub struct Hidden {
 
 impl Backbone {
     /// Loads `count` sessions of `threads` threads each; they share the packed weights.
-    pub fn load(pack: &Pack, runtime: Option<PathBuf>, count: usize, threads: usize) -> Result<Vec<Self>, Error> {
+    pub fn load(
+        pack: &Pack,
+        runtime: Option<PathBuf>,
+        count: usize,
+        threads: usize,
+    ) -> Result<Vec<Self>, Error> {
         let environment = runtime::environment(runtime.as_deref())?;
         let options = &pack.manifest().backbone;
         let path = pack.path(&options.file);
@@ -37,7 +42,11 @@ impl Backbone {
         for _ in 0..count {
             let session = Session::builder(environment)
                 .map_err(ort::Error::from)
-                .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::Level3).map_err(Into::into))
+                .and_then(|builder| {
+                    builder
+                        .with_optimization_level(GraphOptimizationLevel::Level3)
+                        .map_err(Into::into)
+                })
                 .and_then(|builder| builder.with_intra_threads(threads).map_err(Into::into))
                 .and_then(|builder| builder.with_inter_threads(1).map_err(Into::into))
                 // Spinning threads take the cores from the stages around the model.
@@ -45,7 +54,10 @@ impl Backbone {
                 .and_then(|builder| builder.with_prepacked_weights(&weights).map_err(Into::into))
                 .and_then(|mut builder| builder.commit_from_file(&path))
                 .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
-            let backbone = Self { session, pack: pack.clone() };
+            let backbone = Self {
+                session,
+                pack: pack.clone(),
+            };
             backbone.check()?;
             loaded.push(backbone);
         }
@@ -55,15 +67,35 @@ impl Backbone {
     /// Compares the graph with the manifest.
     fn check(&self) -> Result<(), Error> {
         let options = &self.pack.manifest().backbone;
-        let names: Vec<&str> = self.session.inputs().iter().map(|input| input.name()).collect();
+        let names: Vec<&str> = self
+            .session
+            .inputs()
+            .iter()
+            .map(|input| input.name())
+            .collect();
         for wanted in [&options.input_ids, &options.attention_mask] {
             if !names.contains(&wanted.as_str()) {
-                return Err(graph_error(&self.pack, format!("has no input `{wanted}` (has: {})", names.join(", "))));
+                return Err(graph_error(
+                    &self.pack,
+                    format!("has no input `{wanted}` (has: {})", names.join(", ")),
+                ));
             }
         }
-        let outputs: Vec<&str> = self.session.outputs().iter().map(|output| output.name()).collect();
+        let outputs: Vec<&str> = self
+            .session
+            .outputs()
+            .iter()
+            .map(|output| output.name())
+            .collect();
         if !options.output.is_empty() && !outputs.contains(&options.output.as_str()) {
-            return Err(graph_error(&self.pack, format!("has no output `{}` (has: {})", options.output, outputs.join(", "))));
+            return Err(graph_error(
+                &self.pack,
+                format!(
+                    "has no output `{}` (has: {})",
+                    options.output,
+                    outputs.join(", ")
+                ),
+            ));
         }
         Ok(())
     }
@@ -77,10 +109,16 @@ impl Backbone {
     /// Hidden states of windows; rows may differ in length.
     pub fn run(&mut self, windows: &[&[u32]]) -> Result<Hidden, Error> {
         let options = &self.pack.manifest().tokenizer;
-        let rows: Vec<Vec<u32>> =
-            windows.iter().map(|window| [&options.prefix[..], window, &options.suffix].concat()).collect();
+        let rows: Vec<Vec<u32>> = windows
+            .iter()
+            .map(|window| [&options.prefix[..], window, &options.suffix].concat())
+            .collect();
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let failed = |problem: String| Error::Run { windows: windows.len(), width, problem };
+        let failed = |problem: String| Error::Run {
+            windows: windows.len(),
+            width,
+            problem,
+        };
         let (ids, mask) = padded(&rows, width, options.pad);
         let shape = [rows.len(), width];
         let ids = Tensor::from_array((shape, ids)).map_err(|error| failed(error.to_string()))?;
@@ -90,8 +128,14 @@ impl Backbone {
             .session
             .run(ort::inputs! { graph.input_ids.as_str() => ids, graph.attention_mask.as_str() => mask })
             .map_err(|error| failed(error.to_string()))?;
-        let output = if graph.output.is_empty() { &outputs[0] } else { &outputs[graph.output.as_str()] };
-        let (shape, values) = output.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
+        let output = if graph.output.is_empty() {
+            &outputs[0]
+        } else {
+            &outputs[graph.output.as_str()]
+        };
+        let (shape, values) = output
+            .try_extract_tensor::<f32>()
+            .map_err(|error| failed(error.to_string()))?;
         let hidden = self.pack.manifest().dimensions.hidden;
         if shape[..] != [rows.len() as i64, width as i64, hidden as i64] {
             return Err(failed(format!(
@@ -101,9 +145,16 @@ impl Backbone {
             )));
         }
         if !values.iter().all(|value| value.is_finite()) {
-            return Err(failed("the hidden states hold a number that is not finite".to_owned()));
+            return Err(failed(
+                "the hidden states hold a number that is not finite".to_owned(),
+            ));
         }
-        Ok(Hidden { values: values.to_vec(), row: width * hidden, hidden, skipped: options.prefix.len() * hidden })
+        Ok(Hidden {
+            values: values.to_vec(),
+            row: width * hidden,
+            hidden,
+            skipped: options.prefix.len() * hidden,
+        })
     }
 }
 
@@ -129,5 +180,9 @@ pub(super) fn padded(rows: &[Vec<u32>], width: usize, pad: u32) -> (Vec<i64>, Ve
 }
 
 fn graph_error(pack: &Pack, problem: String) -> Error {
-    Error::Graph { pack: pack.name().to_owned(), file: pack.manifest().backbone.file.clone(), problem }
+    Error::Graph {
+        pack: pack.name().to_owned(),
+        file: pack.manifest().backbone.file.clone(),
+        problem,
+    }
 }

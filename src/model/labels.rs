@@ -54,19 +54,35 @@ const TEXTS_PER_BATCH: usize = 64;
 
 impl Encoder {
     /// Sets an encoder up. `cache` is the folder for vectors, `None` to keep none.
-    pub fn new(pack: &Pack, runtime: Option<PathBuf>, cache: Option<PathBuf>) -> Result<Self, Error> {
-        let projection = Projection::read(&pack.path(&pack.manifest().label_encoder.projection), pack.name())?;
+    pub fn new(
+        pack: &Pack,
+        runtime: Option<PathBuf>,
+        cache: Option<PathBuf>,
+    ) -> Result<Self, Error> {
+        let projection = Projection::read(
+            &pack.path(&pack.manifest().label_encoder.projection),
+            pack.name(),
+        )?;
         let hidden = pack.manifest().dimensions.hidden;
         if projection.outside.len() != hidden {
             return Err(Error::Graph {
                 pack: pack.name().to_owned(),
                 file: pack.manifest().label_encoder.projection.clone(),
-                problem: format!("o_embed has {} numbers, the manifest says {hidden}", projection.outside.len()),
+                problem: format!(
+                    "o_embed has {} numbers, the manifest says {hidden}",
+                    projection.outside.len()
+                ),
             });
         }
         // The digest covers the templates, so a folder per pack needs no other key than the text.
         let cache = cache.map(|folder| folder.join(pack.digest()));
-        Ok(Self { pack: pack.clone(), runtime, cache, projection, loaded: Mutex::new(None) })
+        Ok(Self {
+            pack: pack.clone(),
+            runtime,
+            cache,
+            projection,
+            loaded: Mutex::new(None),
+        })
     }
 
     /// The vectors of label wordings, in their order. Blocks for milliseconds a label that is in
@@ -91,7 +107,10 @@ impl Encoder {
             }
         }
         if !missing.is_empty() {
-            let mut loaded = self.loaded.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut loaded = self
+                .loaded
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
             if loaded.is_none() {
                 *loaded = Some(self.load()?);
             }
@@ -103,8 +122,15 @@ impl Encoder {
                 }
             }
         }
-        let labels = texts.chunks_exact(4).map(|four| [0, 1, 2, 3].map(|at| vectors[four[at].as_str()].clone())).collect();
-        Ok(LabelVectors { hidden: self.projection.outside.len(), outside: self.projection.outside.clone(), labels })
+        let labels = texts
+            .chunks_exact(4)
+            .map(|four| [0, 1, 2, 3].map(|at| vectors[four[at].as_str()].clone()))
+            .collect();
+        Ok(LabelVectors {
+            hidden: self.projection.outside.len(),
+            outside: self.projection.outside.clone(),
+            labels,
+        })
     }
 
     fn load(&self) -> Result<Loaded, Error> {
@@ -118,7 +144,10 @@ impl Encoder {
         let session = Session::builder(runtime::environment(self.runtime.as_deref())?)
             .and_then(|mut builder| builder.commit_from_file(&path))
             .map_err(problem)?;
-        Ok(Loaded { session, tokenizer: Tokenizer::from_file(&self.pack.path(&options.tokenizer))? })
+        Ok(Loaded {
+            session,
+            tokenizer: Tokenizer::from_file(&self.pack.path(&options.tokenizer))?,
+        })
     }
 
     /// Vectors of a batch of label texts.
@@ -134,13 +163,20 @@ impl Encoder {
                 [&options.prefix[..], &tokens.ids, &options.suffix].concat()
             };
             if row.len() > limit {
-                return Err(Error::LabelTooLong { tokens: row.len(), limit });
+                return Err(Error::LabelTooLong {
+                    tokens: row.len(),
+                    limit,
+                });
             }
             rows.push(row);
         }
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
         let (ids, mask) = super::backbone::padded(&rows, width, options.pad);
-        let failed = |problem: String| Error::Run { windows: rows.len(), width, problem };
+        let failed = |problem: String| Error::Run {
+            windows: rows.len(),
+            width,
+            problem,
+        };
         let shape = [rows.len(), width];
         let ids = Tensor::from_array((shape, ids)).map_err(|error| failed(error.to_string()))?;
         let mask = Tensor::from_array((shape, mask)).map_err(|error| failed(error.to_string()))?;
@@ -148,44 +184,77 @@ impl Encoder {
             .session
             .run(ort::inputs! { options.graph.input_ids.as_str() => ids, options.graph.attention_mask.as_str() => mask })
             .map_err(|error| failed(error.to_string()))?;
-        let output = if options.graph.output.is_empty() { &outputs[0] } else { &outputs[options.graph.output.as_str()] };
-        let (shape, values) = output.try_extract_tensor::<f32>().map_err(|error| failed(error.to_string()))?;
+        let output = if options.graph.output.is_empty() {
+            &outputs[0]
+        } else {
+            &outputs[options.graph.output.as_str()]
+        };
+        let (shape, values) = output
+            .try_extract_tensor::<f32>()
+            .map_err(|error| failed(error.to_string()))?;
         let (stride, width) = match shape[..] {
             [_, width] => (width as usize, width as usize),
             [_, tokens, width] => ((tokens * width) as usize, width as usize),
-            _ => return Err(failed(format!("the label encoder's output has shape {:?}, not (n, width)", &shape[..]))),
+            _ => {
+                return Err(failed(format!(
+                    "the label encoder's output has shape {:?}, not (n, width)",
+                    &shape[..]
+                )));
+            }
         };
         (0..rows.len())
-            .map(|row| self.projection.apply(&values[row * stride..row * stride + width]).map_err(failed))
+            .map(|row| {
+                self.projection
+                    .apply(&values[row * stride..row * stride + width])
+                    .map_err(failed)
+            })
             .collect()
     }
 
     fn file_of(&self, text: &str) -> Option<PathBuf> {
-        Some(self.cache.as_ref()?.join(format!("{}.f32", &blake3::hash(text.as_bytes()).to_hex()[..32])))
+        Some(self.cache.as_ref()?.join(format!(
+            "{}.f32",
+            &blake3::hash(text.as_bytes()).to_hex()[..32]
+        )))
     }
 
     /// A vector from the cache; a file of another size is as good as none.
     fn cached(&self, text: &str) -> Option<Vec<f32>> {
         let bytes = fs::read(self.file_of(text)?).ok()?;
         let (checksum, numbers) = bytes.split_at_checked(8)?;
-        if numbers.len() != self.projection.outside.len() * 4 || checksum != &blake3::hash(numbers).as_bytes()[..8] {
+        if numbers.len() != self.projection.outside.len() * 4
+            || checksum != &blake3::hash(numbers).as_bytes()[..8]
+        {
             return None;
         }
-        Some(numbers.chunks_exact(4).map(|four| f32::from_le_bytes(four.try_into().expect("four bytes"))).collect())
+        Some(
+            numbers
+                .chunks_exact(4)
+                .map(|four| f32::from_le_bytes(four.try_into().expect("four bytes")))
+                .collect(),
+        )
     }
 
     /// Keeps a vector; a cache that can't be written costs time and nothing else.
     fn keep(&self, text: &str, vector: &[f32]) {
-        let Some(path) = self.file_of(text) else { return };
-        let numbers: Vec<u8> = vector.iter().flat_map(|number| number.to_le_bytes()).collect();
-        let written = path.parent().ok_or_else(|| std::io::ErrorKind::InvalidInput.into()).and_then(|folder| {
-            fs::create_dir_all(folder)?;
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&blake3::hash(&numbers).as_bytes()[..8])?;
-            file.write_all(&numbers)?;
-            file.persist(&path).map_err(|error| error.error)?;
-            Ok(())
-        });
+        let Some(path) = self.file_of(text) else {
+            return;
+        };
+        let numbers: Vec<u8> = vector
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect();
+        let written = path
+            .parent()
+            .ok_or_else(|| std::io::ErrorKind::InvalidInput.into())
+            .and_then(|folder| {
+                fs::create_dir_all(folder)?;
+                let mut file = tempfile::NamedTempFile::new_in(folder)?;
+                file.write_all(&blake3::hash(&numbers).as_bytes()[..8])?;
+                file.write_all(&numbers)?;
+                file.persist(&path).map_err(|error| error.error)?;
+                Ok(())
+            });
         if let Err(error) = written {
             let error: std::io::Error = error;
             tracing::debug!(kind = ?error.kind(), "label vector not cached");
@@ -197,19 +266,33 @@ impl Projection {
     pub(super) fn read(path: &Path, pack: &str) -> Result<Self, Error> {
         let problem = |problem: String| Error::File {
             pack: pack.to_owned(),
-            file: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            file: path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
             problem,
         };
         let file = fs::File::open(path).map_err(|error| problem(error.to_string()))?;
         let mut archive = NpzReader::new(file).map_err(|error| problem(error.to_string()))?;
-        let names = archive.names().map_err(|error| problem(error.to_string()))?;
-        let has = |name: &str| names.iter().any(|found| found.trim_end_matches(".npy") == name);
-        let outside: ndarray::ArrayD<f32> = archive.by_name("o_embed").map_err(|error| problem(format!("o_embed: {error}")))?;
+        let names = archive
+            .names()
+            .map_err(|error| problem(error.to_string()))?;
+        let has = |name: &str| {
+            names
+                .iter()
+                .any(|found| found.trim_end_matches(".npy") == name)
+        };
+        let outside: ndarray::ArrayD<f32> = archive
+            .by_name("o_embed")
+            .map_err(|error| problem(format!("o_embed: {error}")))?;
         let linear = if has("proj_w") {
-            let weights: ndarray::Array2<f32> =
-                archive.by_name("proj_w").map_err(|error| problem(format!("proj_w: {error}")))?;
-            let bias: ndarray::Array1<f32> =
-                archive.by_name("proj_b").map_err(|error| problem(format!("proj_b: {error}")))?;
+            let weights: ndarray::Array2<f32> = archive
+                .by_name("proj_w")
+                .map_err(|error| problem(format!("proj_w: {error}")))?;
+            let bias: ndarray::Array1<f32> = archive
+                .by_name("proj_b")
+                .map_err(|error| problem(format!("proj_b: {error}")))?;
             if weights.nrows() != bias.len() || bias.len() != outside.len() {
                 return Err(problem(format!(
                     "proj_w {:?}, proj_b {:?} and o_embed {:?} do not fit together",
@@ -222,15 +305,26 @@ impl Projection {
         } else {
             None
         };
-        Ok(Self { outside: outside.iter().copied().collect(), linear })
+        Ok(Self {
+            outside: outside.iter().copied().collect(),
+            linear,
+        })
     }
 
     fn apply(&self, vector: &[f32]) -> Result<Vec<f32>, String> {
-        let wanted = self.linear.as_ref().map_or(self.outside.len(), |(weights, _)| weights.ncols());
+        let wanted = self
+            .linear
+            .as_ref()
+            .map_or(self.outside.len(), |(weights, _)| weights.ncols());
         if vector.len() != wanted {
-            return Err(format!("the label encoder gives {} numbers, the projection reads {wanted}", vector.len()));
+            return Err(format!(
+                "the label encoder gives {} numbers, the projection reads {wanted}",
+                vector.len()
+            ));
         }
-        let Some((weights, bias)) = &self.linear else { return Ok(vector.to_vec()) };
+        let Some((weights, bias)) = &self.linear else {
+            return Ok(vector.to_vec());
+        };
         Ok((weights.dot(&ndarray::ArrayView1::from(vector)) + bias).to_vec())
     }
 }

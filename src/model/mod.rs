@@ -72,7 +72,9 @@ pub enum Error {
         expected: String,
     },
     /// This build has no code for the family.
-    #[error("pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive)")]
+    #[error(
+        "pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive)"
+    )]
     Family {
         /// Name of the pack.
         pack: String,
@@ -90,7 +92,9 @@ pub enum Error {
         problem: String,
     },
     /// A label is longer than the label encoder reads.
-    #[error("a label text has {tokens} tokens, the pack reads {limit}: shorten the label's description")]
+    #[error(
+        "a label text has {tokens} tokens, the pack reads {limit}: shorten the label's description"
+    )]
     LabelTooLong {
         /// Tokens of the label text.
         tokens: usize,
@@ -116,9 +120,13 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::NoRuntime { .. } => "run `make setup`, or set ORT_DYLIB_PATH or model.runtime to libonnxruntime.so of version 1.31",
+            Self::NoRuntime { .. } => {
+                "run `make setup`, or set ORT_DYLIB_PATH or model.runtime to libonnxruntime.so of version 1.31"
+            }
             Self::Runtime { .. } => "weir needs ONNX Runtime 1.31: run `make setup`",
-            Self::NoPack { .. } => "set model.pack to a folder with a pack.toml, such as models/weir-mini",
+            Self::NoPack { .. } => {
+                "set model.pack to a folder with a pack.toml, such as models/weir-mini"
+            }
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",
             _ => return None,

@@ -210,13 +210,18 @@ impl Default for Templates {
 impl Templates {
     /// The texts of a label in the order B, I, E, S.
     pub fn texts(&self, wording: &str) -> [String; 4] {
-        [&self.begin, &self.inside, &self.end, &self.single].map(|template| template.replace("{}", wording))
+        [&self.begin, &self.inside, &self.end, &self.single]
+            .map(|template| template.replace("{}", wording))
     }
 }
 
 impl Default for Calibration {
     fn default() -> Self {
-        Self { slope: 1.0, intercept: 0.0, o_bias: 0.0 }
+        Self {
+            slope: 1.0,
+            intercept: 0.0,
+            o_bias: 0.0,
+        }
     }
 }
 
@@ -234,25 +239,42 @@ impl Pack {
     pub fn open(folder: &Path) -> Result<Self, Error> {
         let manifest_path = folder.join("pack.toml");
         if manifest_path.is_file() {
-            let problem = |problem: String| Error::Manifest { path: manifest_path.display().to_string(), problem };
-            let text = fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
-            let head: Head = toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            let problem = |problem: String| Error::Manifest {
+                path: manifest_path.display().to_string(),
+                problem,
+            };
+            let text =
+                fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
+            let head: Head =
+                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
             if head.family != Family::Adaptive {
-                return Err(Error::Family { pack: head.name, family: head.family.to_string() });
+                return Err(Error::Family {
+                    pack: head.name,
+                    family: head.family.to_string(),
+                });
             }
-            let manifest: Manifest = toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            let manifest: Manifest =
+                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
             if manifest.format != 1 {
-                return Err(problem(format!("format {} is not known, this version reads 1", manifest.format)));
+                return Err(problem(format!(
+                    "format {} is not known, this version reads 1",
+                    manifest.format
+                )));
             }
             let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
             return Self::checked(folder.to_path_buf(), manifest, digest);
         }
         for folder in [folder.join("onnx"), folder.to_path_buf()] {
-            if folder.join("backbone/model_quantized_hidden.onnx").is_file() {
+            if folder
+                .join("backbone/model_quantized_hidden.onnx")
+                .is_file()
+            {
                 return Self::published(&folder);
             }
         }
-        Err(Error::NoPack { path: folder.display().to_string() })
+        Err(Error::NoPack {
+            path: folder.display().to_string(),
+        })
     }
 
     /// The layout of the published adaptive models, as it is.
@@ -261,7 +283,10 @@ impl Pack {
             .ancestors()
             .filter_map(Path::file_name)
             .find(|name| *name != "onnx")
-            .map_or_else(|| "published".to_owned(), |name| name.to_string_lossy().into_owned());
+            .map_or_else(
+                || "published".to_owned(),
+                |name| name.to_string_lossy().into_owned(),
+            );
         let graph = |file: &str| Graph {
             file: file.to_owned(),
             input_ids: input_ids(),
@@ -269,7 +294,9 @@ impl Pack {
             output: String::new(),
         };
         let projection = "arctic/projection.npz";
-        let hidden = super::labels::Projection::read(&folder.join(projection), &name)?.outside.len();
+        let hidden = super::labels::Projection::read(&folder.join(projection), &name)?
+            .outside
+            .len();
         let manifest = Manifest {
             format: 1,
             name: name.clone(),
@@ -278,7 +305,11 @@ impl Pack {
             licence: String::new(),
             dimensions: Dimensions { hidden },
             // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
-            limits: Limits { max_window_tokens: 4096, halo_tokens: 1024, max_label_tokens: 32 },
+            limits: Limits {
+                max_window_tokens: 4096,
+                halo_tokens: 1024,
+                max_label_tokens: 32,
+            },
             tokenizer: TokenizerFiles {
                 file: "backbone/tokenizer.json".to_owned(),
                 prefix: Vec::new(),
@@ -301,9 +332,14 @@ impl Pack {
             files: Vec::new(),
         };
         let mut hasher = blake3::Hasher::new();
-        for file in ["backbone/model_quantized_hidden.onnx", "arctic/encoder_int8.onnx", projection] {
+        for file in [
+            "backbone/model_quantized_hidden.onnx",
+            "arctic/encoder_int8.onnx",
+            projection,
+        ] {
             let path = folder.join(file);
-            let mut reader = fs::File::open(&path).map_err(|error| unreadable(&name, file, &error))?;
+            let mut reader =
+                fs::File::open(&path).map_err(|error| unreadable(&name, file, &error))?;
             io::copy(&mut reader, &mut hasher).map_err(|error| unreadable(&name, file, &error))?;
         }
         let digest = hasher.finalize().to_hex()[..16].to_owned();
@@ -311,7 +347,11 @@ impl Pack {
     }
 
     fn checked(folder: PathBuf, manifest: Manifest, digest: String) -> Result<Self, Error> {
-        let pack = Self { folder, manifest, digest };
+        let pack = Self {
+            folder,
+            manifest,
+            digest,
+        };
         if pack.window_shape().is_none() {
             return Err(Error::Manifest {
                 path: pack.folder.join("pack.toml").display().to_string(),
@@ -328,7 +368,8 @@ impl Pack {
     pub fn verify(&self) -> Result<(), Error> {
         for file in &self.manifest.files {
             let path = self.folder.join(&file.path);
-            let found = sha256(&path).map_err(|error| unreadable(self.name(), &file.path, &error))?;
+            let found =
+                sha256(&path).map_err(|error| unreadable(self.name(), &file.path, &error))?;
             if !found.eq_ignore_ascii_case(&file.sha256) {
                 return Err(Error::Digest {
                     pack: self.name().to_owned(),
@@ -343,13 +384,17 @@ impl Pack {
 
     /// Size of windows, in tokens of text.
     pub fn shape(&self) -> Shape {
-        self.window_shape().expect("checked when the pack was opened")
+        self.window_shape()
+            .expect("checked when the pack was opened")
     }
 
     fn window_shape(&self) -> Option<Shape> {
         let limits = &self.manifest.limits;
         let special = self.manifest.tokenizer.prefix.len() + self.manifest.tokenizer.suffix.len();
-        Shape::new(limits.max_window_tokens.checked_sub(special)?, limits.halo_tokens)
+        Shape::new(
+            limits.max_window_tokens.checked_sub(special)?,
+            limits.halo_tokens,
+        )
     }
 
     /// Path of a file of the pack.
@@ -403,7 +448,11 @@ fn sha256(path: &Path) -> io::Result<String> {
 }
 
 fn unreadable(pack: &str, file: &str, error: &io::Error) -> Error {
-    Error::File { pack: pack.to_owned(), file: file.to_owned(), problem: error.to_string() }
+    Error::File {
+        pack: pack.to_owned(),
+        file: file.to_owned(),
+        problem: error.to_string(),
+    }
 }
 
 fn shortened(digest: &str) -> String {

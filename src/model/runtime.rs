@@ -8,7 +8,11 @@ use ort::environment::Environment;
 use super::Error;
 
 /// File name of the library on this platform.
-const LIBRARY: &str = if cfg!(target_os = "macos") { "libonnxruntime.dylib" } else { "libonnxruntime.so" };
+const LIBRARY: &str = if cfg!(target_os = "macos") {
+    "libonnxruntime.dylib"
+} else {
+    "libonnxruntime.so"
+};
 
 /// Where `make setup` puts it, below the repository.
 const SETUP_FOLDER: &str = ".weir/onnxruntime";
@@ -25,7 +29,12 @@ pub fn library_path(configured: Option<&Path>) -> Result<PathBuf, Error> {
     candidates.extend(std::env::var_os("ORT_DYLIB_PATH").map(PathBuf::from));
     if let Ok(executable) = std::env::current_exe() {
         candidates.extend(executable.parent().map(|folder| folder.join(LIBRARY)));
-        candidates.extend(executable.ancestors().skip(1).map(|folder| folder.join(SETUP_FOLDER).join(LIBRARY)));
+        candidates.extend(
+            executable
+                .ancestors()
+                .skip(1)
+                .map(|folder| folder.join(SETUP_FOLDER).join(LIBRARY)),
+        );
     }
     candidates.push(Path::new(SETUP_FOLDER).join(LIBRARY));
     for candidate in candidates {
@@ -37,17 +46,24 @@ pub fn library_path(configured: Option<&Path>) -> Result<PathBuf, Error> {
             break; // a path that was asked for is not replaced in silence by another library
         }
     }
-    Err(Error::NoRuntime { looked_at: looked_at.join(", ") })
+    Err(Error::NoRuntime {
+        looked_at: looked_at.join(", "),
+    })
 }
 
 /// The process's one ONNX Runtime environment; the first caller decides about the library.
 pub(super) fn environment(configured: Option<&Path>) -> Result<&'static Environment, Error> {
-    let _one_at_a_time = LOADING.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let _one_at_a_time = LOADING
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
     if let Some(environment) = ENVIRONMENT.get() {
         return Ok(environment);
     }
     let path = library_path(configured)?;
-    let problem = |problem: String| Error::Runtime { path: path.display().to_string(), problem };
+    let problem = |problem: String| Error::Runtime {
+        path: path.display().to_string(),
+        problem,
+    };
     let environment = ort::init_from(&path)
         .map_err(|error| problem(error.to_string()))?
         .with_name("weir")

@@ -41,7 +41,13 @@ impl LabelMatrix {
     /// Lays vectors out.
     pub fn new(vectors: &LabelVectors) -> Self {
         let classes = vectors.labels.iter().flatten().flatten().copied().collect();
-        Self { vectors: Arc::new(Vectors { hidden: vectors.hidden, outside: vectors.outside.clone(), classes }) }
+        Self {
+            vectors: Arc::new(Vectors {
+                hidden: vectors.hidden,
+                outside: vectors.outside.clone(),
+                classes,
+            }),
+        }
     }
 
     /// Number of labels.
@@ -63,25 +69,46 @@ impl LabelMatrix {
     pub fn fill(&self, emissions: &Emissions, label: u32) -> Option<Vec<[f32; 4]>> {
         let hidden = emissions.hidden.as_deref()?;
         let vectors = self.vectors(label);
-        Some(hidden.chunks_exact(self.vectors.hidden).map(|token| vectors.map(|vector| dot(token, vector))).collect())
+        Some(
+            hidden
+                .chunks_exact(self.vectors.hidden)
+                .map(|token| vectors.map(|vector| dot(token, vector)))
+                .collect(),
+        )
     }
 }
 
 impl Scorer {
     /// Scores of `hidden` (`tokens × hidden`). `o_bias` is added to O. `alone`: the text has no
     /// other window, so a label that reaches O nowhere is not needed.
-    pub fn score(&mut self, matrix: &LabelMatrix, hidden: &[f32], o_bias: f32, alone: bool) -> Emissions {
+    pub fn score(
+        &mut self,
+        matrix: &LabelMatrix,
+        hidden: &[f32],
+        o_bias: f32,
+        alone: bool,
+    ) -> Emissions {
         let width = matrix.vectors.hidden;
         let tokens = hidden.len() / width;
         let labels = matrix.labels();
-        let outside: Vec<f32> =
-            hidden.chunks_exact(width).map(|token| dot(token, &matrix.vectors.outside) + o_bias).collect();
+        let outside: Vec<f32> = hidden
+            .chunks_exact(width)
+            .map(|token| dot(token, &matrix.vectors.outside) + o_bias)
+            .collect();
         if tokens == 0 || labels == 0 {
-            return Emissions { tokens, outside, ..Emissions::default() };
+            return Emissions {
+                tokens,
+                outside,
+                ..Emissions::default()
+            };
         }
         self.multiply(matrix, hidden, tokens);
         let keep_all = !alone && labels <= FEW_LABELS;
-        let kept: Vec<u32> = if keep_all { (0..labels as u32).collect() } else { self.reaching(&outside, labels) };
+        let kept: Vec<u32> = if keep_all {
+            (0..labels as u32).collect()
+        } else {
+            self.reaching(&outside, labels)
+        };
         let mut scores = Vec::with_capacity(kept.len() * tokens);
         for &label in &kept {
             for token in 0..tokens {
@@ -90,7 +117,13 @@ impl Scorer {
             }
         }
         let hidden = (!alone && !keep_all).then(|| hidden.into());
-        Emissions { tokens, outside, labels: kept, scores, hidden }
+        Emissions {
+            tokens,
+            outside,
+            labels: kept,
+            scores,
+            hidden,
+        }
     }
 
     /// `scores = hidden · classesᵀ`, `(tokens, 4 · labels)`.
@@ -131,7 +164,9 @@ impl Scorer {
                 *best = best.max(four[0].max(four[1]).max(four[2].max(four[3])) - outside);
             }
         }
-        (0..labels as u32).filter(|label| self.best[*label as usize] >= 0.0).collect()
+        (0..labels as u32)
+            .filter(|label| self.best[*label as usize] >= 0.0)
+            .collect()
     }
 }
 

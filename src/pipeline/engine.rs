@@ -103,7 +103,14 @@ pub struct Running {
 impl Engine {
     /// Loads the pack and starts the threads.
     pub fn start(options: Options) -> Result<(Self, Running), model::Error> {
-        let Options { pack, runtime, sessions, session_threads, batch, label_cache } = options;
+        let Options {
+            pack,
+            runtime,
+            sessions,
+            session_threads,
+            batch,
+            label_cache,
+        } = options;
         let tokenizer = Tokenizer::from_file(&pack.path(&pack.manifest().tokenizer.file))?;
         let encoder = Encoder::new(&pack, runtime.clone(), label_cache)?;
         let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
@@ -113,13 +120,31 @@ impl Engine {
         for (number, backbone) in backbones.into_iter().enumerate() {
             let batches = service.batches();
             let bias = pack.manifest().calibration.o_bias;
-            let worker = move || Worker { backbone, scorer: Scorer::default(), bias }.run(batches);
+            let worker = move || {
+                Worker {
+                    backbone,
+                    scorer: Scorer::default(),
+                    bias,
+                }
+                .run(batches)
+            };
             threads.push(spawn(format!("model-{number}"), worker));
         }
         let ended = stop.clone();
         threads.push(spawn("batch".to_owned(), move || service.run(&ended)));
-        let shared = Shared { pack, tokenizer, encoder, labels: Mutex::new(HashMap::new()) };
-        Ok((Self { shared: Arc::new(shared), windows }, Running { stop, threads }))
+        let shared = Shared {
+            pack,
+            tokenizer,
+            encoder,
+            labels: Mutex::new(HashMap::new()),
+        };
+        Ok((
+            Self {
+                shared: Arc::new(shared),
+                windows,
+            },
+            Running { stop, threads },
+        ))
     }
 
     /// Makes a label set ready; blocks for milliseconds for each label seen for the first time.
@@ -131,11 +156,21 @@ impl Engine {
         let vectors = self.shared.encoder.encode(&wordings)?;
         let mut hasher = blake3::Hasher::new();
         for wording in &wordings {
-            hasher.update(&(wording.len() as u64).to_le_bytes()).update(wording.as_bytes());
+            hasher
+                .update(&(wording.len() as u64).to_le_bytes())
+                .update(wording.as_bytes());
         }
         let wordings = key(&hasher);
-        let labels = Arc::new(Labels { set: set.clone(), matrix: LabelMatrix::new(&vectors), wordings });
-        let mut known = self.shared.labels.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let labels = Arc::new(Labels {
+            set: set.clone(),
+            matrix: LabelMatrix::new(&vectors),
+            wordings,
+        });
+        let mut known = self
+            .shared
+            .labels
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
         // A reload leaves old sets behind; a few hundred are more than any set of tenants has.
         if known.len() >= 512 {
             known.clear();
@@ -145,7 +180,12 @@ impl Engine {
     }
 
     fn known(&self, digest: &str) -> Option<Arc<Labels>> {
-        self.shared.labels.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(digest).cloned()
+        self.shared
+            .labels
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .get(digest)
+            .cloned()
     }
 
     /// [`Engine::prepare`] for asynchronous callers.
@@ -166,15 +206,32 @@ impl Engine {
         window: Window,
     ) -> Result<Arc<Emissions>, Error> {
         let mut hasher = blake3::Hasher::new();
-        hasher.update(&labels.wordings).update(&[u8::from(window.alone)]);
-        hasher.update(&(window.core.start as u64).to_le_bytes()).update(&(window.core.end as u64).to_le_bytes());
+        hasher
+            .update(&labels.wordings)
+            .update(&[u8::from(window.alone)]);
+        hasher
+            .update(&(window.core.start as u64).to_le_bytes())
+            .update(&(window.core.end as u64).to_le_bytes());
         for id in &*window.ids {
             hasher.update(&id.to_le_bytes());
         }
-        let special = self.shared.pack.manifest().tokenizer.prefix.len() + self.shared.pack.manifest().tokenizer.suffix.len();
+        let special = self.shared.pack.manifest().tokenizer.prefix.len()
+            + self.shared.pack.manifest().tokenizer.suffix.len();
         let tokens = window.ids.len() + special;
-        let work = Work { window: window.ids, core: window.core, alone: window.alone, labels };
-        self.windows.run(Item { tokens, tenant, key: key(&hasher), payload: work }).await?
+        let work = Work {
+            window: window.ids,
+            core: window.core,
+            alone: window.alone,
+            labels,
+        };
+        self.windows
+            .run(Item {
+                tokens,
+                tenant,
+                key: key(&hasher),
+                payload: work,
+            })
+            .await?
     }
 
     /// Size of windows.
@@ -243,22 +300,37 @@ impl Worker {
         while let Some(batch) = batches.next() {
             let answers = self.answers(&batch.tickets);
             match answers {
-                Ok(answers) => batch.tickets.into_iter().zip(answers).for_each(|(ticket, answer)| ticket.answer(Ok(answer))),
+                Ok(answers) => batch
+                    .tickets
+                    .into_iter()
+                    .zip(answers)
+                    .for_each(|(ticket, answer)| ticket.answer(Ok(answer))),
                 // One window may be what the model fails on: its mates are not to suffer for it.
                 Err(problem) if batch.tickets.len() > 1 => {
                     warn!(windows = batch.tickets.len(), %problem, "batch failed, running its windows one by one");
                     for ticket in batch.tickets {
-                        let answer = self.answers(std::slice::from_ref(&ticket)).map(|mut answers| answers.remove(0));
+                        let answer = self
+                            .answers(std::slice::from_ref(&ticket))
+                            .map(|mut answers| answers.remove(0));
                         ticket.answer(answer);
                     }
                 }
-                Err(problem) => batch.tickets.into_iter().for_each(|ticket| ticket.answer(Err(problem.clone()))),
+                Err(problem) => batch
+                    .tickets
+                    .into_iter()
+                    .for_each(|ticket| ticket.answer(Err(problem.clone()))),
             }
         }
     }
 
-    fn answers(&mut self, tickets: &[Ticket<Work, Emissions, Error>]) -> Result<Vec<Emissions>, Error> {
-        let windows: Vec<&[u32]> = tickets.iter().map(|ticket| &*ticket.payload.window).collect();
+    fn answers(
+        &mut self,
+        tickets: &[Ticket<Work, Emissions, Error>],
+    ) -> Result<Vec<Emissions>, Error> {
+        let windows: Vec<&[u32]> = tickets
+            .iter()
+            .map(|ticket| &*ticket.payload.window)
+            .collect();
         // A panic must not end the worker: its queue would fill up and the source would stand still.
         let answers = catch_unwind(AssertUnwindSafe(|| {
             let hidden = self.backbone.run(&windows)?;
@@ -268,7 +340,8 @@ impl Worker {
                 .map(|(row, ticket)| {
                     let work = &ticket.payload;
                     let hidden = hidden.of(row, work.core.clone());
-                    self.scorer.score(work.labels.matrix(), hidden, self.bias, work.alone)
+                    self.scorer
+                        .score(work.labels.matrix(), hidden, self.bias, work.alone)
                 })
                 .collect())
         }));
@@ -280,9 +353,14 @@ impl Worker {
 }
 
 fn spawn(name: String, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
-    thread::Builder::new().name(name).spawn(run).expect("a thread can be started while the process starts up")
+    thread::Builder::new()
+        .name(name)
+        .spawn(run)
+        .expect("a thread can be started while the process starts up")
 }
 
 fn key(hasher: &blake3::Hasher) -> Key {
-    hasher.finalize().as_bytes()[..16].try_into().expect("a digest is longer than a key")
+    hasher.finalize().as_bytes()[..16]
+        .try_into()
+        .expect("a digest is longer than a key")
 }

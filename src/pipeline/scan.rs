@@ -71,7 +71,11 @@ const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
 impl Scan {
     /// Starts a text.
     pub async fn start(engine: &Engine, policy: &Policy) -> Result<Self, Error> {
-        let labels = if policy.labels.labels.is_empty() { None } else { Some(engine.labels(&policy.labels).await?) };
+        let labels = if policy.labels.labels.is_empty() {
+            None
+        } else {
+            Some(engine.labels(&policy.labels).await?)
+        };
         Ok(Self {
             tenant: policy.tenant.clone(),
             patterns: policy.patterns.clone(),
@@ -144,8 +148,12 @@ impl Scan {
         if from == end {
             return Ok(());
         }
-        let before = self.buffer.ceil_char_boundary(from.saturating_sub(MARGIN).max(self.start) - self.start);
-        let after = self.buffer.floor_char_boundary((end + MARGIN).min(self.received()) - self.start);
+        let before = self
+            .buffer
+            .ceil_char_boundary(from.saturating_sub(MARGIN).max(self.start) - self.start);
+        let after = self
+            .buffer
+            .floor_char_boundary((end + MARGIN).min(self.received()) - self.start);
         let search = Search {
             engine: self.engine.clone(),
             patterns: self.patterns.clone(),
@@ -157,11 +165,19 @@ impl Scan {
         let result = if search.text.len() <= IN_PLACE_BYTES {
             search.run()
         } else {
-            tokio::task::spawn_blocking(|| search.run()).await.map_err(|_| Error::Panicked)?
+            tokio::task::spawn_blocking(|| search.run())
+                .await
+                .map_err(|_| Error::Panicked)?
         }?;
         self.searched = end;
-        self.found.extend(result.found.into_iter().map(|span| moved(span, base)));
-        self.allowed.extend(result.allowed.into_iter().map(|span| ByteSpan::new(span.start + base, span.end + base)));
+        self.found
+            .extend(result.found.into_iter().map(|span| moved(span, base)));
+        self.allowed.extend(
+            result
+                .allowed
+                .into_iter()
+                .map(|span| ByteSpan::new(span.start + base, span.end + base)),
+        );
         if let Some(windower) = &mut self.windower {
             let mut windows = Vec::new();
             windower.push(result.tokens, from, &mut windows);
@@ -176,8 +192,11 @@ impl Scan {
             self.counted_windows += 1;
             self.counted_tokens += window.core.len() as u64;
             self.tokens.extend(&window.spans);
-            let (engine, labels, tenant) = (self.engine.clone(), labels.clone(), self.tenant.clone());
-            self.windows.push_back(Box::pin(async move { engine.emissions(labels, tenant, window).await }));
+            let (engine, labels, tenant) =
+                (self.engine.clone(), labels.clone(), self.tenant.clone());
+            self.windows.push_back(Box::pin(async move {
+                engine.emissions(labels, tenant, window).await
+            }));
         }
     }
 
@@ -195,7 +214,10 @@ impl Scan {
     }
 
     fn decode(&mut self, window: &Emissions, next: Option<&Emissions>) {
-        let labels = self.labels.clone().expect("windows are only sent with labels");
+        let labels = self
+            .labels
+            .clone()
+            .expect("windows are only sent with labels");
         self.viterbi.push(window, next, labels.matrix());
         let certain: Vec<Entity> = self.viterbi.certain().collect();
         self.keep(certain);
@@ -227,7 +249,11 @@ impl Scan {
 
     /// Takes out what is decided.
     fn flush(&mut self, last: bool) -> Option<Piece> {
-        let end = if last { self.received() } else { self.end_of_piece() };
+        let end = if last {
+            self.received()
+        } else {
+            self.end_of_piece()
+        };
         if end == self.start {
             return None;
         }
@@ -242,30 +268,50 @@ impl Scan {
         let base = self.start;
         self.start = end;
         let spans = found.into_iter().map(|span| back(span, base)).collect();
-        let allowed: Vec<ByteSpan> =
-            allowed.into_iter().map(|span| ByteSpan::new(span.start - base, span.end.min(end) - base)).collect();
+        let allowed: Vec<ByteSpan> = allowed
+            .into_iter()
+            .map(|span| ByteSpan::new(span.start - base, span.end.min(end) - base))
+            .collect();
         let spans = conflict::resolve(&text, spans, &allowed);
-        Some(Piece { text: text.into(), spans })
+        Some(Piece {
+            text: text.into(),
+            spans,
+        })
     }
 
     /// The last place at which nothing undecided or decided is torn: not inside a span, not inside
     /// a grapheme cluster, after white space where there is any.
     fn end_of_piece(&self) -> usize {
-        let token = self.tokens.front().map_or(self.searched, |token| token.start);
+        let token = self
+            .tokens
+            .front()
+            .map_or(self.searched, |token| token.start);
         let mut end = token.min(self.searched.saturating_sub(MARGIN));
         loop {
             if end <= self.start {
                 return self.start;
             }
-            let torn = self.found.iter().map(|span| span.bytes).chain(self.allowed.iter().copied());
-            if let Some(torn) = torn.filter(|span| span.start < end && end < span.end).map(|span| span.start).min() {
+            let torn = self
+                .found
+                .iter()
+                .map(|span| span.bytes)
+                .chain(self.allowed.iter().copied());
+            if let Some(torn) = torn
+                .filter(|span| span.start < end && end < span.end)
+                .map(|span| span.start)
+                .min()
+            {
                 end = torn;
                 continue;
             }
             let head = &self.buffer[..self.buffer.floor_char_boundary(end - self.start)];
-            let cut = head.rfind(char::is_whitespace).map_or(head.len(), |at| self.buffer.ceil_char_boundary(at + 1));
+            let cut = head
+                .rfind(char::is_whitespace)
+                .map_or(head.len(), |at| self.buffer.ceil_char_boundary(at + 1));
             let mut cursor = GraphemeCursor::new(cut, self.buffer.len(), true);
-            let whole = cursor.is_boundary(&self.buffer, 0).expect("the buffer is the whole text for the cursor");
+            let whole = cursor
+                .is_boundary(&self.buffer, 0)
+                .expect("the buffer is the whole text for the cursor");
             let before = cut + self.start;
             if before == end && whole {
                 return end;
@@ -273,10 +319,21 @@ impl Scan {
             end = if whole {
                 before
             } else {
-                self.start + cursor.prev_boundary(&self.buffer, 0).ok().flatten().unwrap_or(0)
+                self.start
+                    + cursor
+                        .prev_boundary(&self.buffer, 0)
+                        .ok()
+                        .flatten()
+                        .unwrap_or(0)
             };
-            if !self.found.iter().any(|span| span.bytes.start < end && end < span.bytes.end)
-                && !self.allowed.iter().any(|span| span.start < end && end < span.end)
+            if !self
+                .found
+                .iter()
+                .any(|span| span.bytes.start < end && end < span.bytes.end)
+                && !self
+                    .allowed
+                    .iter()
+                    .any(|span| span.start < end && end < span.end)
             {
                 return end.max(self.start);
             }
@@ -304,16 +361,24 @@ impl Search {
     fn run(self) -> Result<Found, Error> {
         let tokens = if self.tokenize {
             let segment = &self.text[self.segment.start..self.segment.end];
-            self.engine.tokenizer().tokens(segment).map_err(crate::model::Error::from)?
+            self.engine
+                .tokenizer()
+                .tokens(segment)
+                .map_err(crate::model::Error::from)?
         } else {
             Tokens::default()
         };
-        let begins_here = |span: &ByteSpan| self.segment.start <= span.start && span.start < self.segment.end;
+        let begins_here =
+            |span: &ByteSpan| self.segment.start <= span.start && span.start < self.segment.end;
         let mut found = self.patterns.find(&self.text);
         found.retain(|span| begins_here(&span.bytes));
         let mut allowed = self.patterns.allowed(&self.text);
         allowed.retain(begins_here);
-        Ok(Found { tokens, found, allowed })
+        Ok(Found {
+            tokens,
+            found,
+            allowed,
+        })
     }
 }
 
@@ -335,5 +400,8 @@ fn joined(first: Option<Piece>, second: Option<Piece>) -> Option<Piece> {
     let base = first.text.len();
     let mut spans = first.spans;
     spans.extend(second.spans.into_iter().map(|span| moved(span, base)));
-    Some(Piece { text: (first.text.into_string() + &second.text).into(), spans })
+    Some(Piece {
+        text: (first.text.into_string() + &second.text).into(),
+        spans,
+    })
 }

@@ -7,6 +7,7 @@
 mod dead_letter;
 mod document;
 mod entities;
+pub mod json;
 mod position;
 mod redaction;
 mod text;
@@ -14,6 +15,7 @@ mod text;
 pub use dead_letter::{Code, DeadLetter, Stage};
 pub use document::{Body, Document, Field};
 pub use entities::{Digests, Entities, Entity};
+pub use json::Json;
 pub use position::Position;
 pub use redaction::{Change, Redaction};
 pub use text::Text;

@@ -49,10 +49,16 @@ const WORDPIECE_LONGEST_WORD: usize = 100;
 impl Tokenizer {
     /// Loads a `tokenizer.json`.
     pub fn from_file(file: &Path) -> Result<Self, Error> {
-        let load = |problem: String| Error::Load { file: file.display().to_string(), problem };
+        let load = |problem: String| Error::Load {
+            file: file.display().to_string(),
+            problem,
+        };
         let bytes = std::fs::read(file).map_err(|error| load(error.to_string()))?;
-        let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| load(error.to_string()))?;
-        inner.with_truncation(None).map_err(|error| load(error.to_string()))?;
+        let mut inner =
+            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| load(error.to_string()))?;
+        inner
+            .with_truncation(None)
+            .map_err(|error| load(error.to_string()))?;
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
         let longest_word = match inner.get_model() {
@@ -61,7 +67,10 @@ impl Tokenizer {
             }
             _ => None,
         };
-        Ok(Self { inner, longest_word })
+        Ok(Self {
+            inner,
+            longest_word,
+        })
     }
 
     /// The tokens of `text`, without special tokens.
@@ -88,7 +97,13 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
-    fn append(&self, text: &str, start: usize, end: usize, tokens: &mut Tokens) -> Result<(), Error> {
+    fn append(
+        &self,
+        text: &str,
+        start: usize,
+        end: usize,
+        tokens: &mut Tokens,
+    ) -> Result<(), Error> {
         let encoding = self
             .inner
             .encode(&text[start..end], false)
@@ -124,6 +139,8 @@ fn end_of_bearable_words(text: &str, longest: usize) -> usize {
 
 impl std::fmt::Debug for Tokenizer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Tokenizer").field("longest_word", &self.longest_word).finish_non_exhaustive()
+        f.debug_struct("Tokenizer")
+            .field("longest_word", &self.longest_word)
+            .finish_non_exhaustive()
     }
 }

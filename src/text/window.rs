@@ -63,16 +63,24 @@ impl Shape {
 impl Windower {
     /// Starts a document.
     pub fn new(shape: Shape) -> Self {
-        Self { shape, tokens: Tokens::default(), answered: 0, first: true }
+        Self {
+            shape,
+            tokens: Tokens::default(),
+            answered: 0,
+            first: true,
+        }
     }
 
     /// Adds tokens whose spans are relative to `base` bytes into the document, and takes out the
     /// windows that are certain by now.
     pub fn push(&mut self, tokens: Tokens, base: usize, windows: &mut Vec<Window>) {
         self.tokens.ids.extend_from_slice(&tokens.ids);
-        self.tokens
-            .spans
-            .extend(tokens.spans.iter().map(|span| ByteSpan::new(base + span.start, base + span.end)));
+        self.tokens.spans.extend(
+            tokens
+                .spans
+                .iter()
+                .map(|span| ByteSpan::new(base + span.start, base + span.end)),
+        );
         // A window is certain only when a token follows it: otherwise it may be the last one.
         let mut start = 0;
         while self.tokens.ids.len() - start > self.shape.width {
@@ -131,7 +139,10 @@ mod tests {
             let end = (start + piece).min(count);
             let tokens = Tokens {
                 ids: all.ids[start..end].to_vec(),
-                spans: all.spans[start..end].iter().map(|s| ByteSpan::new(s.start - start, s.end - start)).collect(),
+                spans: all.spans[start..end]
+                    .iter()
+                    .map(|s| ByteSpan::new(s.start - start, s.end - start))
+                    .collect(),
             };
             windower.push(tokens, start, &mut windows);
             start = end;

@@ -38,7 +38,14 @@ pub fn options(pack: Pack, sessions: usize) -> Options {
 /// A policy for the model alone: no patterns, every span kept whatever its score.
 pub fn policy(labels: &[&str]) -> Policy {
     let set = LabelSet {
-        labels: labels.iter().map(|name| Label { name: (*name).into(), wording: (*name).into(), threshold: 0.0 }).collect(),
+        labels: labels
+            .iter()
+            .map(|name| Label {
+                name: (*name).into(),
+                wording: (*name).into(),
+                threshold: 0.0,
+            })
+            .collect(),
         digest: labels.join("|").into(),
     };
     Policy {
@@ -64,7 +71,10 @@ pub async fn scan(engine: &Engine, policy: &Policy, parts: &[&str]) -> (String, 
     let mut take = |piece: Option<Piece>| {
         let Some(piece) = piece else { return };
         for mut span in piece.spans {
-            assert!(piece.text.is_char_boundary(span.bytes.start) && piece.text.is_char_boundary(span.bytes.end));
+            assert!(
+                piece.text.is_char_boundary(span.bytes.start)
+                    && piece.text.is_char_boundary(span.bytes.end)
+            );
             span.bytes.start += text.len();
             span.bytes.end += text.len();
             spans.push(span);
@@ -79,15 +89,27 @@ pub async fn scan(engine: &Engine, policy: &Policy, parts: &[&str]) -> (String, 
 }
 
 pub fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 fn same(left: &[Span], right: &[Span]) -> bool {
     left.len() == right.len()
-        && left.iter().zip(right).all(|(a, b)| a.bytes == b.bytes && a.label == b.label && (a.score - b.score).abs() < 1e-4)
+        && left.iter().zip(right).all(|(a, b)| {
+            a.bytes == b.bytes && a.label == b.label && (a.score - b.score).abs() < 1e-4
+        })
 }
 
-const LABELS: [&str; 5] = ["person", "phone number", "city", "order id", "a rather long wording of a label"];
+const LABELS: [&str; 5] = [
+    "person",
+    "phone number",
+    "city",
+    "order id",
+    "a rather long wording of a label",
+];
 
 #[test]
 fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field() {
@@ -98,7 +120,12 @@ fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field(
         .iter()
         .map(|(window, halo)| {
             let pack = folder.path().join(format!("{window}-{halo}"));
-            let options = tiny_pack::Options { max_window_tokens: *window, halo_tokens: *halo, o_bias: 0.4, ..Default::default() };
+            let options = tiny_pack::Options {
+                max_window_tokens: *window,
+                halo_tokens: *halo,
+                o_bias: 0.4,
+                ..Default::default()
+            };
             assert!(*halo >= tiny_pack::RECEPTIVE_FIELD);
             tiny_pack::write(&pack, &options);
             start(&pack, 1)
@@ -116,15 +143,27 @@ fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field(
             prop_assert!(same(&spans, &expected), "{:?} against {:?}", spans, expected);
         }
     });
-    assert!(found.get() > 500, "only {} entities: the test says little", found.get());
+    assert!(
+        found.get() > 500,
+        "only {} entities: the test says little",
+        found.get()
+    );
 }
 
 #[test]
 fn batch_mates_do_not_matter() {
     let folder = tempfile::tempdir().unwrap();
-    tiny_pack::write(folder.path(), &tiny_pack::Options { o_bias: 0.4, ..Default::default() });
+    tiny_pack::write(
+        folder.path(),
+        &tiny_pack::Options {
+            o_bias: 0.4,
+            ..Default::default()
+        },
+    );
     let (engine, _running) = start(folder.path(), 2);
-    let texts: Vec<String> = (0..60).map(|at| "ana ruiz 555 lives in b7 ".repeat(1 + at % 9) + &at.to_string()).collect();
+    let texts: Vec<String> = (0..60)
+        .map(|at| "ana ruiz 555 lives in b7 ".repeat(1 + at % 9) + &at.to_string())
+        .collect();
     let policies = [policy(&LABELS), policy(&LABELS[1..3]), policy(&LABELS[..1])];
     let runtime = runtime();
     let alone: Vec<_> = texts
@@ -133,15 +172,17 @@ fn batch_mates_do_not_matter() {
         .map(|(at, text)| {
             // An engine of its own: nothing is taken from a cache.
             let (engine, _running) = start(folder.path(), 1);
-            runtime.block_on(scan(&engine, &policies[at % 3], &[text])).1
+            runtime
+                .block_on(scan(&engine, &policies[at % 3], &[text]))
+                .1
         })
         .collect();
-    let together = runtime.block_on(futures::future::join_all(
-        texts.iter().enumerate().map(|(at, text)| {
+    let together = runtime.block_on(futures::future::join_all(texts.iter().enumerate().map(
+        |(at, text)| {
             let (engine, policy) = (engine.clone(), policies[at % 3].clone());
             async move { scan(&engine, &policy, &[text]).await.1 }
-        }),
-    ));
+        },
+    )));
     assert!(alone.iter().map(Vec::len).sum::<usize>() > 100);
     for (alone, together) in alone.iter().zip(&together) {
         assert!(same(alone, together), "{alone:?} against {together:?}");
@@ -151,7 +192,13 @@ fn batch_mates_do_not_matter() {
 #[test]
 fn a_text_in_parts_is_the_text_as_a_whole() {
     let folder = tempfile::tempdir().unwrap();
-    tiny_pack::write(folder.path(), &tiny_pack::Options { o_bias: 0.4, ..Default::default() });
+    tiny_pack::write(
+        folder.path(),
+        &tiny_pack::Options {
+            o_bias: 0.4,
+            ..Default::default()
+        },
+    );
     let (engine, _running) = start(folder.path(), 2);
     let runtime = runtime();
     // More than two segments, so that pieces leave before the end.
@@ -181,8 +228,21 @@ fn odd_texts_go_through() {
     let policy = policy(&LABELS);
     let long_word = "x".repeat(1 << 20);
     let odd = [
-        "", " ", "\n\t  \r\n", "a", "\0", "a\0b\0c", "e\u{301}\u{302}\u{303}", "👨‍👩‍👧‍👦 and 🏳️‍🌈", "שלום עולם", "مرحبا بالعالم",
-        "\u{202e}evil\u{202c}", "\u{feff}bom", "[CLS] [SEP] [PAD]", "\u{fffd}\u{fffd}", &long_word,
+        "",
+        " ",
+        "\n\t  \r\n",
+        "a",
+        "\0",
+        "a\0b\0c",
+        "e\u{301}\u{302}\u{303}",
+        "👨‍👩‍👧‍👦 and 🏳️‍🌈",
+        "שלום עולם",
+        "مرحبا بالعالم",
+        "\u{202e}evil\u{202c}",
+        "\u{feff}bom",
+        "[CLS] [SEP] [PAD]",
+        "\u{fffd}\u{fffd}",
+        &long_word,
     ];
     for text in odd {
         let (whole, _) = runtime.block_on(scan(&engine, &policy, &[text]));
@@ -202,7 +262,10 @@ fn equal_windows_are_computed_once() {
         }
     });
     use std::sync::atomic::Ordering::Relaxed;
-    assert_eq!(engine.counts().reused.load(Relaxed), 9 * engine.counts().real.load(Relaxed));
+    assert_eq!(
+        engine.counts().reused.load(Relaxed),
+        9 * engine.counts().real.load(Relaxed)
+    );
 }
 
 #[test]
@@ -216,7 +279,11 @@ fn a_pack_that_was_changed_is_not_loaded_in_silence() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     std::fs::write(&backbone, &bytes).unwrap();
-    assert!(matches!(pack.verify(), Err(model::Error::Digest { file, .. }) if file == "backbone.onnx"));
+    assert!(
+        matches!(pack.verify(), Err(model::Error::Digest { file, .. }) if file == "backbone.onnx")
+    );
     std::fs::write(&backbone, &bytes[..middle]).unwrap();
-    assert!(matches!(Engine::start(options(pack, 1)), Err(model::Error::Graph { file, .. }) if file == "backbone.onnx"));
+    assert!(
+        matches!(Engine::start(options(pack, 1)), Err(model::Error::Graph { file, .. }) if file == "backbone.onnx")
+    );
 }

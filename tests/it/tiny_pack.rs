@@ -28,7 +28,12 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, max_window_tokens: 64, halo_tokens: 4, o_bias: 0.0 }
+        Self {
+            seed: 1,
+            max_window_tokens: 64,
+            halo_tokens: 4,
+            o_bias: 0.0,
+        }
     }
 }
 
@@ -40,7 +45,10 @@ pub fn write(folder: &Path, options: &Options) {
     let files: [(&str, Vec<u8>); 4] = [
         ("tokenizer.json", tokenizer(&vocabulary)),
         ("backbone.onnx", backbone(&mut weights, vocabulary.len())),
-        ("label_encoder.onnx", label_encoder(&mut weights, vocabulary.len())),
+        (
+            "label_encoder.onnx",
+            label_encoder(&mut weights, vocabulary.len()),
+        ),
         ("projection.npz", projection(&mut weights)),
     ];
     let mut manifest = format!(
@@ -82,7 +90,10 @@ o_bias = {bias:?}
     );
     for (name, bytes) in files {
         let digest = hex::encode(Sha256::digest(&bytes));
-        manifest += &format!("[[files]]\npath = \"{name}\"\nsha256 = \"{digest}\"\nbytes = {}\n", bytes.len());
+        manifest += &format!(
+            "[[files]]\npath = \"{name}\"\nsha256 = \"{digest}\"\nbytes = {}\n",
+            bytes.len()
+        );
         fs::write(folder.join(name), bytes).unwrap();
     }
     fs::write(folder.join("pack.toml"), manifest).unwrap();
@@ -90,16 +101,26 @@ o_bias = {bias:?}
 
 /// Special tokens, then letters, digits and punctuation at the start of and inside words.
 fn vocabulary() -> Vec<String> {
-    let mut tokens: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"].map(str::to_owned).into();
+    let mut tokens: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+        .map(str::to_owned)
+        .into();
     let characters = ('a'..='z').chain('0'..='9').chain("é日本שלום🎉".chars());
-    tokens.extend(characters.flat_map(|character| [character.to_string(), format!("##{character}")]));
-    tokens.extend("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~".chars().map(String::from));
+    tokens
+        .extend(characters.flat_map(|character| [character.to_string(), format!("##{character}")]));
+    tokens.extend(
+        "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
+            .chars()
+            .map(String::from),
+    );
     tokens
 }
 
 fn tokenizer(vocabulary: &[String]) -> Vec<u8> {
-    let vocab: serde_json::Map<String, serde_json::Value> =
-        vocabulary.iter().enumerate().map(|(id, token)| (token.clone(), id.into())).collect();
+    let vocab: serde_json::Map<String, serde_json::Value> = vocabulary
+        .iter()
+        .enumerate()
+        .map(|(id, token)| (token.clone(), id.into()))
+        .collect();
     let added: Vec<_> = vocabulary[..4]
         .iter()
         .enumerate()
@@ -122,36 +143,70 @@ fn tokenizer(vocabulary: &[String]) -> Vec<u8> {
 fn projection(weights: &mut StdRng) -> Vec<u8> {
     let mut file = Cursor::new(Vec::new());
     let mut archive = NpzWriter::new(&mut file);
-    archive.add_array("o_embed", &ndarray::Array1::from(random(weights, HIDDEN, 1.0))).unwrap();
+    archive
+        .add_array(
+            "o_embed",
+            &ndarray::Array1::from(random(weights, HIDDEN, 1.0)),
+        )
+        .unwrap();
     archive.finish().unwrap();
     file.into_inner()
 }
 
 fn random(weights: &mut StdRng, count: usize, size: f32) -> Vec<f32> {
-    (0..count).map(|_| weights.random_range(-size..size)).collect()
+    (0..count)
+        .map(|_| weights.random_range(-size..size))
+        .collect()
 }
 
 /// Embedding → two masked convolutions of width 3.
 fn backbone(weights: &mut StdRng, vocabulary: usize) -> Vec<u8> {
     let h = HIDDEN as i64;
     let initializers = vec![
-        floats("embedding", &[vocabulary as i64, h], random(weights, vocabulary * HIDDEN, 1.0)),
-        floats("first", &[h, h, 3], random(weights, HIDDEN * HIDDEN * 3, 0.3)),
-        floats("second", &[h, h, 3], random(weights, HIDDEN * HIDDEN * 3, 0.3)),
+        floats(
+            "embedding",
+            &[vocabulary as i64, h],
+            random(weights, vocabulary * HIDDEN, 1.0),
+        ),
+        floats(
+            "first",
+            &[h, h, 3],
+            random(weights, HIDDEN * HIDDEN * 3, 0.3),
+        ),
+        floats(
+            "second",
+            &[h, h, 3],
+            random(weights, HIDDEN * HIDDEN * 3, 0.3),
+        ),
         integers("one", &[1], &[1]),
     ];
     let pads = || vec![ints("pads", &[1, 1]), ints("kernel_shape", &[3])];
     let nodes = vec![
         node("Gather", &["embedding", "input_ids"], "embedded", vec![]),
-        node("Transpose", &["embedded"], "columns", vec![ints("perm", &[0, 2, 1])]),
-        node("Cast", &["attention_mask"], "mask_float", vec![int("to", 1)]),
+        node(
+            "Transpose",
+            &["embedded"],
+            "columns",
+            vec![ints("perm", &[0, 2, 1])],
+        ),
+        node(
+            "Cast",
+            &["attention_mask"],
+            "mask_float",
+            vec![int("to", 1)],
+        ),
         node("Unsqueeze", &["mask_float", "one"], "mask", vec![]),
         node("Mul", &["columns", "mask"], "masked", vec![]),
         node("Conv", &["masked", "first"], "conv_1", pads()),
         node("Tanh", &["conv_1"], "tanh_1", vec![]),
         node("Mul", &["tanh_1", "mask"], "masked_1", vec![]),
         node("Conv", &["masked_1", "second"], "conv_2", pads()),
-        node("Transpose", &["conv_2"], "hidden", vec![ints("perm", &[0, 2, 1])]),
+        node(
+            "Transpose",
+            &["conv_2"],
+            "hidden",
+            vec![ints("perm", &[0, 2, 1])],
+        ),
     ];
     model(nodes, initializers, "hidden", &["B", "T"], true)
 }
@@ -159,43 +214,96 @@ fn backbone(weights: &mut StdRng, vocabulary: usize) -> Vec<u8> {
 /// Embedding → mean over the text.
 fn label_encoder(weights: &mut StdRng, vocabulary: usize) -> Vec<u8> {
     let initializers = vec![
-        floats("embedding", &[vocabulary as i64, HIDDEN as i64], random(weights, vocabulary * HIDDEN, 2.0)),
+        floats(
+            "embedding",
+            &[vocabulary as i64, HIDDEN as i64],
+            random(weights, vocabulary * HIDDEN, 2.0),
+        ),
         integers("two", &[1], &[2]),
         integers("one", &[1], &[1]),
     ];
     let nodes = vec![
         node("Gather", &["embedding", "input_ids"], "embedded", vec![]),
-        node("Cast", &["attention_mask"], "mask_float", vec![int("to", 1)]),
+        node(
+            "Cast",
+            &["attention_mask"],
+            "mask_float",
+            vec![int("to", 1)],
+        ),
         node("Unsqueeze", &["mask_float", "two"], "mask", vec![]),
         node("Mul", &["embedded", "mask"], "masked", vec![]),
-        node("ReduceSum", &["masked", "one"], "sum", vec![int("keepdims", 0)]),
-        node("ReduceSum", &["mask", "one"], "count", vec![int("keepdims", 0)]),
+        node(
+            "ReduceSum",
+            &["masked", "one"],
+            "sum",
+            vec![int("keepdims", 0)],
+        ),
+        node(
+            "ReduceSum",
+            &["mask", "one"],
+            "count",
+            vec![int("keepdims", 0)],
+        ),
         node("Div", &["sum", "count"], "vectors", vec![]),
     ];
     model(nodes, initializers, "vectors", &["B", "T"], false)
 }
 
-fn model(nodes: Vec<Node>, initializers: Vec<Tensor>, output: &str, input_shape: &[&str], by_token: bool) -> Vec<u8> {
+fn model(
+    nodes: Vec<Node>,
+    initializers: Vec<Tensor>,
+    output: &str,
+    input_shape: &[&str],
+    by_token: bool,
+) -> Vec<u8> {
     const FLOAT: i32 = 1;
     const INT64: i32 = 7;
-    let named = |dim: &str| Dimension { value: None, name: Some(dim.to_owned()) };
-    let width = Dimension { value: Some(HIDDEN as i64), name: None };
+    let named = |dim: &str| Dimension {
+        value: None,
+        name: Some(dim.to_owned()),
+    };
+    let width = Dimension {
+        value: Some(HIDDEN as i64),
+        name: None,
+    };
     let input: Vec<Dimension> = input_shape.iter().map(|dim| named(dim)).collect();
-    let output_shape = if by_token { vec![named("B"), named("T"), width] } else { vec![named("B"), width] };
+    let output_shape = if by_token {
+        vec![named("B"), named("T"), width]
+    } else {
+        vec![named("B"), width]
+    };
     let graph = Graph {
         nodes,
         name: "tiny".to_owned(),
         initializers,
-        inputs: ["input_ids", "attention_mask"].iter().map(|name| value(name, INT64, input.clone())).collect(),
+        inputs: ["input_ids", "attention_mask"]
+            .iter()
+            .map(|name| value(name, INT64, input.clone()))
+            .collect(),
         outputs: vec![value(output, FLOAT, output_shape)],
     };
-    Model { ir_version: 8, graph: Some(graph), opsets: vec![Opset { domain: String::new(), version: 17 }] }
-        .encode_to_vec()
+    Model {
+        ir_version: 8,
+        graph: Some(graph),
+        opsets: vec![Opset {
+            domain: String::new(),
+            version: 17,
+        }],
+    }
+    .encode_to_vec()
 }
 
 fn value(name: &str, element: i32, dims: Vec<Dimension>) -> Value {
-    let tensor = TensorType { element, shape: Some(Shape { dims }) };
-    Value { name: name.to_owned(), kind: Some(Type { tensor: Some(tensor) }) }
+    let tensor = TensorType {
+        element,
+        shape: Some(Shape { dims }),
+    };
+    Value {
+        name: name.to_owned(),
+        kind: Some(Type {
+            tensor: Some(tensor),
+        }),
+    }
 }
 
 fn node(operator: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute>) -> Node {
@@ -209,21 +317,47 @@ fn node(operator: &str, inputs: &[&str], output: &str, attributes: Vec<Attribute
 }
 
 fn int(name: &str, value: i64) -> Attribute {
-    Attribute { name: name.to_owned(), int: Some(value), ints: Vec::new(), kind: 2 }
+    Attribute {
+        name: name.to_owned(),
+        int: Some(value),
+        ints: Vec::new(),
+        kind: 2,
+    }
 }
 
 fn ints(name: &str, values: &[i64]) -> Attribute {
-    Attribute { name: name.to_owned(), int: None, ints: values.to_vec(), kind: 7 }
+    Attribute {
+        name: name.to_owned(),
+        int: None,
+        ints: values.to_vec(),
+        kind: 7,
+    }
 }
 
 fn floats(name: &str, dims: &[i64], values: Vec<f32>) -> Tensor {
-    let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Tensor { dims: dims.to_vec(), element: 1, name: name.to_owned(), raw }
+    let raw = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    Tensor {
+        dims: dims.to_vec(),
+        element: 1,
+        name: name.to_owned(),
+        raw,
+    }
 }
 
 fn integers(name: &str, dims: &[i64], values: &[i64]) -> Tensor {
-    let raw = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-    Tensor { dims: dims.to_vec(), element: 7, name: name.to_owned(), raw }
+    let raw = values
+        .iter()
+        .flat_map(|value| value.to_le_bytes())
+        .collect();
+    Tensor {
+        dims: dims.to_vec(),
+        element: 7,
+        name: name.to_owned(),
+        raw,
+    }
 }
 
 // The part of onnx.proto that these graphs need.
