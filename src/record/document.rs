@@ -23,14 +23,3 @@ pub enum Body {
     /// Text cells of a table row, with their column names; a null cell is `None`.
     Row(Vec<(std::sync::Arc<str>, Option<Text>)>),
 }
-
-/// One text in which entities are looked for. Fields never influence one another.
-#[derive(Debug, Clone)]
-pub struct Field {
-    /// JSON Pointer, column name, or `text`.
-    pub path: String,
-    /// Its value, unescaped.
-    pub text: Text,
-    /// Hash or replace the value as a whole, whatever it holds (`whole = true`).
-    pub whole: bool,
-}

@@ -13,7 +13,7 @@ mod redaction;
 mod text;
 
 pub use dead_letter::{Code, DeadLetter, Stage};
-pub use document::{Body, Document, Field};
+pub use document::{Body, Document};
 pub use entities::{Digests, Entities, Entity};
 pub use json::Json;
 pub use position::Position;

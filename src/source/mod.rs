@@ -5,32 +5,95 @@
 //! Holds: nothing is skipped in silence: what can't be read is a dead letter (I1, I6); memory is
 //!        bounded by the largest record allowed (I9).
 //! Does not know: policies, models, outputs.
+//!
+//! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
+//! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
+//! it should be is a [`Unit::Rejected`].
+mod error;
+mod format;
+mod identity;
+mod lines;
+mod location;
+mod objects;
+mod reader;
+mod table;
 
-use std::pin::Pin;
+use std::{collections::BTreeMap, pin::Pin};
 
-use arrow::array::RecordBatch;
 use tokio::io::AsyncRead;
+
+pub use error::Error;
+pub use format::{Compression, Format};
+pub use identity::TenantFrom;
+pub use location::Location;
+pub use objects::{Listing, Object, Objects};
+pub use reader::{ReadFailure, Reader, read_failure};
+pub use table::{Layout, Table, TableFormat};
 
 use crate::record::{DeadLetter, Document, Position};
 
+/// What to read.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// `s3://`, `gs://`, `az://`, `abfss://`, `file://`, a folder, or one file.
+    pub url: String,
+    /// Options of the store, by object_store's names: `aws_region`, `aws_endpoint`, `allow_http`.
+    pub options: BTreeMap<String, String>,
+    /// Globs on the path below the URL; `*` stays within a segment. None: everything.
+    pub include: Vec<String>,
+    /// Globs of what is left out.
+    pub exclude: Vec<String>,
+    /// Where a document's tenant stands.
+    pub tenant: TenantFrom,
+    /// JSON Pointer of a document's id; `/id` unless given.
+    pub id: Option<String>,
+    /// Columns of tables.
+    pub columns: Columns,
+    /// Largest line or cell. A longer one is a dead letter `too_large`; `.txt` has no limit.
+    pub max_record_bytes: u64,
+}
+
+/// Columns of Parquet and Arrow files.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    /// Columns that hold text; `text` if there are none.
+    pub text: Vec<String>,
+    /// Column that holds the id, of strings or integers; `id` is used if it is there.
+    pub id: Option<String>,
+    /// Column that holds the tenant; `tenant` is used if it is there.
+    pub tenant: Option<String>,
+}
+
+/// What a record may have at most unless configured: far above a log line or a mail, and small
+/// enough that a few hundred in flight fit into memory.
+pub const MAX_RECORD_BYTES: u64 = 16 << 20;
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            options: BTreeMap::new(),
+            include: Vec::new(),
+            exclude: Vec::new(),
+            tenant: TenantFrom::default(),
+            id: None,
+            columns: Columns::default(),
+            max_record_bytes: MAX_RECORD_BYTES,
+        }
+    }
+}
+
 /// What a reader yields, in the order of its object.
+#[derive(Debug)]
 pub enum Unit {
     /// A document.
     Document(Document),
-    /// A record that could not be read as a document.
+    /// A record, or the rest of an object, that could not be read as documents.
     Rejected(DeadLetter),
     /// A batch of table rows.
     Table(Table),
     /// A whole text file, read piece by piece: it may be larger than memory.
     Stream(Stream),
-}
-
-/// Rows of a Parquet or Arrow file.
-pub struct Table {
-    /// The rows as received: untouched columns are copied from here.
-    pub batch: RecordBatch,
-    /// One for each row, in row order; its body is [`crate::record::Body::Row`].
-    pub documents: Vec<Result<Document, DeadLetter>>,
 }
 
 /// A text of any length. Read to its end before the next unit is asked for.
@@ -41,6 +104,13 @@ pub struct Stream {
     pub tenant: Option<String>,
     /// The object.
     pub position: Position,
-    /// Its bytes, decompressed, not yet checked for UTF-8.
+    /// Its bytes, decompressed, not yet checked for UTF-8. [`read_failure`] tells what an error
+    /// of it means.
     pub reader: Pin<Box<dyn AsyncRead + Send>>,
+}
+
+impl std::fmt::Debug for Stream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Stream({})", self.position)
+    }
 }

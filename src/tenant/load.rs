@@ -619,24 +619,22 @@ impl Resolver<'_> {
                 chars_to_mask,
                 from_end,
             }) => {
-                if chars_to_mask.is_some() || from_end.is_some() {
-                    let name = match chars_to_mask {
-                        Some(_) => "chars_to_mask",
-                        None => "from_end",
-                    };
-                    let kind = Kind::Invalid(format!("`{name}` would leave the rest of a longer value readable"));
-                    self.problem(&format!("{path}.{name}"), kind, "`keep_last = 4` masks all but the last four");
-                    return None;
-                }
                 let mut chars = masking_char.chars();
                 let (Some(character), None) = (chars.next(), chars.next()) else {
                     let kind = Kind::Invalid("`masking_char` must be one character".to_owned());
                     self.problem(&format!("{path}.masking_char"), kind, "\"*\"");
                     return None;
                 };
-                Operator::Mask {
-                    character,
-                    keep_last: *keep_last as usize,
+                match chars_to_mask {
+                    Some(count) => Operator::MaskCount {
+                        character,
+                        count: *count as usize,
+                        from_end: from_end.unwrap_or(false),
+                    },
+                    None => Operator::Mask {
+                        character,
+                        keep_last: *keep_last as usize,
+                    },
                 }
             }
             OperatorEntry::Table(OperatorTable::Hash { key, .. }) => Operator::Hash {
@@ -831,6 +829,9 @@ fn operator_text(operator: &Operator) -> String {
             placeholder: Some(placeholder),
         } => format!("replace with {placeholder:?}"),
         Operator::Mask { character, keep_last } => format!("mask with {character:?} but {keep_last}"),
+        Operator::MaskCount { character, count, from_end } => {
+            format!("mask {count} with {character:?} from {}", if *from_end { "the end" } else { "the start" })
+        }
         Operator::Hash { key } => format!("hash with key {:?}", key.id),
         Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id),
     }

@@ -7,7 +7,6 @@
 
 mod events;
 pub mod file;
-mod json;
 mod load;
 pub mod reload;
 mod rule;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::Policy;
-use crate::record::{Body, Code, Document, Field, Position};
+use crate::record::Position;
 
 /// Fields read in the records that match; the first rule that matches wins. Fields are JSON
 /// Pointers (they begin with `/`) for JSON documents and names for columns of tables; a text has
@@ -110,32 +110,5 @@ impl Policy {
     /// The rule for a record, if one matches.
     pub fn rule(&self, position: &Position) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.objects.matches(position))
-    }
-
-    /// The fields of a document that this policy reads, in order; an error is a dead letter's code.
-    pub fn fields(&self, document: &Document) -> Result<Vec<Field>, Code> {
-        let rule = self.rule(&document.position);
-        match &document.body {
-            Body::Text(text) => Ok(vec![Field {
-                path: "text".to_owned(),
-                text: text.clone(),
-                whole: false,
-            }]),
-            Body::Row(cells) => Ok(cells
-                .iter()
-                .filter_map(|(column, cell)| {
-                    let whole = match rule {
-                        Some(rule) => rule.column(column)?,
-                        None => false,
-                    };
-                    Some(Field {
-                        path: column.to_string(),
-                        text: cell.clone()?,
-                        whole,
-                    })
-                })
-                .collect()),
-            Body::Json(text) => super::json::fields(text, rule),
-        }
     }
 }

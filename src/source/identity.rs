@@ -1,0 +1,101 @@
+use regex::Regex;
+
+use super::{Error, Options};
+use crate::record::{
+    Code,
+    json::{Json, Scalar},
+};
+
+/// Where a document's tenant stands. A document without one has the default tenant, if the
+/// tenants' configuration names one; otherwise it becomes a dead letter.
+#[derive(Debug, Clone, Default)]
+pub enum TenantFrom {
+    /// The key or column `tenant` of the record, if there is one.
+    #[default]
+    Record,
+    /// Always this tenant.
+    Value(String),
+    /// JSON Pointer in the record.
+    Field(String),
+    /// Column of a table.
+    Column(String),
+    /// Regular expression on the object's path below the URL: its first capture group.
+    Path(String),
+}
+
+/// The compiled form of [`TenantFrom`] and of the id's place.
+#[derive(Debug, Clone)]
+pub(super) struct Identity {
+    tenant: TenantFrom,
+    path: Option<Regex>,
+    id: String,
+}
+
+impl Identity {
+    pub(super) fn of(options: &Options) -> Result<Self, Error> {
+        let path = match &options.tenant {
+            TenantFrom::Path(pattern) => {
+                let bad = |reason: String| Error::Pattern {
+                    pattern: pattern.clone(),
+                    reason,
+                };
+                let regex = Regex::new(pattern).map_err(|e| bad(e.to_string()))?;
+                if regex.captures_len() < 2 {
+                    return Err(bad("it has no capture group for the tenant".to_owned()));
+                }
+                Some(regex)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            tenant: options.tenant.clone(),
+            path,
+            id: options.id.clone().unwrap_or_else(|| "/id".to_owned()),
+        })
+    }
+
+    /// Tenant of every document of an object, as far as the record itself has no say.
+    pub(super) fn of_object(&self, path: &str) -> Option<String> {
+        match &self.tenant {
+            TenantFrom::Value(tenant) => Some(tenant.clone()),
+            TenantFrom::Path(_) => {
+                let captures = self.path.as_ref()?.captures(path)?;
+                captures.get(1).map(|tenant| tenant.as_str().to_owned())
+            }
+            _ => None,
+        }
+    }
+
+    /// Tenant of a JSON document. A tenant that is there but is no name is never the default one.
+    pub(super) fn of_json(&self, json: &Json, object: &str) -> Result<Option<String>, Code> {
+        let pointer = match &self.tenant {
+            TenantFrom::Record => "/tenant",
+            TenantFrom::Field(pointer) => pointer,
+            _ => return Ok(self.of_object(object)),
+        };
+        match json.scalar(pointer) {
+            Scalar::Text(tenant) => Ok(Some(tenant)),
+            Scalar::Absent => Ok(None),
+            Scalar::Other => Err(Code::UnknownTenant),
+        }
+    }
+
+    pub(super) fn id_of_json(&self, json: &Json) -> Option<String> {
+        match json.scalar(&self.id) {
+            Scalar::Text(id) => Some(id),
+            Scalar::Absent | Scalar::Other => None,
+        }
+    }
+
+    /// Column that holds the tenant, and whether it has to be there.
+    pub(super) fn tenant_column<'a>(&'a self, options: &'a Options) -> Option<(&'a str, bool)> {
+        match &self.tenant {
+            TenantFrom::Column(column) => Some((column, true)),
+            TenantFrom::Record => Some(match &options.columns.tenant {
+                Some(column) => (column, true),
+                None => ("tenant", false),
+            }),
+            _ => None,
+        }
+    }
+}
