@@ -83,8 +83,8 @@ def app_lines(random: random.Random) -> list[str]:
         who = random.randrange(len(NAMES))
         kind = random.randrange(10)
         if kind < 3:
-            # Duplicates but for the time: the same probe, the same text.
-            lines.append(f"2026-03-02T08:{number // 10:02d}:00.000Z INFO  probe GET /livez 200 0ms from 192.0.2.10")
+            # The same probe a few times a minute, and a logger that knows whole minutes: equal lines.
+            lines.append(f"{clock:%Y-%m-%dT%H:%M}:00.000Z INFO  probe GET /livez 200 0ms from 192.0.2.10")
         elif kind == 3:
             say("INFO", "login", f"user {USERS[who]} signed in from {address()}")
         elif kind == 4:

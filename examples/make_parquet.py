@@ -40,7 +40,7 @@ def note(chance: random.Random, patient: str, number: int) -> str | None:
         f"Pt. called from {chance.choice(TOWNS)}, +1 202 555 01{number % 100:02d}, asked to change the time.",
         f"SSN on file 219-09-9999 is wrong, {patient} brings the card next time. MRN 44-{20000 + number}.",
         f"Pays privately: card 6011 1111 1111 1117. Invoice to {mail}.\nNo allergies known.",
-        f"Referred by {chance.choice(DOCTORS[:3])} for {ill}. Daughter {chance.choice(PATIENTS).split()[0]} interprets.",
+        f"Referred by {chance.choice(DOCTORS[:3])} for {ill}. {chance.choice(PATIENTS)} interprets.",
     ])
 
 
