@@ -65,7 +65,7 @@ def app_lines(random: random.Random) -> list[str]:
         return f"{random.choice(['192.0.2', '198.51.100', '203.0.113'])}.{random.randrange(1, 255)}"
 
     seldom = iter([
-        ("ERROR", "deploy", f"git clone failed for https://build:{git_token()}@git.acme.example/shop.git"),
+        ("ERROR", "deploy", f"git push to git.acme.example failed, bad credentials in GITHUB_TOKEN={git_token()}"),
         ("WARN", "deploy", "aws_access_key_id=AKIAIOSFODNN7EXAMPLE aws_secret_access_key=wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         ("ERROR", "mailer", "smtp: 550 mailbox unavailable for <grace.okafor@okafor.example>"),
         ("DEBUG", "vault", "loaded " + key_block()),
