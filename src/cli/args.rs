@@ -319,7 +319,7 @@ pub struct Bench {
     #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "4,64,1000")]
     pub labels: Vec<usize>,
     /// Padded tokens of a batch
-    #[arg(long, value_name = "TOKENS", default_value_t = 4096)]
+    #[arg(long, value_name = "TOKENS", default_value_t = 1024)]
     pub max_tokens: u32,
     /// Threads; without it one for each core
     #[arg(long, value_name = "COUNT")]

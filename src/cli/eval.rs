@@ -14,7 +14,105 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{decode::Span, record::Text, text::CodePointCursor};
+use super::{
+    args, engine,
+    exit::{Exit, Failure},
+    out,
+};
+use crate::{
+    decode::{Span, patterns::Patterns},
+    pipeline::{Engine, Scan},
+    record::Text,
+    redact::{Operator, Redactor},
+    tenant::{Label, LabelSet, Policy, label_digest},
+    text::{ByteSpan, CodePointCursor},
+};
+
+/// Examples that are scanned at a time.
+const AT_ONCE: usize = 64;
+
+/// Evaluates on the files that were asked for.
+pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
+    let tenant = args.tenant.as_deref().map(Policy::load).transpose()?;
+    let mut corpora = Vec::new();
+    for file in &args.files {
+        let examples = read(file, args.limit.unwrap_or(usize::MAX)).map_err(|error| Failure::new(Exit::Io, error))?;
+        corpora.push((file.display().to_string(), examples));
+    }
+    let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
+    let runtime = engine::runtime()?;
+    let mut reports: Vec<(String, Report)> = Vec::new();
+    let mut total = Report::default();
+    for (file, examples) in corpora {
+        let mut report = Report::default();
+        for chunk in examples.chunks(AT_ONCE) {
+            let scans = chunk.iter().map(|example| async {
+                let policy = match &tenant {
+                    Some(policy) => policy.clone(),
+                    None => policy(&example.types, args.threshold.unwrap_or(0.5), !args.no_patterns),
+                };
+                scan(&engine, &policy, &example.text).await
+            });
+            let found = runtime.block_on(futures::future::join_all(scans));
+            for (example, found) in chunk.iter().zip(found) {
+                let found = found.map_err(|error| Failure::new(Exit::Io, error))?;
+                report.add(example, &found);
+                total.add(example, &found);
+            }
+        }
+        reports.push((file, report));
+    }
+    if reports.len() > 1 {
+        reports.push(("all".to_owned(), total.clone()));
+    }
+    if args.json {
+        let files: BTreeMap<&str, _> = reports.iter().map(|(file, report)| (file.as_str(), report.json())).collect();
+        out::data(&serde_json::to_string_pretty(&files).expect("counts are JSON"))?;
+    } else {
+        out::data(&reports.iter().map(|(file, report)| report.table(file)).collect::<Vec<_>>().join("\n"))?;
+    }
+    let enough = args.min_f1.is_none_or(|least| total.typed.f1() >= f64::from(least));
+    Ok(if enough { Exit::Done } else { Exit::No })
+}
+
+/// The policy of a corpus: its own labels.
+fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
+    let labels: Vec<Label> = types
+        .iter()
+        .map(|name| Label { name: name.as_str().into(), wording: name.as_str().into(), threshold })
+        .collect();
+    let builtin = types.iter().filter_map(|name| Some((Patterns::for_label(name)?.to_owned(), name.as_str().into())));
+    let options = crate::decode::patterns::Options {
+        builtin: if patterns { builtin.collect() } else { Vec::new() },
+        ..Default::default()
+    };
+    Policy {
+        tenant: "eval".into(),
+        labels: LabelSet { digest: label_digest(&labels), labels: labels.into() },
+        patterns: Patterns::build(options).expect("the names come from the patterns themselves"),
+        redactor: Redactor { tenant: "eval".into(), operators: Default::default(), default: Operator::Keep },
+        rules: [].into(),
+        emit_text: false,
+        digest: "eval".into(),
+        tests: [].into(),
+    }
+}
+
+async fn scan(engine: &Engine, policy: &Policy, text: &str) -> Result<Vec<Span>, crate::pipeline::Error> {
+    let mut scan = Scan::start(engine, policy).await?;
+    let first = scan.push(text).await?;
+    let last = scan.finish().await?;
+    let mut spans = Vec::new();
+    let mut base = 0;
+    for piece in first.into_iter().chain(last) {
+        spans.extend(piece.spans.into_iter().map(|span| Span {
+            bytes: ByteSpan::new(span.bytes.start + base, span.bytes.end + base),
+            ..span
+        }));
+        base += piece.text.len();
+    }
+    Ok(spans)
+}
 
 /// A line of an evaluation file.
 #[derive(Debug, Deserialize)]
@@ -187,6 +285,53 @@ impl Characters {
 }
 
 impl Report {
+    fn json(&self) -> serde_json::Value {
+        let scores = |counts: &Counts| {
+            serde_json::json!({"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "counts": counts})
+        };
+        serde_json::json!({
+            "examples": self.examples,
+            "typed": scores(&self.typed),
+            "untyped": scores(&self.untyped),
+            "labels": self.labels.iter().map(|(label, counts)| (label.clone(), scores(counts))).collect::<BTreeMap<_, _>>(),
+            "character_recall": self.characters.recall(),
+            "over_redaction": self.characters.over_redaction(),
+            "characters": self.characters,
+        })
+    }
+
+    fn table(&self, file: &str) -> String {
+        let mut table = comfy_table::Table::new();
+        table.load_preset(comfy_table::presets::NOTHING);
+        table.set_header([file, "precision", "recall", "F1", "gold", "found"]);
+        for column in 1..6 {
+            let column = table.column_mut(column).expect("six columns");
+            column.set_cell_alignment(comfy_table::CellAlignment::Right);
+        }
+        let mut row = |name: &str, counts: &Counts| {
+            let score = |score: f64| format!("{score:.3}");
+            table.add_row([
+                name.to_owned(),
+                score(counts.precision()),
+                score(counts.recall()),
+                score(counts.f1()),
+                (counts.right + counts.missed).to_string(),
+                (counts.right + counts.spurious).to_string(),
+            ]);
+        };
+        for (label, counts) in &self.labels {
+            row(&format!("  {label}"), counts);
+        }
+        row("typed", &self.typed);
+        row("untyped", &self.untyped);
+        format!(
+            "{table}\ncharacter recall {:.3}, over-redaction {:.3}, {} examples\n",
+            self.characters.recall(),
+            self.characters.over_redaction(),
+            self.examples
+        )
+    }
+
     /// Adds an example and what was found in it.
     pub fn add(&mut self, example: &Example, found: &[Span]) {
         self.examples += 1;

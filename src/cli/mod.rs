@@ -7,10 +7,14 @@
 pub mod args;
 pub mod bench;
 mod check;
+mod engine;
 pub mod eval;
 pub mod exit;
 mod init;
+mod labels;
+mod model;
 pub mod out;
+mod redact;
 mod schema;
 pub mod test;
 
@@ -63,13 +67,13 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::execute(args),
         Command::Completions(args) => completions(args),
         Command::Run(_) => Err(not_built("run")),
-        Command::Redact(_) => Err(not_built("redact")),
-        Command::Test(_) => Err(not_built("test")),
-        Command::Labels(_) => Err(not_built("labels")),
-        Command::Eval(_) => Err(not_built("eval")),
+        Command::Redact(args) => redact::execute(args),
+        Command::Test(args) => test::execute(args),
+        Command::Labels(args) => labels::execute(args),
+        Command::Eval(args) => eval::execute(args),
         Command::Bench(_) => Err(not_built("bench")),
-        Command::Model(Model::Inspect(_)) => Err(not_built("model inspect")),
-        Command::Model(Model::Verify(_)) => Err(not_built("model verify")),
+        Command::Model(Model::Inspect(args)) => model::inspect(args),
+        Command::Model(Model::Verify(args)) => model::verify(args),
     }
 }
 

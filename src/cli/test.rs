@@ -1,7 +1,43 @@
 //! `weir test`: the examples inside tenant files.
 
-use super::{exit::Exit, out};
-use crate::tenant::{Policy, Tenants};
+use super::{
+    args, engine,
+    exit::{Exit, Failure},
+    out,
+};
+use crate::{
+    config::Config,
+    pipeline::document::{self, PlainText},
+    record::{Body, Document, Position},
+    sink::Redacted,
+    tenant::{Policy, Tenants},
+};
+
+/// Runs the examples of the tenants of a configuration.
+pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
+    let written = Config::load(&args.configuration.config, std::env::vars_os(), &args.configuration.set)?;
+    let resolved = written.resolve(&args.configuration.config)?;
+    let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
+    if let Some(name) = args.tenant.iter().find(|name| tenants.policy(Some(name)).is_none()) {
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("no tenant is named `{name}`")));
+    }
+    let (engine, _running) = engine::start(engine::configured(&resolved)?)?;
+    let runtime = engine::runtime()?;
+    let verdicts = verdicts(&tenants, &args.tenant, |policy, text| {
+        let document = Document {
+            id: "example".to_owned(),
+            tenant: Some(policy.tenant.to_string()),
+            position: Position::Stdin { line: 0 },
+            body: Body::Text(text.into()),
+        };
+        let done = runtime.block_on(document::process(&engine, policy, document, PlainText::Text))?;
+        let Redacted::Text(text) = done.redacted else { unreachable!("plain text stays plain text") };
+        Ok::<_, document::Error>(text)
+    });
+    let (text, exit) = report(&verdicts);
+    out::data(&text)?;
+    Ok(exit)
+}
 
 /// What came of one example.
 #[derive(Debug, Clone, PartialEq, Eq)]

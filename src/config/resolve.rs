@@ -169,8 +169,8 @@ pub struct Model {
     pub runtime: Option<PathBuf>,
     /// Threads; `None` is one for each core.
     pub threads: Option<u16>,
-    /// Sessions.
-    pub sessions: u16,
+    /// Sessions; `None` is one for each thread.
+    pub sessions: Option<u16>,
     /// Folder of label vectors.
     pub label_cache_dir: Option<PathBuf>,
     /// Most label vectors in memory.

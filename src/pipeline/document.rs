@@ -242,15 +242,15 @@ async fn scan(engine: &Engine, policy: &Policy, path: &str, text: &str, treatmen
 }
 
 /// Pieces of one field on their way through the operators; keeps count of where they stand.
-pub(super) struct Pieces<'a> {
+pub(crate) struct Pieces<'a> {
     policy: &'a Policy,
     path: &'a str,
     source: Place,
     output: Place,
     /// Entities of the pieces so far; taken out by callers that do not keep them.
-    pub(super) entities: Vec<Entity>,
+    pub(crate) entities: Vec<Entity>,
     /// Changes of the pieces so far.
-    pub(super) changes: Vec<Change>,
+    pub(crate) changes: Vec<Change>,
     applied: Vec<Applied>,
 }
 
@@ -268,13 +268,13 @@ impl Place {
 }
 
 impl<'a> Pieces<'a> {
-    pub(super) fn new(policy: &'a Policy, path: &'a str) -> Self {
+    pub(crate) fn new(policy: &'a Policy, path: &'a str) -> Self {
         let start = Place::default();
         Self { policy, path, source: start, output: start, entities: Vec::new(), changes: Vec::new(), applied: Vec::new() }
     }
 
     /// Appends the redacted piece to `out`.
-    pub(super) fn redact(&mut self, text: &str, spans: &[Span], out: &mut String) -> Result<(), Error> {
+    pub(crate) fn redact(&mut self, text: &str, spans: &[Span], out: &mut String) -> Result<(), Error> {
         let start = out.len();
         let applied = self.policy.redactor.apply(text, spans, out).map_err(|error| Error::Redact(Arc::new(error)))?;
         let mut code_points = CodePointCursor::new(text, self.source.code_point);

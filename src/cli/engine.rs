@@ -1,0 +1,89 @@
+//! An engine for a subcommand, and a runtime to drive it.
+
+use std::{path::Path, time::Duration};
+
+use super::exit::{Exit, Failure};
+use crate::{
+    batch,
+    config::{self, Resolved},
+    model::{self, Pack},
+    pipeline::{Engine, Options, Running},
+};
+
+/// Tokens that may wait for the model: enough for several thousand log lines, little memory.
+const QUEUE_TOKENS: usize = 1 << 17;
+
+impl From<model::Error> for Failure {
+    fn from(error: model::Error) -> Self {
+        let hint = error.hint();
+        let failure = Failure::new(Exit::Config, error);
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// Opens and verifies a pack.
+pub fn pack(folder: &Path) -> Result<Pack, Failure> {
+    let pack = Pack::open(folder)?;
+    pack.verify()?;
+    Ok(pack)
+}
+
+/// What a configuration says about running its pack.
+pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
+    let mut options = with(pack(&resolved.model.pack)?, &resolved.batch, resolved.model.threads);
+    if let Some(sessions) = resolved.model.sessions {
+        let threads = options.sessions * options.session_threads;
+        options.sessions = usize::from(sessions);
+        options.session_threads = (threads / options.sessions).max(1);
+    }
+    options.runtime.clone_from(&resolved.model.runtime);
+    if let Some(folder) = &resolved.model.label_cache_dir {
+        options.label_cache = Some(folder.clone());
+    }
+    Ok(options)
+}
+
+/// How a pack is run without a configuration.
+pub fn defaults(folder: &Path) -> Result<Options, Failure> {
+    Ok(with(pack(folder)?, &config::batch::Section::default(), None))
+}
+
+fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    Options {
+        pack,
+        runtime: None,
+        sessions: threads.map_or(cores, usize::from).max(1),
+        session_threads: 1,
+        batch: batch::Options {
+            max_tokens: batch.max_tokens as usize,
+            linger: Duration::from_millis(u64::from(batch.linger_ms)),
+            look_ahead: batch.look_ahead as usize,
+            queue_tokens: QUEUE_TOKENS,
+            cache_bytes: usize::try_from(batch.cache_bytes).unwrap_or(usize::MAX),
+        },
+        label_cache: label_cache(),
+    }
+}
+
+/// Where label vectors are kept unless configured: the user's cache folder, by the XDG base
+/// directory specification.
+fn label_cache() -> Option<std::path::PathBuf> {
+    let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
+    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or_else(home)?;
+    Some(cache.join("weir/labels"))
+}
+
+/// Starts an engine.
+pub fn start(options: Options) -> Result<(Engine, Running), Failure> {
+    Ok(Engine::start(options)?)
+}
+
+/// A runtime for the stages around the model.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    runtime.map_err(|error| Failure::new(Exit::Io, error))
+}
