@@ -23,7 +23,6 @@ use super::{
 };
 use crate::{
     config::limits,
-    decode::patterns::Patterns,
     pipeline::{
         Engine, Scan,
         document::{self, PlainText},

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{Engine, Error as EngineError, Scan};
 use crate::{
@@ -83,16 +83,19 @@ pub async fn process(
         Body::Json(text) => Redacted::Record(json(engine, policy, &position, text, &mut found).await?),
         Body::Row(cells) => {
             let rule = policy.rule(&position);
-            let fields = stream::iter(&cells).map(|(column, text)| async move {
-                let Some(text) = text else { return Ok(None) };
+            let mut scans: Vec<BoxFuture<'_, Result<Option<Field>, Error>>> = Vec::new();
+            for (column, text) in &cells {
                 let treatment = match rule.map_or(Some(false), |rule| rule.column(column)) {
                     None => Treatment::Pass,
                     Some(false) => Treatment::Scan,
                     Some(true) => Treatment::Whole,
                 };
-                scan(engine, policy, column, text, treatment).await.map(Some)
-            });
-            let fields: Vec<Option<Field>> = fields.buffered(FIELDS_AT_ONCE).try_collect().await?;
+                scans.push(match text {
+                    None => Box::pin(std::future::ready(Ok(None))),
+                    Some(text) => Box::pin(async move { scan(engine, policy, column, text, treatment).await.map(Some) }),
+                });
+            }
+            let fields: Vec<Option<Field>> = stream::iter(scans).buffered(FIELDS_AT_ONCE).try_collect().await?;
             Redacted::Row(fields.into_iter().map(|field| field.map(|field| found.add(field))).collect())
         }
     };
@@ -120,15 +123,17 @@ async fn json(
     let document = Json::parse(text).map_err(not_json)?;
     let Selectors { read, whole } = &Selectors::of(policy.rule(position));
     let leaves = document.strings(read).map_err(not_json)?;
-    let document = &document;
-    let fields = stream::iter(leaves).map(|leaf| async move {
-        let literal = document.literal(&leaf);
+    let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
+    for leaf in &leaves {
+        let literal = document.literal(leaf);
         let as_a_whole = whole.as_ref().is_some_and(|whole| whole.matches(&leaf.pointer));
         let treatment = if as_a_whole { Treatment::Whole } else { Treatment::Scan };
-        let field = scan(engine, policy, &leaf.pointer, &literal.text, treatment).await?;
-        Ok::<_, Error>((literal, field))
-    });
-    let fields: Vec<(Literal, Field)> = fields.buffered(FIELDS_AT_ONCE).try_collect().await?;
+        scans.push(Box::pin(async move {
+            let field = scan(engine, policy, &leaf.pointer, &literal.text, treatment).await?;
+            Ok((literal, field))
+        }));
+    }
+    let fields: Vec<(Literal, Field)> = stream::iter(scans).buffered(FIELDS_AT_ONCE).try_collect().await?;
     let mut edits = Vec::new();
     for (literal, field) in fields {
         for applied in field.applied.iter().filter(|applied| applied.operator != "keep") {
