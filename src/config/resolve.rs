@@ -50,9 +50,9 @@ pub struct ObjectSource {
     /// Options of the store.
     pub options: StoreOptions,
     /// Objects to read, relative to the URL.
-    pub include: GlobSet,
+    pub include: Vec<String>,
     /// Objects to leave out.
-    pub exclude: GlobSet,
+    pub exclude: Vec<String>,
     /// Where the tenant is named.
     pub tenant: TenantFrom,
     /// Columns of tables.
@@ -222,6 +222,11 @@ impl PathPattern {
             .map_err(|_| "it is not a pattern".to_owned())
     }
 
+    /// As a regular expression whose first group is the tenant.
+    pub fn as_regex(&self) -> &str {
+        self.0.as_str()
+    }
+
     /// The tenant that an object's path names.
     pub fn tenant<'p>(&self, object: &'p str) -> Option<&'p str> {
         Some(self.0.captures(object)?.get(1)?.as_str())
@@ -330,8 +335,8 @@ impl Resolver<'_> {
                 }
                 let url = self.url("source.url", url);
                 let options = self.options("source.options", options);
-                let include = self.globs("source.include", include);
-                let exclude = self.globs("source.exclude", exclude);
+                let globs = [self.globs("source.include", include), self.globs("source.exclude", exclude)];
+                let [Some(_), Some(_)] = globs else { return None };
                 let tenant = match columns_tenant {
                     Some(column) => Some(TenantFrom::Column(column)),
                     None => self.tenant(tenant.as_ref()),
@@ -339,8 +344,8 @@ impl Resolver<'_> {
                 Some(Source::ObjectStore(ObjectSource {
                     url: url?,
                     options: options?,
-                    include: include?,
-                    exclude: exclude?,
+                    include: include.clone(),
+                    exclude: exclude.clone(),
                     tenant: tenant?,
                     columns: columns.as_ref().map(|columns| Columns {
                         text: columns.text.clone(),

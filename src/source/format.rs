@@ -26,6 +26,17 @@ pub enum Compression {
     Zstd,
 }
 
+impl Compression {
+    /// Compression of an object by its last extension.
+    pub fn of(path: &str) -> Option<Self> {
+        match split(path).1.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" => Some(Self::Gzip),
+            "zst" | "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+}
+
 impl Format {
     /// Extensions, without the dot. The first is the one that outputs get.
     pub fn extensions(self) -> &'static [&'static str] {
@@ -50,10 +61,10 @@ impl Format {
     /// An error holds the extension that is not known.
     pub fn of(path: &str) -> Result<(Self, Option<Compression>, &str), String> {
         let (stem, extension) = split(path);
-        let (stem, extension, compression) = match extension.to_ascii_lowercase().as_str() {
-            "gz" | "gzip" => (split(stem).0, split(stem).1, Some(Compression::Gzip)),
-            "zst" | "zstd" => (split(stem).0, split(stem).1, Some(Compression::Zstd)),
-            _ => (stem, extension, None),
+        let compression = Compression::of(path);
+        let (stem, extension) = match compression {
+            Some(_) => split(stem),
+            None => (stem, extension),
         };
         let extension = extension.to_ascii_lowercase();
         let format = Self::ALL

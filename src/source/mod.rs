@@ -43,6 +43,8 @@ pub struct Options {
     pub include: Vec<String>,
     /// Globs of what is left out.
     pub exclude: Vec<String>,
+    /// Format of every object; by extension unless given.
+    pub format: Option<Format>,
     /// Where a document's tenant stands.
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
@@ -75,6 +77,7 @@ impl Default for Options {
             options: BTreeMap::new(),
             include: Vec::new(),
             exclude: Vec::new(),
+            format: None,
             tenant: TenantFrom::default(),
             id: None,
             columns: Columns::default(),

@@ -143,8 +143,14 @@ impl Objects {
                 listing.left_out += 1;
                 continue;
             }
-            match Format::of(path) {
-                Ok((format, compression, _)) => listing.objects.push(Object {
+            let recognised = match (Format::of(path), self.shared.options.format) {
+                (Ok((_, compression, _)), Some(format)) => Ok((format, compression)),
+                (Ok((format, compression, _)), None) => Ok((format, compression)),
+                (Err(_), Some(format)) => Ok((format, Compression::of(path))),
+                (Err(extension), None) => Err(extension),
+            };
+            match recognised {
+                Ok((format, compression)) => listing.objects.push(Object {
                     path: path.to_owned(),
                     size: meta.size,
                     version: version(&meta, location.folder().is_some()),
