@@ -1,1 +1,0 @@
-"""Exporting, measuring and checking weir's model packs."""
