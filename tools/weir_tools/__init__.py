@@ -1,0 +1,1 @@
+"""Exporting, measuring and checking weir's model packs."""
