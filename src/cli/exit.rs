@@ -1,3 +1,5 @@
+//! Exit codes and failures.
+
 use std::process::ExitCode;
 
 /// Exit codes: the first ones by custom, the others from sysexits.h, 143 as a shell reports a

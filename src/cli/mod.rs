@@ -87,3 +87,13 @@ fn completions(args: &args::Completions) -> Result<Exit, Failure> {
     out::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }
+
+/// Configurations of `weir init`, by file name.
+#[cfg(test)]
+pub(crate) fn presets() -> Vec<(&'static str, &'static str)> {
+    use clap::ValueEnum;
+    args::Preset::value_variants()
+        .iter()
+        .map(|preset| init::files(*preset)[0])
+        .collect()
+}

@@ -183,9 +183,19 @@ impl<'a> Checker<'a> {
             } else if self.is_later(path, &entry.key) {
                 let kind = Kind::NotYet(format!("`{}`", entry.key));
                 self.problems.push(kind, &entry.at, one_of(&known));
-            } else if is_secret_name(&entry.key) && !matches!(entry.at, Place::Environment(_)) {
+            } else if self.is_secret(entry, &known) {
                 let key = &entry.key;
-                let fix = format!("{key}_file or {key}_env");
+                let takes_any = schema.get("additionalProperties").is_some_and(Json::is_object);
+                let file_or_env = [format!("{key}_file"), format!("{key}_env")];
+                let fix = if takes_any || file_or_env.iter().any(|name| known.contains(&name.as_str())) {
+                    file_or_env.join(" or ")
+                } else if known.contains(&"file") && known.contains(&"env") {
+                    "`file` or `env`".to_owned()
+                } else if known.contains(&"options") {
+                    "the cloud's own variables, or NAME_file and NAME_env in `options`".to_owned()
+                } else {
+                    "take it out".to_owned()
+                };
                 self.problems
                     .push(Kind::SecretInFile(key.clone()), &entry.at, fix);
             } else if let Some(of) = schema.get("additionalProperties").filter(|s| s.is_object()) {
@@ -196,6 +206,16 @@ impl<'a> Checker<'a> {
             path.pop();
         }
         self.missing(node, entries, schema, &place, path);
+    }
+
+    /// A secret, and not a known key with a letter too few (`max_token`). In a variable it is in
+    /// its place.
+    fn is_secret(&self, entry: &Entry, known: &[&str]) -> bool {
+        let is_typo = known
+            .iter()
+            .any(|known| strsim::damerau_levenshtein(&entry.key, known) <= 2);
+        let in_variable = matches!(entry.at, Place::Environment(_));
+        is_secret_name(&entry.key) && !is_typo && !in_variable
     }
 
     fn unknown_key(&mut self, entry: &Entry, known: &[&str], place: &str, at_root: bool) {

@@ -24,6 +24,8 @@ pub mod sink;
 pub mod source;
 pub mod telemetry;
 pub mod tenants;
+#[cfg(test)]
+mod tests;
 
 use std::{ffi::OsString, path::Path, sync::LazyLock};
 

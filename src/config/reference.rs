@@ -60,10 +60,14 @@ fn keys(page: &mut String, root: &Json, object: &Json, prefix: &str) {
         if key == "type" {
             continue;
         }
-        let about = description(root, property).unwrap_or_default();
+        // A value that is its table's only key (`tenant = { value = … }`) is told by the table.
+        let about = description(root, property)
+            .or_else(|| description(root, object))
+            .unwrap_or_default();
+        let alone = object["properties"].as_object().is_some_and(|keys| keys.len() == 1);
         let default = match property.get("default") {
             Some(default) if !default.is_null() && !default.is_object() => format!(", default `{default}`"),
-            _ if required.contains(&key.as_str()) => ", required".to_owned(),
+            _ if required.contains(&key.as_str()) && !alone => ", required".to_owned(),
             _ => String::new(),
         };
         let _ = writeln!(page, "- `{prefix}{key}` ({}{default}): {about}", type_of(root, property));

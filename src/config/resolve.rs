@@ -181,7 +181,7 @@ pub struct Model {
 pub type Listen = SocketAddr;
 
 impl PathPattern {
-    fn new(pattern: &str) -> Result<Self, String> {
+    pub(super) fn new(pattern: &str) -> Result<Self, String> {
         if pattern.matches("{tenant}").count() != 1 {
             return Err("`{tenant}` must stand in it exactly once".to_owned());
         }

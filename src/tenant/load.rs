@@ -192,6 +192,7 @@ fn parse(
         folder: path.parent().unwrap_or(Path::new("")),
         problems: Problems::default(),
         keys: BTreeMap::new(),
+        keys_failed: false,
         hash,
     };
     let policy = resolver.policy(tenant, &file);
@@ -204,6 +205,7 @@ struct Resolver<'a> {
     folder: &'a Path,
     problems: Problems,
     keys: BTreeMap<String, Key>,
+    keys_failed: bool,
     hash: &'a mut blake3::Hasher,
 }
 
@@ -215,6 +217,7 @@ impl Resolver<'_> {
 
     fn policy(&mut self, tenant: &str, file: &File) -> Option<Policy> {
         self.read_keys(file.keys.as_ref());
+        self.keys_failed = !self.problems.0.is_empty();
         let default = match &file.operator {
             Some(entry) => self.operator("operator", entry),
             None => Some(Operator::Replace { placeholder: None }),
@@ -649,6 +652,9 @@ impl Resolver<'_> {
     /// The key of an id, or the only key. The id as written is not printed: it may be the key
     /// itself, put in the wrong place.
     fn key(&mut self, path: &str, id: Option<&str>) -> Option<Key> {
+        if self.keys.is_empty() && self.keys_failed {
+            return None; // told already, and the id may be right
+        }
         let ids: Vec<String> = self.keys.keys().map(|id| format!("`{id}`")).collect();
         let (kind, fix) = match (id, self.keys.len()) {
             (Some(id), _) => match self.keys.get(id) {

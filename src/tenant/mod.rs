@@ -10,6 +10,8 @@ pub mod file;
 mod load;
 pub mod reload;
 mod rule;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::BTreeMap,
