@@ -1,3 +1,48 @@
+SHELL := bash
+export ORT_DYLIB_PATH ?= $(firstword $(wildcard $(CURDIR)/.weir/onnxruntime/libonnxruntime.so $(CURDIR)/.weir/onnxruntime/libonnxruntime.dylib) $(CURDIR)/.weir/onnxruntime/libonnxruntime.so)
+
 .PHONY: help
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+.PHONY: setup
+setup: ## Get ONNX Runtime; name or install missing system packages
+	@scripts/setup.sh
+
+.PHONY: setup-tests
+setup-tests: setup ## Also get what the tests need: a real S3 server, Python packages
+	@tests/setup-s3.sh
+	@scripts/setup-python.sh
+
+.PHONY: build
+build: setup ## Build weir (release)
+	cargo build --release --locked
+
+.PHONY: demo
+demo: build ## Run weir over the examples and show what it does
+	@WEIR=$${CARGO_TARGET_DIR:-target}/release/weir examples/demo.sh
+
+.PHONY: lint
+lint: ## Format and lints, warnings denied
+	cargo fmt --check
+	cargo clippy --all-targets --locked -- -D warnings
+
+.PHONY: test
+test: setup-tests ## Set up what the tests need and run them all
+	cargo test --locked
+	.weir/python/bin/python -m pytest -q tools/tests
+
+.PHONY: bench
+bench: build ## Measure weir against the bare model on this machine
+	$${CARGO_TARGET_DIR:-target}/release/weir bench
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --test it fuzz -- --nocapture
+
+.PHONY: miri
+miri: ## Run the tests of unsafe code under Miri (needs the nightly toolchain)
+	cargo +nightly miri test --lib model::score
+
+.PHONY: ci
+ci: lint test ## What CI runs

@@ -1,3 +1,4 @@
 //! End-to-end tests: one binary, one module per theme.
 mod engine;
+mod parity;
 mod tiny_pack;
