@@ -95,7 +95,10 @@ fn top_level(label: &str) -> Option<usize> {
         _ => label.len(),
     };
     let top = label[..length].trim_end_matches('-');
-    let punycode = top.len() > 4 && top[..4].eq_ignore_ascii_case("xn--");
+    let punycode = top.len() > 4
+        && top
+            .get(..4)
+            .is_some_and(|head| head.eq_ignore_ascii_case("xn--"));
     let letters = top.chars().count() >= 2 && top.chars().all(char::is_alphabetic);
     (punycode || letters).then_some(top.len())
 }
@@ -299,7 +302,8 @@ pub(super) fn ipv6(text: &str, found: &mut Vec<ByteSpan>) {
         if !opens(text, start) {
             start = colon;
         }
-        if bytes[start] == b':' && bytes.get(start + 1) != Some(&b':') {
+        let lone = bytes.get(start + 1) != Some(&b':') || bytes.get(start + 2) == Some(&b':');
+        if bytes[start] == b':' && lone {
             start += 1;
         }
         // The tail may be an IPv4 address.
@@ -383,10 +387,7 @@ fn pairs(text: &str, separator: u8, found: &mut Vec<ByteSpan>) {
         {
             continue;
         }
-        if start > 0
-            && (bytes[start - 1] == separator && start > 1 && bytes[start - 2].is_ascii_hexdigit()
-                || !opens(text, start))
-        {
+        if !opens(text, start) || follows_group(bytes, start, separator) {
             continue;
         }
         let mut end = at;
@@ -405,6 +406,24 @@ fn pairs(text: &str, separator: u8, found: &mut Vec<ByteSpan>) {
             found.push(ByteSpan::new(start, end));
         }
     }
+}
+
+/// Whether a group of one to four hex digits and `separator` stand before `at`: the value is a part
+/// of a longer one. A key that ends in hex letters (`node:`) is no group.
+fn follows_group(bytes: &[u8], at: usize, separator: u8) -> bool {
+    if at < 2 || bytes[at - 1] != separator {
+        return false;
+    }
+    let group = bytes[..at - 1]
+        .iter()
+        .rev()
+        .take(5)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let glued = bytes[..at - 1 - group]
+        .last()
+        .is_some_and(u8::is_ascii_alphanumeric);
+    (1..=4).contains(&group) && !glued
 }
 
 /// UUIDs in the 8-4-4-4-12 form (RFC 9562), of any version.

@@ -335,10 +335,17 @@ pub(super) fn phone(text: &str, region: Option<country::Id>, found: &mut Vec<Byt
             at += 1;
             continue;
         }
-        let shape = Shape::read(text, at);
-        match shape.longest(text, |shape| shape.is_national(text, region)) {
-            Some(end) => {
-                found.push(ByteSpan::new(at, end));
+        let national = |start: usize| {
+            Shape::read(text, start).longest(text, |shape| shape.is_national(text, region))
+        };
+        // A bracket may stand around the area code or around the whole number.
+        let inside = usize::from(byte == b'(');
+        let hit = national(at)
+            .map(|end| (at, end))
+            .or_else(|| (inside > 0).then(|| national(at + 1).map(|end| (at + 1, end)))?);
+        match hit {
+            Some((start, end)) => {
+                found.push(ByteSpan::new(start, end));
                 at = end;
             }
             // Nothing may begin inside a run of digits: on to its end.
@@ -495,7 +502,7 @@ impl Shape {
             && gaps[0] != "/"
             || even
                 && sizes.len() == 2
-                && sizes[0] <= 4
+                && sizes[0] == 3
                 && (6..=8).contains(&sizes[1])
                 && gaps[0] != "."
     }
