@@ -1,8 +1,11 @@
 //! E-mail addresses, URLs, IP and MAC addresses, UUIDs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::LazyLock,
+};
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem::Finder};
 
 use super::borders::{after, around, before, closes, opens, runs_on};
 use crate::text::ByteSpan;
@@ -103,11 +106,15 @@ fn top_level(label: &str) -> Option<usize> {
     (punycode || letters).then_some(top.len())
 }
 
+// Built once: on short lines a search costs less than building its finder.
+static SCHEME_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"://"));
+static WWW: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"www."));
+
 /// URLs with a scheme (`scheme://…`), and `www.` hosts.
 pub(super) fn urls(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    for at in memmem::find_iter(bytes, b"://") {
+    for at in SCHEME_END.find_iter(bytes) {
         if at < done {
             continue;
         }
@@ -139,7 +146,7 @@ pub(super) fn urls(text: &str, found: &mut Vec<ByteSpan>) {
     }
     let schemes = found.len();
     let mut covered = 0;
-    for at in memmem::find_iter(bytes, b"www.") {
+    for at in WWW.find_iter(bytes) {
         while covered < schemes && found[covered].end <= at {
             covered += 1;
         }
