@@ -321,18 +321,21 @@ pub(super) struct Region {
     id: country::Id,
     /// What is dialled before a national number: `0` in most of Europe, none in Spain.
     trunk: Option<String>,
+    /// North America: numbers have one grouping, 3-3-4.
+    north_america: bool,
 }
 
 impl Region {
     pub(super) fn new(id: country::Id) -> Self {
         let metadata = phonenumber::metadata::DATABASE.by_id(id.as_ref());
+        let prefix = metadata.and_then(|metadata| metadata.national_prefix());
+        let north_america = prefix == Some("1");
         // The NANP's 1 may be left out.
-        let trunk = metadata
-            .and_then(|metadata| metadata.national_prefix())
-            .filter(|prefix| *prefix != "1");
+        let trunk = prefix.filter(|_| !north_america).map(str::to_owned);
         Self {
             id,
-            trunk: trunk.map(str::to_owned),
+            trunk,
+            north_america,
         }
     }
 }
@@ -523,7 +526,7 @@ impl Shape {
             .trunk
             .as_ref()
             .is_none_or(|trunk| digits.starts_with(trunk.as_str()));
-        let looks_like_one = trunk && self.is_grouped(text);
+        let looks_like_one = trunk && self.is_grouped(text, region);
         if !looks_like_one && !near_phone_clue(text, self.start) {
             return false;
         }
@@ -531,7 +534,7 @@ impl Shape {
     }
 
     /// Whether the groups look like those of a phone number and not like columns of numbers.
-    fn is_grouped(&self, text: &str) -> bool {
+    fn is_grouped(&self, text: &str, region: &Region) -> bool {
         if self.count < 2 {
             return false;
         }
@@ -544,11 +547,17 @@ impl Shape {
         let gap = self.gap(text, 0);
         if first == b'0' {
             // `081109 203615` is a date and a time: an area code has five digits at most.
-            return self.count <= 6 && (sizes[0] <= 5 || gap != " ");
+            // `0.38137424` is a fraction.
+            return self.count <= 6
+                && (sizes[0] <= 5 || gap != " ")
+                && (sizes[0] > 1 || gap != ".");
         }
         // The NANP's own grouping, with or without the 1 in front.
         if sizes.ends_with(&[3, 3, 4]) && (self.count == 3 || sizes == [1, 3, 3, 4]) {
             return true;
+        }
+        if region.north_america {
+            return sizes == [3, 7];
         }
         let even = (1..self.count - 1).all(|index| self.gap(text, index) == gap);
         match sizes {

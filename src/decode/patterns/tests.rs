@@ -701,7 +701,7 @@ fn a_bare_national_number_is_found_behind_a_clue_only() {
     assert_eq!(
         places(
             &german,
-            "081109 203615 148 INFO x 3552 3534 3375 82-68-222-195"
+            "081109 203615 148 INFO x 3552 3534 3375 82-68-222-195 0.38137424"
         ),
         vec![]
     );
