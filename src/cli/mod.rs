@@ -78,7 +78,10 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
 }
 
 fn not_built(command: &str) -> Failure {
-    Failure::new(Exit::Bug, anyhow::anyhow!("`weir {command}` is not built yet"))
+    Failure::new(
+        Exit::Bug,
+        anyhow::anyhow!("`weir {command}` is not built yet"),
+    )
 }
 
 fn completions(args: &args::Completions) -> Result<Exit, Failure> {

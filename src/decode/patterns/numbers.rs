@@ -590,7 +590,7 @@ impl Shape {
             && self
                 .groups()
                 .iter()
-                .all(|group| text[group.0..group.1].parse::<u8>().is_ok())
+                .all(|group| group.1 - group.0 <= 3 && text[group.0..group.1].parse::<u8>().is_ok())
             && (0..3).all(|index| matches!(self.gap(text, index), "." | "-"))
     }
 }
