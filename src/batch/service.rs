@@ -213,7 +213,7 @@ impl<P, R, E> Clone for Handle<P, R, E> {
 
 impl<P, R, E> Batches<P, R, E> {
     /// The next batch; blocks. `None` when the service has ended.
-    pub fn next(&mut self) -> Option<Batch<P, R, E>> {
+    pub fn take(&mut self) -> Option<Batch<P, R, E>> {
         let (reply, batch) = mpsc::sync_channel(1);
         self.commands.send(Command::Next { reply }).ok()?;
         batch.recv().ok()
@@ -402,7 +402,7 @@ mod tests {
         let (mut batches, log, ended) = (service.batches(), seen.clone(), stop.clone());
         thread::spawn(move || service.run(&ended));
         thread::spawn(move || {
-            while let Some(batch) = batches.next() {
+            while let Some(batch) = batches.take() {
                 log.lock()
                     .unwrap()
                     .push(batch.tickets.iter().map(|ticket| ticket.payload).collect());
@@ -511,7 +511,7 @@ mod tests {
         let (service, handle) = options().build::<u32, u32, &str>();
         let mut batches = service.batches();
         thread::spawn(move || service.run(&AtomicBool::new(false)));
-        thread::spawn(move || while batches.next().is_some() {});
+        thread::spawn(move || while batches.take().is_some() {});
         assert_eq!(handle.run(item(1)).await, Err(Stopped));
     }
 

@@ -34,7 +34,13 @@ pub struct Cli {
 #[command(next_help_heading = "Global options")]
 pub struct Global {
     /// When to use colours; NO_COLOR is honoured
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", env = "WEIR_COLOR")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        env = "WEIR_COLOR"
+    )]
     pub color: Color,
     /// Least level that is logged; wins over telemetry.log_level
     #[arg(long, global = true, value_name = "LEVEL", env = "WEIR_LOG_LEVEL")]
@@ -92,7 +98,13 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 pub struct Configuration {
     /// Configuration file
-    #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG", default_value = "weir.toml")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "WEIR_CONFIG",
+        default_value = "weir.toml"
+    )]
     pub config: PathBuf,
     /// Override a key: section.key=value
     #[arg(long, value_name = "KEY=VALUE")]
@@ -133,7 +145,13 @@ pub struct Redact {
     #[arg(long, short, value_name = "LABEL")]
     pub label: Vec<String>,
     /// Use the labels and operators of a tenant file
-    #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT", conflicts_with = "label")]
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "WEIR_TENANT",
+        conflicts_with = "label"
+    )]
     pub tenant: Option<PathBuf>,
     /// Built-in patterns to look for besides those that the labels cover
     #[arg(long, short, value_name = "PATTERN", conflicts_with = "tenant")]
@@ -142,7 +160,13 @@ pub struct Redact {
     #[arg(long, value_name = "0..1", conflicts_with = "tenant", value_parser = probability)]
     pub threshold: Option<f32>,
     /// Folder of the model pack
-    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        env = "WEIR_PACK",
+        default_value = "models/weir-mini"
+    )]
     pub model: PathBuf,
     /// Format of the input
     #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
@@ -279,7 +303,13 @@ pub struct Eval {
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Folder of the model pack
-    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        env = "WEIR_PACK",
+        default_value = "models/weir-mini"
+    )]
     pub model: PathBuf,
     /// Use a tenant's labels, patterns and thresholds instead of the corpus' own labels
     #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT")]
@@ -313,10 +343,21 @@ pub struct Bench {
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Folder of the model pack
-    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    #[arg(
+        long,
+        short,
+        value_name = "DIR",
+        env = "WEIR_PACK",
+        default_value = "models/weir-mini"
+    )]
     pub model: PathBuf,
     /// Label counts to measure
-    #[arg(long, value_name = "COUNTS", value_delimiter = ',', default_value = "4,64,1000")]
+    #[arg(
+        long,
+        value_name = "COUNTS",
+        value_delimiter = ',',
+        default_value = "4,64,1000"
+    )]
     pub labels: Vec<usize>,
     /// Padded tokens of a batch
     #[arg(long, value_name = "TOKENS", default_value_t = 1024)]
@@ -343,7 +384,9 @@ pub enum Model {
     #[command(after_help = "Examples:\n  weir model inspect models/weir-mini")]
     Inspect(Pack),
     /// Compare every file of a pack with its sha256
-    #[command(after_help = "Examples:\n  weir model verify models/weir-mini\n\nExit code 0 if the pack is whole, 1 if not.")]
+    #[command(
+        after_help = "Examples:\n  weir model verify models/weir-mini\n\nExit code 0 if the pack is whole, 1 if not."
+    )]
     Verify(Pack),
 }
 
@@ -351,7 +394,11 @@ pub enum Model {
 #[derive(Debug, Clone, Args)]
 pub struct Pack {
     /// Folder of the model pack
-    #[arg(value_name = "DIR", env = "WEIR_PACK", default_value = "models/weir-mini")]
+    #[arg(
+        value_name = "DIR",
+        env = "WEIR_PACK",
+        default_value = "models/weir-mini"
+    )]
     pub model: PathBuf,
     /// Print JSON
     #[arg(long)]

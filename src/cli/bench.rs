@@ -33,10 +33,16 @@ pub fn windows(pack: &Pack, texts: &[String]) -> Result<Vec<Vec<Window>>, model:
 
 /// Tokens per second of the bare model: windows sorted by length and packed into batches of at most
 /// `max_tokens`, on as many threads as there are sessions.
-pub fn bare(sessions: Vec<Backbone>, windows: &[&Window], max_tokens: usize) -> Result<(u64, Duration), model::Error> {
+pub fn bare(
+    sessions: Vec<Backbone>,
+    windows: &[&Window],
+    max_tokens: usize,
+) -> Result<(u64, Duration), model::Error> {
     let mut sorted: Vec<&[u32]> = windows.iter().map(|window| &*window.ids).collect();
     sorted.sort_unstable_by_key(|ids| ids.len());
-    let special = sessions.first().map_or(0, |session| session.padded_tokens(0));
+    let special = sessions
+        .first()
+        .map_or(0, |session| session.padded_tokens(0));
     let mut batches: Vec<&[&[u32]]> = Vec::new();
     let mut rest = &sorted[..];
     while !rest.is_empty() {
@@ -65,7 +71,9 @@ pub fn bare(sessions: Vec<Backbone>, windows: &[&Window], max_tokens: usize) -> 
                 })
             })
             .collect();
-        workers.into_iter().try_for_each(|worker| worker.join().expect("the bare model does not panic"))
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().expect("the bare model does not panic"))
     })?;
     Ok((tokens, start.elapsed()))
 }
@@ -96,7 +104,8 @@ pub fn share(
     let names = label_names(labels);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let matrix = LabelMatrix::new(&encoder.encode(&names)?);
-    let (mut backbone, mut scoring, mut decoding) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+    let (mut backbone, mut scoring, mut decoding) =
+        (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let (mut entities, mut rows, mut tokens) = (0, 0, 0);
     let mut scorer = Scorer::default();
     for chunk in documents.chunks(8) {
@@ -104,11 +113,17 @@ pub fn share(
         let mut emissions = Vec::new();
         for batch in windows.chunks(8) {
             let start = Instant::now();
-            let hidden = session.run(&batch.iter().map(|window| &*window.ids).collect::<Vec<_>>())?;
+            let hidden =
+                session.run(&batch.iter().map(|window| &*window.ids).collect::<Vec<_>>())?;
             backbone += start.elapsed();
             let start = Instant::now();
             for (row, window) in batch.iter().enumerate() {
-                emissions.push(scorer.score(&matrix, hidden.of(row, window.core.clone()), o_bias, window.alone));
+                emissions.push(scorer.score(
+                    &matrix,
+                    hidden.of(row, window.core.clone()),
+                    o_bias,
+                    window.alone,
+                ));
             }
             scoring += start.elapsed();
         }
@@ -125,7 +140,10 @@ pub fn share(
             entities += viterbi.finish().len();
         }
         decoding += start.elapsed();
-        rows += emissions.iter().map(|window| window.scores.len()).sum::<usize>();
+        rows += emissions
+            .iter()
+            .map(|window| window.scores.len())
+            .sum::<usize>();
         tokens += emissions.iter().map(|window| window.tokens).sum::<usize>();
     }
     let share = |time: Duration| time.as_secs_f64() / backbone.as_secs_f64();
@@ -141,17 +159,79 @@ pub fn share(
 /// Names of labels for benchmarks: plain ones first, then as many combinations as it takes.
 pub fn label_names(count: usize) -> Vec<String> {
     const PLAIN: [&str; 32] = [
-        "person", "organization", "city", "date", "email address", "phone number", "street address", "product",
-        "country", "job title", "disease", "drug", "event", "book", "film", "song", "vehicle", "animal", "plant",
-        "chemical", "law", "language", "currency amount", "time", "software", "device", "file name", "user name",
-        "password", "account number", "tool", "food",
+        "person",
+        "organization",
+        "city",
+        "date",
+        "email address",
+        "phone number",
+        "street address",
+        "product",
+        "country",
+        "job title",
+        "disease",
+        "drug",
+        "event",
+        "book",
+        "film",
+        "song",
+        "vehicle",
+        "animal",
+        "plant",
+        "chemical",
+        "law",
+        "language",
+        "currency amount",
+        "time",
+        "software",
+        "device",
+        "file name",
+        "user name",
+        "password",
+        "account number",
+        "tool",
+        "food",
     ];
     const KINDS: [&str; 31] = [
-        "old", "new", "foreign", "local", "medical", "legal", "military", "religious", "industrial", "musical",
-        "scientific", "financial", "historical", "political", "royal", "public", "private", "rare", "common",
-        "electric", "digital", "wooden", "rural", "urban", "marine", "domestic", "sacred", "academic", "athletic",
-        "culinary", "secret",
+        "old",
+        "new",
+        "foreign",
+        "local",
+        "medical",
+        "legal",
+        "military",
+        "religious",
+        "industrial",
+        "musical",
+        "scientific",
+        "financial",
+        "historical",
+        "political",
+        "royal",
+        "public",
+        "private",
+        "rare",
+        "common",
+        "electric",
+        "digital",
+        "wooden",
+        "rural",
+        "urban",
+        "marine",
+        "domestic",
+        "sacred",
+        "academic",
+        "athletic",
+        "culinary",
+        "secret",
     ];
-    let combined = KINDS.iter().flat_map(|kind| PLAIN.iter().map(move |plain| format!("{kind} {plain}")));
-    PLAIN.iter().map(|plain| (*plain).to_owned()).chain(combined).take(count).collect()
+    let combined = KINDS
+        .iter()
+        .flat_map(|kind| PLAIN.iter().map(move |plain| format!("{kind} {plain}")));
+    PLAIN
+        .iter()
+        .map(|plain| (*plain).to_owned())
+        .chain(combined)
+        .take(count)
+        .collect()
 }

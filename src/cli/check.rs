@@ -50,8 +50,17 @@ pub fn execute(args: &Check) -> Result<Exit, Failure> {
         };
     }
     let errors = report.problems.0.len();
-    let warnings = report.lines.iter().filter(|line| line.starts_with("warn")).count();
-    let _ = write!(text, "{}, {}", counted(errors, "error"), counted(warnings, "warning"));
+    let warnings = report
+        .lines
+        .iter()
+        .filter(|line| line.starts_with("warn"))
+        .count();
+    let _ = write!(
+        text,
+        "{}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    );
     if !report.skipped.is_empty() {
         let _ = write!(text, "; skipped: {}", report.skipped.join(", "));
     }
@@ -74,7 +83,8 @@ fn counted(count: usize, what: &str) -> String {
 
 impl Report {
     fn ok(&mut self, what: &str, detail: &str) {
-        self.lines.push(format!("ok    {what}  {detail}").trim_end().to_owned());
+        self.lines
+            .push(format!("ok    {what}  {detail}").trim_end().to_owned());
     }
 
     fn configuration(&mut self, path: &Path, args: &Check) {
@@ -110,7 +120,12 @@ impl Report {
 
     fn count(&mut self, path: &Path, written: &Written) {
         let settings = written.settings();
-        let count = |origin| settings.iter().filter(|setting| setting.origin == origin).count();
+        let count = |origin| {
+            settings
+                .iter()
+                .filter(|setting| setting.origin == origin)
+                .count()
+        };
         let parts = [
             (Origin::Default, "default"),
             (Origin::File, "file"),
@@ -133,7 +148,11 @@ impl Report {
                 Some(at) => at.to_string(),
                 None => "default".to_owned(),
             };
-            let _ = writeln!(self.explained, "{} = {}  {dim}# {origin}{dim:#}", setting.key, setting.value);
+            let _ = writeln!(
+                self.explained,
+                "{} = {}  {dim}# {origin}{dim:#}",
+                setting.key, setting.value
+            );
         }
         self.explained.push('\n');
     }
@@ -144,14 +163,22 @@ impl Report {
             Ok(tenants) => tenants,
             Err(problems) => return self.problems.0.extend(problems.0),
         };
-        let labels: usize = tenants.iter().map(|policy| policy.labels.labels.len()).sum();
+        let labels: usize = tenants
+            .iter()
+            .map(|policy| policy.labels.labels.len())
+            .sum();
         let tests: usize = tenants.iter().map(|policy| policy.tests.len()).sum();
         let what = format!("{}/", dir.display());
         let tenant_count = counted(tenants.iter().count(), "tenant");
-        self.ok(&what, &format!("{tenant_count}, {}", counted(labels, "label")));
+        self.ok(
+            &what,
+            &format!("{tenant_count}, {}", counted(labels, "label")),
+        );
         if tests > 0 {
-            self.skipped
-                .push(format!("{} of tenants (`weir test` runs them)", counted(tests, "example")));
+            self.skipped.push(format!(
+                "{} of tenants (`weir test` runs them)",
+                counted(tests, "example")
+            ));
         }
     }
 
@@ -162,11 +189,19 @@ impl Report {
             Ok(pack)
         });
         match verified {
-            Ok(pack) => self.ok(&folder.display().to_string(), &format!("{}, sha256 match", pack.name())),
+            Ok(pack) => self.ok(
+                &folder.display().to_string(),
+                &format!("{}, sha256 match", pack.name()),
+            ),
             Err(error) => {
-                let fix = error.hint().unwrap_or("set model.pack to the folder of a whole pack");
-                self.problems
-                    .push(Kind::Invalid(error.to_string()), &written.place("model.pack"), fix);
+                let fix = error
+                    .hint()
+                    .unwrap_or("set model.pack to the folder of a whole pack");
+                self.problems.push(
+                    Kind::Invalid(error.to_string()),
+                    &written.place("model.pack"),
+                    fix,
+                );
             }
         }
     }
@@ -242,12 +277,24 @@ impl Report {
 
 /// Whether a text has a section that only configurations have.
 fn is_configuration(name: &str, text: &str, line: usize) -> bool {
-    let sections: BTreeSet<&str> = ["source", "sink", "tenants", "model", "batch", "limits", "pipeline", "telemetry"].into();
+    let sections: BTreeSet<&str> = [
+        "source",
+        "sink",
+        "tenants",
+        "model",
+        "batch",
+        "limits",
+        "pipeline",
+        "telemetry",
+    ]
+    .into();
     crate::config::document::parse(name, text, line)
         .ok()
         .and_then(|document| {
             let entries = document.entries()?;
-            Some(entries.iter().any(|entry| sections.contains(entry.key.as_str()) && entry.node.entries().is_some()))
+            Some(entries.iter().any(|entry| {
+                sections.contains(entry.key.as_str()) && entry.node.entries().is_some()
+            }))
         })
         .unwrap_or(false)
 }
@@ -255,12 +302,16 @@ fn is_configuration(name: &str, text: &str, line: usize) -> bool {
 /// Checks the form. A fence of a page may show one section alone: what is missing is no error
 /// unless the fence has a `[source]`.
 fn check_configuration(name: &str, text: &str, line: usize) -> Result<(), Problems> {
-    let whole = text.lines().any(|line| line.trim_start().starts_with("[source]"));
+    let whole = text
+        .lines()
+        .any(|line| line.trim_start().starts_with("[source]"));
     match Config::parse(name, text, line, [], &[]) {
         Ok(_) => Ok(()),
         Err(mut problems) => {
             if !whole {
-                problems.0.retain(|problem| !matches!(problem.kind, Kind::MissingSection(_)));
+                problems
+                    .0
+                    .retain(|problem| !matches!(problem.kind, Kind::MissingSection(_)));
             }
             problems.into_result()
         }
@@ -283,8 +334,13 @@ fn fences(page: &str) -> Vec<(usize, String)> {
                 fences.push((line, text));
             }
             None => {
-                let ticks: String = trimmed.chars().take_while(|c| *c == '`' || *c == '~').collect();
-                if ticks.len() >= 3 && trimmed[ticks.len()..].trim().split([' ', ',']).next() == Some("toml") {
+                let ticks: String = trimmed
+                    .chars()
+                    .take_while(|c| *c == '`' || *c == '~')
+                    .collect();
+                if ticks.len() >= 3
+                    && trimmed[ticks.len()..].trim().split([' ', ',']).next() == Some("toml")
+                {
                     open = Some((i + 2, String::new(), ticks));
                 }
             }
@@ -297,14 +353,17 @@ fn fences(page: &str) -> Vec<(usize, String)> {
 fn reach(url: &url::Url, options: &crate::config::StoreOptions) -> Result<&'static str, String> {
     use futures::StreamExt;
     if url.scheme() == "file" {
-        let path = url.to_file_path().map_err(|()| "it is not a path".to_owned())?;
+        let path = url
+            .to_file_path()
+            .map_err(|()| "it is not a path".to_owned())?;
         return match std::fs::metadata(&path) {
             Ok(folder) if folder.is_dir() => Ok("folder"),
             Ok(_) => Err("it is not a folder".to_owned()),
             Err(error) => Err(crate::config::reason(&error)),
         };
     }
-    let (store, prefix) = object_store::parse_url_opts(url, options.iter()).map_err(|error| kind_of(&error))?;
+    let (store, prefix) =
+        object_store::parse_url_opts(url, options.iter()).map_err(|error| kind_of(&error))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -326,7 +385,9 @@ fn kind_of(error: &object_store::Error) -> String {
         object_store::Error::NotFound { .. } => "not found",
         object_store::Error::PermissionDenied { .. } => "permission denied",
         object_store::Error::Unauthenticated { .. } => "the credentials are missing or wrong",
-        object_store::Error::UnknownConfigurationKey { .. } => "an option is not known to the store",
+        object_store::Error::UnknownConfigurationKey { .. } => {
+            "an option is not known to the store"
+        }
         object_store::Error::InvalidPath { .. } => "the path is not valid",
         _ => "no usable answer",
     }

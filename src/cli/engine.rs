@@ -33,7 +33,11 @@ pub fn pack(folder: &Path) -> Result<Pack, Failure> {
 
 /// What a configuration says about running its pack.
 pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
-    let mut options = with(pack(&resolved.model.pack)?, &resolved.batch, resolved.model.threads);
+    let mut options = with(
+        pack(&resolved.model.pack)?,
+        &resolved.batch,
+        resolved.model.threads,
+    );
     if let Some(sessions) = resolved.model.sessions {
         let threads = options.sessions * options.session_threads;
         options.sessions = usize::from(sessions);
@@ -48,7 +52,11 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
 
 /// How a pack is run without a configuration.
 pub fn defaults(folder: &Path) -> Result<Options, Failure> {
-    Ok(with(pack(folder)?, &config::batch::Section::default(), None))
+    Ok(with(
+        pack(folder)?,
+        &config::batch::Section::default(),
+        None,
+    ))
 }
 
 fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
@@ -73,7 +81,9 @@ fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Opt
 /// directory specification.
 fn label_cache() -> Option<std::path::PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(std::path::PathBuf::from).or_else(home)?;
+    let cache = std::env::var_os("XDG_CACHE_HOME")
+        .map(std::path::PathBuf::from)
+        .or_else(home)?;
     Some(cache.join("weir/labels"))
 }
 
@@ -84,6 +94,8 @@ pub fn start(options: Options) -> Result<(Engine, Running), Failure> {
 
 /// A runtime for the stages around the model.
 pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
     runtime.map_err(|error| Failure::new(Exit::Io, error))
 }

@@ -36,7 +36,8 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
     let tenant = args.tenant.as_deref().map(Policy::load).transpose()?;
     let mut corpora = Vec::new();
     for file in &args.files {
-        let examples = read(file, args.limit.unwrap_or(usize::MAX)).map_err(|error| Failure::new(Exit::Io, error))?;
+        let examples = read(file, args.limit.unwrap_or(usize::MAX))
+            .map_err(|error| Failure::new(Exit::Io, error))?;
         corpora.push((file.display().to_string(), examples));
     }
     let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
@@ -49,7 +50,11 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
             let scans = chunk.iter().map(|example| async {
                 let policy = match &tenant {
                     Some(policy) => policy.clone(),
-                    None => policy(&example.types, args.threshold.unwrap_or(0.5), !args.no_patterns),
+                    None => policy(
+                        &example.types,
+                        args.threshold.unwrap_or(0.5),
+                        !args.no_patterns,
+                    ),
                 };
                 scan(&engine, &policy, &example.text).await
             });
@@ -66,12 +71,23 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
         reports.push(("all".to_owned(), total.clone()));
     }
     if args.json {
-        let files: BTreeMap<&str, _> = reports.iter().map(|(file, report)| (file.as_str(), report.json())).collect();
+        let files: BTreeMap<&str, _> = reports
+            .iter()
+            .map(|(file, report)| (file.as_str(), report.json()))
+            .collect();
         out::data(&serde_json::to_string_pretty(&files).expect("counts are JSON"))?;
     } else {
-        out::data(&reports.iter().map(|(file, report)| report.table(file)).collect::<Vec<_>>().join("\n"))?;
+        out::data(
+            &reports
+                .iter()
+                .map(|(file, report)| report.table(file))
+                .collect::<Vec<_>>()
+                .join("\n"),
+        )?;
     }
-    let enough = args.min_f1.is_none_or(|least| total.typed.f1() >= f64::from(least));
+    let enough = args
+        .min_f1
+        .is_none_or(|least| total.typed.f1() >= f64::from(least));
     Ok(if enough { Exit::Done } else { Exit::No })
 }
 
@@ -79,18 +95,35 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
 fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
     let labels: Vec<Label> = types
         .iter()
-        .map(|name| Label { name: name.as_str().into(), wording: name.as_str().into(), threshold })
+        .map(|name| Label {
+            name: name.as_str().into(),
+            wording: name.as_str().into(),
+            threshold,
+        })
         .collect();
-    let builtin = types.iter().filter_map(|name| Some((Patterns::for_label(name)?.to_owned(), name.as_str().into())));
+    let builtin = types
+        .iter()
+        .filter_map(|name| Some((Patterns::for_label(name)?.to_owned(), name.as_str().into())));
     let options = crate::decode::patterns::Options {
-        builtin: if patterns { builtin.collect() } else { Vec::new() },
+        builtin: if patterns {
+            builtin.collect()
+        } else {
+            Vec::new()
+        },
         ..Default::default()
     };
     Policy {
         tenant: "eval".into(),
-        labels: LabelSet { digest: label_digest(&labels), labels: labels.into() },
+        labels: LabelSet {
+            digest: label_digest(&labels),
+            labels: labels.into(),
+        },
         patterns: Patterns::build(options).expect("the names come from the patterns themselves"),
-        redactor: Redactor { tenant: "eval".into(), operators: Default::default(), default: Operator::Keep },
+        redactor: Redactor {
+            tenant: "eval".into(),
+            operators: Default::default(),
+            default: Operator::Keep,
+        },
         rules: [].into(),
         emit_text: false,
         digest: "eval".into(),
@@ -98,7 +131,11 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
     }
 }
 
-async fn scan(engine: &Engine, policy: &Policy, text: &str) -> Result<Vec<Span>, crate::pipeline::Error> {
+async fn scan(
+    engine: &Engine,
+    policy: &Policy,
+    text: &str,
+) -> Result<Vec<Span>, crate::pipeline::Error> {
     let mut scan = Scan::start(engine, policy).await?;
     let first = scan.push(text).await?;
     let last = scan.finish().await?;
@@ -155,7 +192,9 @@ pub enum Error {
         problem: String,
     },
     /// A line is no example.
-    #[error("{file}:{line} is no evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`")]
+    #[error(
+        "{file}:{line} is no evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`"
+    )]
     Line {
         /// Path.
         file: String,
@@ -183,10 +222,17 @@ pub enum Error {
 /// Reads the examples of a file; stops after `limit`.
 pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, Error> {
     let file = path.display().to_string();
-    let read = |error: std::io::Error| Error::Read { file: file.clone(), problem: error.kind().to_string() };
+    let read = |error: std::io::Error| Error::Read {
+        file: file.clone(),
+        problem: error.kind().to_string(),
+    };
     let raw = File::open(path).map_err(read)?;
     let gzip = path.extension().is_some_and(|extension| extension == "gz");
-    let reader: Box<dyn Read> = if gzip { Box::new(flate2::read::MultiGzDecoder::new(raw)) } else { Box::new(raw) };
+    let reader: Box<dyn Read> = if gzip {
+        Box::new(flate2::read::MultiGzDecoder::new(raw))
+    } else {
+        Box::new(raw)
+    };
     let mut examples = Vec::new();
     for (number, line) in BufReader::new(reader).lines().enumerate() {
         let line = line.map_err(read)?;
@@ -202,10 +248,18 @@ pub fn read(path: &Path, limit: usize) -> Result<Vec<Example>, Error> {
             column: error.column(),
         })?;
         let length = example.text.chars().count();
-        if let Some(Gold { start, end, .. }) =
-            example.entities.iter().find(|gold| gold.start >= gold.end || gold.end > length)
+        if let Some(Gold { start, end, .. }) = example
+            .entities
+            .iter()
+            .find(|gold| gold.start >= gold.end || gold.end > length)
         {
-            return Err(Error::Outside { file, line: number + 1, start: *start, end: *end, length });
+            return Err(Error::Outside {
+                file,
+                line: number + 1,
+                start: *start,
+                end: *end,
+                length,
+            });
         }
         examples.push(example);
     }
@@ -241,7 +295,11 @@ impl Counts {
 }
 
 fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 1.0 } else { part as f64 / whole as f64 }
+    if whole == 0 {
+        1.0
+    } else {
+        part as f64 / whole as f64
+    }
 }
 
 /// Scores of a set of examples.
@@ -280,15 +338,17 @@ impl Characters {
 
     /// Share of the other characters that were taken for entities.
     pub fn over_redaction(self) -> f64 {
-        if self.other == 0 { 0.0 } else { self.over as f64 / self.other as f64 }
+        if self.other == 0 {
+            0.0
+        } else {
+            self.over as f64 / self.other as f64
+        }
     }
 }
 
 impl Report {
     fn json(&self) -> serde_json::Value {
-        let scores = |counts: &Counts| {
-            serde_json::json!({"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "counts": counts})
-        };
+        let scores = |counts: &Counts| serde_json::json!({"precision": counts.precision(), "recall": counts.recall(), "f1": counts.f1(), "counts": counts});
         serde_json::json!({
             "examples": self.examples,
             "typed": scores(&self.typed),
@@ -338,10 +398,19 @@ impl Report {
         let mut cursor = CodePointCursor::new(&example.text, 0);
         let found: BTreeSet<(usize, usize, &str)> = found
             .iter()
-            .map(|span| (cursor.at(span.bytes.start), cursor.at(span.bytes.end), &*span.label))
+            .map(|span| {
+                (
+                    cursor.at(span.bytes.start),
+                    cursor.at(span.bytes.end),
+                    &*span.label,
+                )
+            })
             .collect();
-        let gold: BTreeSet<(usize, usize, &str)> =
-            example.entities.iter().map(|gold| (gold.start, gold.end, &*gold.label)).collect();
+        let gold: BTreeSet<(usize, usize, &str)> = example
+            .entities
+            .iter()
+            .map(|gold| (gold.start, gold.end, &*gold.label))
+            .collect();
         for span in found.union(&gold) {
             let counts = self.labels.entry(span.2.to_owned()).or_default();
             for counts in [counts, &mut self.typed] {
@@ -361,7 +430,9 @@ impl Report {
         self.untyped.missed += gold.difference(&found).count() as u64;
         let covered = |places: &BTreeSet<(usize, usize)>, length: usize| {
             let mut covered = vec![false; length];
-            places.iter().for_each(|(start, end)| covered[*start..*end].fill(true));
+            places
+                .iter()
+                .for_each(|(start, end)| covered[*start..*end].fill(true));
             covered
         };
         let length = example.text.chars().count();
@@ -372,7 +443,9 @@ impl Report {
             }
             let counts = &mut self.characters;
             match (gold[at], found[at]) {
-                (true, true) => (counts.gold, counts.covered) = (counts.gold + 1, counts.covered + 1),
+                (true, true) => {
+                    (counts.gold, counts.covered) = (counts.gold + 1, counts.covered + 1)
+                }
                 (true, false) => counts.gold += 1,
                 (false, true) => (counts.other, counts.over) = (counts.other + 1, counts.over + 1),
                 (false, false) => counts.other += 1,
@@ -387,30 +460,83 @@ mod tests {
     use crate::{decode::Recognizer, text::ByteSpan};
 
     fn span(start: usize, end: usize, label: &str) -> Span {
-        Span { bytes: ByteSpan::new(start, end), label: label.into(), score: 1.0, recognizer: Recognizer::Model }
+        Span {
+            bytes: ByteSpan::new(start, end),
+            label: label.into(),
+            score: 1.0,
+            recognizer: Recognizer::Model,
+        }
     }
 
     fn gold(start: usize, end: usize, label: &str) -> Gold {
-        Gold { start, end, label: label.to_owned() }
+        Gold {
+            start,
+            end,
+            label: label.to_owned(),
+        }
     }
 
     #[test]
     fn offsets_are_code_points_and_a_span_is_right_as_a_whole_or_not_at_all() {
         let example = Example {
             text: "é Ana met Bo in Rom".into(),
-            entities: vec![gold(2, 5, "person"), gold(10, 12, "person"), gold(16, 19, "city")],
+            entities: vec![
+                gold(2, 5, "person"),
+                gold(10, 12, "person"),
+                gold(16, 19, "city"),
+            ],
             types: Vec::new(),
             source: String::new(),
         };
         // Bytes are one further than code points after the é.
-        let found = [span(3, 6, "person"), span(11, 13, "city"), span(14, 16, "city")];
+        let found = [
+            span(3, 6, "person"),
+            span(11, 13, "city"),
+            span(14, 16, "city"),
+        ];
         let mut report = Report::default();
         report.add(&example, &found);
-        assert_eq!(report.typed, Counts { right: 1, spurious: 2, missed: 2 });
-        assert_eq!(report.untyped, Counts { right: 2, spurious: 1, missed: 1 });
-        assert_eq!(report.labels["person"], Counts { right: 1, spurious: 0, missed: 1 });
-        assert_eq!(report.labels["city"], Counts { right: 0, spurious: 2, missed: 1 });
-        assert_eq!(report.characters, Characters { gold: 8, covered: 5, over: 2, other: 6 });
+        assert_eq!(
+            report.typed,
+            Counts {
+                right: 1,
+                spurious: 2,
+                missed: 2
+            }
+        );
+        assert_eq!(
+            report.untyped,
+            Counts {
+                right: 2,
+                spurious: 1,
+                missed: 1
+            }
+        );
+        assert_eq!(
+            report.labels["person"],
+            Counts {
+                right: 1,
+                spurious: 0,
+                missed: 1
+            }
+        );
+        assert_eq!(
+            report.labels["city"],
+            Counts {
+                right: 0,
+                spurious: 2,
+                missed: 1
+            }
+        );
+        assert_eq!(
+            report.characters,
+            Characters {
+                gold: 8,
+                covered: 5,
+                over: 2,
+                other: 6
+            }
+        );
         assert_eq!(report.typed.precision(), 1.0 / 3.0);
     }
 
@@ -420,8 +546,18 @@ mod tests {
         let path = folder.path().join("e.jsonl");
         std::fs::write(&path, "{\"text\": \"a\", \"entities\": []}\n{\"text\": \"CANARY\", \"entities\": \"CANARY\"}\n").unwrap();
         let error = read(&path, usize::MAX).unwrap_err().to_string();
-        assert!(error.contains("e.jsonl:2") && !error.contains("CANARY"), "{error}");
-        std::fs::write(&path, "{\"text\": \"ab\", \"entities\": [{\"start\": 1, \"end\": 9, \"label\": \"x\"}]}").unwrap();
-        assert!(matches!(read(&path, usize::MAX), Err(Error::Outside { length: 2, .. })));
+        assert!(
+            error.contains("e.jsonl:2") && !error.contains("CANARY"),
+            "{error}"
+        );
+        std::fs::write(
+            &path,
+            "{\"text\": \"ab\", \"entities\": [{\"start\": 1, \"end\": 9, \"label\": \"x\"}]}",
+        )
+        .unwrap();
+        assert!(matches!(
+            read(&path, usize::MAX),
+            Err(Error::Outside { length: 2, .. })
+        ));
     }
 }

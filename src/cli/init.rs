@@ -15,18 +15,24 @@ pub fn execute(args: &Init) -> Result<Exit, Failure> {
     if let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists()) {
         let path = args.dir.join(name);
         let error = anyhow::anyhow!("{} is there already", path.display());
-        return Err(Failure::new(Exit::No, error).hint("give another folder, or move the file away"));
+        return Err(
+            Failure::new(Exit::No, error).hint("give another folder, or move the file away")
+        );
     }
     for (name, text) in files {
         let path = args.dir.join(name);
         write_new(&path, text).map_err(|error| {
-            let error = anyhow::Error::new(error).context(format!("can't write {}", path.display()));
+            let error =
+                anyhow::Error::new(error).context(format!("can't write {}", path.display()));
             Failure::new(Exit::Io, error)
         })?;
         out::message(&format!("{}ok{:#}    {}", out::OK, out::OK, path.display()));
     }
     let config = args.dir.join("weir.toml");
-    out::message(&format!("\nnow change them, then: weir check --config {}", config.display()));
+    out::message(&format!(
+        "\nnow change them, then: weir check --config {}",
+        config.display()
+    ));
     Ok(Exit::Done)
 }
 

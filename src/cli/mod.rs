@@ -9,6 +9,7 @@ pub mod bench;
 mod check;
 mod engine;
 pub mod eval;
+/// Exit codes, and why a command failed.
 pub mod exit;
 mod init;
 mod labels;
@@ -78,7 +79,10 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
 }
 
 fn not_built(command: &str) -> Failure {
-    Failure::new(Exit::Bug, anyhow::anyhow!("`weir {command}` is not built yet"))
+    Failure::new(
+        Exit::Bug,
+        anyhow::anyhow!("`weir {command}` is not built yet"),
+    )
 }
 
 fn completions(args: &args::Completions) -> Result<Exit, Failure> {

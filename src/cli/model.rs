@@ -19,16 +19,31 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let mut text = String::new();
-    let mut row = |name: &str, value: String| writeln!(text, "{name:<12} {value}").expect("writing to a string");
+    let mut row = |name: &str, value: String| {
+        writeln!(text, "{name:<12} {value}").expect("writing to a string")
+    };
     row("pack", format!("{} {}", manifest.name, manifest.version));
     row("family", manifest.family.to_string());
     row("digest", pack.digest().to_owned());
-    row("licence", if manifest.licence.is_empty() { "not stated".to_owned() } else { manifest.licence.clone() });
+    row(
+        "licence",
+        if manifest.licence.is_empty() {
+            "not stated".to_owned()
+        } else {
+            manifest.licence.clone()
+        },
+    );
     row("hidden", manifest.dimensions.hidden.to_string());
     let limits = &manifest.limits;
     let shape = pack.shape();
-    row("window", format!("{} tokens of text, halo {}", shape.width(), shape.halo()));
-    row("label", format!("at most {} tokens", limits.max_label_tokens));
+    row(
+        "window",
+        format!("{} tokens of text, halo {}", shape.width(), shape.halo()),
+    );
+    row(
+        "label",
+        format!("at most {} tokens", limits.max_label_tokens),
+    );
     let calibration = &manifest.calibration;
     row(
         "calibration",
@@ -38,11 +53,19 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
         ),
     );
     for file in &manifest.files {
-        let size = file.bytes.map_or_else(String::new, |bytes| format!("{bytes:>10} bytes  "));
+        let size = file
+            .bytes
+            .map_or_else(String::new, |bytes| format!("{bytes:>10} bytes  "));
         row("file", format!("{size}{}", file.path));
     }
     if !manifest.metrics.is_empty() {
-        row("metrics", manifest.metrics.to_string().replace('\n', "\n             "));
+        row(
+            "metrics",
+            manifest
+                .metrics
+                .to_string()
+                .replace('\n', "\n             "),
+        );
     }
     out::data(&text)?;
     Ok(Exit::Done)
@@ -54,19 +77,30 @@ pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
     let verified = pack.verify();
     if args.json {
         let problem = verified.as_ref().err().map(ToString::to_string);
-        let value = serde_json::json!({"pack": pack.name(), "whole": verified.is_ok(), "problem": problem});
+        let value =
+            serde_json::json!({"pack": pack.name(), "whole": verified.is_ok(), "problem": problem});
         out::data(&value.to_string())?;
     } else {
         match &verified {
             Ok(()) => {
                 let (ok, files) = (out::OK, pack.manifest().files.len());
-                let line = format!("{ok}ok{ok:#}    {}  {files} files, sha256 match", args.model.display());
+                let line = format!(
+                    "{ok}ok{ok:#}    {}  {files} files, sha256 match",
+                    args.model.display()
+                );
                 out::data(&line)?;
             }
             Err(error) => {
-                out::failure(&Failure { hint: error.hint().map(str::to_owned), ..Failure::new(Exit::No, anyhow::anyhow!("{error}")) });
+                out::failure(&Failure {
+                    hint: error.hint().map(str::to_owned),
+                    ..Failure::new(Exit::No, anyhow::anyhow!("{error}"))
+                });
             }
         }
     }
-    Ok(if verified.is_ok() { Exit::Done } else { Exit::No })
+    Ok(if verified.is_ok() {
+        Exit::Done
+    } else {
+        Exit::No
+    })
 }

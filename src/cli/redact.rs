@@ -46,7 +46,10 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
     } else {
         Box::new(File::open(&args.input).map_err(|error| {
             let name = args.input.display();
-            Failure::new(Exit::Io, anyhow::anyhow!("{name} can't be read ({})", error.kind()))
+            Failure::new(
+                Exit::Io,
+                anyhow::anyhow!("{name} can't be read ({})", error.kind()),
+            )
         })?)
     };
     let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
@@ -61,7 +64,14 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
     if format == RedactFormat::Text {
         return runtime.block_on(text(&engine, &policy, input, args.entities, painter));
     }
-    runtime.block_on(lines(engine, Arc::new(policy), input, format, args.entities, painter))
+    runtime.block_on(lines(
+        engine,
+        Arc::new(policy),
+        input,
+        format,
+        args.entities,
+        painter,
+    ))
 }
 
 /// The policy of a tenant file, or of the labels and patterns on the command line.
@@ -71,7 +81,8 @@ fn policy(args: &args::Redact) -> Result<Policy, Failure> {
     }
     if args.label.is_empty() && args.pattern.is_empty() {
         let error = anyhow::anyhow!("nothing to look for");
-        return Err(Failure::new(Exit::Usage, error).hint("name what to look for: --label person --label email, or --tenant FILE"));
+        return Err(Failure::new(Exit::Usage, error)
+            .hint("name what to look for: --label person --label email, or --tenant FILE"));
     }
     // Written as a tenant file, so that flags mean what the same words mean there.
     let mut file = toml::Table::new();
@@ -82,9 +93,16 @@ fn policy(args: &args::Redact) -> Result<Policy, Failure> {
         }
         toml::Value::Table(label)
     };
-    file.insert("labels".to_owned(), toml::Value::Array(args.label.iter().map(label).collect()));
+    file.insert(
+        "labels".to_owned(),
+        toml::Value::Array(args.label.iter().map(label).collect()),
+    );
     file.insert("patterns".to_owned(), args.pattern.clone().into());
-    Ok(Policy::parse("command-line", Path::new("--label"), &file.to_string())?)
+    Ok(Policy::parse(
+        "command-line",
+        Path::new("--label"),
+        &file.to_string(),
+    )?)
 }
 
 /// What became of a line.
@@ -111,7 +129,9 @@ async fn lines(
             let more = match read {
                 Ok(0) => break,
                 // The rest of a line that is too long is skipped, not kept.
-                Ok(_) if line.len() as u64 > limit && line.last() != Some(&b'\n') => skip_line(&mut input),
+                Ok(_) if line.len() as u64 > limit && line.last() != Some(&b'\n') => {
+                    skip_line(&mut input)
+                }
                 Ok(_) => Ok(()),
                 Err(error) => Err(error),
             };
@@ -122,7 +142,9 @@ async fn lines(
             }
         }
     });
-    let received = stream::unfold(receiver, |mut lines| async move { Some((lines.recv().await?, lines)) });
+    let received = stream::unfold(receiver, |mut lines| async move {
+        Some((lines.recv().await?, lines))
+    });
     let mut results = std::pin::pin!(
         received
             .enumerate()
@@ -132,7 +154,9 @@ async fn lines(
                     let line = line?;
                     // A panic costs its line, not the rest of the input.
                     let number = number as u64;
-                    let work = tokio::spawn(async move { one(&engine, &policy, number, line, limit, format).await });
+                    let work = tokio::spawn(async move {
+                        one(&engine, &policy, number, line, limit, format).await
+                    });
                     Ok::<_, io::Error>(work.await.unwrap_or_else(|_| Line::Failed {
                         code: Code::Panicked,
                         reason: "internal error".to_owned(),
@@ -150,7 +174,9 @@ async fn lines(
             Line::Failed { code, reason } => {
                 failed += 1;
                 let error = out::ERROR;
-                out::message(&format!("{error}error:{error:#} line {number} was not printed: {reason} ({code})"));
+                out::message(&format!(
+                    "{error}error:{error:#} line {number} was not printed: {reason} ({code})"
+                ));
             }
         }
     }
@@ -161,7 +187,10 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     loop {
         let buffer = input.fill_buf()?;
         let end = buffer.iter().position(|byte| *byte == b'\n');
-        let (used, done) = (end.map_or(buffer.len(), |at| at + 1), end.is_some() || buffer.is_empty());
+        let (used, done) = (
+            end.map_or(buffer.len(), |at| at + 1),
+            end.is_some() || buffer.is_empty(),
+        );
         input.consume(used);
         if done {
             return Ok(());
@@ -169,30 +198,53 @@ fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
     }
 }
 
-async fn one(engine: &Engine, policy: &Policy, number: u64, mut line: Vec<u8>, limit: u64, format: RedactFormat) -> Line {
+async fn one(
+    engine: &Engine,
+    policy: &Policy,
+    number: u64,
+    mut line: Vec<u8>,
+    limit: u64,
+    format: RedactFormat,
+) -> Line {
     if line.len() as u64 > limit {
-        return Line::Failed { code: Code::TooLarge, reason: format!("it is longer than {limit} bytes") };
+        return Line::Failed {
+            code: Code::TooLarge,
+            reason: format!("it is longer than {limit} bytes"),
+        };
     }
     while matches!(line.last(), Some(b'\n' | b'\r')) {
         line.pop();
     }
     let Ok(line) = String::from_utf8(line) else {
-        return Line::Failed { code: Code::NotUtf8, reason: "it is not UTF-8".to_owned() };
+        return Line::Failed {
+            code: Code::NotUtf8,
+            reason: "it is not UTF-8".to_owned(),
+        };
     };
     let json = format == RedactFormat::Jsonl;
     if json && line.trim().is_empty() {
-        return Line::Done { source: Text::default(), done: empty(policy) };
+        return Line::Done {
+            source: Text::default(),
+            done: empty(policy),
+        };
     }
     let source = Text::from(line);
     let document = Document {
         id: format!("stdin:{number}"),
         tenant: None,
         position: Position::Stdin { line: number },
-        body: if json { Body::Json(source.clone()) } else { Body::Text(source.clone()) },
+        body: if json {
+            Body::Json(source.clone())
+        } else {
+            Body::Text(source.clone())
+        },
     };
     match document::process(engine, policy, document, PlainText::Text).await {
         Ok(done) => Line::Done { source, done },
-        Err(error) => Line::Failed { code: error.code(), reason: error.to_string() },
+        Err(error) => Line::Failed {
+            code: error.code(),
+            reason: error.to_string(),
+        },
     }
 }
 
@@ -225,8 +277,11 @@ async fn text(
     entities: bool,
     painter: Painter,
 ) -> Result<Exit, Failure> {
-    let failure = |error: &dyn std::fmt::Display| Failure::new(Exit::Io, anyhow::anyhow!("{error}"));
-    let mut scan = Scan::start(engine, policy).await.map_err(|error| failure(&error))?;
+    let failure =
+        |error: &dyn std::fmt::Display| Failure::new(Exit::Io, anyhow::anyhow!("{error}"));
+    let mut scan = Scan::start(engine, policy)
+        .await
+        .map_err(|error| failure(&error))?;
     let mut pieces = document::Pieces::new(policy, "text");
     let mut bytes = Vec::new();
     loop {
@@ -240,15 +295,27 @@ async fn text(
             Err(_) => return Err(failure(&"the input is not UTF-8: nothing more was printed")),
         };
         let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
-        let mut decided: Vec<_> = scan.push(text).await.map_err(|error| failure(&error))?.into_iter().collect();
+        let mut decided: Vec<_> = scan
+            .push(text)
+            .await
+            .map_err(|error| failure(&error))?
+            .into_iter()
+            .collect();
         bytes.drain(..valid);
         if read == 0 {
             decided.extend(scan.finish().await.map_err(|error| failure(&error))?);
         }
         for piece in decided {
             let mut redacted = String::new();
-            pieces.redact(&piece.text, &piece.spans, &mut redacted).map_err(|error| failure(&error))?;
-            painter.print_piece(&piece, &redacted, std::mem::take(&mut pieces.entities), entities)?;
+            pieces
+                .redact(&piece.text, &piece.spans, &mut redacted)
+                .map_err(|error| failure(&error))?;
+            painter.print_piece(
+                &piece,
+                &redacted,
+                std::mem::take(&mut pieces.entities),
+                entities,
+            )?;
             pieces.changes.clear();
         }
         if read == 0 {
@@ -265,8 +332,14 @@ struct Painter {
 }
 
 /// One colour for each label, by its name.
-const COLOURS: [AnsiColor; 6] =
-    [AnsiColor::Cyan, AnsiColor::Magenta, AnsiColor::Yellow, AnsiColor::Green, AnsiColor::Blue, AnsiColor::Red];
+const COLOURS: [AnsiColor; 6] = [
+    AnsiColor::Cyan,
+    AnsiColor::Magenta,
+    AnsiColor::Yellow,
+    AnsiColor::Green,
+    AnsiColor::Blue,
+    AnsiColor::Red,
+];
 
 impl Painter {
     fn new(show: bool) -> Self {
@@ -307,11 +380,19 @@ impl Painter {
         let mut out = anstream::stdout().lock();
         if entities {
             for entity in found {
-                writeln!(out, "{}", serde_json::to_string(&entity).expect("an entity is JSON"))?;
+                writeln!(
+                    out,
+                    "{}",
+                    serde_json::to_string(&entity).expect("an entity is JSON")
+                )?;
             }
         } else if self.show {
-            let marks = piece.spans.iter().map(|span| {
-                Mark { start: span.bytes.start, end: span.bytes.end, label: &span.label, score: span.score, recognizer: span.recognizer.to_string() }
+            let marks = piece.spans.iter().map(|span| Mark {
+                start: span.bytes.start,
+                end: span.bytes.end,
+                label: &span.label,
+                score: span.score,
+                recognizer: span.recognizer.to_string(),
             });
             write!(out, "{}", self.marked(&piece.text, marks))?;
         } else {
@@ -324,16 +405,26 @@ impl Painter {
     /// A line with its entities marked. In JSON the marks stand at the values of the string that
     /// they were found in.
     fn highlighted(&self, source: &Text, entities: &[Entity]) -> String {
-        let Some(first) = entities.first() else { return source.to_string() };
+        let Some(first) = entities.first() else {
+            return source.to_string();
+        };
         if first.field == "text" && !source.trim_start().starts_with('{') {
             return self.marked(source, entities.iter().map(Mark::of));
         }
         let mut text = source.to_string();
-        let Ok(json) = crate::record::Json::parse(source.clone()) else { return text };
-        let Ok(leaves) = json.strings(&Default::default()) else { return text };
+        let Ok(json) = crate::record::Json::parse(source.clone()) else {
+            return text;
+        };
+        let Ok(leaves) = json.strings(&Default::default()) else {
+            return text;
+        };
         // From the back, so that the places in front stay where they are.
         for leaf in leaves.iter().rev() {
-            let marks: Vec<Mark> = entities.iter().filter(|entity| entity.field == leaf.pointer).map(Mark::of).collect();
+            let marks: Vec<Mark> = entities
+                .iter()
+                .filter(|entity| entity.field == leaf.pointer)
+                .map(Mark::of)
+                .collect();
             if marks.is_empty() {
                 continue;
             }
@@ -351,7 +442,9 @@ impl Painter {
             let value = &text[mark.start..mark.end];
             // `.97` for the model, `pattern` or the list that found it for the others.
             let by = match mark.recognizer.strip_prefix("pattern:") {
-                None => format!("{:.2}", mark.score).trim_start_matches('0').to_owned(),
+                None => format!("{:.2}", mark.score)
+                    .trim_start_matches('0')
+                    .to_owned(),
                 Some("deny") => "deny list".to_owned(),
                 Some(_) => "pattern".to_owned(),
             };

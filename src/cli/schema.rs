@@ -50,7 +50,11 @@ mod tests {
     #[test]
     fn committed_schemas_are_those_of_the_code() {
         for which in SchemaOf::value_variants() {
-            let name = which.to_possible_value().expect("no variant is skipped").get_name().to_owned();
+            let name = which
+                .to_possible_value()
+                .expect("no variant is skipped")
+                .get_name()
+                .to_owned();
             let file = match which {
                 SchemaOf::Docs => "docs/configuration.md".to_owned(),
                 _ => format!("schemas/{name}.json"),

@@ -15,11 +15,22 @@ use crate::{
 
 /// Runs the examples of the tenants of a configuration.
 pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
-    let written = Config::load(&args.configuration.config, std::env::vars_os(), &args.configuration.set)?;
+    let written = Config::load(
+        &args.configuration.config,
+        std::env::vars_os(),
+        &args.configuration.set,
+    )?;
     let resolved = written.resolve(&args.configuration.config)?;
     let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
-    if let Some(name) = args.tenant.iter().find(|name| tenants.policy(Some(name)).is_none()) {
-        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("no tenant is named `{name}`")));
+    if let Some(name) = args
+        .tenant
+        .iter()
+        .find(|name| tenants.policy(Some(name)).is_none())
+    {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow::anyhow!("no tenant is named `{name}`"),
+        ));
     }
     let (engine, _running) = engine::start(engine::configured(&resolved)?)?;
     let runtime = engine::runtime()?;
@@ -30,8 +41,15 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
             position: Position::Stdin { line: 0 },
             body: Body::Text(text.into()),
         };
-        let done = runtime.block_on(document::process(&engine, policy, document, PlainText::Text))?;
-        let Redacted::Text(text) = done.redacted else { unreachable!("plain text stays plain text") };
+        let done = runtime.block_on(document::process(
+            &engine,
+            policy,
+            document,
+            PlainText::Text,
+        ))?;
+        let Redacted::Text(text) = done.redacted else {
+            unreachable!("plain text stays plain text")
+        };
         Ok::<_, document::Error>(text)
     });
     let (text, exit) = report(&verdicts);
@@ -100,18 +118,40 @@ pub fn report(verdicts: &[Verdict]) -> (String, Exit) {
                 let _ = writeln!(text, "{ok}ok{ok:#}    {}  {}", verdict.at, verdict.tenant);
             }
             Some(Failed::Error(why)) => {
-                let _ = writeln!(text, "{error}fail{error:#}  {}  {}: {why}", verdict.at, verdict.tenant);
+                let _ = writeln!(
+                    text,
+                    "{error}fail{error:#}  {}  {}: {why}",
+                    verdict.at, verdict.tenant
+                );
             }
             Some(Failed::Differs { expected, actual }) => {
                 let (before, wanted, found, after) = difference(expected, actual);
-                let _ = writeln!(text, "{error}fail{error:#}  {}  {}", verdict.at, verdict.tenant);
-                let _ = writeln!(text, "  expected  {dim}{before}{dim:#}{ok}{wanted}{ok:#}{dim}{after}{dim:#}");
-                let _ = writeln!(text, "  actual    {dim}{before}{dim:#}{error}{found}{error:#}{dim}{after}{dim:#}");
+                let _ = writeln!(
+                    text,
+                    "{error}fail{error:#}  {}  {}",
+                    verdict.at, verdict.tenant
+                );
+                let _ = writeln!(
+                    text,
+                    "  expected  {dim}{before}{dim:#}{ok}{wanted}{ok:#}{dim}{after}{dim:#}"
+                );
+                let _ = writeln!(
+                    text,
+                    "  actual    {dim}{before}{dim:#}{error}{found}{error:#}{dim}{after}{dim:#}"
+                );
             }
         }
     }
-    let failed = verdicts.iter().filter(|verdict| verdict.failed.is_some()).count();
-    let _ = writeln!(text, "{} of {} examples pass", verdicts.len() - failed, verdicts.len());
+    let failed = verdicts
+        .iter()
+        .filter(|verdict| verdict.failed.is_some())
+        .count();
+    let _ = writeln!(
+        text,
+        "{} of {} examples pass",
+        verdicts.len() - failed,
+        verdicts.len()
+    );
     let exit = match failed {
         0 => Exit::Done,
         _ => Exit::No,
@@ -161,7 +201,9 @@ mod tests {
         let text = "labels = [\"person\"]\n[[tests]]\ntext = \"Ask Ana\"\nexpect = \"Ask [PERSON]\"\n[[tests]]\ntext = \"hi\"\nexpect = \"hi\"\n";
         let policy = Policy::parse("acme", std::path::Path::new("acme.toml"), text).unwrap();
         let tenants = Tenants::single(policy);
-        let verdicts = verdicts(&tenants, &[], |_, text| Ok::<_, String>(text.replace("Ana", "[NAME]")));
+        let verdicts = verdicts(&tenants, &[], |_, text| {
+            Ok::<_, String>(text.replace("Ana", "[NAME]"))
+        });
         let (report, exit) = report(&verdicts);
         let plain = anstream::adapter::strip_str(&report).to_string();
         insta::assert_snapshot!(plain, @r"

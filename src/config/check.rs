@@ -108,15 +108,23 @@ pub fn is_secret_name(name: &str) -> bool {
     {
         return false;
     }
-    ["password", "passwd", "passphrase", "secret", "key", "token", "credential", "credentials"]
-        .iter()
-        .any(|word| {
-            name == *word
-                || name
-                    .strip_suffix(word)
-                    .is_some_and(|rest| rest.ends_with('_'))
-        })
-        || name.contains("secret")
+    [
+        "password",
+        "passwd",
+        "passphrase",
+        "secret",
+        "key",
+        "token",
+        "credential",
+        "credentials",
+    ]
+    .iter()
+    .any(|word| {
+        name == *word
+            || name
+                .strip_suffix(word)
+                .is_some_and(|rest| rest.ends_with('_'))
+    }) || name.contains("secret")
         || name.contains("password")
 }
 
@@ -137,8 +145,11 @@ impl<'a> Checker<'a> {
                 };
                 if items.is_empty() && schema.get("minItems").is_some() {
                     let key = name(path);
-                    self.problems
-                        .push(Kind::Empty { key }, &node.at, "name at least one, or leave it out");
+                    self.problems.push(
+                        Kind::Empty { key },
+                        &node.at,
+                        "name at least one, or leave it out",
+                    );
                 }
                 let Some(of) = schema.get("items") else {
                     return;
@@ -150,14 +161,22 @@ impl<'a> Checker<'a> {
                 }
             }
             Value::String(s) => self.string(node, s, &options, path),
-            Value::Integer(i) => self.number(node, *i as f64, i.to_string(), "integer", &options, path),
+            Value::Integer(i) => {
+                self.number(node, *i as f64, i.to_string(), "integer", &options, path)
+            }
             Value::Float(x) => self.number(node, *x, x.to_string(), "number", &options, path),
             Value::Boolean(_) if options.iter().any(|schema| takes(schema, "boolean")) => {}
             Value::Boolean(_) | Value::Datetime(_) => self.wrong_type(node, &options, path),
         }
     }
 
-    fn table(&mut self, node: &Node, entries: &[Entry], options: &[&'a Json], path: &mut Vec<String>) {
+    fn table(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        options: &[&'a Json],
+        path: &mut Vec<String>,
+    ) {
         if !options.iter().any(|schema| takes(schema, "object")) {
             return self.wrong_type(node, options, path);
         }
@@ -185,9 +204,15 @@ impl<'a> Checker<'a> {
                 self.problems.push(kind, &entry.at, one_of(&known));
             } else if self.is_secret(entry, &known) {
                 let key = &entry.key;
-                let takes_any = schema.get("additionalProperties").is_some_and(Json::is_object);
+                let takes_any = schema
+                    .get("additionalProperties")
+                    .is_some_and(Json::is_object);
                 let file_or_env = [format!("{key}_file"), format!("{key}_env")];
-                let fix = if takes_any || file_or_env.iter().any(|name| known.contains(&name.as_str())) {
+                let fix = if takes_any
+                    || file_or_env
+                        .iter()
+                        .any(|name| known.contains(&name.as_str()))
+                {
                     file_or_env.join(" or ")
                 } else if known.contains(&"file") && known.contains(&"env") {
                     "`file` or `env`".to_owned()
@@ -236,7 +261,14 @@ impl<'a> Checker<'a> {
         self.problems.push(kind, &entry.at, fix);
     }
 
-    fn missing(&mut self, node: &Node, entries: &[Entry], schema: &Json, place: &str, path: &[String]) {
+    fn missing(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        schema: &Json,
+        place: &str,
+        path: &[String],
+    ) {
         let required = schema.get("required").and_then(Json::as_array);
         for key in required.into_iter().flatten().filter_map(Json::as_str) {
             if entries.iter().any(|entry| entry.key == key) {
@@ -264,7 +296,13 @@ impl<'a> Checker<'a> {
 
     /// A table that fits none of several shapes: its `type` is missing or unknown, or it holds
     /// not exactly one of the keys that choose.
-    fn no_variant(&mut self, node: &Node, entries: &[Entry], options: &[&Json], path: &mut Vec<String>) {
+    fn no_variant(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        options: &[&Json],
+        path: &mut Vec<String>,
+    ) {
         let tags: Vec<&str> = options.iter().filter_map(|schema| tag_of(schema)).collect();
         if tags.is_empty() {
             return self.not_one_key(node, entries, options, path);
@@ -295,7 +333,13 @@ impl<'a> Checker<'a> {
         self.unknown_value("type", found, &tags, &entry.node.at);
     }
 
-    fn not_one_key(&mut self, node: &Node, entries: &[Entry], options: &[&Json], path: &mut Vec<String>) {
+    fn not_one_key(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        options: &[&Json],
+        path: &mut Vec<String>,
+    ) {
         let keys: Vec<&str> = options
             .iter()
             .filter_map(|schema| schema.get("properties")?.as_object())
@@ -306,7 +350,11 @@ impl<'a> Checker<'a> {
         for entry in entries {
             path.push(entry.key.clone());
             if self.is_later(path, &entry.key) {
-                let kind = Kind::NotYet(format!("`{}`{}", entry.key, section(&path[..path.len() - 1])));
+                let kind = Kind::NotYet(format!(
+                    "`{}`{}",
+                    entry.key,
+                    section(&path[..path.len() - 1])
+                ));
                 self.problems.push(kind, &entry.at, one_of(&keys));
                 told = true;
             } else if !keys.contains(&entry.key.as_str()) {
@@ -344,11 +392,16 @@ impl<'a> Checker<'a> {
         if !words.is_empty() && !words.contains(&found) {
             return self.unknown_value(&name(path), found, &words, &node.at);
         }
-        let least = of_string.iter().filter_map(|schema| schema.get("minLength")?.as_u64());
+        let least = of_string
+            .iter()
+            .filter_map(|schema| schema.get("minLength")?.as_u64());
         if found.is_empty() && least.max().unwrap_or(0) > 0 {
             let key = name(path);
-            self.problems
-                .push(Kind::Empty { key }, &node.at, "write a value, or leave the key out");
+            self.problems.push(
+                Kind::Empty { key },
+                &node.at,
+                "write a value, or leave the key out",
+            );
         }
     }
 
@@ -361,7 +414,11 @@ impl<'a> Checker<'a> {
                 .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
         let kind = Kind::UnknownValue {
             key: key.to_owned(),
-            found: if word { format!(": \"{found}\"") } else { String::new() },
+            found: if word {
+                format!(": \"{found}\"")
+            } else {
+                String::new()
+            },
         };
         let fix = match nearest(found, words) {
             Some(nearest) => format!("\"{nearest}\""),
@@ -370,12 +427,22 @@ impl<'a> Checker<'a> {
         self.problems.push(kind, at, fix);
     }
 
-    fn number(&mut self, node: &Node, x: f64, text: String, kind: &str, options: &[&Json], path: &[String]) {
+    fn number(
+        &mut self,
+        node: &Node,
+        x: f64,
+        text: String,
+        kind: &str,
+        options: &[&Json],
+        path: &[String],
+    ) {
         let Some(schema) = options.iter().find(|schema| takes(schema, kind)) else {
             return self.wrong_type(node, options, path);
         };
         let limit = |key: &str| schema.get(key).and_then(Json::as_f64);
-        let least = limit("minimum").filter(|min| x < *min).or(limit("exclusiveMinimum").filter(|min| x <= *min));
+        let least = limit("minimum")
+            .filter(|min| x < *min)
+            .or(limit("exclusiveMinimum").filter(|min| x <= *min));
         let most = limit("maximum").filter(|max| x > *max);
         let (relation, bound) = match (least, most) {
             (Some(min), _) => ("below", min),
@@ -383,7 +450,8 @@ impl<'a> Checker<'a> {
             _ if x.is_nan() => ("not a number, below", 0.0),
             _ => return,
         };
-        let default = default_of(schema, options).map_or(String::new(), |d| format!(" (default {d})"));
+        let default =
+            default_of(schema, options).map_or(String::new(), |d| format!(" (default {d})"));
         let fix = match relation {
             "above" => format!("{bound} or less{default}"),
             _ => format!("{bound} or more{default}"),
@@ -408,7 +476,8 @@ impl<'a> Checker<'a> {
             ("object", "a table"),
         ] {
             // `number` takes integers too: it is named once.
-            let named_as_number = kind == "integer" && options.iter().any(|schema| takes(schema, "number"));
+            let named_as_number =
+                kind == "integer" && options.iter().any(|schema| takes(schema, "number"));
             if !named_as_number && options.iter().any(|schema| takes(schema, kind)) {
                 expected.push(words);
             }
@@ -423,7 +492,9 @@ impl<'a> Checker<'a> {
             .unwrap_or_default();
         let default = options.iter().find_map(|schema| schema.get("default"));
         let fix = match (default, expected.as_str()) {
-            (Some(default), _) if !default.is_null() => format!("`{last} = {default}` is the default"),
+            (Some(default), _) if !default.is_null() => {
+                format!("`{last} = {default}` is the default")
+            }
             (_, "a list") => format!("`{last} = [\"…\"]`"),
             (_, "a table") => format!("`{last} = {{ … }}`"),
             (_, "a string") => format!("`{last} = \"…\"`"),
@@ -470,7 +541,9 @@ fn name(path: &[String]) -> String {
 
 /// Where a key stands: ` in [source]`, or nothing at the root.
 fn section(path: &[String]) -> String {
-    let in_list = path.last().is_some_and(|part| part.parse::<usize>().is_ok());
+    let in_list = path
+        .last()
+        .is_some_and(|part| part.parse::<usize>().is_ok());
     match (name(path), in_list) {
         (name, _) if name.is_empty() => String::new(),
         (name, true) => format!(" in [[{name}]]"),
@@ -509,7 +582,11 @@ fn first_sentence(schema: &Json, root: &Json) -> String {
         .or_else(|| resolve_ref(root, schema).get("description"))
         .and_then(Json::as_str)
         .unwrap_or("see `weir schema`");
-    let line = description.split("\n\n").next().unwrap_or(description).replace('\n', " ");
+    let line = description
+        .split("\n\n")
+        .next()
+        .unwrap_or(description)
+        .replace('\n', " ");
     match line.split_once(". ") {
         Some((first, _)) => first.to_owned(),
         None => line.trim_end_matches('.').to_owned(),

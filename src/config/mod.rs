@@ -35,8 +35,8 @@ use serde_json::Value as Json;
 
 pub use error::{Kind, Place, Problem, Problems};
 pub use resolve::{
-    Columns, Listen, Model, ObjectSource, ObjectSink, PathPattern, Resolved, Sink, Source, StdinSource,
-    StdoutSink, StoreOptions, TenantFrom, Tenants,
+    Columns, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
+    StdinSource, StdoutSink, StoreOptions, TenantFrom, Tenants,
 };
 
 use document::{Node, Value};
@@ -142,7 +142,11 @@ impl Config {
                 what: "the configuration".to_owned(),
                 reason: reason(&error),
             };
-            Problems::one(kind, at, "give a readable file, or make one with `weir init`")
+            Problems::one(
+                kind,
+                at,
+                "give a readable file, or make one with `weir init`",
+            )
         })?;
         Self::parse(&name, &text, 1, variables, flags)
     }

@@ -68,12 +68,19 @@ fn lay(
 ) {
     if path.len() < 2 || path.iter().any(String::is_empty) {
         let kind = Kind::Override("the name has an empty or missing part".to_owned());
-        problems.push(kind, at, "WEIR_SECTION__KEY=value or --set section.key=value");
+        problems.push(
+            kind,
+            at,
+            "WEIR_SECTION__KEY=value or --set section.key=value",
+        );
         return;
     }
     let value = typed(schema, path, text, at);
     if !document.set(path, value, at) {
-        let kind = Kind::Override(format!("`{}` is not a table", path[..path.len() - 1].join(".")));
+        let kind = Kind::Override(format!(
+            "`{}` is not a table",
+            path[..path.len() - 1].join(".")
+        ));
         problems.push(kind, at, "set the whole value instead");
     }
 }
@@ -86,7 +93,8 @@ fn typed(schema: &Json, path: &[String], text: &str, at: &Place) -> Node {
             .iter()
             .flat_map(|of| alternatives(schema, of))
             .filter_map(|of| {
-                property(of, key).or_else(|| of.get("additionalProperties").filter(|s| s.is_object()))
+                property(of, key)
+                    .or_else(|| of.get("additionalProperties").filter(|s| s.is_object()))
             })
             .collect();
     }

@@ -11,7 +11,9 @@ use super::check::{alternatives, resolve_ref, tag_of};
 pub fn markdown() -> String {
     let root = super::schema();
     let mut page = String::from(INTRODUCTION);
-    let sections = root["properties"].as_object().expect("the root is an object");
+    let sections = root["properties"]
+        .as_object()
+        .expect("the root is an object");
     for (name, section) in sections {
         let options = alternatives(root, section);
         for option in &options {
@@ -64,19 +66,29 @@ fn keys(page: &mut String, root: &Json, object: &Json, prefix: &str) {
         let about = description(root, property)
             .or_else(|| description(root, object))
             .unwrap_or_default();
-        let alone = object["properties"].as_object().is_some_and(|keys| keys.len() == 1);
+        let alone = object["properties"]
+            .as_object()
+            .is_some_and(|keys| keys.len() == 1);
         let default = match property.get("default") {
-            Some(default) if !default.is_null() && !default.is_object() => format!(", default `{default}`"),
+            Some(default) if !default.is_null() && !default.is_object() => {
+                format!(", default `{default}`")
+            }
             _ if required.contains(&key.as_str()) && !alone => ", required".to_owned(),
             _ => String::new(),
         };
-        let _ = writeln!(page, "- `{prefix}{key}` ({}{default}): {about}", type_of(root, property));
+        let _ = writeln!(
+            page,
+            "- `{prefix}{key}` ({}{default}): {about}",
+            type_of(root, property)
+        );
         let options = alternatives(root, property);
         for option in &options {
             if option.get("properties").is_some() {
                 keys(page, root, option, &format!("{prefix}{key}."));
             }
-            if let (Some(word), Some(about)) = (option["const"].as_str(), option["description"].as_str()) {
+            if let (Some(word), Some(about)) =
+                (option["const"].as_str(), option["description"].as_str())
+            {
                 let _ = writeln!(page, "  - `\"{word}\"`: {}", one_line(about));
             }
         }

@@ -141,7 +141,9 @@ pub struct StoreOptions(BTreeMap<String, String>);
 impl StoreOptions {
     /// Names and values, as `object_store::parse_url_opts` takes them.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
     }
 }
 
@@ -192,17 +194,22 @@ impl PathPattern {
             }
             if part == "**" {
                 // As a last part `**` needs at least a name; before others it may be no folder.
-                regex.push_str(if pattern.ends_with("/**") && pattern.split('/').count() == i + 1 {
-                    ".+"
-                } else {
-                    "(?:.*/)?"
-                });
+                regex.push_str(
+                    if pattern.ends_with("/**") && pattern.split('/').count() == i + 1 {
+                        ".+"
+                    } else {
+                        "(?:.*/)?"
+                    },
+                );
                 continue;
             }
-            for piece in part.split_inclusive(['*', '}']).flat_map(|piece| match piece.find("{tenant}") {
-                Some(at) => vec![&piece[..at], &piece[at..]],
-                None => vec![piece],
-            }) {
+            for piece in
+                part.split_inclusive(['*', '}'])
+                    .flat_map(|piece| match piece.find("{tenant}") {
+                        Some(at) => vec![&piece[..at], &piece[at..]],
+                        None => vec![piece],
+                    })
+            {
                 match piece {
                     "{tenant}" => regex.push_str("([^/]+?)"),
                     "*" => regex.push_str("[^/]*"),
@@ -322,7 +329,8 @@ impl Resolver<'_> {
                     ));
                     self.problems.push(kind, &at, "keep one of them");
                 }
-                let columns_used = columns.is_some() || matches!(tenant, Some(source::Tenant::Column(_)));
+                let columns_used =
+                    columns.is_some() || matches!(tenant, Some(source::Tenant::Column(_)));
                 if let (Some(format), true) = (format, columns_used)
                     && !matches!(format, source::Format::Parquet | source::Format::Arrow)
                 {
@@ -331,12 +339,21 @@ impl Resolver<'_> {
                         "source.columns needs a table, but source.format is {}",
                         word(format)
                     ));
-                    self.problems.push(kind, &at, "format = \"parquet\" or \"arrow\", or leave columns out");
+                    self.problems.push(
+                        kind,
+                        &at,
+                        "format = \"parquet\" or \"arrow\", or leave columns out",
+                    );
                 }
                 let url = self.url("source.url", url);
                 let options = self.options("source.options", options);
-                let globs = [self.globs("source.include", include), self.globs("source.exclude", exclude)];
-                let [Some(_), Some(_)] = globs else { return None };
+                let globs = [
+                    self.globs("source.include", include),
+                    self.globs("source.exclude", exclude),
+                ];
+                let [Some(_), Some(_)] = globs else {
+                    return None;
+                };
                 let tenant = match columns_tenant {
                     Some(column) => Some(TenantFrom::Column(column)),
                     None => self.tenant(tenant.as_ref()),
@@ -363,7 +380,11 @@ impl Resolver<'_> {
                 };
                 if let Some(kind) = kind {
                     let message = format!("`{kind}` names no tenant of standard input");
-                    self.invalid("source.tenant", message, "tenant = { value = \"…\" } or { field = \"…\" }");
+                    self.invalid(
+                        "source.tenant",
+                        message,
+                        "tenant = { value = \"…\" } or { field = \"…\" }",
+                    );
                 }
                 Some(Source::Stdin(StdinSource {
                     format: *format,
@@ -426,7 +447,10 @@ impl Resolver<'_> {
                 "max_in_flight_bytes ({}) is below max_record_bytes ({})",
                 limits.max_in_flight_bytes, limits.max_record_bytes
             ));
-            let fix = format!("{} or more, or lower limits.max_record_bytes", limits.max_record_bytes);
+            let fix = format!(
+                "{} or more, or lower limits.max_record_bytes",
+                limits.max_record_bytes
+            );
             self.problems.push(kind, &at, fix);
         }
         if let sink::Section::ObjectStore { lease_secs, .. } = &config.sink {
@@ -436,7 +460,10 @@ impl Resolver<'_> {
                 let kind = Kind::Conflict(format!(
                     "drain_timeout_secs ({drain}) is not below sink.lease_secs ({lease_secs})"
                 ));
-                let fix = format!("{}, or raise sink.lease_secs", (lease_secs.get() / 3).max(1));
+                let fix = format!(
+                    "{}, or raise sink.lease_secs",
+                    (lease_secs.get() / 3).max(1)
+                );
                 self.problems.push(kind, &at, fix);
             }
         }
@@ -446,7 +473,8 @@ impl Resolver<'_> {
         {
             let at = self.written.place("sink.formats.redactions");
             let kind = Kind::Conflict(
-                "sink.formats.redactions (\"parquet\") needs a table, but source.type is \"stdin\"".to_owned(),
+                "sink.formats.redactions (\"parquet\") needs a table, but source.type is \"stdin\""
+                    .to_owned(),
             );
             self.problems.push(kind, &at, "\"jsonl\" or \"text\"");
         }
@@ -461,9 +489,11 @@ impl Resolver<'_> {
         if with_end(&sink.url).starts_with(&with_end(&source.url)) {
             let at = self.written.place("sink.url");
             let kind = Kind::Conflict(
-                "sink.url lies inside source.url: the next run would read its own output".to_owned(),
+                "sink.url lies inside source.url: the next run would read its own output"
+                    .to_owned(),
             );
-            self.problems.push(kind, &at, "write to a folder or prefix beside the source");
+            self.problems
+                .push(kind, &at, "write to a folder or prefix beside the source");
         }
     }
 
@@ -473,7 +503,11 @@ impl Resolver<'_> {
             Ok(address) => Some(address),
             Err(_) => {
                 let message = "`telemetry.listen` is not an address with a port".to_owned();
-                self.invalid("telemetry.listen", message, "\"127.0.0.1:9464\" or \"0.0.0.0:9464\"");
+                self.invalid(
+                    "telemetry.listen",
+                    message,
+                    "\"127.0.0.1:9464\" or \"0.0.0.0:9464\"",
+                );
                 None
             }
         }
@@ -500,21 +534,35 @@ impl Resolver<'_> {
         }
         let Ok(url) = Url::parse(text) else {
             // The parser's message is not printed: the text may hold a password.
-            self.invalid(key, format!("`{key}` is not a URL"), "such as \"s3://bucket/prefix\"");
+            self.invalid(
+                key,
+                format!("`{key}` is not a URL"),
+                "such as \"s3://bucket/prefix\"",
+            );
             return None;
         };
-        let schemes = ["file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl"];
+        let schemes = [
+            "file", "s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "adl",
+        ];
         if !schemes.contains(&url.scheme()) {
-            let message = format!("`{key}` has the scheme {}://, which weir does not know", url.scheme());
+            let message = format!(
+                "`{key}` has the scheme {}://, which weir does not know",
+                url.scheme()
+            );
             self.invalid(key, message, "a path, or s3://, gs://, az://, abfss://");
             return None;
         }
         // `abfss://container@account…` has a name before the `@` by design; a password never.
         let user_is_container = url.scheme().starts_with("abfs");
-        if url.password().is_some() || (!url.username().is_empty() && !user_is_container) || url.query().is_some() {
+        if url.password().is_some()
+            || (!url.username().is_empty() && !user_is_container)
+            || url.query().is_some()
+        {
             let at = self.written.place(key);
-            let fix = "take user, password and query out; set the cloud's own variables or `options`";
-            self.problems.push(Kind::SecretInFile(key.to_owned()), &at, fix);
+            let fix =
+                "take user, password and query out; set the cloud's own variables or `options`";
+            self.problems
+                .push(Kind::SecretInFile(key.to_owned()), &at, fix);
             return None;
         }
         Some(url)
@@ -525,14 +573,19 @@ impl Resolver<'_> {
         let mut sound = true;
         for (i, pattern) in patterns.iter().enumerate() {
             // `*` stays within a folder, as in a shell; `**` crosses.
-            let glob = globset::GlobBuilder::new(pattern).literal_separator(true).build();
+            let glob = globset::GlobBuilder::new(pattern)
+                .literal_separator(true)
+                .build();
             match glob {
                 Ok(glob) => {
                     set.add(Glob::clone(&glob));
                 }
                 Err(error) => {
                     sound = false;
-                    let message = format!("`{key}` holds a pattern that can't be read: {}", error.kind());
+                    let message = format!(
+                        "`{key}` holds a pattern that can't be read: {}",
+                        error.kind()
+                    );
                     self.invalid(&format!("{key}.{i}"), message, "such as \"**/*.jsonl.gz\"");
                 }
             }
@@ -543,7 +596,11 @@ impl Resolver<'_> {
         match set.build() {
             Ok(set) => Some(set),
             Err(_) => {
-                self.invalid(key, format!("`{key}` is too large"), "fewer or shorter patterns");
+                self.invalid(
+                    key,
+                    format!("`{key}` is too large"),
+                    "fewer or shorter patterns",
+                );
                 None
             }
         }
@@ -576,7 +633,11 @@ impl Resolver<'_> {
                 Err(why) => {
                     sound = false;
                     let message = format!("can't read `{secret}` from what `{name}` names: {why}");
-                    self.invalid(&at, message, "name a readable file, or a variable that is set");
+                    self.invalid(
+                        &at,
+                        message,
+                        "name a readable file, or a variable that is set",
+                    );
                 }
             }
         }

@@ -492,7 +492,7 @@ mod tests {
     fn path_score(scores: &Scores, entities: &[(u32, usize, usize)]) -> f64 {
         let mut total: f64 = scores.iter().map(|row| f64::from(row[0])).sum();
         for &(label, start, end) in entities {
-            for token in start..end {
+            for (token, row) in scores.iter().enumerate().take(end).skip(start) {
                 let class = match (token == start, token + 1 == end) {
                     (true, true) => 3,
                     (true, false) => 0,

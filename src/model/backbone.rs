@@ -41,7 +41,6 @@ impl Backbone {
         let mut loaded = Vec::with_capacity(count);
         for _ in 0..count {
             let session = Session::builder(environment)
-                .map_err(ort::Error::from)
                 .and_then(|builder| {
                     builder
                         .with_optimization_level(GraphOptimizationLevel::Level3)

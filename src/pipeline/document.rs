@@ -12,7 +12,8 @@ use crate::{
     VERSION,
     decode::{Recognizer, Span},
     record::{
-        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction, Stage, Text,
+        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction,
+        Stage, Text,
         json::{Json, Literal, NotJson, Selector, quoted},
     },
     redact::{self, Applied},
@@ -59,7 +60,9 @@ pub async fn process(
     document: Document,
     plain_text: PlainText,
 ) -> Result<Done, Error> {
-    let Document { id, position, body, .. } = document;
+    let Document {
+        id, position, body, ..
+    } = document;
     let mut found = Found::default();
     let redacted = match body {
         Body::Text(text) => {
@@ -76,11 +79,15 @@ pub async fn process(
                         redactions: std::mem::take(&mut found.changes),
                         digests: digests(engine, policy),
                     };
-                    Redacted::Record(serde_json::to_vec(&record).expect("strings and numbers are JSON"))
+                    Redacted::Record(
+                        serde_json::to_vec(&record).expect("strings and numbers are JSON"),
+                    )
                 }
             }
         }
-        Body::Json(text) => Redacted::Record(json(engine, policy, &position, text, &mut found).await?),
+        Body::Json(text) => {
+            Redacted::Record(json(engine, policy, &position, text, &mut found).await?)
+        }
         Body::Row(cells) => {
             let rule = policy.rule(&position);
             let mut scans: Vec<BoxFuture<'_, Result<Option<Field>, Error>>> = Vec::new();
@@ -92,11 +99,23 @@ pub async fn process(
                 };
                 scans.push(match text {
                     None => Box::pin(std::future::ready(Ok(None))),
-                    Some(text) => Box::pin(async move { scan(engine, policy, column, text, treatment).await.map(Some) }),
+                    Some(text) => Box::pin(async move {
+                        scan(engine, policy, column, text, treatment)
+                            .await
+                            .map(Some)
+                    }),
                 });
             }
-            let fields: Vec<Option<Field>> = stream::iter(scans).buffered(FIELDS_AT_ONCE).try_collect().await?;
-            Redacted::Row(fields.into_iter().map(|field| field.map(|field| found.add(field))).collect())
+            let fields: Vec<Option<Field>> = stream::iter(scans)
+                .buffered(FIELDS_AT_ONCE)
+                .try_collect()
+                .await?;
+            Redacted::Row(
+                fields
+                    .into_iter()
+                    .map(|field| field.map(|field| found.add(field)))
+                    .collect(),
+            )
         }
     };
     let entities = Entities {
@@ -119,24 +138,40 @@ async fn json(
     text: Text,
     found: &mut Found,
 ) -> Result<Vec<u8>, Error> {
-    let not_json = |problem: NotJson| Error::Record { code: Code::NotJson, reason: problem.to_string() };
+    let not_json = |problem: NotJson| Error::Record {
+        code: Code::NotJson,
+        reason: problem.to_string(),
+    };
     let document = Json::parse(text).map_err(not_json)?;
     let Selectors { read, whole } = &Selectors::of(policy.rule(position));
     let leaves = document.strings(read).map_err(not_json)?;
     let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
     for leaf in &leaves {
         let literal = document.literal(leaf);
-        let as_a_whole = whole.as_ref().is_some_and(|whole| whole.matches(&leaf.pointer));
-        let treatment = if as_a_whole { Treatment::Whole } else { Treatment::Scan };
+        let as_a_whole = whole
+            .as_ref()
+            .is_some_and(|whole| whole.matches(&leaf.pointer));
+        let treatment = if as_a_whole {
+            Treatment::Whole
+        } else {
+            Treatment::Scan
+        };
         scans.push(Box::pin(async move {
             let field = scan(engine, policy, &leaf.pointer, &literal.text, treatment).await?;
             Ok((literal, field))
         }));
     }
-    let fields: Vec<(Literal, Field)> = stream::iter(scans).buffered(FIELDS_AT_ONCE).try_collect().await?;
+    let fields: Vec<(Literal, Field)> = stream::iter(scans)
+        .buffered(FIELDS_AT_ONCE)
+        .try_collect()
+        .await?;
     let mut edits = Vec::new();
     for (literal, field) in fields {
-        for applied in field.applied.iter().filter(|applied| applied.operator != "keep") {
+        for applied in field
+            .applied
+            .iter()
+            .filter(|applied| applied.operator != "keep")
+        {
             let replacement = &field.redacted[applied.output_bytes.start..applied.output_bytes.end];
             edits.push(literal.replace(applied.source_bytes, replacement));
         }
@@ -145,7 +180,10 @@ async fn json(
     let digests = digests(engine, policy);
     let value = |value: &str| quoted(value);
     let members = [
-        ("redactions", serde_json::to_string(&found.changes).expect("strings and numbers are JSON")),
+        (
+            "redactions",
+            serde_json::to_string(&found.changes).expect("strings and numbers are JSON"),
+        ),
         ("pack", value(&digests.pack)),
         ("label_set", value(&digests.label_set)),
         ("policy", value(&digests.policy)),
@@ -175,7 +213,12 @@ impl Selectors {
         let selector = |include: &[&str], exclude: &[&str]| {
             Selector::new(include, exclude).expect("tenant files with bad patterns are refused")
         };
-        let Some(rule) = rule else { return Self { read: selector(&[], &NOT_TEXT), whole: None } };
+        let Some(rule) = rule else {
+            return Self {
+                read: selector(&[], &NOT_TEXT),
+                whole: None,
+            };
+        };
         let mut include: Vec<&str> = rule.include_pointers().collect();
         let mut exclude: Vec<&str> = rule.exclude_pointers().collect();
         let whole: Vec<&str> = rule.whole_pointers().collect();
@@ -185,7 +228,10 @@ impl Selectors {
             include.extend(&whole);
         }
         let read = selector(&include, &exclude);
-        Self { read, whole: (!whole.is_empty()).then(|| selector(&whole, &[])) }
+        Self {
+            read,
+            whole: (!whole.is_empty()).then(|| selector(&whole, &[])),
+        }
     }
 }
 
@@ -219,7 +265,13 @@ impl Found {
 }
 
 /// Finds and redacts in one field.
-async fn scan(engine: &Engine, policy: &Policy, path: &str, text: &str, treatment: Treatment) -> Result<Field, Error> {
+async fn scan(
+    engine: &Engine,
+    policy: &Policy,
+    path: &str,
+    text: &str,
+    treatment: Treatment,
+) -> Result<Field, Error> {
     let mut pieces = Pieces::new(policy, path);
     let mut redacted = String::with_capacity(text.len());
     let (mut tokens, mut windows) = (0, 0);
@@ -228,7 +280,12 @@ async fn scan(engine: &Engine, policy: &Policy, path: &str, text: &str, treatmen
         Treatment::Whole if !text.is_empty() => {
             let bytes = ByteSpan::new(0, text.len());
             let recognizer = Recognizer::Pattern("whole".into());
-            let span = Span { bytes, label: WHOLE_LABEL.into(), score: 1.0, recognizer };
+            let span = Span {
+                bytes,
+                label: WHOLE_LABEL.into(),
+                score: 1.0,
+                recognizer,
+            };
             pieces.redact(text, &[span], &mut redacted)?;
         }
         Treatment::Whole => {}
@@ -242,8 +299,20 @@ async fn scan(engine: &Engine, policy: &Policy, path: &str, text: &str, treatmen
             (tokens, windows) = scan.counts();
         }
     }
-    let Pieces { entities, changes, applied, .. } = pieces;
-    Ok(Field { redacted, applied, entities, changes, tokens, windows })
+    let Pieces {
+        entities,
+        changes,
+        applied,
+        ..
+    } = pieces;
+    Ok(Field {
+        redacted,
+        applied,
+        entities,
+        changes,
+        tokens,
+        windows,
+    })
 }
 
 /// Pieces of one field on their way through the operators; keeps count of where they stand.
@@ -268,23 +337,46 @@ struct Place {
 
 impl Place {
     fn after(self, text: &str) -> Self {
-        Self { byte: self.byte + text.len(), code_point: self.code_point + text.chars().count() }
+        Self {
+            byte: self.byte + text.len(),
+            code_point: self.code_point + text.chars().count(),
+        }
     }
 }
 
 impl<'a> Pieces<'a> {
     pub(crate) fn new(policy: &'a Policy, path: &'a str) -> Self {
         let start = Place::default();
-        Self { policy, path, source: start, output: start, entities: Vec::new(), changes: Vec::new(), applied: Vec::new() }
+        Self {
+            policy,
+            path,
+            source: start,
+            output: start,
+            entities: Vec::new(),
+            changes: Vec::new(),
+            applied: Vec::new(),
+        }
     }
 
     /// Appends the redacted piece to `out`.
-    pub(crate) fn redact(&mut self, text: &str, spans: &[Span], out: &mut String) -> Result<(), Error> {
+    pub(crate) fn redact(
+        &mut self,
+        text: &str,
+        spans: &[Span],
+        out: &mut String,
+    ) -> Result<(), Error> {
         let start = out.len();
-        let applied = self.policy.redactor.apply(text, spans, out).map_err(|error| Error::Redact(Arc::new(error)))?;
+        let applied = self
+            .policy
+            .redactor
+            .apply(text, spans, out)
+            .map_err(|error| Error::Redact(Arc::new(error)))?;
         let mut code_points = CodePointCursor::new(text, self.source.code_point);
         for span in spans {
-            let value = self.policy.emit_text.then(|| text[span.bytes.start..span.bytes.end].to_owned());
+            let value = self
+                .policy
+                .emit_text
+                .then(|| text[span.bytes.start..span.bytes.end].to_owned());
             self.entities.push(Entity {
                 label: span.label.to_string(),
                 field: self.path.to_owned(),
@@ -355,7 +447,20 @@ impl Error {
     }
 
     /// The dead letter of a document that failed this way.
-    pub fn dead_letter(&self, source: Position, tenant: Option<String>, document_id: Option<String>) -> DeadLetter {
-        DeadLetter { source, tenant, document_id, stage: self.stage(), code: self.code(), reason: self.to_string(), attempts: 1 }
+    pub fn dead_letter(
+        &self,
+        source: Position,
+        tenant: Option<String>,
+        document_id: Option<String>,
+    ) -> DeadLetter {
+        DeadLetter {
+            source,
+            tenant,
+            document_id,
+            stage: self.stage(),
+            code: self.code(),
+            reason: self.to_string(),
+            attempts: 1,
+        }
     }
 }

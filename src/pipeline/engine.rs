@@ -297,7 +297,7 @@ struct Worker {
 
 impl Worker {
     fn run(mut self, mut batches: Batches) {
-        while let Some(batch) = batches.next() {
+        while let Some(batch) = batches.take() {
             let answers = self.answers(&batch.tickets);
             match answers {
                 Ok(answers) => batch

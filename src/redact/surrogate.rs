@@ -559,16 +559,15 @@ fn mac(value: &str, stream: &mut Stream) -> String {
 }
 
 fn hexadecimal(value: &str, stream: &mut Stream) -> String {
-    value
-        .chars()
-        .map(|c| {
-            if c.is_ascii_hexdigit() {
-                hex_digit(c, stream)
-            } else {
-                shape_char(c, stream)
-            }
-        })
-        .collect()
+    let mut fresh = String::with_capacity(value.len());
+    for c in value.chars() {
+        match c {
+            c if c.is_ascii_hexdigit() => fresh.push(hex_digit(c, stream)),
+            c if c.is_alphanumeric() => fresh.push(shape_char(c, stream)),
+            c => fresh.push(c),
+        }
+    }
+    fresh
 }
 
 fn hex_digit(like: char, stream: &mut Stream) -> char {

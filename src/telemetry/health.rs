@@ -117,7 +117,9 @@ impl Health {
             .filter(|part| !self.0.ready[**part as usize].load(Ordering::Relaxed))
             .map(Part::to_string);
         let draining = self.0.draining.load(Ordering::Relaxed);
-        missing.chain(draining.then(|| "draining".to_owned())).collect()
+        missing
+            .chain(draining.then(|| "draining".to_owned()))
+            .collect()
     }
 
     fn now(&self, now: Instant) -> u64 {
@@ -134,7 +136,8 @@ impl Health {
 impl Heart {
     /// The loop turned.
     pub fn beat(&self) {
-        self.last.store(self.health.now(Instant::now()), Ordering::Relaxed);
+        self.last
+            .store(self.health.now(Instant::now()), Ordering::Relaxed);
     }
 
     /// The loop ended well.

@@ -180,8 +180,14 @@ impl Lines {
 impl Line {
     fn json(&self, repeats: u64) -> String {
         let mut object = Map::new();
-        object.insert("timestamp".to_owned(), jiff::Timestamp::now().to_string().into());
-        object.insert("level".to_owned(), self.level.to_string().to_lowercase().into());
+        object.insert(
+            "timestamp".to_owned(),
+            jiff::Timestamp::now().to_string().into(),
+        );
+        object.insert(
+            "level".to_owned(),
+            self.level.to_string().to_lowercase().into(),
+        );
         object.insert("target".to_owned(), self.target.into());
         object.insert("message".to_owned(), self.message.as_str().into());
         for (name, value) in &self.fields {
@@ -202,7 +208,10 @@ impl Line {
         };
         let level = self.level.to_string().to_lowercase();
         let time = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
-        let mut text = format!("{time} {style}{level:5}{style:#} {}", escaped(&self.message));
+        let mut text = format!(
+            "{time} {style}{level:5}{style:#} {}",
+            escaped(&self.message)
+        );
         for (name, value) in &self.fields {
             let _ = match value {
                 Scalar::Text(value) => write!(text, " {name}={}", escaped(value)),
@@ -269,7 +278,8 @@ impl Visit for Fields {
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.fields.push((field.name(), Scalar::Float(value.to_bits())));
+        self.fields
+            .push((field.name(), Scalar::Float(value.to_bits())));
     }
 
     fn record_bool(&mut self, field: &Field, value: bool) {
@@ -331,7 +341,18 @@ mod tests {
         let lines = buffer.lines();
         let line: Json = serde_json::from_str(&lines[0]).unwrap();
         let names: Vec<&String> = line.as_object().unwrap().keys().collect();
-        assert_eq!(names, ["timestamp", "level", "target", "message", "tenant", "documents", "code"]);
+        assert_eq!(
+            names,
+            [
+                "timestamp",
+                "level",
+                "target",
+                "message",
+                "tenant",
+                "documents",
+                "code"
+            ]
+        );
         assert_eq!(line["level"], "warn");
         assert_eq!(line["message"], "dead letter");
         assert_eq!(line["documents"], 7);
@@ -358,7 +379,11 @@ mod tests {
         lines.line(line("another"), start + Duration::from_secs(11));
         let printed = buffer.lines();
         assert_eq!(printed.len(), 3, "{printed:?}");
-        assert!(printed[1].ends_with("warn  no answer repeated=49"), "{}", printed[1]);
+        assert!(
+            printed[1].ends_with("warn  no answer repeated=49"),
+            "{}",
+            printed[1]
+        );
         assert!(printed[2].ends_with("another"));
         lines.line(line("another"), start + Duration::from_secs(12));
         lines.flush();

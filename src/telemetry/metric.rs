@@ -157,17 +157,28 @@ mod tests {
     #[test]
     fn a_label_has_at_most_200_values_and_other() {
         let values = LabelValues::default();
-        let bound: HashSet<String> = (0..1000).map(|i| values.bound(&format!("t{i}")).to_string()).collect();
+        let bound: HashSet<String> = (0..1000)
+            .map(|i| values.bound(&format!("t{i}")).to_string())
+            .collect();
         assert_eq!(bound.len(), MAX_LABEL_VALUES + 1);
         assert!(bound.contains(OTHER));
-        assert_eq!(values.bound("t7").as_ref() as &str, "t7", "a known value stays");
+        assert_eq!(
+            values.bound("t7").as_ref() as &str,
+            "t7",
+            "a known value stays"
+        );
     }
 
     #[test]
     fn names_follow_prometheus() {
         for metric in ALL {
             assert!(metric.name.starts_with("weir_"), "{}", metric.name);
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Kind::Counter, "{}", metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Kind::Counter,
+                "{}",
+                metric.name
+            );
             if metric.unit == Some(Unit::Seconds) {
                 assert!(metric.name.ends_with("_seconds"), "{}", metric.name);
             }

@@ -58,10 +58,12 @@ struct Shared {
 impl Options {
     /// Binds the address.
     pub async fn build(self) -> Result<Server, Error> {
-        let listener = TcpListener::bind(self.listen).await.map_err(|error| Error::Bind {
-            listen: self.listen,
-            reason: error.kind().to_string(),
-        })?;
+        let listener = TcpListener::bind(self.listen)
+            .await
+            .map_err(|error| Error::Bind {
+                listen: self.listen,
+                reason: error.kind().to_string(),
+            })?;
         let metrics = self.metrics.clone();
         let shared = Shared {
             health: self.health,
@@ -123,7 +125,10 @@ async fn live(State(shared): State<Shared>) -> (StatusCode, String) {
     let stuck = shared.health.stuck(Instant::now());
     match stuck.is_empty() {
         true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("stuck: {}\n", stuck.join(", "))),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("stuck: {}\n", stuck.join(", ")),
+        ),
     }
 }
 
@@ -131,7 +136,10 @@ async fn ready(State(shared): State<Shared>) -> (StatusCode, String) {
     let waiting = shared.health.not_ready();
     match waiting.is_empty() {
         true => (StatusCode::OK, "ok\n".to_owned()),
-        false => (StatusCode::SERVICE_UNAVAILABLE, format!("not ready: {}\n", waiting.join(", "))),
+        false => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            format!("not ready: {}\n", waiting.join(", ")),
+        ),
     }
 }
 
@@ -159,7 +167,8 @@ mod tests {
         let recorder = PrometheusBuilder::new().build_recorder();
         metrics::with_local_recorder(&recorder, || {
             metric::describe();
-            metrics::counter!(metric::RELOADS_TOTAL, "kind" => "tenants", "outcome" => "kept").increment(2);
+            metrics::counter!(metric::RELOADS_TOTAL, "kind" => "tenants", "outcome" => "kept")
+                .increment(2);
             metric::build_info("tiny");
         });
         let health = Health::new();
@@ -176,25 +185,40 @@ mod tests {
         assert_eq!(ask(address, "/livez").await, (200, "ok\n".to_owned()));
         for alias in ["/readyz", "/ready"] {
             let (status, body) = ask(address, alias).await;
-            assert_eq!((status, body.as_str()), (503, "not ready: pack, tenants, source, sink\n"));
+            assert_eq!(
+                (status, body.as_str()),
+                (503, "not ready: pack, tenants, source, sink\n")
+            );
         }
         for part in [Part::Pack, Part::Tenants, Part::Source, Part::Sink] {
             health.set(part, true);
         }
         assert_eq!(ask(address, "/readyz").await.0, 200);
         let (_, metrics) = ask(address, "/metrics").await;
-        assert!(metrics.contains("weir_reloads_total{kind=\"tenants\",outcome=\"kept\"} 2"), "{metrics}");
-        assert!(metrics.contains("# TYPE weir_reloads_total counter"), "{metrics}");
+        assert!(
+            metrics.contains("weir_reloads_total{kind=\"tenants\",outcome=\"kept\"} 2"),
+            "{metrics}"
+        );
+        assert!(
+            metrics.contains("# TYPE weir_reloads_total counter"),
+            "{metrics}"
+        );
         assert!(metrics.contains("weir_build_info{"), "{metrics}");
 
         let heart = health.heart("source", std::time::Duration::ZERO);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         for alias in ["/livez", "/health", "/ping"] {
-            assert_eq!(ask(address, alias).await, (503, "stuck: source\n".to_owned()));
+            assert_eq!(
+                ask(address, alias).await,
+                (503, "stuck: source\n".to_owned())
+            );
         }
         heart.finish();
         health.drain();
-        assert_eq!(ask(address, "/readyz").await, (503, "not ready: draining\n".to_owned()));
+        assert_eq!(
+            ask(address, "/readyz").await,
+            (503, "not ready: draining\n".to_owned())
+        );
         stop.cancel();
         running.await.unwrap().unwrap();
         assert!(tokio::net::TcpStream::connect(address).await.is_err());
@@ -208,7 +232,15 @@ mod tests {
             health: Health::new(),
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         };
-        let error = options.build().await.err().expect("the address is taken").to_string();
-        assert!(error.contains(&taken.local_addr().unwrap().to_string()), "{error}");
+        let error = options
+            .build()
+            .await
+            .err()
+            .expect("the address is taken")
+            .to_string();
+        assert!(
+            error.contains(&taken.local_addr().unwrap().to_string()),
+            "{error}"
+        );
     }
 }

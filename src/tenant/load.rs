@@ -79,7 +79,10 @@ impl Tenants {
     pub fn single(policy: Policy) -> Self {
         let policy = Arc::new(policy);
         Self {
-            policies: Arc::new(BTreeMap::from([(policy.tenant.to_string(), policy.clone())])),
+            policies: Arc::new(BTreeMap::from([(
+                policy.tenant.to_string(),
+                policy.clone(),
+            )])),
             default: Some(policy),
             fingerprint: [0; 32],
         }
@@ -123,7 +126,11 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
             what: "the folder of tenant files".to_owned(),
             reason: reason(&error),
         };
-        Problems::one(kind, top(dir), "set tenants.dir to a folder with one NAME.toml a tenant")
+        Problems::one(
+            kind,
+            top(dir),
+            "set tenants.dir to a folder with one NAME.toml a tenant",
+        )
     };
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir).map_err(unreadable)? {
@@ -131,20 +138,31 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
         let hidden = path
             .file_name()
             .is_some_and(|name| name.to_string_lossy().starts_with('.'));
-        if !hidden && path.extension().is_some_and(|extension| extension == "toml") {
+        if !hidden
+            && path
+                .extension()
+                .is_some_and(|extension| extension == "toml")
+        {
             files.push(path);
         }
     }
     if files.is_empty() {
         let kind = Kind::Invalid("the folder holds no tenant file".to_owned());
-        return Err(Problems::one(kind, top(dir), "add NAME.toml, or make one with `weir init`"));
+        return Err(Problems::one(
+            kind,
+            top(dir),
+            "add NAME.toml, or make one with `weir init`",
+        ));
     }
     files.sort();
     Ok(files)
 }
 
 fn read(path: &Path, hash: &mut blake3::Hasher) -> Result<Policy, Problems> {
-    let name = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("");
+    let name = path
+        .file_stem()
+        .and_then(|stem| stem.to_str())
+        .unwrap_or("");
     let sound = !name.is_empty()
         && name.len() <= 128
         && name
@@ -266,8 +284,14 @@ impl Resolver<'_> {
         if written || file.rules.iter().any(|rule| !rule.fields.whole.is_empty()) {
             return;
         }
-        let kind = Kind::Invalid("the tenant asks for nothing: every document would pass as it is".to_owned());
-        self.problem("", kind, "add `labels` or `patterns`; `labels = []` if it is meant");
+        let kind = Kind::Invalid(
+            "the tenant asks for nothing: every document would pass as it is".to_owned(),
+        );
+        self.problem(
+            "",
+            kind,
+            "add `labels` or `patterns`; `labels = []` if it is meant",
+        );
     }
 
     fn labels(
@@ -295,7 +319,10 @@ impl Resolver<'_> {
                 self.problem(&path, kind, "name it in plain words");
                 continue;
             }
-            if labels.iter().any(|label| label.name.to_lowercase() == name.to_lowercase()) {
+            if labels
+                .iter()
+                .any(|label| label.name.to_lowercase() == name.to_lowercase())
+            {
                 let kind = Kind::Invalid(format!("the label \"{name}\" is there twice"));
                 self.problem(&path, kind, "keep one of them");
                 continue;
@@ -376,7 +403,9 @@ impl Resolver<'_> {
                 continue;
             };
             if !options.builtin.iter().any(|(name, _)| name == pattern) {
-                options.builtin.push((pattern.to_owned(), label.name.clone()));
+                options
+                    .builtin
+                    .push((pattern.to_owned(), label.name.clone()));
             }
         }
     }
@@ -398,9 +427,17 @@ impl Resolver<'_> {
             if let Err(error) = regex::Regex::new(&entry.regex) {
                 // The parser draws the expression; its last line says what is wrong with it.
                 let message = error.to_string();
-                let why = message.lines().last().unwrap_or("").trim_start_matches("error: ");
+                let why = message
+                    .lines()
+                    .last()
+                    .unwrap_or("")
+                    .trim_start_matches("error: ");
                 let kind = Kind::Invalid(format!("regexes.regex of \"{}\": {why}", entry.name));
-                self.problem(&format!("{path}.regex"), kind, "an expression of the regex crate, without look-around");
+                self.problem(
+                    &format!("{path}.regex"),
+                    kind,
+                    "an expression of the regex crate, without look-around",
+                );
                 continue;
             }
             if options.custom.iter().any(|known| known.name == entry.name) {
@@ -463,7 +500,9 @@ impl Resolver<'_> {
             Some(Allow::Table(_)) => "allow.terms",
             _ => "allow",
         };
-        let today = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let today = jiff::Timestamp::now()
+            .to_zoned(jiff::tz::TimeZone::UTC)
+            .date();
         let mut terms = Vec::new();
         for (i, entry) in entries.into_iter().enumerate() {
             let (term, until) = match entry {
@@ -544,7 +583,11 @@ impl Resolver<'_> {
                 Some(Ok(objects)) => objects,
                 Some(Err(why)) => {
                     let kind = Kind::Invalid(format!("`rules.match.object` can't be read: {why}"));
-                    self.problem(&format!("rules.{i}.match.object"), kind, "\"raw/**\" or \"^raw/.+\"");
+                    self.problem(
+                        &format!("rules.{i}.match.object"),
+                        kind,
+                        "\"raw/**\" or \"^raw/.+\"",
+                    );
                     continue;
                 }
             };
@@ -585,16 +628,23 @@ impl Resolver<'_> {
                 "the label \"{label}\" has two operators: {} and {name}",
                 operator_text(known)
             ));
-            return self.problem(path, kind, "keep one of them, or give the pattern a label of its own");
+            return self.problem(
+                path,
+                kind,
+                "keep one of them, or give the pattern a label of its own",
+            );
         }
         operators.insert(label.clone(), operator);
     }
 
     fn operator(&mut self, path: &str, entry: &OperatorEntry) -> Option<Operator> {
         Some(match entry {
-            OperatorEntry::Name(OperatorName::Keep) | OperatorEntry::Table(OperatorTable::Keep {}) => Operator::Keep,
+            OperatorEntry::Name(OperatorName::Keep)
+            | OperatorEntry::Table(OperatorTable::Keep {}) => Operator::Keep,
             OperatorEntry::Name(OperatorName::Remove | OperatorName::Redact)
-            | OperatorEntry::Table(OperatorTable::Remove {} | OperatorTable::Redact {}) => Operator::Remove,
+            | OperatorEntry::Table(OperatorTable::Remove {} | OperatorTable::Redact {}) => {
+                Operator::Remove
+            }
             OperatorEntry::Name(OperatorName::Replace) => Operator::Replace { placeholder: None },
             OperatorEntry::Name(OperatorName::Mask) => Operator::Mask {
                 character: '*',
@@ -606,9 +656,14 @@ impl Resolver<'_> {
             OperatorEntry::Name(OperatorName::Surrogate) => Operator::Surrogate {
                 key: self.key(path, None)?,
             },
-            OperatorEntry::Table(OperatorTable::Replace { placeholder, new_value }) => {
+            OperatorEntry::Table(OperatorTable::Replace {
+                placeholder,
+                new_value,
+            }) => {
                 if placeholder.is_some() && new_value.is_some() {
-                    let kind = Kind::Conflict("`placeholder` and `new_value` are two names of one thing".to_owned());
+                    let kind = Kind::Conflict(
+                        "`placeholder` and `new_value` are two names of one thing".to_owned(),
+                    );
                     self.problem(path, kind, "keep `placeholder`");
                     return None;
                 }
@@ -670,7 +725,9 @@ impl Resolver<'_> {
             },
             (None, 1) => return self.keys.values().next().cloned(),
             (None, 0) => (
-                Kind::Invalid("the operator needs a key, but the file has no usable `keys`".to_owned()),
+                Kind::Invalid(
+                    "the operator needs a key, but the file has no usable `keys`".to_owned(),
+                ),
                 "keys = { id = \"k1\", file = \"…\" }".to_owned(),
             ),
             (None, _) => (
@@ -705,7 +762,11 @@ impl Resolver<'_> {
                             what: "the file of the key".to_owned(),
                             reason: reason(&error),
                         };
-                        self.problem(&format!("{path}.file"), kind, "a readable file outside of version control");
+                        self.problem(
+                            &format!("{path}.file"),
+                            kind,
+                            "a readable file outside of version control",
+                        );
                         continue;
                     }
                 },
@@ -738,13 +799,18 @@ impl Resolver<'_> {
                         secret: secret.as_slice().into(),
                     };
                     if self.keys.insert(entry.id.clone(), key).is_some() {
-                        let kind = Kind::Invalid(format!("the key \"{}\" is there twice", entry.id));
+                        let kind =
+                            Kind::Invalid(format!("the key \"{}\" is there twice", entry.id));
                         self.problem(&path, kind, "give each an id of its own");
                     }
                 }
                 Err(why) => {
                     let kind = Kind::Invalid(format!("the key \"{}\" {why}", entry.id));
-                    self.problem(&path, kind, "hex:…, base64:… or the bytes themselves, 16 bytes or more");
+                    self.problem(
+                        &path,
+                        kind,
+                        "hex:…, base64:… or the bytes themselves, 16 bytes or more",
+                    );
                 }
             }
         }
@@ -758,9 +824,9 @@ fn decode_key(written: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
         Ok(text) if text.starts_with("hex:") => {
             hex::decode(&text[4..]).map_err(|_| "is not valid hexadecimal".to_owned())?
         }
-        Ok(text) if text.starts_with("base64:") => {
-            STANDARD.decode(&text[7..]).map_err(|_| "is not valid base64".to_owned())?
-        }
+        Ok(text) if text.starts_with("base64:") => STANDARD
+            .decode(&text[7..])
+            .map_err(|_| "is not valid base64".to_owned())?,
         _ => {
             let end = written.strip_suffix(b"\n").unwrap_or(written);
             end.strip_suffix(b"\r").unwrap_or(end).to_vec()
@@ -807,8 +873,16 @@ fn policy_digest(
         .iter()
         .map(|custom| [custom.name.as_str(), &custom.label, &custom.regex])
         .collect();
-    let deny: Vec<[&str; 2]> = options.deny.iter().map(|(term, label)| [term.as_str(), label]).collect();
-    let builtin: Vec<[&str; 2]> = options.builtin.iter().map(|(name, label)| [name.as_str(), label]).collect();
+    let deny: Vec<[&str; 2]> = options
+        .deny
+        .iter()
+        .map(|(term, label)| [term.as_str(), label])
+        .collect();
+    let builtin: Vec<[&str; 2]> = options
+        .builtin
+        .iter()
+        .map(|(name, label)| [name.as_str(), label])
+        .collect();
     let parts = serde_json::json!([
         tenant,
         &*labels.digest,
@@ -834,9 +908,19 @@ fn operator_text(operator: &Operator) -> String {
         Operator::Replace {
             placeholder: Some(placeholder),
         } => format!("replace with {placeholder:?}"),
-        Operator::Mask { character, keep_last } => format!("mask with {character:?} but {keep_last}"),
-        Operator::MaskCount { character, count, from_end } => {
-            format!("mask {count} with {character:?} from {}", if *from_end { "the end" } else { "the start" })
+        Operator::Mask {
+            character,
+            keep_last,
+        } => format!("mask with {character:?} but {keep_last}"),
+        Operator::MaskCount {
+            character,
+            count,
+            from_end,
+        } => {
+            format!(
+                "mask {count} with {character:?} from {}",
+                if *from_end { "the end" } else { "the start" }
+            )
         }
         Operator::Hash { key } => format!("hash with key {:?}", key.id),
         Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id),

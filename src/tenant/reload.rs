@@ -1,11 +1,7 @@
 //! Tenants reloaded while the worker runs: when a file changes, on SIGHUP, and on request. A bad
 //! file keeps the old set.
 
-use std::{
-    path::PathBuf,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use notify::{RecursiveMode, Watcher};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -167,7 +163,10 @@ impl Service {
 /// The one decision: a good set that differs replaces the old one, everything else keeps it.
 fn settle(loaded: Result<Tenants, Problems>, current: &watch::Sender<Arc<Tenants>>) -> Outcome {
     match loaded {
-        Ok(tenants) if tenants.fingerprint == current.borrow().fingerprint && tenants.same_policies(&current.borrow()) => {
+        Ok(tenants)
+            if tenants.fingerprint == current.borrow().fingerprint
+                && tenants.same_policies(&current.borrow()) =>
+        {
             TenantsUnchanged.emit();
             Outcome::Unchanged
         }
@@ -180,7 +179,10 @@ fn settle(loaded: Result<Tenants, Problems>, current: &watch::Sender<Arc<Tenants
             Outcome::Reloaded
         }
         Err(problems) => {
-            TenantsKept { problems: &problems }.emit();
+            TenantsKept {
+                problems: &problems,
+            }
+            .emit();
             Outcome::Kept
         }
     }
@@ -200,7 +202,10 @@ async fn until_quiet(
 
 /// Watches the folder. A ConfigMap is a folder of links into `..data`, itself a link that is
 /// swapped: the swap is a change in the folder that is watched. If watching fails, the poll stays.
-fn watch_folder(options: &Options, commands: mpsc::Sender<Command>) -> Option<notify::RecommendedWatcher> {
+fn watch_folder(
+    options: &Options,
+    commands: mpsc::Sender<Command>,
+) -> Option<notify::RecommendedWatcher> {
     let notice = move |event: Result<notify::Event, notify::Error>| {
         if event.is_ok_and(|event| !event.kind.is_access()) {
             // A full channel already holds a notice.

@@ -99,16 +99,24 @@ impl Rule {
 }
 
 fn columns(fields: &[String]) -> impl Iterator<Item = &str> {
-    fields.iter().map(String::as_str).filter(|field| !field.starts_with('/'))
+    fields
+        .iter()
+        .map(String::as_str)
+        .filter(|field| !field.starts_with('/'))
 }
 
 fn pointers(fields: &[String]) -> impl Iterator<Item = &str> {
-    fields.iter().map(String::as_str).filter(|field| field.starts_with('/'))
+    fields
+        .iter()
+        .map(String::as_str)
+        .filter(|field| field.starts_with('/'))
 }
 
 impl Policy {
     /// The rule for a record, if one matches.
     pub fn rule(&self, position: &Position) -> Option<&Rule> {
-        self.rules.iter().find(|rule| rule.objects.matches(position))
+        self.rules
+            .iter()
+            .find(|rule| rule.objects.matches(position))
     }
 }

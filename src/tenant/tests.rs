@@ -5,11 +5,7 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{
-    config::Problems,
-    record::{Body, Document, Position, Text},
-    redact::Operator,
-};
+use crate::{config::Problems, record::Position, redact::Operator};
 
 fn parse(text: &str) -> Result<Policy, Problems> {
     Policy::parse("acme", Path::new("tenants/acme.toml"), text)
@@ -27,8 +23,16 @@ fn problems(text: &str) -> String {
 #[test]
 fn a_whole_file_becomes_a_policy() {
     let dir = tempfile::tempdir().unwrap();
-    fs::write(dir.path().join("key"), "hex:000102030405060708090a0b0c0d0e0f\n").unwrap();
-    fs::write(dir.path().join("vip.txt"), "# people\nAna Ruiz\n\n  Bo Li \n").unwrap();
+    fs::write(
+        dir.path().join("key"),
+        "hex:000102030405060708090a0b0c0d0e0f\n",
+    )
+    .unwrap();
+    fs::write(
+        dir.path().join("vip.txt"),
+        "# people\nAna Ruiz\n\n  Bo Li \n",
+    )
+    .unwrap();
     let text = r#"
         labels = [
           "person",
@@ -50,7 +54,12 @@ fn a_whole_file_becomes_a_policy() {
         expect = "b"
     "#;
     let policy = Policy::parse("acme", &dir.path().join("acme.toml"), text).unwrap();
-    let labels: Vec<_> = policy.labels.labels.iter().map(|l| (&*l.name, &*l.wording, l.threshold)).collect();
+    let labels: Vec<_> = policy
+        .labels
+        .labels
+        .iter()
+        .map(|l| (&*l.name, &*l.wording, l.threshold))
+        .collect();
     assert_eq!(
         labels,
         [
@@ -60,15 +69,32 @@ fn a_whole_file_becomes_a_policy() {
         ]
     );
     let operator = |label: &str| &policy.redactor.operators[label];
-    assert!(matches!(operator("bank account"), Operator::Mask { character: '*', keep_last: 4 }));
-    assert!(matches!(operator("customer"), Operator::Hash { key } if &*key.id == "k1" && key.secret.len() == 16));
+    assert!(matches!(
+        operator("bank account"),
+        Operator::Mask {
+            character: '*',
+            keep_last: 4
+        }
+    ));
+    assert!(
+        matches!(operator("customer"), Operator::Hash { key } if &*key.id == "k1" && key.secret.len() == 16)
+    );
     assert!(matches!(operator("vip"), Operator::Remove));
     assert!(matches!(operator("ticket"), Operator::Keep));
-    assert!(matches!(&policy.redactor.default, Operator::Replace { placeholder: Some(p) } if p == "<{label}>"));
+    assert!(
+        matches!(&policy.redactor.default, Operator::Replace { placeholder: Some(p) } if p == "<{label}>")
+    );
     assert!(policy.emit_text);
     assert_eq!(policy.tests[0].expect, "b");
-    assert!(policy.tests[0].at.ends_with("acme.toml:17:9"), "{}", policy.tests[0].at);
-    assert!(!format!("{policy:?}").contains("[0, 1, 2"), "a key is not printed");
+    assert!(
+        policy.tests[0].at.ends_with("acme.toml:17:9"),
+        "{}",
+        policy.tests[0].at
+    );
+    assert!(
+        !format!("{policy:?}").contains("[0, 1, 2"),
+        "a key is not printed"
+    );
 }
 
 #[test]
@@ -148,7 +174,9 @@ match = { object = "^(" }
 
 #[test]
 fn a_secret_in_a_tenant_file_is_refused() {
-    let told = problems("labels = []\nkeys = { id = \"k1\", secret = \"CANARY\" }\npassword = \"CANARY\"\n");
+    let told = problems(
+        "labels = []\nkeys = { id = \"k1\", secret = \"CANARY\" }\npassword = \"CANARY\"\n",
+    );
     insta::assert_snapshot!(told, @r#"
     error: `secret` would put a secret in the file
       tenants/acme.toml:2:21  fix: take it out
@@ -204,13 +232,28 @@ fn keys_are_hex_base64_or_their_own_bytes_and_never_short() {
             other => panic!("not a hash: {other:?}"),
         })
     };
-    assert_eq!(load(b"hex:000102030405060708090a0b0c0d0e0f").unwrap(), (0..16).collect::<Vec<u8>>());
-    assert_eq!(load(b"base64:AAECAwQFBgcICQoLDA0ODw==\n").unwrap(), (0..16).collect::<Vec<u8>>());
+    assert_eq!(
+        load(b"hex:000102030405060708090a0b0c0d0e0f").unwrap(),
+        (0..16).collect::<Vec<u8>>()
+    );
+    assert_eq!(
+        load(b"base64:AAECAwQFBgcICQoLDA0ODw==\n").unwrap(),
+        (0..16).collect::<Vec<u8>>()
+    );
     assert_eq!(load(b"0123456789abcdef\r\n").unwrap(), b"0123456789abcdef");
     assert_eq!(load(&[255; 20]).unwrap(), [255; 20]);
-    for short in ["0123456789abcde\n", "hex:00ff", "hex:CANARY", "base64:CANARY!", ""] {
+    for short in [
+        "0123456789abcde\n",
+        "hex:00ff",
+        "hex:CANARY",
+        "base64:CANARY!",
+        "",
+    ] {
         let told = load(short.as_bytes()).unwrap_err().to_string();
-        assert!(told.contains("the key \"k1\"") && !told.contains("CANARY"), "{told}");
+        assert!(
+            told.contains("the key \"k1\"") && !told.contains("CANARY"),
+            "{told}"
+        );
     }
 }
 
@@ -222,7 +265,10 @@ fn digests_follow_what_they_are_of() {
     };
     let (labels, policy) = digests("labels = [\"a\", \"b\"]\n");
     assert_eq!((labels.len(), policy.len()), (16, 16));
-    assert_eq!(digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.5 }]\n"), (labels.clone(), policy.clone()));
+    assert_eq!(
+        digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.5 }]\n"),
+        (labels.clone(), policy.clone())
+    );
     let other_operator = digests("labels = [\"a\", \"b\"]\noperator = \"mask\"\n");
     assert_eq!(other_operator.0, labels);
     assert_ne!(other_operator.1, policy);
@@ -236,23 +282,24 @@ fn digests_follow_what_they_are_of() {
         assert_ne!(changed.0, labels);
         assert_ne!(changed.1, policy);
     }
-    for changed in ["deny = [\"x\"]", "allow = [\"x\"]", "emit_text = true", "phone_region = \"US\"", "rules = [{ fields = { exclude = [\"/x\"] } }]"] {
+    for changed in [
+        "deny = [\"x\"]",
+        "allow = [\"x\"]",
+        "emit_text = true",
+        "phone_region = \"US\"",
+        "rules = [{ fields = { exclude = [\"/x\"] } }]",
+    ] {
         let changed = digests(&format!("labels = [\"a\", \"b\"]\n{changed}\n"));
         assert_eq!(changed.0, labels);
         assert_ne!(changed.1, policy);
     }
 }
 
-fn document(object: &str, body: Body) -> Document {
-    Document {
-        id: "d1".to_owned(),
-        tenant: None,
-        position: Position::Object {
-            object: object.to_owned(),
-            version: None,
-            record: None,
-        },
-        body,
+fn position(object: &str) -> Position {
+    Position::Object {
+        object: object.to_owned(),
+        version: None,
+        record: None,
     }
 }
 
@@ -270,19 +317,38 @@ fields = { exclude = ["body"] }
 "#,
     )
     .unwrap();
-    let row = || {
-        Body::Row(["body", "note", "name", "free"].map(|column| (column.into(), Some(Text::from("x")))).into())
-    };
     let fields = |object: &str| -> Vec<(String, bool)> {
-        let fields = policy.fields(&document(object, row())).unwrap();
-        fields.into_iter().map(|field| (field.path, field.whole)).collect()
+        let rule = policy.rule(&position(object));
+        let column = |name: &&str| {
+            Some((
+                (*name).to_owned(),
+                rule.map_or(Some(false), |rule| rule.column(name))?,
+            ))
+        };
+        ["body", "note", "name", "free"]
+            .iter()
+            .filter_map(column)
+            .collect()
     };
     let named = |fields: &[(&str, bool)]| -> Vec<(String, bool)> {
-        fields.iter().map(|(name, whole)| ((*name).to_owned(), *whole)).collect()
+        fields
+            .iter()
+            .map(|(name, whole)| ((*name).to_owned(), *whole))
+            .collect()
     };
-    assert_eq!(fields("raw/a.parquet"), named(&[("body", false), ("name", true)]));
-    assert_eq!(fields("other/a.parquet"), named(&[("note", false), ("name", false), ("free", false)]));
-    assert_eq!(fields("raw/deep/a.parquet").len(), 4, "no rule matches: nothing goes unread");
+    assert_eq!(
+        fields("raw/a.parquet"),
+        named(&[("body", false), ("name", true)])
+    );
+    assert_eq!(
+        fields("other/a.parquet"),
+        named(&[("note", false), ("name", false), ("free", false)])
+    );
+    assert_eq!(
+        fields("raw/deep/a.parquet").len(),
+        4,
+        "no rule matches: nothing goes unread"
+    );
 }
 
 #[test]
@@ -295,13 +361,23 @@ fn an_unknown_tenant_is_not_the_default_one() {
     assert_eq!(&*tenants.policy(None).unwrap().tenant, "acme");
     assert!(tenants.policy(Some("acme")).is_some());
     assert!(tenants.policy(Some("other")).is_none());
-    assert!(Tenants::load(dir.path(), None).unwrap().policy(None).is_none());
-    let told = Tenants::load(dir.path(), Some("acne")).unwrap_err().to_string();
+    assert!(
+        Tenants::load(dir.path(), None)
+            .unwrap()
+            .policy(None)
+            .is_none()
+    );
+    let told = Tenants::load(dir.path(), Some("acne"))
+        .unwrap_err()
+        .to_string();
     assert!(told.contains("fix: tenants.default = \"acme\""), "{told}");
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }
 
 #[derive(Debug, Clone)]
@@ -323,8 +399,18 @@ fn edit() -> impl Strategy<Value = Edit> {
 
 /// Names and labels of a set.
 fn shape(tenants: &Tenants) -> Vec<(String, Vec<String>)> {
-    let labels = |policy: &Policy| policy.labels.labels.iter().map(|l| l.name.to_string()).collect();
-    tenants.iter().map(|policy| (policy.tenant.to_string(), labels(policy))).collect()
+    let labels = |policy: &Policy| {
+        policy
+            .labels
+            .labels
+            .iter()
+            .map(|l| l.name.to_string())
+            .collect()
+    };
+    tenants
+        .iter()
+        .map(|policy| (policy.tenant.to_string(), labels(policy)))
+        .collect()
 }
 
 proptest! {
@@ -372,7 +458,10 @@ async fn until(handle: &reload::Handle, label: &str) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         }
     });
-    assert!(found.await.is_ok(), "the new set is not in use after {deadline:?}");
+    assert!(
+        found.await.is_ok(),
+        "the new set is not in use after {deadline:?}"
+    );
 }
 
 #[test]
@@ -403,7 +492,11 @@ fn a_swapped_config_map_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let version = |name: &str, label: &str| {
         fs::create_dir(dir.path().join(name)).unwrap();
-        fs::write(dir.path().join(name).join("acme.toml"), format!("labels = [\"{label}\"]\n")).unwrap();
+        fs::write(
+            dir.path().join(name).join("acme.toml"),
+            format!("labels = [\"{label}\"]\n"),
+        )
+        .unwrap();
     };
     version("..1", "one");
     symlink("..1", dir.path().join("..data")).unwrap();

@@ -77,15 +77,3 @@ pub(super) fn around(text: &str, start: usize, end: usize, reach: usize) -> (&st
     }
     (&text[from..start], &text[end..to])
 }
-
-/// Whether ASCII `word` (lower case) stands in `text`, in any case, with no letter on either side.
-pub(super) fn has_word(text: &str, word: &str) -> bool {
-    let (text, word) = (text.as_bytes(), word.as_bytes());
-    text.windows(word.len()).enumerate().any(|(at, window)| {
-        window.eq_ignore_ascii_case(word)
-            && !(at > 0 && text[at - 1].is_ascii_alphabetic())
-            && !text
-                .get(at + word.len())
-                .is_some_and(u8::is_ascii_alphabetic)
-    })
-}

@@ -42,7 +42,7 @@ impl Terms {
     /// behind another.
     pub(super) fn find(&self, text: &str) -> Vec<(ByteSpan, usize)> {
         if text.is_ascii() {
-            return self.matches(&text.to_ascii_lowercase(), text, |at| Some(at));
+            return self.matches(&text.to_ascii_lowercase(), text, Some);
         }
         let mut folded = String::with_capacity(text.len());
         // Byte of the source at each byte of the folded text; `None` inside a character.

@@ -76,7 +76,7 @@ struct Compiled {
     custom: Vec<(Regex, Found)>,
     deny: Option<(Terms, Vec<Arc<str>>)>,
     allow: Option<Terms>,
-    region: Option<country::Id>,
+    region: Option<numbers::Region>,
 }
 
 #[derive(Debug)]
@@ -286,7 +286,7 @@ impl Patterns {
                 Builtin::Iban => numbers::iban(text, &mut found),
                 Builtin::Card => numbers::card(text, &mut found),
                 Builtin::Ssn => numbers::ssn(text, &mut found),
-                Builtin::Phone => numbers::phone(text, compiled.region, &mut found),
+                Builtin::Phone => numbers::phone(text, compiled.region.as_ref(), &mut found),
                 Builtin::Jwt => secrets::jwt(text, &mut found),
                 Builtin::CloudKey => secrets::cloud_keys(text, &mut found),
                 Builtin::GitKey => secrets::git_keys(text, &mut found),
@@ -399,8 +399,9 @@ fn compile_list(list: &'static str, terms: &[&str]) -> Result<Option<Terms>, Err
     })
 }
 
-fn parse_region(region: &str) -> Result<country::Id, Error> {
-    region.to_uppercase().parse().map_err(|_| Error::Region {
+fn parse_region(region: &str) -> Result<numbers::Region, Error> {
+    let id: Result<country::Id, _> = region.to_uppercase().parse();
+    id.map(numbers::Region::new).map_err(|_| Error::Region {
         region: region.to_owned(),
     })
 }

@@ -1,8 +1,11 @@
 //! E-mail addresses, URLs, IP and MAC addresses, UUIDs.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::LazyLock,
+};
 
-use memchr::{memchr, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem::Finder};
 
 use super::borders::{after, around, before, closes, opens, runs_on};
 use crate::text::ByteSpan;
@@ -95,16 +98,23 @@ fn top_level(label: &str) -> Option<usize> {
         _ => label.len(),
     };
     let top = label[..length].trim_end_matches('-');
-    let punycode = top.len() > 4 && top[..4].eq_ignore_ascii_case("xn--");
+    let punycode = top.len() > 4
+        && top
+            .get(..4)
+            .is_some_and(|head| head.eq_ignore_ascii_case("xn--"));
     let letters = top.chars().count() >= 2 && top.chars().all(char::is_alphabetic);
     (punycode || letters).then_some(top.len())
 }
+
+// Built once: on short lines a search costs less than building its finder.
+static SCHEME_END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"://"));
+static WWW: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"www."));
 
 /// URLs with a scheme (`scheme://…`), and `www.` hosts.
 pub(super) fn urls(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    for at in memmem::find_iter(bytes, b"://") {
+    for at in SCHEME_END.find_iter(bytes) {
         if at < done {
             continue;
         }
@@ -136,7 +146,7 @@ pub(super) fn urls(text: &str, found: &mut Vec<ByteSpan>) {
     }
     let schemes = found.len();
     let mut covered = 0;
-    for at in memmem::find_iter(bytes, b"www.") {
+    for at in WWW.find_iter(bytes) {
         while covered < schemes && found[covered].end <= at {
             covered += 1;
         }
@@ -299,7 +309,8 @@ pub(super) fn ipv6(text: &str, found: &mut Vec<ByteSpan>) {
         if !opens(text, start) {
             start = colon;
         }
-        if bytes[start] == b':' && bytes.get(start + 1) != Some(&b':') {
+        let lone = bytes.get(start + 1) != Some(&b':') || bytes.get(start + 2) == Some(&b':');
+        if bytes[start] == b':' && lone {
             start += 1;
         }
         // The tail may be an IPv4 address.
@@ -383,10 +394,7 @@ fn pairs(text: &str, separator: u8, found: &mut Vec<ByteSpan>) {
         {
             continue;
         }
-        if start > 0
-            && (bytes[start - 1] == separator && start > 1 && bytes[start - 2].is_ascii_hexdigit()
-                || !opens(text, start))
-        {
+        if !opens(text, start) || follows_group(bytes, start, separator) {
             continue;
         }
         let mut end = at;
@@ -405,6 +413,24 @@ fn pairs(text: &str, separator: u8, found: &mut Vec<ByteSpan>) {
             found.push(ByteSpan::new(start, end));
         }
     }
+}
+
+/// Whether a group of one to four hex digits and `separator` stand before `at`: the value is a part
+/// of a longer one. A key that ends in hex letters (`node:`) is no group.
+fn follows_group(bytes: &[u8], at: usize, separator: u8) -> bool {
+    if at < 2 || bytes[at - 1] != separator {
+        return false;
+    }
+    let group = bytes[..at - 1]
+        .iter()
+        .rev()
+        .take(5)
+        .take_while(|byte| byte.is_ascii_hexdigit())
+        .count();
+    let glued = bytes[..at - 1 - group]
+        .last()
+        .is_some_and(u8::is_ascii_alphanumeric);
+    (1..=4).contains(&group) && !glued
 }
 
 /// UUIDs in the 8-4-4-4-12 form (RFC 9562), of any version.

@@ -1,8 +1,11 @@
 //! Payment cards, IBANs, social security numbers, phone numbers.
 
+use std::sync::LazyLock;
+
+use aho_corasick::AhoCorasick;
 use phonenumber::country;
 
-use super::borders::{around, closes, continues_after, continues_before, has_word, opens};
+use super::borders::{around, closes, continues_after, continues_before, opens};
 use crate::text::ByteSpan;
 
 /// A maximal run of digits with at most one space or dash between them.
@@ -69,7 +72,11 @@ pub(super) fn card(text: &str, found: &mut Vec<ByteSpan>) {
                 // A dash to more digits makes it a longer token.
                 let dashed =
                     continues_before(text, start, b'-') || continues_after(text, group_end, b'-');
+                // Card numbers of 17 digits or more are rare, identifiers such as `blk_-…` are not.
+                let identifier =
+                    group_end - start >= 17 && start > 0 && matches!(bytes[start - 1], b'_' | b'-');
                 if !dashed
+                    && !identifier
                     && stands_alone(text, start, group_end)
                     && is_card(&bytes[start..group_end])
                 {
@@ -207,7 +214,7 @@ fn longest_iban(text: &str, start: usize) -> Option<usize> {
                 compact.push(char::from(byte.to_ascii_uppercase()))
             }
             Some(b' ' | b'-')
-                if compact.len() % 4 == 0
+                if compact.len().is_multiple_of(4)
                     && bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric) =>
             {
                 at += 1;
@@ -270,245 +277,304 @@ fn is_ssn(digits: &[u8]) -> bool {
     area != b"000" && area != b"666" && area[0] != b'9' && group != b"00" && serial != b"0000"
 }
 
+static SSN_CLUES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build(["ssn", "social"])
+        .expect("a few short literals")
+});
+
+/// Also inside a word: keys are written `employeeSsn`.
 fn near_ssn_clue(text: &str, start: usize, end: usize) -> bool {
     let (left, right) = around(text, start, end, 30);
-    ["ssn", "social", "ss#", "soc"]
-        .iter()
-        .any(|clue| has_word(left, clue) || has_word(right, clue))
+    SSN_CLUES.is_match(left) || SSN_CLUES.is_match(right)
 }
 
 /// Words that make a bare national number a phone number.
-const PHONE_CLUES: [&str; 16] = [
-    "phone",
-    "telephone",
-    "tel",
-    "mobile",
-    "cell",
-    "fax",
-    "call",
-    "contact",
-    "sms",
-    "whatsapp",
-    "dial",
-    "handy",
-    "telefon",
-    "telefono",
-    "msisdn",
-    "ph",
-];
+static PHONE_CLUES: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::builder()
+        .ascii_case_insensitive(true)
+        .build([
+            "phone",
+            "telephone",
+            "tel",
+            "mobile",
+            "cell",
+            "fax",
+            "call",
+            "contact",
+            "sms",
+            "whatsapp",
+            "dial",
+            "handy",
+            "telefon",
+            "telefono",
+            "msisdn",
+            "ph",
+        ])
+        .expect("a few short literals")
+});
+
+/// The country whose national numbers are looked for.
+#[derive(Debug, Clone)]
+pub(super) struct Region {
+    id: country::Id,
+    /// What is dialled before a national number: `0` in most of Europe, none in Spain.
+    trunk: Option<String>,
+    /// North America: numbers have one grouping, 3-3-4.
+    north_america: bool,
+}
+
+impl Region {
+    pub(super) fn new(id: country::Id) -> Self {
+        let metadata = phonenumber::metadata::DATABASE.by_id(id.as_ref());
+        let prefix = metadata.and_then(|metadata| metadata.national_prefix());
+        let north_america = prefix == Some("1");
+        // The NANP's 1 may be left out.
+        let trunk = prefix.filter(|_| !north_america).map(str::to_owned);
+        Self {
+            id,
+            trunk,
+            north_america,
+        }
+    }
+}
 
 /// Phone numbers: international ones (`+…`) always; with a `region` national ones too, where the
-/// grouping of a phone number or a clue word sets them apart from other numbers. The phone library
-/// has the last word on every candidate.
-pub(super) fn phone(text: &str, region: Option<country::Id>, found: &mut Vec<ByteSpan>) {
+/// trunk prefix and the grouping of a phone number, or a clue word before it, set them apart from
+/// other numbers. The phone library has the last word on every candidate.
+pub(super) fn phone(text: &str, region: Option<&Region>, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
-    let mut done = 0;
-    if region.is_none() {
+    let Some(region) = region else {
+        let mut done = 0;
         for plus in memchr::memchr_iter(b'+', bytes) {
-            if plus >= done {
-                if let Some(end) = international(text, plus) {
-                    found.push(ByteSpan::new(plus, end));
-                    done = end;
-                }
+            if plus >= done
+                && let Some(end) = international(text, plus)
+            {
+                found.push(ByteSpan::new(plus, end));
+                done = end;
             }
         }
         return;
-    }
+    };
     let mut at = 0;
     while at < bytes.len() {
         let byte = bytes[at];
-        if !(byte.is_ascii_digit() || byte == b'+' || byte == b'(') {
-            at += 1;
+        let hit = match byte {
+            b'+' => international(text, at).map(|end| (at, end)),
+            b'0'..=b'9' => national(text, at, region).map(|end| (at, end)),
+            // A bracket may stand around the area code or around the whole number.
+            b'(' if bytes.get(at + 1).is_some_and(u8::is_ascii_digit) => national(text, at, region)
+                .map(|end| (at, end))
+                .or_else(|| national(text, at + 1, region).map(|end| (at + 1, end))),
+            _ => None,
+        };
+        if let Some((start, end)) = hit {
+            found.push(ByteSpan::new(start, end));
+            at = end;
             continue;
         }
-        if byte == b'+' {
-            match international(text, at) {
-                Some(end) => {
-                    found.push(ByteSpan::new(at, end));
-                    at = end;
-                }
-                None => at += 1,
-            }
-            continue;
-        }
-        if byte == b'(' && !bytes.get(at + 1).is_some_and(u8::is_ascii_digit) {
-            at += 1;
-            continue;
-        }
-        let shape = Shape::read(text, at);
-        match shape.longest(text, |shape| shape.is_national(text, region)) {
-            Some(end) => {
-                found.push(ByteSpan::new(at, end));
-                at = end;
-            }
-            // Nothing may begin inside a run of digits: on to its end.
-            None => {
+        at += 1;
+        // Nothing begins inside a run of digits.
+        if byte.is_ascii_digit() {
+            while at < bytes.len() && bytes[at].is_ascii_digit() {
                 at += 1;
-                while at < bytes.len() && bytes[at].is_ascii_digit() {
-                    at += 1;
-                }
             }
         }
     }
 }
 
 fn international(text: &str, plus: usize) -> Option<usize> {
-    let bytes = text.as_bytes();
-    if !opens(text, plus)
-        || !bytes
-            .get(plus + 1)
-            .is_some_and(|byte| matches!(byte, b'1'..=b'9'))
-    {
+    let code = *text.as_bytes().get(plus + 1)?;
+    if !matches!(code, b'1'..=b'9') || !opens(text, plus) {
         return None;
     }
-    let shape = Shape::read(text, plus + 1);
-    shape.longest(text, |shape| {
-        let digits: String = shape.digits(text);
+    Shape::read(text, plus + 1).longest(text, |shape| {
+        let mut digits: String = shape.digits(text);
         // `+49 (0) 30 …`: the trunk zero is not dialled from abroad.
-        let digits = match text[plus..shape.end()].contains("(0)") {
-            true => digits.replacen('0', "", usize::from(trunk_zero(&digits, text, plus, shape))),
-            false => digits,
-        };
+        if let Some(zero) = text[plus..shape.end()].find("(0)") {
+            let before = text[plus..plus + zero]
+                .bytes()
+                .filter(u8::is_ascii_digit)
+                .count();
+            digits.remove(before);
+        }
         (7..=15).contains(&digits.len())
             && phonenumber::parse(None, format!("+{digits}")).is_ok_and(|number| number.is_valid())
     })
 }
 
-/// Whether the first zero of the digits is the one in `(0)`.
-fn trunk_zero(digits: &str, text: &str, plus: usize, shape: &Shape) -> bool {
-    let before = text[plus..shape.end()].find("(0)").map(|at| {
-        text[plus..plus + at]
-            .bytes()
-            .filter(u8::is_ascii_digit)
-            .count()
-    });
-    before.is_some_and(|count| digits.find('0') == Some(count))
+fn national(text: &str, start: usize, region: &Region) -> Option<usize> {
+    let glued = !opens(text, start)
+        || [b'.', b'-', b'/', b':', b'+']
+            .iter()
+            .any(|mark| continues_before(text, start, *mark));
+    if glued {
+        return None;
+    }
+    Shape::read(text, start).longest(text, |shape| shape.is_national(text, region))
 }
+
+/// Groups that a phone number has at most (`1 800 …` and five pairs are six).
+const MAX_GROUPS: usize = 8;
 
 /// Digit groups with the separators of phone numbers between them.
 struct Shape {
     start: usize,
-    groups: Vec<(usize, usize)>,
+    groups: [(usize, usize); MAX_GROUPS],
+    count: usize,
+    /// Digits in all groups.
+    digits: usize,
 }
 
 impl Shape {
-    /// Reads groups at `start`, which is a digit or `(`; eight groups and 20 digits at most.
+    /// Reads groups at `start`, which is a digit or `(`, until there are more than 20 digits.
     fn read(text: &str, start: usize) -> Self {
         let bytes = text.as_bytes();
-        let mut groups: Vec<(usize, usize)> = Vec::new();
-        let mut digits = 0;
+        let mut shape = Self {
+            start,
+            groups: [(0, 0); MAX_GROUPS],
+            count: 0,
+            digits: 0,
+        };
         let mut at = start + usize::from(bytes[start] == b'(');
         loop {
             let from = at;
             while at < bytes.len() && bytes[at].is_ascii_digit() {
                 at += 1;
             }
-            groups.push((from, at));
-            digits += at - from;
-            if groups.len() == 8 || digits > 20 {
-                break;
+            shape.groups[shape.count] = (from, at);
+            shape.count += 1;
+            shape.digits += at - from;
+            if shape.count == MAX_GROUPS || shape.digits > 20 {
+                return shape;
             }
             // One to three of ` -./()` between groups, as in `) `, ` (`, `-`, ` - `.
             let gap = bytes[at..]
                 .iter()
                 .take(4)
-                .take_while(|byte| b" -./()".contains(byte))
+                .take_while(|byte| matches!(byte, b' ' | b'-' | b'.' | b'/' | b'(' | b')'))
                 .count();
             if gap == 0 || gap > 3 || !bytes.get(at + gap).is_some_and(u8::is_ascii_digit) {
-                break;
+                return shape;
             }
             at += gap;
         }
-        Self { start, groups }
+    }
+
+    fn groups(&self) -> &[(usize, usize)] {
+        &self.groups[..self.count]
     }
 
     fn end(&self) -> usize {
-        self.groups[self.groups.len() - 1].1
+        self.groups[self.count - 1].1
     }
 
     fn digits(&self, text: &str) -> String {
-        self.groups
+        self.groups()
             .iter()
             .map(|group| &text[group.0..group.1])
             .collect()
     }
 
-    /// End of the longest whole number of groups that passes; at most eight are tried.
+    /// Lengths of the groups.
+    fn sizes(&self) -> [usize; MAX_GROUPS] {
+        self.groups.map(|group| group.1 - group.0)
+    }
+
+    fn gap<'a>(&self, text: &'a str, index: usize) -> &'a str {
+        &text[self.groups[index].1..self.groups[index + 1].0]
+    }
+
+    /// End of the longest whole number of groups that passes: at most eight are tried, and none of
+    /// fewer than seven digits.
     fn longest(mut self, text: &str, passes: impl Fn(&Self) -> bool) -> Option<usize> {
-        while !self.groups.is_empty() {
+        while self.digits >= 7 {
             let end = self.end();
             let alone = closes(text, end)
-                && !["-", ".", "/", ":"]
+                && ![b'-', b'.', b'/', b':']
                     .iter()
-                    .any(|mark| continues_after(text, end, mark.as_bytes()[0]));
-            let balanced = text[self.start..end].matches('(').count()
-                == text[self.start..end].matches(')').count();
-            if alone && balanced && passes(&self) {
+                    .any(|mark| continues_after(text, end, *mark));
+            if alone && self.is_balanced(text) && passes(&self) {
                 return Some(end);
             }
-            self.groups.pop();
+            let (from, to) = self.groups[self.count - 1];
+            self.digits -= to - from;
+            self.count -= 1;
+            self.groups[self.count] = (0, 0);
         }
         None
     }
 
-    fn is_national(&self, text: &str, region: Option<country::Id>) -> bool {
-        let total: usize = self.groups.iter().map(|group| group.1 - group.0).sum();
-        if !(7..=13).contains(&total) {
+    fn is_balanced(&self, text: &str) -> bool {
+        let depth = text[self.start..self.end()]
+            .bytes()
+            .fold(0i32, |depth, byte| match byte {
+                b'(' => depth + 1,
+                b')' => depth - 1,
+                _ => depth,
+            });
+        depth == 0
+    }
+
+    fn is_national(&self, text: &str, region: &Region) -> bool {
+        if self.digits > 13 || self.is_date(text) || self.is_address(text) {
             return false;
         }
-        let start = self.start;
-        let glued = !opens(text, start)
-            || [b'.', b'-', b'/', b':', b'+']
-                .iter()
-                .any(|mark| continues_before(text, start, *mark));
-        if glued || self.is_date(text) || !self.is_grouped(text) && !near_phone_clue(text, start) {
+        let digits = self.digits(text);
+        let trunk = region
+            .trunk
+            .as_ref()
+            .is_none_or(|trunk| digits.starts_with(trunk.as_str()));
+        let looks_like_one = trunk && self.is_grouped(text, region);
+        if !looks_like_one && !near_phone_clue(text, self.start) {
             return false;
         }
-        phonenumber::parse(region, self.digits(text)).is_ok_and(|number| number.is_valid())
+        phonenumber::parse(Some(region.id), digits).is_ok_and(|number| number.is_valid())
     }
 
     /// Whether the groups look like those of a phone number and not like columns of numbers.
-    fn is_grouped(&self, text: &str) -> bool {
-        if self.groups.len() < 2 {
+    fn is_grouped(&self, text: &str, region: &Region) -> bool {
+        if self.count < 2 {
             return false;
         }
+        let sizes = self.sizes();
+        let sizes = &sizes[..self.count];
         let first = text.as_bytes()[self.start];
         if first == b'(' {
             return true;
         }
-        let gaps: Vec<&str> = self
-            .groups
-            .windows(2)
-            .map(|pair| &text[pair[0].1..pair[1].0])
-            .collect();
-        let even = gaps.iter().all(|gap| *gap == gaps[0]);
+        let gap = self.gap(text, 0);
         if first == b'0' {
-            return gaps.len() <= 5;
+            // `081109 203615` is a date and a time: an area code has five digits at most.
+            // `0.38137424` is a fraction.
+            return self.count <= 6
+                && (sizes[0] <= 5 || gap != " ")
+                && (sizes[0] > 1 || gap != ".");
         }
-        let sizes: Vec<usize> = self.groups.iter().map(|group| group.1 - group.0).collect();
-        // 10-digit numbers in the NANP's own grouping, with or without the 1 in front.
-        if sizes.ends_with(&[3, 3, 4]) && (sizes.len() == 3 || sizes == [1, 3, 3, 4]) {
+        // The NANP's own grouping, with or without the 1 in front.
+        if sizes.ends_with(&[3, 3, 4]) && (self.count == 3 || sizes == [1, 3, 3, 4]) {
             return true;
         }
-        even && sizes.len() >= 3
-            && sizes.iter().all(|size| (2..=4).contains(size))
-            && gaps[0] != "/"
-            || even
-                && sizes.len() == 2
-                && sizes[0] <= 4
-                && (6..=8).contains(&sizes[1])
-                && gaps[0] != "."
+        if region.north_america {
+            return sizes == [3, 7];
+        }
+        let even = (1..self.count - 1).all(|index| self.gap(text, index) == gap);
+        match sizes {
+            [3, 6..=8] => gap != ".",
+            [_, _, _, ..] => even && gap != "/" && sizes.iter().all(|size| (2..=4).contains(size)),
+            _ => false,
+        }
     }
 
     /// `2024-03-05`, `05.03.2024`, `3/5/24` and the like.
     fn is_date(&self, text: &str) -> bool {
-        let sizes: Vec<usize> = self.groups.iter().map(|group| group.1 - group.0).collect();
         let number = |index: usize| {
             text[self.groups[index].0..self.groups[index].1]
                 .parse::<u32>()
                 .unwrap_or(u32::MAX)
         };
-        match sizes[..] {
+        match self.sizes() {
             [4, 1..=2, 1..=2, ..] => (1..=12).contains(&number(1)) && (1..=31).contains(&number(2)),
             [1..=2, 1..=2, 2 | 4, ..] => {
                 (1..=12).contains(&number(0)) && (1..=31).contains(&number(1))
@@ -517,9 +583,25 @@ impl Shape {
             _ => false,
         }
     }
+
+    /// Four numbers up to 255: an IPv4 address, also as host names hold it (`82-68-222-195`).
+    fn is_address(&self, text: &str) -> bool {
+        self.count == 4
+            && self
+                .groups()
+                .iter()
+                .all(|group| group.1 - group.0 <= 3 && text[group.0..group.1].parse::<u8>().is_ok())
+            && (0..3).all(|index| matches!(self.gap(text, index), "." | "-"))
+    }
 }
 
 fn near_phone_clue(text: &str, start: usize) -> bool {
     let (left, _) = around(text, start, start, 30);
-    PHONE_CLUES.iter().any(|clue| has_word(left, clue))
+    let bytes = left.as_bytes();
+    let letter = |at: usize| bytes.get(at).is_some_and(u8::is_ascii_alphabetic);
+    PHONE_CLUES.find_overlapping_iter(left).any(|clue| {
+        // Short clues are parts of many words; long ones stand in keys such as `phoneNumber`.
+        let whole = !letter(clue.start().wrapping_sub(1)) && !letter(clue.end());
+        whole || clue.len() >= 5
+    })
 }

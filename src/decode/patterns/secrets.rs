@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use aho_corasick::AhoCorasick;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use memchr::memmem;
+use memchr::memmem::{self, Finder};
 use sha3::{Digest, Keccak256};
 
 use super::{
@@ -13,14 +13,27 @@ use super::{
 };
 use crate::text::ByteSpan;
 
+// Finders are built once: on short lines a search costs less than building its finder.
+
+/// `{"`, `{ ` and `{\n` in base64url begin with these.
+static JOSE_HEADS: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(b"ey"), Finder::new(b"ew")]);
+
+/// Begin line of a PEM block.
+static BEGIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"-----BEGIN "));
+
+/// Heads of Ethereum and segwit addresses.
+static ADDRESS_HEADS: LazyLock<AhoCorasick> = LazyLock::new(|| {
+    AhoCorasick::new(["0x", "0X", "bc1", "tb1", "BC1", "TB1"]).expect("a few short literals")
+});
+
 /// JSON Web Tokens (RFC 7519): three base64url parts, or five (RFC 7516); the header decodes to a
 /// JSON object with `alg`.
 pub(super) fn jwt(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    // `{"`, `{ ` and `{\n` in base64url begin with these.
-    for head in [&b"ey"[..], b"ew"] {
-        for start in memmem::find_iter(bytes, head) {
+    for head in JOSE_HEADS.iter() {
+        for start in head.find_iter(bytes) {
             if start < done || start > 0 && is_base64url(bytes[start - 1]) {
                 continue;
             }
@@ -329,7 +342,7 @@ fn aws_secrets(text: &str, found: &mut Vec<ByteSpan>) {
 pub(super) fn private_keys(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    for start in memmem::find_iter(bytes, b"-----BEGIN ") {
+    for start in BEGIN.find_iter(bytes) {
         if start < done {
             continue;
         }
@@ -400,32 +413,29 @@ fn key_material_end(bytes: &[u8], body: usize) -> usize {
 pub(super) fn crypto(text: &str, found: &mut Vec<ByteSpan>) {
     base58_addresses(text, found);
     let bytes = text.as_bytes();
-    for start in memmem::find_iter(bytes, b"0x").chain(memmem::find_iter(bytes, b"0X")) {
-        let end = start + 42;
-        if end <= bytes.len()
-            && bytes[start + 2..end].iter().all(u8::is_ascii_hexdigit)
-            && opens(text, start)
-            && closes(text, end)
-            && eip55(&text[start + 2..end])
-        {
-            found.push(ByteSpan::new(start, end));
+    for head in ADDRESS_HEADS.find_iter(text) {
+        let start = head.start();
+        if !opens(text, start) {
+            continue;
         }
-    }
-    for head in [&b"bc1"[..], b"tb1", b"BC1", b"TB1"] {
-        for start in memmem::find_iter(bytes, head) {
-            if !opens(text, start) {
-                continue;
+        // 42 characters with `0x`; 90 at most for bech32 (BIP-173).
+        let length = bytes[start..]
+            .iter()
+            .take(91)
+            .take_while(|byte| byte.is_ascii_alphanumeric())
+            .count();
+        let end = start + length;
+        let address = &text[start..end];
+        let valid = match head.pattern().as_usize() {
+            0 | 1 => {
+                length == 42
+                    && address[2..].bytes().all(|byte| byte.is_ascii_hexdigit())
+                    && eip55(&address[2..])
             }
-            // 90 characters at most (BIP-173).
-            let end = start
-                + bytes[start..]
-                    .iter()
-                    .take(91)
-                    .take_while(|byte| byte.is_ascii_alphanumeric())
-                    .count();
-            if closes(text, end) && bech32::segwit::decode(&text[start..end]).is_ok() {
-                found.push(ByteSpan::new(start, end));
-            }
+            _ => bech32::segwit::decode(address).is_ok(),
+        };
+        if valid && closes(text, end) {
+            found.push(ByteSpan::new(start, end));
         }
     }
 }

@@ -73,9 +73,9 @@ pub(super) fn shift(value: &str, stream: &mut Stream) -> Option<String> {
     let last = layout.month.max(layout.day).max(layout.year.unwrap_or(0));
     let mut clock = 0;
     let mut zone = false;
-    for index in 0..tokens.len() {
-        let text = tokens[index].text.clone();
-        let fresh = match tokens[index].class {
+    for (index, token) in tokens.iter_mut().enumerate() {
+        let text = token.text.clone();
+        let fresh = match token.class {
             Class::Other => {
                 zone |= index > last && clock > 0 && (text.contains('+') || text.contains('-'));
                 continue;
@@ -109,7 +109,7 @@ pub(super) fn shift(value: &str, stream: &mut Stream) -> Option<String> {
             }
             Class::Letters => continue,
         };
-        tokens[index].text = fresh;
+        token.text = fresh;
     }
     Some(tokens.into_iter().map(|token| token.text).collect())
 }
