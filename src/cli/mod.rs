@@ -16,6 +16,7 @@ mod labels;
 mod model;
 pub mod out;
 mod redact;
+mod run;
 mod schema;
 pub mod test;
 
@@ -67,7 +68,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::execute(args),
         Command::Schema(args) => schema::execute(args),
         Command::Completions(args) => completions(args),
-        Command::Run(_) => Err(not_built("run")),
+        Command::Run(args) => run::execute(args, &cli.global),
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),

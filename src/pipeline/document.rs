@@ -358,6 +358,11 @@ impl<'a> Pieces<'a> {
         }
     }
 
+    /// Drops the list of what was done to the pieces so far: a text of any length keeps none.
+    pub(crate) fn forget(&mut self) {
+        self.applied.clear();
+    }
+
     /// Appends the redacted piece to `out`.
     pub(crate) fn redact(
         &mut self,

@@ -10,6 +10,7 @@
 //! decode, piece by piece; [`document`] takes a record through its fields and operators.
 pub mod document;
 mod engine;
+pub mod job;
 mod scan;
 
 pub use engine::{Engine, Error, Labels, Options, Running};

@@ -23,3 +23,13 @@ pub enum Body {
     /// Text cells of a table row, with their column names; a null cell is `None`.
     Row(Vec<(std::sync::Arc<str>, Option<Text>)>),
 }
+
+impl Body {
+    /// Bytes of text.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Text(text) | Self::Json(text) => text.len() as u64,
+            Self::Row(cells) => cells.iter().flat_map(|(_, text)| text).map(|text| text.len() as u64).sum(),
+        }
+    }
+}

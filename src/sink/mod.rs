@@ -5,10 +5,23 @@
 //! Holds: names are a function of source object, version and configuration digest; nothing is
 //!        half written; two workers never publish the same object twice.
 //! Does not know: models, policies, texts as received.
+//!
+//! A [`Ledger`] hands out one [`Claim`] for each source object; a claim has one [`Output`], which
+//! writes files that are not visible before [`Output::commit`].
+mod ledger;
+mod output;
+mod stdout;
+mod table;
+mod writer;
 
 use crate::record::Entities;
 
+pub use ledger::{Claim, Claimed, Ledger};
+pub use output::{Committed, Output, StreamOutput, StreamStart};
+pub use stdout::Printer;
+
 /// A processed document on its way out.
+#[derive(Debug)]
 pub struct Done {
     /// Its entities.
     pub entities: Entities,
@@ -25,4 +38,117 @@ pub enum Redacted {
     Text(String),
     /// Cells of the text columns of a table row, in the order of the document's body.
     Row(Vec<Option<String>>),
+}
+
+impl std::fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Record(record) => write!(f, "Record({} bytes)", record.len()),
+            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
+            Self::Row(cells) => write!(f, "Row({} cells)", cells.len()),
+        }
+    }
+}
+
+/// How records are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formats {
+    /// Redactions.
+    pub redactions: Redactions,
+    /// Entities as Parquet instead of JSON lines.
+    pub entities_as_parquet: bool,
+    /// Compression of JSON lines and text.
+    pub compression: Option<crate::source::Compression>,
+}
+
+/// Format of redactions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Redactions {
+    /// A table for a table, JSON lines for everything else.
+    Auto,
+    /// JSON lines, also for tables.
+    JsonLines,
+    /// Parquet, also for text and JSON, with the record in a column.
+    Parquet,
+    /// Text lines for text and log lines; otherwise as `Auto`.
+    Text,
+}
+
+/// Why records could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The place can't be opened.
+    #[error(transparent)]
+    Place(#[from] crate::source::Error),
+    /// The sink lies where the source reads.
+    #[error("the sink {sink} lies where the source reads: what is written would be read again")]
+    Loop {
+        /// The sink's URL.
+        sink: String,
+    },
+    /// The store refused.
+    #[error("{at} cannot be written")]
+    Store {
+        /// The object.
+        at: String,
+        /// Why, after the retries of object_store.
+        source: object_store::Error,
+    },
+    /// Writing failed on the way to the store.
+    #[error("{at} cannot be written")]
+    Write {
+        /// The object, or what was written.
+        at: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A table can't be written.
+    #[error("{at} cannot be written as a table ({problem})")]
+    Table {
+        /// The object.
+        at: String,
+        /// Kind of the problem: never the library's message, which may hold a value.
+        problem: &'static str,
+    },
+    /// Another worker took the object over while this one was silent.
+    #[error("{object} was taken over by another worker")]
+    Lost {
+        /// The source object.
+        object: String,
+    },
+}
+
+impl Error {
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        let full = |kind| kind == std::io::ErrorKind::StorageFull || kind == std::io::ErrorKind::QuotaExceeded;
+        Some(match self {
+            Self::Place(error) => return error.hint(),
+            Self::Loop { .. } => "write to another folder, or leave it out with source.exclude".to_owned(),
+            _ if self.io_kind().is_some_and(full) => {
+                "the disk is full: make room and run again; what is committed stays".to_owned()
+            }
+            Self::Store { .. } | Self::Write { .. } => {
+                "check that the sink may be written, then run again; what is committed stays".to_owned()
+            }
+            _ => return None,
+        })
+    }
+
+    /// Kind of the I/O error at the bottom.
+    pub fn io_kind(&self) -> Option<std::io::ErrorKind> {
+        let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(self);
+        while let Some(error) = cause {
+            if let Some(io) = error.downcast_ref::<std::io::Error>()
+                && io.get_ref().is_none()
+            {
+                return Some(io.kind());
+            }
+            cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+                Some(inner) => Some(inner),
+                None => error.source(),
+            };
+        }
+        None
+    }
 }

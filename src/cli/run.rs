@@ -1,0 +1,373 @@
+//! `weir run`: a job, from its configuration to its exit code.
+
+use std::{
+    io::IsTerminal,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    args, engine,
+    exit::{Exit, Failure},
+    out,
+};
+use crate::{
+    config::{self, Config, Resolved, Sink, Source},
+    pipeline::job::{self, Job, Progress, Summary, Target},
+    sink::{self, Formats, Ledger, Printer, Redactions},
+    source::{self, Columns, Compression, Format, Location, Objects, Reader},
+    telemetry::{self, Health, health::Part, metric},
+    tenant::reload,
+};
+
+/// Time between progress lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(30);
+
+/// Runs the job.
+pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure> {
+    let written = Config::load(&args.configuration.config, std::env::vars_os(), &args.configuration.set)?;
+    let resolved = written.resolve(&args.configuration.config)?;
+    let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
+    let style = telemetry::log::Style::of(resolved.telemetry.log_format, colour);
+    let lines = telemetry::log::init(style, global.log_level.unwrap_or(resolved.telemetry.log_level));
+    let runtime = engine::runtime()?;
+    let exit = runtime.block_on(run(args, &resolved));
+    lines.flush();
+    // A reader of standard input may stay in its read for ever.
+    runtime.shutdown_background();
+    exit
+}
+
+async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
+    let options = engine::configured(resolved)?;
+    let tenants = reload::Options::new(resolved.tenants.dir.clone(), resolved.tenants.default.clone());
+    let (reload, tenants) = tenants.build()?;
+    let drain = CancellationToken::new();
+    let health = Health::new();
+    let metrics = resolved.listen.map(|_| metric::install()).transpose();
+    let metrics = metrics.map_err(|error| Failure::new(Exit::Bug, error))?;
+    let stop = CancellationToken::new();
+    if let (Some(listen), Some(metrics)) = (resolved.listen, metrics) {
+        let server = telemetry::Options { listen, health: health.clone(), metrics };
+        let server = server.build().await.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        tokio::spawn(server.run(stop.clone()));
+    }
+    metric::build_info(options.pack.name());
+    let engine = tokio::task::spawn_blocking(move || engine::start(options));
+    let (engine, _running) = engine.await.map_err(|error| Failure::new(Exit::Bug, error))??;
+    health.set(Part::Pack, true);
+    health.set(Part::Tenants, true);
+    tokio::spawn(reload.run(drain.clone()));
+    let progress = Arc::new(Progress::default());
+    let job = Job {
+        engine: engine.clone(),
+        tenants,
+        limits: job::Limits {
+            documents: args.limit,
+            dead_letters: resolved.limits.max_dead_letters,
+            in_flight_bytes: resolved.limits.max_in_flight_bytes,
+        },
+        drain: drain.clone(),
+        progress: progress.clone(),
+    };
+    signals(drain.clone(), health.clone(), Duration::from_secs(resolved.pipeline.drain_timeout_secs));
+    let shown = (!args.quiet).then(|| tokio::spawn(show(progress, engine)));
+    let start = Instant::now();
+    let outcome = match &resolved.source {
+        Source::ObjectStore(source) => {
+            let objects = Objects::open(object_source(source, &resolved.limits)).map_err(unavailable)?;
+            health.set(Part::Source, true);
+            let target = if args.dry_run { Target::Nothing } else { target(resolved, &job, &objects)? };
+            health.set(Part::Sink, true);
+            job.objects(&objects, &target).await
+        }
+        Source::Stdin(source) => {
+            health.set(Part::Source, true);
+            let Sink::Stdout(sink) = &resolved.sink else {
+                let error = anyhow::anyhow!("a source of type \"stdin\" needs a sink of type \"stdout\"");
+                return Err(Failure::new(Exit::Config, error).hint("files give each object a name: read them with type = \"object_store\""));
+            };
+            health.set(Part::Sink, true);
+            let reader = stdin(source, &resolved.limits)?;
+            job.stream(reader, printer(sink)).await
+        }
+    };
+    if let Some(shown) = shown {
+        shown.abort();
+        let _ = shown.await;
+    }
+    stop.cancel();
+    let summary = outcome.map_err(stopped)?;
+    if !args.quiet {
+        out::message(&told(&summary, start.elapsed(), args.dry_run));
+    }
+    let dead: u64 = summary.dead_letters.values().sum();
+    let too_many = resolved.limits.max_dead_letters.is_some_and(|most| dead > most);
+    Ok(if too_many { Exit::DeadLetters } else { Exit::Done })
+}
+
+/// What a configuration says about the objects to read.
+pub fn object_source(source: &config::ObjectSource, limits: &config::limits::Section) -> source::Options {
+    let pointer = |key: &str| if key.starts_with('/') { key.to_owned() } else { format!("/{key}") };
+    let tenant = match &source.tenant {
+        config::TenantFrom::Record => source::TenantFrom::Record,
+        config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),
+        config::TenantFrom::Field(key) => source::TenantFrom::Field(pointer(key)),
+        config::TenantFrom::Column(column) => source::TenantFrom::Column(column.clone()),
+        config::TenantFrom::Path(pattern) => source::TenantFrom::Path(pattern.as_regex().to_owned()),
+    };
+    let columns = source.columns.as_ref().map_or_else(Columns::default, |columns| Columns {
+        text: columns.text.clone(),
+        id: columns.id.clone(),
+        tenant: None,
+    });
+    source::Options {
+        url: source.url.to_string(),
+        options: source.options.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        include: source.include.clone(),
+        exclude: source.exclude.clone(),
+        format: source.format.map(|format| match format {
+            config::source::Format::Text => Format::Text,
+            config::source::Format::Log => Format::Lines,
+            config::source::Format::Jsonl => Format::JsonLines,
+            config::source::Format::Parquet => Format::Parquet,
+            config::source::Format::Arrow => Format::Arrow,
+        }),
+        tenant,
+        id: Some(pointer(&source.id)),
+        columns,
+        max_record_bytes: limits.max_record_bytes,
+    }
+}
+
+/// Where the records go.
+fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, Failure> {
+    let sink = match &resolved.sink {
+        Sink::Stdout(sink) => return Ok(Target::Printer(printer(sink))),
+        Sink::ObjectStore(sink) => sink,
+    };
+    let options = sink.options.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let location = Location::create(sink.url.as_str(), &options).map_err(|error| failed(sink::Error::from(error)))?;
+    for kind in ["entities", "redactions", "dead_letters"] {
+        let inside = objects.location().relative_of(&location).map(|below| format!("{below}/{kind}/x.jsonl"));
+        if inside.is_some_and(|path| objects.chooses(path.trim_start_matches('/'))) {
+            return Err(failed(sink::Error::Loop { sink: sink.url.to_string() }));
+        }
+    }
+    use config::sink::{EntityFormat, RedactionFormat};
+    let formats = Formats {
+        redactions: match sink.formats.redactions {
+            RedactionFormat::Auto => Redactions::Auto,
+            RedactionFormat::Jsonl => Redactions::JsonLines,
+            RedactionFormat::Parquet => Redactions::Parquet,
+            RedactionFormat::Text => Redactions::Text,
+        },
+        entities_as_parquet: sink.formats.entities == EntityFormat::Parquet,
+        compression: match sink.compression {
+            config::sink::Compression::None => None,
+            config::sink::Compression::Gzip => Some(Compression::Gzip),
+            config::sink::Compression::Zstd => Some(Compression::Zstd),
+        },
+    };
+    // Everything but the object that decides about its outputs: another policy, pack or version of
+    // weir makes other outputs under other names.
+    let mut digest = blake3::Hasher::new();
+    let tenants = job.tenants.current();
+    let policies = tenants.iter().map(|policy| &*policy.digest);
+    for part in [resolved.digest.as_str(), job.engine.pack().digest(), crate::VERSION].into_iter().chain(policies) {
+        digest.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    }
+    let digest = digest.finalize().to_hex()[..32].to_owned();
+    Ok(Target::Objects(Ledger::new(location, formats, sink.lease, digest)))
+}
+
+fn printer(sink: &config::StdoutSink) -> Printer {
+    Printer { entities: sink.records == config::sink::Printed::Entities }
+}
+
+fn stdin(source: &config::StdinSource, limits: &config::limits::Section) -> Result<Reader, Failure> {
+    let pointer = |key: &str| if key.starts_with('/') { key.to_owned() } else { format!("/{key}") };
+    let options = source::Options {
+        tenant: match &source.tenant {
+            config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),
+            config::TenantFrom::Field(key) => source::TenantFrom::Field(pointer(key)),
+            _ => source::TenantFrom::Record,
+        },
+        id: Some(pointer(&source.id)),
+        max_record_bytes: limits.max_record_bytes,
+        ..source::Options::default()
+    };
+    let format = match source.format {
+        Some(config::source::LineFormat::Log) => Format::Lines,
+        Some(config::source::LineFormat::Jsonl) => Format::JsonLines,
+        None => {
+            use std::io::BufRead as _;
+            let first = std::io::stdin().lock().fill_buf()?.first().copied();
+            if first == Some(b'{') { Format::JsonLines } else { Format::Lines }
+        }
+    };
+    // What the look at the first byte has buffered is read first.
+    let buffered = {
+        use std::io::BufRead as _;
+        let mut input = std::io::stdin().lock();
+        let buffered = if source.format.is_none() { input.fill_buf()?.to_vec() } else { Vec::new() };
+        input.consume(buffered.len());
+        buffered
+    };
+    let rest = tokio::io::AsyncReadExt::chain(std::io::Cursor::new(buffered), tokio::io::stdin());
+    Reader::over(rest, format, &options).map_err(unavailable)
+}
+
+/// A sink that can't be written.
+fn failed(error: sink::Error) -> Failure {
+    let exit = match &error {
+        sink::Error::Loop { .. } => Exit::Config,
+        sink::Error::Store { .. } if error.io_kind().is_none() => Exit::Unavailable,
+        sink::Error::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        _ => Exit::Io,
+    };
+    if exit == Exit::Done {
+        return Failure::told(exit);
+    }
+    let hint = error.hint();
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn stopped(error: job::Error) -> Failure {
+    match error {
+        job::Error::Source(error) => unavailable(error),
+        job::Error::Sink(error) => failed(error),
+        job::Error::Engine => Failure::new(Exit::Bug, error),
+    }
+}
+
+fn unavailable(error: source::Error) -> Failure {
+    let hint = error.hint();
+    let failure = Failure::new(Exit::Unavailable, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+/// The first signal drains; the second one, or the deadline, ends the process. What is not
+/// committed then is done again by the next run.
+fn signals(drain: CancellationToken, health: Health, deadline: Duration) {
+    tokio::spawn(async move {
+        signal().await;
+        health.drain();
+        drain.cancel();
+        out::message(&format!("draining for at most {deadline:?}; a second signal ends at once"));
+        tokio::select! {
+            () = signal() => {}
+            () = tokio::time::sleep(deadline) => {}
+        }
+        out::message("not drained: what is not committed will be done by the next run");
+        std::process::exit(Exit::Terminated as i32);
+    });
+}
+
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// A bar on a terminal, a log line now and then elsewhere.
+async fn show(progress: Arc<Progress>, engine: crate::pipeline::Engine) {
+    let terminal = std::io::stderr().is_terminal();
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    bar.set_style(ProgressStyle::with_template("{msg}").expect("a constant template"));
+    let start = Instant::now();
+    let mut every = tokio::time::interval(if terminal { Duration::from_millis(200) } else { LINE_EVERY });
+    every.tick().await;
+    let _clear = Clear(bar.clone());
+    loop {
+        every.tick().await;
+        let now = progress.snapshot(engine.counts(), start.elapsed());
+        if terminal {
+            bar.set_message(now.line());
+        } else {
+            tracing::info!(
+                objects = now.objects_done,
+                objects_total = now.objects_total,
+                documents = now.documents,
+                entities = now.entities,
+                dead_letters = now.dead_letters,
+                tokens_per_second = now.tokens_per_second as u64,
+                "progress"
+            );
+        }
+    }
+}
+
+/// Takes the bar away, also when the task is aborted.
+struct Clear(ProgressBar);
+
+impl Drop for Clear {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
+fn told(summary: &Summary, time: Duration, dry_run: bool) -> String {
+    let mut text = format!(
+        "{} in {}: {} documents, {} entities",
+        if summary.drained { "drained" } else { "done" },
+        in_words(time),
+        thousands(summary.documents),
+        thousands(summary.entities)
+    );
+    if summary.skipped > 0 {
+        text += &format!(", {} objects done before", summary.skipped);
+    }
+    if summary.busy > 0 {
+        text += &format!(", {} objects with other workers", summary.busy);
+    }
+    if summary.unknown > 0 {
+        text += &format!(", {} objects of unknown formats left out", summary.unknown);
+    }
+    let dead: u64 = summary.dead_letters.values().sum();
+    if dead > 0 {
+        let codes: Vec<String> = summary.dead_letters.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        text += &format!(", {dead} dead letters ({})", codes.join(", "));
+    }
+    if dry_run {
+        text += "; nothing was written";
+    }
+    text
+}
+
+fn in_words(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        0..60 => format!("{:.1}s", time.as_secs_f64()),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+pub(super) fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

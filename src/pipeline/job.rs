@@ -1,0 +1,734 @@
+//! A job: the objects of a place, each claimed, processed in order and published as a whole.
+//!
+//! Several objects are under way at a time, and many documents of each; results leave in the order
+//! of the object. An object that is not committed leaves nothing behind and is done again by the
+//! next run.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::{StreamExt, stream};
+use metrics::counter;
+use tokio::{io::AsyncReadExt, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{
+    Engine, Scan,
+    document::{self, Pieces, PlainText},
+};
+use crate::{
+    batch,
+    record::{Code, DeadLetter, Document, Position, Stage},
+    sink::{self, Claimed, Done, Ledger, Output, StreamStart},
+    source::{self, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure},
+    telemetry::{
+        Event,
+        metric::{self, label},
+    },
+    tenant::{Policy, Tenants, reload},
+};
+
+/// Objects under way at a time: more than one, so that the model does not wait for the end of an
+/// object to be published; few, because each holds open files.
+const OBJECTS_AT_ONCE: usize = 4;
+
+/// Documents of one object that are under way. Fewer: the look-ahead of the batches runs dry on
+/// short log lines. More: memory.
+const DOCUMENTS_AT_ONCE: usize = 1024;
+
+/// A text file is scanned in chunks of this size.
+const CHUNK_BYTES: usize = 64 << 10;
+
+/// What is run.
+#[derive(Clone)]
+pub struct Job {
+    /// The model.
+    pub engine: Engine,
+    /// The tenants; an object keeps the set with which it was begun.
+    pub tenants: reload::Handle,
+    /// Bounds.
+    pub limits: Limits,
+    /// Cancelled: no further object is begun.
+    pub drain: CancellationToken,
+    /// Counts of what is done.
+    pub progress: Arc<Progress>,
+}
+
+/// Bounds of a job.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Documents; `None` for all.
+    pub documents: Option<u64>,
+    /// Dead letters before the job stops.
+    pub dead_letters: Option<u64>,
+    /// Bytes of documents between source and sink.
+    pub in_flight_bytes: u64,
+}
+
+/// Why a job stopped before its end. What was committed stays; the rest is done by the next run.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The source can't be read.
+    #[error(transparent)]
+    Source(#[from] source::Error),
+    /// The sink can't be written.
+    #[error(transparent)]
+    Sink(#[from] sink::Error),
+    /// The engine ended.
+    #[error("the model's threads have ended")]
+    Engine,
+}
+
+/// Counts while the job runs.
+#[derive(Debug, Default)]
+pub struct Progress {
+    objects_total: AtomicU64,
+    objects_done: AtomicU64,
+    documents: AtomicU64,
+    entities: AtomicU64,
+    dead_letters: Mutex<BTreeMap<&'static str, u64>>,
+    /// Documents that were read.
+    taken: AtomicU64,
+    bytes_done: AtomicU64,
+    bytes_total: AtomicU64,
+}
+
+/// Counts at one moment.
+#[derive(Debug, Clone, PartialEq)]
+#[allow(missing_docs)]
+pub struct Snapshot {
+    pub objects_done: u64,
+    pub objects_total: u64,
+    pub documents: u64,
+    pub entities: u64,
+    pub dead_letters: u64,
+    pub tokens_per_second: f64,
+    /// Share of the model's tokens that is padding.
+    pub padding: f64,
+    /// Share of all tokens whose result was there already.
+    pub reused: f64,
+    pub left: Option<Duration>,
+}
+
+/// What a job did.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Summary {
+    /// Documents delivered.
+    pub documents: u64,
+    /// Entities in them.
+    pub entities: u64,
+    /// Dead letters by code.
+    pub dead_letters: BTreeMap<String, u64>,
+    /// Objects committed by this run.
+    pub objects: u64,
+    /// Objects that were committed before.
+    pub skipped: u64,
+    /// Objects that other workers hold.
+    pub busy: u64,
+    /// Objects of formats that weir does not read.
+    pub unknown: u64,
+    /// Whether a signal ended it early.
+    pub drained: bool,
+}
+
+impl Progress {
+    fn count_dead_letter(&self, letter: &DeadLetter) {
+        *self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).entry(letter.code.as_str()).or_default() += 1;
+    }
+
+    /// Dead letters so far.
+    pub fn dead_letters(&self) -> u64 {
+        self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+    }
+
+    /// Counts now.
+    pub fn snapshot(&self, tokens: &batch::Counts, elapsed: Duration) -> Snapshot {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let (real, padding, reused) = (of(&tokens.real), of(&tokens.padding), of(&tokens.reused));
+        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let done = share(of(&self.bytes_done), of(&self.bytes_total));
+        Snapshot {
+            objects_done: of(&self.objects_done),
+            objects_total: of(&self.objects_total),
+            documents: of(&self.documents),
+            entities: of(&self.entities),
+            dead_letters: self.dead_letters(),
+            tokens_per_second: real as f64 / elapsed.as_secs_f64().max(1e-9),
+            padding: share(padding, real + padding),
+            reused: share(reused, real + reused),
+            left: (done > 0.02).then(|| elapsed.mul_f64(((1.0 - done) / done).max(0.0))),
+        }
+    }
+
+    fn summary(&self) -> Summary {
+        let dead_letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+        Summary {
+            documents: self.documents.load(Ordering::Relaxed),
+            entities: self.entities.load(Ordering::Relaxed),
+            dead_letters: dead_letters.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+            objects: self.objects_done.load(Ordering::Relaxed),
+            ..Summary::default()
+        }
+    }
+}
+
+impl Snapshot {
+    /// One line for a terminal.
+    pub fn line(&self) -> String {
+        let left = self.left.map_or_else(String::new, |left| format!("  eta {}s", left.as_secs()));
+        format!(
+            "objects {}/{}  documents {}  entities {}  dead letters {}  {:.0} tok/s  padding {:.0}%  reused {:.0}%{left}",
+            self.objects_done,
+            self.objects_total,
+            self.documents,
+            self.entities,
+            self.dead_letters,
+            self.tokens_per_second,
+            self.padding * 100.0,
+            self.reused * 100.0
+        )
+    }
+}
+
+/// A document on its way, in the order of its object.
+enum Pending {
+    Document(Working),
+    Rejected(DeadLetter),
+    Table(Table, Vec<Row>),
+}
+
+enum Row {
+    Working(Working),
+    Rejected(DeadLetter),
+}
+
+/// A document whose task runs.
+struct Working {
+    task: JoinHandle<Result<Done, DeadLetter>>,
+    bytes: u64,
+    tenant: String,
+    id: String,
+    position: Position,
+}
+
+impl Pending {
+    /// Documents and bytes that it holds.
+    fn size(&self) -> (usize, u64) {
+        match self {
+            Self::Document(working) => (1, working.bytes),
+            Self::Rejected(_) => (0, 0),
+            Self::Table(table, rows) => (rows.len(), table.batch.get_array_memory_size() as u64),
+        }
+    }
+}
+
+impl Job {
+    /// Runs over the objects of a place; ends when each is committed, by this worker or another.
+    pub async fn objects(&self, objects: &Objects, sink: &Target) -> Result<Summary, Error> {
+        let listing = objects.list().await?;
+        let unknown: u64 = listing.unknown.values().sum();
+        for (extension, count) in &listing.unknown {
+            warn!(%extension, count, "objects left out: weir reads no such format");
+        }
+        self.progress.objects_total.store(listing.objects.len() as u64, Ordering::Relaxed);
+        self.progress.bytes_total.store(listing.objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+        let mut summary = Summary::default();
+        let mut left = listing.objects;
+        loop {
+            let mut busy = Vec::new();
+            let mut outcomes = std::pin::pin!(
+                stream::iter(left).map(|object| self.object(objects, object, sink)).buffer_unordered(OBJECTS_AT_ONCE)
+            );
+            while let Some(outcome) = outcomes.next().await {
+                match outcome? {
+                    Outcome::Committed => {}
+                    Outcome::Done => summary.skipped += 1,
+                    Outcome::Busy(object) => busy.push(object),
+                    Outcome::NotBegun => summary.drained |= self.drain.is_cancelled(),
+                }
+            }
+            summary.busy = busy.len() as u64;
+            if busy.is_empty() || self.enough() {
+                break;
+            }
+            // Others are at work on these. Whoever dies leaves a claim that becomes void.
+            let Target::Objects(ledger) = sink else { break };
+            let wait = (ledger.lease() / 3).min(Duration::from_secs(2));
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.drain.cancelled() => {}
+            }
+            left = busy;
+        }
+        Ok(Summary { skipped: summary.skipped, busy: summary.busy, drained: summary.drained, unknown, ..self.progress.summary() })
+    }
+
+    /// Runs over one stream of documents, such as standard input.
+    pub async fn stream(&self, mut reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
+        let mut run = self.run(PlainText::Text);
+        run.through(&mut reader, &mut Outlet::Printer(printer)).await?;
+        self.count(run.counts);
+        Ok(Summary { drained: self.drain.is_cancelled(), ..self.progress.summary() })
+    }
+
+    fn run(&self, plain_text: PlainText) -> Run<'_> {
+        Run {
+            job: self,
+            tenants: self.tenants.current(),
+            plain_text,
+            pending: VecDeque::new(),
+            documents: 0,
+            bytes: 0,
+            counts: Counts::default(),
+            cut_short: false,
+        }
+    }
+
+    /// Whether nothing more is to be begun.
+    fn enough(&self) -> bool {
+        let limits = &self.limits;
+        self.drain.is_cancelled()
+            || limits.documents.is_some_and(|limit| self.progress.taken.load(Ordering::Relaxed) >= limit)
+            || limits.dead_letters.is_some_and(|limit| self.progress.dead_letters() > limit)
+    }
+
+    async fn object(&self, objects: &Objects, object: Object, sink: &Target) -> Result<Outcome, Error> {
+        if self.enough() {
+            return Ok(Outcome::NotBegun);
+        }
+        let (mut outlet, plain_text) = match sink {
+            Target::Nothing => (Outlet::Nothing, PlainText::Record),
+            Target::Printer(printer) => (Outlet::Printer(*printer), PlainText::Text),
+            Target::Objects(ledger) => match ledger.claim(&object).await? {
+                Claimed::Claim(claim) => (Outlet::Output(Box::new(claim.output())), ledger.plain_text()),
+                Claimed::Done => {
+                    self.finished(&object);
+                    return Ok(Outcome::Done);
+                }
+                Claimed::Busy => return Ok(Outcome::Busy(object)),
+            },
+        };
+        let mut run = self.run(plain_text);
+        let mut reader = objects.reader(&object);
+        if let Err(error) = run.through(&mut reader, &mut outlet).await {
+            if let Outlet::Output(output) = outlet {
+                output.discard().await;
+            }
+            return Err(error);
+        }
+        // An object that was not read to its end is not done.
+        if run.cut_short {
+            match outlet {
+                Outlet::Output(output) => output.discard().await,
+                Outlet::Printer(_) | Outlet::Nothing => self.count(run.counts),
+            }
+            return Ok(Outcome::NotBegun);
+        }
+        if let Outlet::Output(output) = outlet {
+            match output.commit().await {
+                Ok(committed) => info!(object = %object.path, documents = committed.documents, "committed"),
+                // Its documents are the other worker's.
+                Err(error @ sink::Error::Lost { .. }) => {
+                    warn!(%error, "given up");
+                    return Ok(Outcome::Busy(object));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.count(run.counts);
+        self.finished(&object);
+        self.progress.objects_done.fetch_add(1, Ordering::Relaxed);
+        Ok(Outcome::Committed)
+    }
+
+    fn finished(&self, object: &Object) {
+        self.progress.bytes_done.fetch_add(object.size, Ordering::Relaxed);
+    }
+
+    /// Adds what came of an object that is committed.
+    fn count(&self, counts: Counts) {
+        let progress = &self.progress;
+        progress.documents.fetch_add(counts.documents, Ordering::Relaxed);
+        progress.entities.fetch_add(counts.entities, Ordering::Relaxed);
+        for letter in counts.letters {
+            progress.count_dead_letter(&letter);
+            DocumentDeadLettered { letter: &letter }.emit();
+        }
+    }
+}
+
+/// Where the records of a job go.
+pub enum Target {
+    /// Files.
+    Objects(Ledger),
+    /// Standard output.
+    Printer(sink::Printer),
+    /// Nowhere: a dry run.
+    Nothing,
+}
+
+/// Where the records of one object go.
+enum Outlet {
+    Output(Box<Output>),
+    Printer(sink::Printer),
+    Nothing,
+}
+
+/// What came of an object.
+enum Outcome {
+    Committed,
+    Done,
+    Busy(Object),
+    NotBegun,
+}
+
+/// One object under way.
+struct Run<'a> {
+    job: &'a Job,
+    tenants: Arc<Tenants>,
+    plain_text: PlainText,
+    pending: VecDeque<Pending>,
+    documents: usize,
+    bytes: u64,
+    counts: Counts,
+    /// Whether a limit or a drain ended it before the object's end.
+    cut_short: bool,
+}
+
+/// What came of one object; added to the job's counts when it is committed.
+#[derive(Debug, Default)]
+struct Counts {
+    documents: u64,
+    entities: u64,
+    letters: Vec<DeadLetter>,
+}
+
+impl Run<'_> {
+    /// Reads everything, processes it, and gives it to `outlet` in order.
+    async fn through(&mut self, reader: &mut Reader, outlet: &mut Outlet) -> Result<(), Error> {
+        let mut ended = false;
+        loop {
+            while !ended && self.has_room() {
+                if self.job.enough() {
+                    ended = true;
+                    self.cut_short = true;
+                    break;
+                }
+                match reader.next().await? {
+                    None => ended = true,
+                    Some(Unit::Document(document)) => {
+                        self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
+                        let working = self.start(document);
+                        self.push(match working {
+                            Row::Working(working) => Pending::Document(working),
+                            Row::Rejected(letter) => Pending::Rejected(letter),
+                        });
+                    }
+                    Some(Unit::Rejected(letter)) => self.push(Pending::Rejected(letter)),
+                    Some(Unit::Table(mut table)) => {
+                        let documents = std::mem::take(&mut table.documents);
+                        self.job.progress.taken.fetch_add(documents.len() as u64, Ordering::Relaxed);
+                        let start = |document| match document {
+                            Ok(document) => self.start(document),
+                            Err(letter) => Row::Rejected(letter),
+                        };
+                        let rows = documents.into_iter().map(start).collect();
+                        self.push(Pending::Table(table, rows));
+                    }
+                    Some(Unit::Stream(stream)) => {
+                        while let Some(first) = self.pop() {
+                            self.deliver(first, outlet).await?;
+                        }
+                        self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
+                        self.text(stream, outlet).await?;
+                    }
+                }
+            }
+            match self.pop() {
+                Some(first) => self.deliver(first, outlet).await?,
+                None if ended => return Ok(()),
+                None => {}
+            }
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.pending.is_empty()
+            || (self.documents < DOCUMENTS_AT_ONCE && self.bytes < self.job.limits.in_flight_bytes)
+    }
+
+    fn push(&mut self, pending: Pending) {
+        let (documents, bytes) = pending.size();
+        self.documents += documents;
+        self.bytes += bytes;
+        self.pending.push_back(pending);
+    }
+
+    fn pop(&mut self) -> Option<Pending> {
+        let first = self.pending.pop_front()?;
+        let (documents, bytes) = first.size();
+        self.documents -= documents;
+        self.bytes -= bytes;
+        Some(first)
+    }
+
+    /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
+    fn policy(&self, tenant: Option<&str>, position: &Position, id: &str) -> Result<Arc<Policy>, DeadLetter> {
+        if let Some(policy) = self.tenants.policy(tenant) {
+            return Ok(policy.clone());
+        }
+        let reason = match tenant {
+            Some(_) => "no policy for this tenant",
+            None => "the document names no tenant and there is no default one",
+        };
+        Err(DeadLetter {
+            source: position.clone(),
+            // A name that is no tenant's is text of the record.
+            tenant: None,
+            document_id: Some(id.to_owned()),
+            stage: Stage::Tenant,
+            code: Code::UnknownTenant,
+            reason: reason.to_owned(),
+            attempts: 1,
+        })
+    }
+
+    /// Starts the work on a document, in a task of its own: a panic costs the document.
+    fn start(&self, document: Document) -> Row {
+        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id) {
+            Ok(policy) => policy,
+            Err(letter) => return Row::Rejected(letter),
+        };
+        let (id, position, bytes) = (document.id.clone(), document.position.clone(), document.body.bytes());
+        let (engine, plain_text, tenant) = (self.job.engine.clone(), self.plain_text, policy.tenant.to_string());
+        let place = (position.clone(), tenant.clone(), id.clone());
+        let task = tokio::spawn(async move {
+            let (position, tenant, id) = place;
+            let done = document::process(&engine, &policy, document, plain_text).await;
+            done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
+        });
+        Row::Working(Working { task, bytes, tenant, id, position })
+    }
+
+    async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
+        match pending {
+            Pending::Rejected(letter) => self.reject(letter, outlet).await,
+            Pending::Document(working) => match working.done().await {
+                Ok(done) => {
+                    self.counts.add(&done);
+                    match outlet {
+                        Outlet::Output(output) => output.document(done).await?,
+                        Outlet::Printer(printer) => printer.document(&done)?,
+                        Outlet::Nothing => {}
+                    }
+                    Ok(())
+                }
+                Err(letter) => self.reject(letter, outlet).await,
+            },
+            Pending::Table(table, rows) => {
+                let mut done = Vec::with_capacity(rows.len());
+                for row in rows {
+                    let row = match row {
+                        Row::Working(working) => working.done().await,
+                        Row::Rejected(letter) => Err(letter),
+                    };
+                    match row {
+                        Ok(row) => {
+                            self.counts.add(&row);
+                            done.push(Some(row));
+                        }
+                        Err(letter) => {
+                            self.reject(letter, outlet).await?;
+                            done.push(None);
+                        }
+                    }
+                }
+                match outlet {
+                    Outlet::Output(output) => output.table(&table, done).await?,
+                    Outlet::Printer(printer) => done.iter().flatten().try_for_each(|done| printer.document(done))?,
+                    Outlet::Nothing => {}
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn reject(&mut self, letter: DeadLetter, outlet: &mut Outlet) -> Result<(), Error> {
+        match outlet {
+            Outlet::Output(output) => output.dead_letter(&letter).await?,
+            Outlet::Printer(printer) => printer.dead_letter(&letter)?,
+            Outlet::Nothing => {}
+        }
+        self.counts.letters.push(letter);
+        Ok(())
+    }
+
+    /// A text of any length, piece by piece. If it fails midway, nothing of it goes downstream.
+    async fn text(&mut self, stream: Stream, outlet: &mut Outlet) -> Result<(), Error> {
+        let (id, position) = (stream.id.clone(), stream.position.clone());
+        let policy = match self.policy(stream.tenant.as_deref(), &position, &id) {
+            Ok(policy) => policy,
+            Err(letter) => return self.reject(letter, outlet).await,
+        };
+        let tenant = policy.tenant.to_string();
+        match self.pieces(stream, &policy, outlet).await {
+            Ok((entities, documents)) => {
+                self.counts.entities += entities;
+                self.counts.documents += documents;
+                Ok(())
+            }
+            Err(TextError::Job(error)) => Err(error),
+            Err(TextError::Document(error)) => {
+                if let Outlet::Output(output) = outlet {
+                    output.withdraw().await;
+                }
+                self.reject(error.dead_letter(position, Some(tenant), Some(id)), outlet).await
+            }
+        }
+    }
+
+    async fn pieces(&self, mut stream: Stream, policy: &Policy, outlet: &mut Outlet) -> Result<(u64, u64), TextError> {
+        let engine = &self.job.engine;
+        let start = StreamStart { id: &stream.id, tenant: &policy.tenant, position: &stream.position };
+        let (mut output, printer) = match outlet {
+            Outlet::Output(output) => (Some(output.stream(start, self.plain_text == PlainText::Text).await?), None),
+            // What is printed can't be withdrawn: a text that fails midway ends with what was decided.
+            Outlet::Printer(printer) => (None, Some(*printer)),
+            Outlet::Nothing => (None, None),
+        };
+        let mut scan = Scan::start(engine, policy).await?;
+        let mut pieces = Pieces::new(policy, "text");
+        let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK_BYTES * 2);
+        let mut entities = 0;
+        loop {
+            let held = bytes.len();
+            bytes.resize(held + CHUNK_BYTES, 0);
+            let read = stream.reader.read(&mut bytes[held..]).await;
+            let read = read.map_err(|error| match read_failure(&stream.position, error) {
+                ReadFailure::Rejected(code, reason) => document::Error::Record { code, reason }.into(),
+                ReadFailure::Error(error) => TextError::Job(error.into()),
+            })?;
+            bytes.truncate(held + read);
+            let valid = match std::str::from_utf8(&bytes) {
+                Ok(text) => text.len(),
+                // Up to three bytes may be a character that goes on in the next chunk.
+                Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
+                Err(_) => {
+                    let reason = "the text is not UTF-8".to_owned();
+                    return Err(document::Error::Record { code: Code::NotUtf8, reason }.into());
+                }
+            };
+            let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
+            let first = scan.push(text).await?;
+            bytes.drain(..valid);
+            let last = if read == 0 { scan.finish().await? } else { None };
+            for piece in first.into_iter().chain(last) {
+                let mut redacted = String::with_capacity(piece.text.len());
+                pieces.redact(&piece.text, &piece.spans, &mut redacted)?;
+                let (found, changes) = (std::mem::take(&mut pieces.entities), std::mem::take(&mut pieces.changes));
+                pieces.forget();
+                entities += found.len() as u64;
+                for entity in &found {
+                    count_entity(&policy.tenant, &entity.label, &entity.recognizer);
+                }
+                if let Some(output) = &mut output {
+                    output.piece(&redacted, &found, &changes).await?;
+                } else if let Some(printer) = printer {
+                    printer.text(&redacted)?;
+                }
+            }
+            if read == 0 {
+                break;
+            }
+        }
+        if let Some(output) = output {
+            let (tokens, windows) = scan.counts();
+            output.finish(&document::digests(engine, policy), tokens, windows).await?;
+        }
+        Ok((entities, 1))
+    }
+}
+
+/// Why a text ended before its end.
+enum TextError {
+    /// The job can't go on.
+    Job(Error),
+    /// The text is a dead letter.
+    Document(document::Error),
+}
+
+impl From<sink::Error> for TextError {
+    fn from(error: sink::Error) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+impl From<document::Error> for TextError {
+    fn from(error: document::Error) -> Self {
+        Self::Document(error)
+    }
+}
+
+impl From<super::Error> for TextError {
+    fn from(error: super::Error) -> Self {
+        Self::Document(error.into())
+    }
+}
+
+impl Working {
+    async fn done(self) -> Result<Done, DeadLetter> {
+        self.task.await.unwrap_or_else(|_| {
+            Err(DeadLetter {
+                source: self.position,
+                tenant: Some(self.tenant),
+                document_id: Some(self.id),
+                stage: Stage::Decode,
+                code: Code::Panicked,
+                reason: "internal error".to_owned(),
+                attempts: 1,
+            })
+        })
+    }
+}
+
+impl Counts {
+    fn add(&mut self, done: &Done) {
+        self.documents += 1;
+        self.entities += done.entities.entities.len() as u64;
+        let tenant = &done.entities.tenant;
+        counter!(metric::DOCUMENTS_TOTAL, "tenant" => label("tenant", tenant), "outcome" => "delivered").increment(1);
+        for entity in &done.entities.entities {
+            count_entity(tenant, &entity.label, &entity.recognizer);
+        }
+    }
+}
+
+fn count_entity(tenant: &str, name: &str, recognizer: &str) {
+    counter!(
+        metric::ENTITIES_TOTAL,
+        "tenant" => label("tenant", tenant),
+        "label" => label("label", name),
+        "recognizer" => label("recognizer", recognizer)
+    )
+    .increment(1);
+}
+
+/// A record did not go downstream.
+struct DocumentDeadLettered<'a> {
+    letter: &'a DeadLetter,
+}
+
+impl Event for DocumentDeadLettered<'_> {
+    fn emit(self) {
+        let DeadLetter { source, stage, code, .. } = self.letter;
+        warn!(at = %source, %stage, %code, "record dead-lettered");
+        counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str()).increment(1);
+    }
+}
