@@ -4,18 +4,318 @@
 //! perfectly packed batches, weir's own stages, and the whole job from files to files.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    collections::HashSet,
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread,
     time::{Duration, Instant},
 };
 
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
+use super::{
+    args, engine,
+    exit::{Exit, Failure},
+    out, run,
+};
 use crate::{
     decode::viterbi::Viterbi,
     model::{self, Backbone, Encoder, LabelMatrix, Pack, Scorer},
+    pipeline::{
+        Options,
+        job::{Job, Limits, Progress, Target},
+    },
+    sink::{Formats, Ledger, Redactions},
+    source::{self, Location, Objects, TenantFrom},
+    tenant::reload,
     text::{Tokenizer, Window, Windower},
 };
+
+/// Rounds of the comparison; the median counts.
+const ROUNDS: usize = 3;
+
+/// Documents in one input file of the job.
+const DOCUMENTS_A_FILE: usize = 2000;
+
+/// What was measured.
+#[derive(Debug, Serialize)]
+struct Report {
+    texts: usize,
+    windows: usize,
+    sessions: usize,
+    max_tokens: usize,
+    /// Tokens/s of the bare model on perfectly packed batches.
+    bare: f64,
+    /// Tokens/s of the job from files to files.
+    job: f64,
+    /// `job / bare` of each round.
+    ratios: Vec<f64>,
+    /// Median of `ratios`.
+    ratio: f64,
+    /// Share of the job's model tokens that is padding.
+    padding: f64,
+    /// From nothing to the first document's result, with the pack loaded on the way, in seconds.
+    first_result_secs: f64,
+    /// Most memory of this process until the comparison's end, in bytes.
+    peak_memory: Option<u64>,
+    /// Documents/s of the job with repeated texts and reuse, and with each text once.
+    records: Repeats,
+    shares: Vec<Share>,
+}
+
+#[derive(Debug, Serialize)]
+struct Repeats {
+    all: usize,
+    unique: usize,
+    all_a_second: f64,
+    unique_a_second: f64,
+    /// `all_a_second / unique_a_second`.
+    ratio: f64,
+}
+
+/// Measures, and prints a table or JSON.
+pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
+    let mut texts = Vec::new();
+    let files = if args.files.is_empty() { in_the_box()? } else { args.files.clone() };
+    for file in &files {
+        texts.extend(read(file)?);
+    }
+    texts.truncate(args.limit.unwrap_or(usize::MAX));
+    if texts.is_empty() {
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("there is no text to run on")).hint("name files of lines or JSON lines"));
+    }
+    let mut options = engine::defaults(&args.model)?;
+    options.batch.max_tokens = args.max_tokens as usize;
+    if let Some(threads) = args.threads {
+        options.sessions = usize::from(threads);
+    }
+    let unique: Vec<String> = {
+        let mut seen = HashSet::new();
+        texts.iter().filter(|text| seen.insert(text.as_str())).cloned().collect()
+    };
+    let runtime = engine::runtime()?;
+    let started = Instant::now();
+    let first_result_secs = {
+        runtime.block_on(job(&options, &unique[..1]))?;
+        started.elapsed().as_secs_f64()
+    };
+    let documents = windows(&options.pack, &unique)?;
+    // Equal windows are computed once by the job, so they are in the bare run once.
+    let mut seen = HashSet::new();
+    let distinct: Vec<&Window> =
+        documents.iter().flatten().filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone))).collect();
+    let mut without_cache = options.clone();
+    without_cache.batch.cache_bytes = 0;
+    let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
+    for _ in 0..ROUNDS {
+        let sessions = Backbone::load(&options.pack, options.runtime.clone(), options.sessions, options.session_threads)?;
+        let (tokens, time) = bare(sessions, &distinct, options.batch.max_tokens)?;
+        bares.push(tokens as f64 / time.as_secs_f64());
+        let measured = runtime.block_on(job(&without_cache, &unique))?;
+        jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
+        padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
+    }
+    let peak_memory = peak_memory();
+    let ratios: Vec<f64> = jobs.iter().zip(&bares).map(|(job, bare)| job / bare).collect();
+    let all = runtime.block_on(job(&options, &texts))?;
+    let once = runtime.block_on(job(&options, &unique))?;
+    let a_second = |count: usize, measured: &Measured| count as f64 / measured.time.as_secs_f64();
+    let (all_a_second, unique_a_second) = (a_second(texts.len(), &all), a_second(unique.len(), &once));
+    let encoder = Encoder::new(&options.pack, options.runtime.clone(), options.label_cache.clone())?;
+    let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
+    // A sample is enough for shares of time.
+    let sample = &documents[..documents.len().min(400)];
+    let o_bias = options.pack.manifest().calibration.o_bias;
+    let mut shares = Vec::new();
+    for labels in &args.labels {
+        shares.push(share(&mut session, &encoder, sample, *labels, o_bias)?);
+    }
+    let report = Report {
+        texts: texts.len(),
+        windows: distinct.len(),
+        sessions: options.sessions,
+        max_tokens: options.batch.max_tokens,
+        bare: median(&bares),
+        job: median(&jobs),
+        ratio: median(&ratios),
+        ratios,
+        padding,
+        first_result_secs,
+        peak_memory,
+        records: Repeats {
+            all: texts.len(),
+            unique: unique.len(),
+            all_a_second,
+            unique_a_second,
+            ratio: all_a_second / unique_a_second,
+        },
+        shares,
+    };
+    if args.json {
+        out::data(&serde_json::to_string_pretty(&report).expect("numbers are JSON"))?;
+    } else {
+        out::data(&table(&report))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn table(report: &Report) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| writeln!(text, "{name:<28} {value}").expect("writing to a string");
+    row("texts, windows", format!("{}, {}", run::thousands(report.texts as u64), run::thousands(report.windows as u64)));
+    row("sessions × tokens a batch", format!("{} × {}", report.sessions, report.max_tokens));
+    row("bare model", format!("{:.0} tokens/s", report.bare));
+    row("weir, files to files", format!("{:.0} tokens/s", report.job));
+    let rounds: Vec<String> = report.ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
+    row("weir ÷ bare", format!("{:.3} (rounds: {})", report.ratio, rounds.join(", ")));
+    row("padding", format!("{:.1}%", report.padding * 100.0));
+    row("first result", format!("{:.2} s, pack loaded on the way", report.first_result_secs));
+    if let Some(bytes) = report.peak_memory {
+        row("peak memory", format!("{} MiB", bytes >> 20));
+    }
+    let records = &report.records;
+    row(
+        "repeated texts",
+        format!(
+            "{:.0} records/s with {} repeats, {:.0} without: {:.2} times",
+            records.all_a_second,
+            run::thousands((records.all - records.unique) as u64),
+            records.unique_a_second,
+            records.ratio
+        ),
+    );
+    for share in &report.shares {
+        row(
+            &format!("{} labels", share.labels),
+            format!(
+                "scoring {:.2}% + Viterbi {:.2}% = {:.2}% of the backbone ({:.1} labels a token)",
+                share.scoring * 100.0,
+                share.viterbi * 100.0,
+                (share.scoring + share.viterbi) * 100.0,
+                share.labels_a_token
+            ),
+        );
+    }
+    text
+}
+
+/// The texts of the examples.
+fn in_the_box() -> Result<Vec<PathBuf>, Failure> {
+    let found = ["acme", "ops", "shop", "museum"].into_iter().flat_map(|tenant| {
+        let folders = ["", "prose", "chat", "mail", "logs"].map(|kind| Path::new("examples/in").join(tenant).join(kind));
+        folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten().map(|entry| entry.path())
+    });
+    let mut files: Vec<PathBuf> = found.filter(|path| path.is_file()).collect();
+    files.sort();
+    files.dedup();
+    if files.is_empty() {
+        let error = anyhow::anyhow!("examples/in is not here");
+        return Err(Failure::new(Exit::Usage, error).hint("run it in weir's repository, or name files to run on"));
+    }
+    Ok(files)
+}
+
+/// Texts of a file: its lines, or the strings of its JSON lines; `.txt` as a whole.
+fn read(file: &Path) -> Result<Vec<String>, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(Exit::Io, anyhow::anyhow!("{} can't be read ({})", file.display(), error.kind()))
+    };
+    let mut bytes = fs::read(file).map_err(failed)?;
+    let mut name = file.to_string_lossy().into_owned();
+    if let Some(unpacked) = name.strip_suffix(".gz").map(str::to_owned) {
+        let mut raw = Vec::new();
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut raw).map_err(failed)?;
+        (bytes, name) = (raw, unpacked);
+    }
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if name.ends_with(".txt") {
+        return Ok(vec![text]);
+    }
+    let lines = text.lines().filter(|line| !line.trim().is_empty());
+    if !name.ends_with(".jsonl") {
+        return Ok(lines.map(str::to_owned).collect());
+    }
+    let mut texts = Vec::new();
+    for line in lines {
+        let Ok(document) = crate::record::Json::parse(line) else { continue };
+        let leaves = document.strings(&Default::default()).unwrap_or_default();
+        texts.extend(leaves.iter().map(|leaf| document.literal(leaf).text.into_string()).filter(|text| text.len() > 3));
+    }
+    Ok(texts)
+}
+
+struct Measured {
+    tokens: u64,
+    padding: u64,
+    time: Duration,
+}
+
+/// Runs `weir run`'s job over `texts` from files to files, patterns included. The clock starts when
+/// the model is loaded.
+async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
+    let io = |error: std::io::Error| Failure::new(Exit::Io, error);
+    let place = tempfile::tempdir().map_err(io)?;
+    let (input, output, tenants) = (place.path().join("in"), place.path().join("out"), place.path().join("tenants"));
+    fs::create_dir_all(&input).and_then(|()| fs::create_dir_all(&tenants)).map_err(io)?;
+    for (number, texts) in texts.chunks(DOCUMENTS_A_FILE).enumerate() {
+        let mut lines = String::new();
+        for text in texts {
+            writeln!(lines, "{}", serde_json::json!({"text": text})).expect("writing to a string");
+        }
+        fs::write(input.join(format!("{number:04}.jsonl")), lines).map_err(io)?;
+    }
+    let policy = "labels = [\"person\", \"organization\", \"city\", \"email\"]\n\
+        patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
+    fs::write(tenants.join("bench.toml"), policy).map_err(io)?;
+    let (_reload, tenants) = reload::Options::new(tenants, None).build()?;
+    let (engine, _running) = engine::start(options.clone())?;
+    let labels = tenants.current().policy(Some("bench")).expect("written above").labels.clone();
+    engine.labels(&labels).await.map_err(|error| Failure::new(Exit::Bug, error))?;
+    let source = source::Options {
+        url: input.display().to_string(),
+        tenant: TenantFrom::Value("bench".to_owned()),
+        ..source::Options::default()
+    };
+    let objects = Objects::open(source).map_err(run::unavailable)?;
+    let location = Location::create(&output.display().to_string(), &Default::default()).map_err(run::unavailable)?;
+    let formats = Formats { redactions: Redactions::Auto, entities_as_parquet: false, compression: None };
+    let ledger = Ledger::new(location, formats, Duration::from_secs(60), "bench".to_owned());
+    let job = Job {
+        engine: engine.clone(),
+        tenants,
+        limits: Limits { documents: None, dead_letters: Some(0), in_flight_bytes: 256 << 20 },
+        drain: CancellationToken::new(),
+        progress: Arc::new(Progress::default()),
+    };
+    let start = Instant::now();
+    let summary = job.objects(&objects, &Target::Objects(ledger)).await.map_err(run::stopped)?;
+    let time = start.elapsed();
+    if summary.documents != texts.len() as u64 {
+        let error = anyhow::anyhow!("{} of {} documents were delivered", summary.documents, texts.len());
+        return Err(Failure::new(Exit::Bug, error));
+    }
+    let counts = engine.counts();
+    Ok(Measured { tokens: counts.real.load(Ordering::Relaxed), padding: counts.padding.load(Ordering::Relaxed), time })
+}
+
+/// `VmHWM` of proc(5); `None` elsewhere.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
 
 /// Cuts texts into the windows that a job would make of them.
 pub fn windows(pack: &Pack, texts: &[String]) -> Result<Vec<Vec<Window>>, model::Error> {

@@ -73,17 +73,10 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),
         Command::Eval(args) => eval::execute(args),
-        Command::Bench(_) => Err(not_built("bench")),
+        Command::Bench(args) => bench::execute(args),
         Command::Model(Model::Inspect(args)) => model::inspect(args),
         Command::Model(Model::Verify(args)) => model::verify(args),
     }
-}
-
-fn not_built(command: &str) -> Failure {
-    Failure::new(
-        Exit::Bug,
-        anyhow::anyhow!("`weir {command}` is not built yet"),
-    )
 }
 
 fn completions(args: &args::Completions) -> Result<Exit, Failure> {

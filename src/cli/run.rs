@@ -240,7 +240,7 @@ fn failed(error: sink::Error) -> Failure {
     }
 }
 
-fn stopped(error: job::Error) -> Failure {
+pub(super) fn stopped(error: job::Error) -> Failure {
     match error {
         job::Error::Source(error) => unavailable(error),
         job::Error::Sink(error) => failed(error),
@@ -248,7 +248,7 @@ fn stopped(error: job::Error) -> Failure {
     }
 }
 
-fn unavailable(error: source::Error) -> Failure {
+pub(super) fn unavailable(error: source::Error) -> Failure {
     let hint = error.hint();
     let failure = Failure::new(Exit::Unavailable, error);
     match hint {
