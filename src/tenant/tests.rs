@@ -208,11 +208,26 @@ fn operators_have_presidios_names_too() {
         ("{ type = \"redact\" }", "Remove"),
         ("\"keep\"", "Keep"),
         ("{ type = \"replace\", new_value = \"<>\" }", "Replace"),
-        ("{ type = \"mask\", masking_char = \"#\" }", "Mask"),
+        ("{ type = \"mask\", masking_char = \"#\" }", "Mask {"),
+        (
+            "{ type = \"mask\", chars_to_mask = 4, from_end = true }",
+            "MaskCount { character: '*', count: 4, from_end: true }",
+        ),
     ] {
         let policy = parse(&format!("labels = []\noperator = {written}\n")).unwrap();
         let debug = format!("{:?}", policy.redactor.default);
         assert!(debug.starts_with(name), "{written} gives {debug}");
+    }
+}
+
+#[test]
+fn parameters_that_would_be_ignored_are_refused() {
+    for written in [
+        "{ type = \"mask\", from_end = true }",
+        "{ type = \"mask\", chars_to_mask = 4, keep_last = 4 }",
+    ] {
+        let told = problems(&format!("labels = []\noperator = {written}\n"));
+        assert!(told.contains("chars_to_mask"), "{told}");
     }
 }
 
