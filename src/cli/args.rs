@@ -13,12 +13,8 @@ use crate::config::telemetry::LogLevel;
     name = "weir",
     version,
     max_term_width = 100,
-    after_help = "Examples:
-  weir init --preset logs            a configuration and a tenant to start from
-  weir check --config weir.toml      everything is validated, nothing is written
-  weir run --config weir.toml        the job
-  echo 'Mail ana@ruiz.example' | weir redact -l email --show",
-    after_long_help = exit::HELP
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{}", exit::HELP)
 )]
 pub struct Cli {
     /// What to do.
@@ -28,6 +24,12 @@ pub struct Cli {
     #[command(flatten)]
     pub global: Global,
 }
+
+const EXAMPLES: &str = "Examples:
+  weir init --preset logs            a configuration and a tenant to start from
+  weir check --config weir.toml      everything is validated, nothing is written
+  weir run --config weir.toml        the job
+  echo 'Mail ana@ruiz.example' | weir redact -l email --show";
 
 /// Flags of every subcommand.
 #[derive(Debug, Clone, Args)]

@@ -37,6 +37,7 @@ pub struct Resolved {
 /// Where documents come from.
 #[derive(Debug, Clone)]
 #[allow(missing_docs)]
+#[allow(clippy::large_enum_variant)] // one in a process, matched on by value
 pub enum Source {
     ObjectStore(ObjectSource),
     Stdin(StdinSource),

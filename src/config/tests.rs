@@ -103,7 +103,7 @@ columns = true
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
     error: `batch.max_tokens` must be an integer, found a string
-      weir.toml:2:14  fix: `max_tokens = 4096` is the default
+      weir.toml:2:14  fix: `max_tokens = 1024` is the default
     error: `batch.linger_ms` must be an integer, found a number
       weir.toml:3:13  fix: `linger_ms = 5` is the default
     error: `source.url` must be a string, found a list
@@ -128,7 +128,7 @@ threads = 4096
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
     error: `batch.max_tokens` (0) is below 1
-      weir.toml:2:14  fix: 1 or more (default 4096)
+      weir.toml:2:14  fix: 1 or more (default 1024)
     error: `batch.linger_ms` (-1) is below 0
       weir.toml:3:13  fix: 0 or more (default 5)
     error: `model.threads` (4096) is above 1024
@@ -300,7 +300,7 @@ log_format = "CANARY-3-THAT-IS-LONGER-THAN-ANY-WORD"
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
     error: `batch.max_tokens` must be an integer, found a string
-      weir.toml:2:14  fix: `max_tokens = 4096` is the default
+      weir.toml:2:14  fix: `max_tokens = 1024` is the default
     error: `telemetry.log_level` is not one of the known values
       weir.toml:4:13  fix: "error" or "warn" or "info" or "debug" or "trace"
     error: `telemetry.log_format` is not one of the known values
@@ -548,7 +548,7 @@ fn a_malformed_override_stops_the_start() {
     error: unknown key `max_token` in [batch]
       environment WEIR_BATCH__MAX_TOKEN         fix: `max_tokens`
     error: `batch.max_tokens` must be an integer, found a string
-      environment WEIR_BATCH__MAX_TOKENS        fix: `max_tokens = 4096` is the default
+      environment WEIR_BATCH__MAX_TOKENS        fix: `max_tokens = 1024` is the default
     error: malformed override: `--set` without `=`
       --set …                                   fix: --set section.key=value
     error: malformed override: the name has an empty or missing part
@@ -569,7 +569,7 @@ fn paths_of_the_file_are_relative_to_it_and_those_of_a_flag_are_not() {
         panic!("the file says object_store");
     };
     assert!(source.url.path().ends_with("/jobs/in"), "{}", source.url);
-    assert!(!source.include.is_empty() && source.exclude.is_empty());
+    assert_eq!(source.include, ["**"]);
 }
 
 #[test]

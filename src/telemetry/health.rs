@@ -44,9 +44,12 @@ struct Inner {
     started: Instant,
     ready: [AtomicBool; PARTS.len()],
     draining: AtomicBool,
-    hearts: Mutex<BTreeMap<u64, (&'static str, Duration, Arc<AtomicU64>)>>,
+    hearts: Mutex<Hearts>,
     next: AtomicU64,
 }
+
+/// Loops by number: name, longest silence, milliseconds of the last beat.
+type Hearts = BTreeMap<u64, (&'static str, Duration, Arc<AtomicU64>)>;
 
 /// One loop's sign of life.
 pub struct Heart {
@@ -126,9 +129,7 @@ impl Health {
         millis(now.saturating_duration_since(self.0.started))
     }
 
-    fn hearts(
-        &self,
-    ) -> std::sync::MutexGuard<'_, BTreeMap<u64, (&'static str, Duration, Arc<AtomicU64>)>> {
+    fn hearts(&self) -> std::sync::MutexGuard<'_, Hearts> {
         self.0.hearts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

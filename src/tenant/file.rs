@@ -125,11 +125,11 @@ pub enum OperatorTable {
         #[serde(default = "masking_char")]
         #[schemars(length(min = 1))]
         masking_char: String,
-        /// Presidio's parameter; refused, because the rest of a longer value would stay readable:
-        /// use `keep_last`.
+        /// Presidio's parameter: letters and digits to mask at one end, and at least half of the
+        /// value; instead of `keep_last`.
         #[serde(default)]
         chars_to_mask: Option<u32>,
-        /// Presidio's parameter; refused, as `chars_to_mask`.
+        /// Presidio's parameter: whether `chars_to_mask` counts from the end.
         #[serde(default)]
         from_end: Option<bool>,
     },

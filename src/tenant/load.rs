@@ -683,6 +683,23 @@ impl Resolver<'_> {
                     self.problem(&format!("{path}.masking_char"), kind, "\"*\"");
                     return None;
                 };
+                let conflict = match (chars_to_mask, from_end, keep_last) {
+                    (None, Some(_), _) => {
+                        Some("`from_end` says from where `chars_to_mask` counts, and there is none")
+                    }
+                    (Some(_), _, 1..) => {
+                        Some("`chars_to_mask` and `keep_last` are two ways to say one thing")
+                    }
+                    _ => None,
+                };
+                if let Some(why) = conflict {
+                    self.problem(
+                        path,
+                        Kind::Conflict(why.to_owned()),
+                        "keep `keep_last` alone, or `chars_to_mask`",
+                    );
+                    return None;
+                }
                 match chars_to_mask {
                     Some(count) => Operator::MaskCount {
                         character,

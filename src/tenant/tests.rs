@@ -149,14 +149,10 @@ match = { object = "^(" }
     insta::assert_snapshot!(told, @r#"
     error: the label "Person" is there twice
       tenants/acme.toml:2:21   fix: keep one of them
-    error: the operator needs a key, but the file has no usable `keys`
-      tenants/acme.toml:2:57   fix: keys = { id = "k1", file = "…" }
-    error: `chars_to_mask` would leave the rest of a longer value readable
-      tenants/acme.toml:3:29   fix: `keep_last = 4` masks all but the last four
+    error: `masking_char` must be one character
+      tenants/acme.toml:3:48   fix: "*"
     error: regexes.regex of "a": unclosed group
       tenants/acme.toml:4:26   fix: an expression of the regex crate, without look-around
-    error: `key` names a key, but the file has no `keys`
-      tenants/acme.toml:4:107  fix: keys = { id = "k1", file = "…" }
     error: `allow.until` is not a date
       tenants/acme.toml:5:24   fix: "2027-01-31"
     error: can't read the file of `deny.file`: no such file
@@ -179,7 +175,7 @@ fn a_secret_in_a_tenant_file_is_refused() {
     );
     insta::assert_snapshot!(told, @r#"
     error: `secret` would put a secret in the file
-      tenants/acme.toml:2:21  fix: take it out
+      tenants/acme.toml:2:21  fix: `file` or `env`
     error: `password` would put a secret in the file
       tenants/acme.toml:3:1   fix: take it out
     "#);
@@ -212,11 +208,26 @@ fn operators_have_presidios_names_too() {
         ("{ type = \"redact\" }", "Remove"),
         ("\"keep\"", "Keep"),
         ("{ type = \"replace\", new_value = \"<>\" }", "Replace"),
-        ("{ type = \"mask\", masking_char = \"#\" }", "Mask"),
+        ("{ type = \"mask\", masking_char = \"#\" }", "Mask {"),
+        (
+            "{ type = \"mask\", chars_to_mask = 4, from_end = true }",
+            "MaskCount { character: '*', count: 4, from_end: true }",
+        ),
     ] {
         let policy = parse(&format!("labels = []\noperator = {written}\n")).unwrap();
         let debug = format!("{:?}", policy.redactor.default);
         assert!(debug.starts_with(name), "{written} gives {debug}");
+    }
+}
+
+#[test]
+fn parameters_that_would_be_ignored_are_refused() {
+    for written in [
+        "{ type = \"mask\", from_end = true }",
+        "{ type = \"mask\", chars_to_mask = 4, keep_last = 4 }",
+    ] {
+        let told = problems(&format!("labels = []\noperator = {written}\n"));
+        assert!(told.contains("chars_to_mask"), "{told}");
     }
 }
 
@@ -319,15 +330,14 @@ fields = { exclude = ["body"] }
     .unwrap();
     let fields = |object: &str| -> Vec<(String, bool)> {
         let rule = policy.rule(&position(object));
-        let column = |name: &&str| {
-            Some((
-                (*name).to_owned(),
-                rule.map_or(Some(false), |rule| rule.column(name))?,
-            ))
-        };
         ["body", "note", "name", "free"]
-            .iter()
-            .filter_map(column)
+            .into_iter()
+            .filter_map(|column| {
+                Some((
+                    column.to_owned(),
+                    rule.map_or(Some(false), |rule| rule.column(column))?,
+                ))
+            })
             .collect()
     };
     let named = |fields: &[(&str, bool)]| -> Vec<(String, bool)> {
@@ -522,4 +532,17 @@ proptest! {
     fn any_text_gives_an_answer_and_no_panic(text in "(\\PC|\n){0,200}") {
         let _ = parse(&text);
     }
+}
+
+#[test]
+fn pointers_and_columns_of_a_rule_do_not_meddle() {
+    let policy = parse("labels = []\n[[rules]]\nfields = { include = [\"/a\", \"b\"], exclude = [\"/c\"], whole = [\"/d\"] }\n").unwrap();
+    let rule = policy.rule(&Position::Stdin { line: 0 }).unwrap();
+    assert_eq!(rule.include_pointers().collect::<Vec<_>>(), ["/a"]);
+    assert_eq!(rule.exclude_pointers().collect::<Vec<_>>(), ["/c"]);
+    assert_eq!(rule.whole_pointers().collect::<Vec<_>>(), ["/d"]);
+    assert_eq!(
+        (rule.column("b"), rule.column("a"), rule.column("c")),
+        (Some(false), None, None)
+    );
 }

@@ -1,4 +1,5 @@
 //! End-to-end tests: one binary, one module per theme.
+mod cli;
 mod engine;
 mod parity;
 mod tiny_pack;
