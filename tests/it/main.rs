@@ -1,5 +1,5 @@
 //! End-to-end tests: one binary, one module per theme.
-mod cli;
+mod frame;
 mod engine;
 mod parity;
 mod tiny_pack;
