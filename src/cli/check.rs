@@ -182,6 +182,45 @@ impl Report {
         }
     }
 
+    /// Labels of a tenant that the pack can't well tell apart.
+    fn clashes(&mut self, resolved: &Resolved, pack: &model::Pack) {
+        let Ok(tenants) = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())
+        else {
+            return; // told already
+        };
+        let options = match super::engine::configured(resolved) {
+            Ok(options) => options,
+            Err(_) => return,
+        };
+        let encoder = model::Encoder::new(pack, options.runtime, options.label_cache);
+        for policy in tenants.iter() {
+            let labels = &policy.labels.labels;
+            let wordings: Vec<&str> = labels.iter().map(|label| &*label.wording).collect();
+            let vectors = match encoder.as_ref().map(|encoder| encoder.encode(&wordings)) {
+                Ok(Ok(vectors)) => vectors,
+                // Without ONNX Runtime, or with a label that is too long for the pack.
+                Ok(Err(error)) => {
+                    self.skipped.push(format!("likeness of labels ({error})"));
+                    return;
+                }
+                Err(_) => return,
+            };
+            for a in 0..labels.len() {
+                for b in a + 1..labels.len() {
+                    let alike = super::labels::similarity(&vectors, a, b);
+                    if alike >= super::labels::CLASH {
+                        let (a, b) = (&labels[a].name, &labels[b].name);
+                        let dir = resolved.tenants.dir.display();
+                        self.lines.push(format!(
+                            "warn  {dir}/{}.toml  \"{a}\" and \"{b}\" are {alike:.2} alike: spans may swap",
+                            policy.tenant
+                        ));
+                    }
+                }
+            }
+        }
+    }
+
     fn pack(&mut self, resolved: &Resolved, written: &Written) {
         let folder = &resolved.model.pack;
         let verified = model::Pack::open(folder).and_then(|pack| {
@@ -189,10 +228,14 @@ impl Report {
             Ok(pack)
         });
         match verified {
-            Ok(pack) => self.ok(
-                &folder.display().to_string(),
-                &format!("{}, sha256 match", pack.name()),
-            ),
+            Ok(pack) => {
+                let family = pack.manifest().family;
+                self.ok(
+                    &folder.display().to_string(),
+                    &format!("{family}, sha256 match"),
+                );
+                self.clashes(resolved, &pack);
+            }
             Err(error) => {
                 let fix = error
                     .hint()
