@@ -17,6 +17,7 @@ mod location;
 mod objects;
 mod reader;
 mod table;
+mod unpacked;
 
 use std::{collections::BTreeMap, pin::Pin};
 

@@ -1,6 +1,6 @@
 use std::{
     fs::File,
-    io::{Read, Seek},
+    io::{BufReader, Read, Seek},
     ops::Range,
     panic::AssertUnwindSafe,
     sync::{Arc, Mutex},
@@ -29,6 +29,7 @@ use super::{
     Object,
     objects::Shared,
     reader::{Failure, Rejected},
+    unpacked,
 };
 use crate::record::{Body, Code, DeadLetter, Document, Position, Stage, Text};
 
@@ -158,9 +159,7 @@ impl Rows {
     ) -> Result<Self, Failure> {
         let opened = tokio::task::spawn_blocking(move || open_arrow(file)).await;
         // A panic of the reader on hostile bytes ends as a join error.
-        let Ok(Ok((reader, format))) = opened else {
-            return Err(corrupt("not an Arrow file or stream"));
-        };
+        let (reader, format) = opened.unwrap_or_else(|_| Err(corrupt(NOT_ARROW)))?;
         let layout = Layout {
             schema: reader.schema(),
             text_columns: Vec::new(),
@@ -353,15 +352,26 @@ impl Object {
     }
 }
 
-fn open_arrow(mut file: File) -> Result<(ArrowReader, TableFormat), arrow::error::ArrowError> {
+const NOT_ARROW: &str = "not an Arrow file or stream";
+
+fn open_arrow(mut file: File) -> Result<(ArrowReader, TableFormat), Failure> {
     let mut magic = [0; 6];
     let has_magic = file.read_exact(&mut magic).is_ok() && &magic == b"ARROW1";
-    file.rewind()?;
+    let bad = |_| corrupt(NOT_ARROW);
+    file.rewind().map_err(|_| corrupt(NOT_ARROW))?;
+    let bytes = unpacked::largest_batch(&mut BufReader::new(&file), has_magic);
+    let bytes = bytes.map_err(|_| corrupt(NOT_ARROW))?;
+    if bytes > unpacked::MAX_BATCH_BYTES {
+        let limit = unpacked::MAX_BATCH_BYTES;
+        let reason = format!("a batch unpacks to {bytes} bytes, allowed are {limit}");
+        return Err(rejected(Code::TooLarge, reason));
+    }
+    file.rewind().map_err(|_| corrupt(NOT_ARROW))?;
     if has_magic {
-        let reader = FileReader::try_new_buffered(file, None)?;
+        let reader = FileReader::try_new_buffered(file, None).map_err(bad)?;
         return Ok((Box::new(reader), TableFormat::ArrowFile));
     }
-    let reader = StreamReader::try_new_buffered(file, None)?;
+    let reader = StreamReader::try_new_buffered(file, None).map_err(bad)?;
     Ok((Box::new(reader), TableFormat::ArrowStream))
 }
 
@@ -451,6 +461,11 @@ struct Ranges {
 
 impl Ranges {
     async fn read(&self, range: Range<u64>) -> parquet::errors::Result<Bytes> {
+        // The footer of a broken file names any place; the store's answer would pass for a failure
+        // of the store.
+        if range.start > range.end || range.end > self.object.size {
+            return Err(ParquetError::EOF("a range behind the end".to_owned()));
+        }
         let options = GetOptions {
             range: Some(range.into()),
             if_match: self.object.e_tag.clone(),

@@ -23,10 +23,17 @@ pub fn cut(text: &str, limit: usize) -> usize {
     if let Some(at) = head.rfind('\n').filter(|at| *at >= end / 4 * 3) {
         return at + 1;
     }
-    match head.rfind(char::is_whitespace) {
+    match head.rfind(parts_words) {
         Some(at) if at > 0 => at,
         _ => end,
     }
+}
+
+/// White space that every tokenizer takes for it. BERT's removes other control characters, form
+/// feeds among them, so that the letters around one are a single word.
+fn parts_words(character: char) -> bool {
+    character.is_whitespace()
+        && (!character.is_control() || matches!(character, '\t' | '\n' | '\r'))
 }
 
 #[cfg(test)]
@@ -42,6 +49,7 @@ mod tests {
         assert_eq!(cut("one two three", 10), 7);
         assert_eq!(cut("onetwothree", 5), 5);
         assert_eq!(cut("éééé", 5), 4);
+        assert_eq!(cut("one two\u{c}three", 10), 3);
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::{panic, path::Path};
 
 use super::{ByteSpan, segment};
 
@@ -54,8 +54,10 @@ impl Tokenizer {
             problem,
         };
         let bytes = std::fs::read(file).map_err(|error| load(error.to_string()))?;
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| load(error.to_string()))?;
+        // `tokenizers` 0.22 panics on some broken files instead of saying so.
+        let inner = panic::catch_unwind(|| tokenizers::Tokenizer::from_bytes(&bytes))
+            .map_err(|_panic| load("it is broken".to_owned()))?;
+        let mut inner = inner.map_err(|error| load(error.to_string()))?;
         inner
             .with_truncation(None)
             .map_err(|error| load(error.to_string()))?;
