@@ -82,13 +82,20 @@ struct Repeats {
 /// Measures, and prints a table or JSON.
 pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let mut texts = Vec::new();
-    let files = if args.files.is_empty() { in_the_box()? } else { args.files.clone() };
+    let files = if args.files.is_empty() {
+        in_the_box()?
+    } else {
+        args.files.clone()
+    };
     for file in &files {
         texts.extend(read(file)?);
     }
     texts.truncate(args.limit.unwrap_or(usize::MAX));
     if texts.is_empty() {
-        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("there is no text to run on")).hint("name files of lines or JSON lines"));
+        return Err(
+            Failure::new(Exit::Usage, anyhow::anyhow!("there is no text to run on"))
+                .hint("name files of lines or JSON lines"),
+        );
     }
     let mut options = engine::defaults(&args.model)?;
     options.batch.max_tokens = args.max_tokens as usize;
@@ -97,7 +104,11 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     }
     let unique: Vec<String> = {
         let mut seen = HashSet::new();
-        texts.iter().filter(|text| seen.insert(text.as_str())).cloned().collect()
+        texts
+            .iter()
+            .filter(|text| seen.insert(text.as_str()))
+            .cloned()
+            .collect()
     };
     let runtime = engine::runtime()?;
     let started = Instant::now();
@@ -108,13 +119,21 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let documents = windows(&options.pack, &unique)?;
     // Equal windows are computed once by the job, so they are in the bare run once.
     let mut seen = HashSet::new();
-    let distinct: Vec<&Window> =
-        documents.iter().flatten().filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone))).collect();
+    let distinct: Vec<&Window> = documents
+        .iter()
+        .flatten()
+        .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
+        .collect();
     let mut without_cache = options.clone();
     without_cache.batch.cache_bytes = 0;
     let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
     for _ in 0..ROUNDS {
-        let sessions = Backbone::load(&options.pack, options.runtime.clone(), options.sessions, options.session_threads)?;
+        let sessions = Backbone::load(
+            &options.pack,
+            options.runtime.clone(),
+            options.sessions,
+            options.session_threads,
+        )?;
         let (tokens, time) = bare(sessions, &distinct, options.batch.max_tokens)?;
         bares.push(tokens as f64 / time.as_secs_f64());
         let measured = runtime.block_on(job(&without_cache, &unique))?;
@@ -122,12 +141,21 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
     }
     let peak_memory = peak_memory();
-    let ratios: Vec<f64> = jobs.iter().zip(&bares).map(|(job, bare)| job / bare).collect();
+    let ratios: Vec<f64> = jobs
+        .iter()
+        .zip(&bares)
+        .map(|(job, bare)| job / bare)
+        .collect();
     let all = runtime.block_on(job(&options, &texts))?;
     let once = runtime.block_on(job(&options, &unique))?;
     let a_second = |count: usize, measured: &Measured| count as f64 / measured.time.as_secs_f64();
-    let (all_a_second, unique_a_second) = (a_second(texts.len(), &all), a_second(unique.len(), &once));
-    let encoder = Encoder::new(&options.pack, options.runtime.clone(), options.label_cache.clone())?;
+    let (all_a_second, unique_a_second) =
+        (a_second(texts.len(), &all), a_second(unique.len(), &once));
+    let encoder = Encoder::new(
+        &options.pack,
+        options.runtime.clone(),
+        options.label_cache.clone(),
+    )?;
     let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
     // A sample is enough for shares of time.
     let sample = &documents[..documents.len().min(400)];
@@ -167,15 +195,40 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
 
 fn table(report: &Report) -> String {
     let mut text = String::new();
-    let mut row = |name: &str, value: String| writeln!(text, "{name:<28} {value}").expect("writing to a string");
-    row("texts, windows", format!("{}, {}", run::thousands(report.texts as u64), run::thousands(report.windows as u64)));
-    row("sessions × tokens a batch", format!("{} × {}", report.sessions, report.max_tokens));
+    let mut row = |name: &str, value: String| {
+        writeln!(text, "{name:<28} {value}").expect("writing to a string")
+    };
+    row(
+        "texts, windows",
+        format!(
+            "{}, {}",
+            run::thousands(report.texts as u64),
+            run::thousands(report.windows as u64)
+        ),
+    );
+    row(
+        "sessions × tokens a batch",
+        format!("{} × {}", report.sessions, report.max_tokens),
+    );
     row("bare model", format!("{:.0} tokens/s", report.bare));
-    row("weir, files to files", format!("{:.0} tokens/s", report.job));
-    let rounds: Vec<String> = report.ratios.iter().map(|ratio| format!("{ratio:.3}")).collect();
-    row("weir ÷ bare", format!("{:.3} (rounds: {})", report.ratio, rounds.join(", ")));
+    row(
+        "weir, files to files",
+        format!("{:.0} tokens/s", report.job),
+    );
+    let rounds: Vec<String> = report
+        .ratios
+        .iter()
+        .map(|ratio| format!("{ratio:.3}"))
+        .collect();
+    row(
+        "weir ÷ bare",
+        format!("{:.3} (rounds: {})", report.ratio, rounds.join(", ")),
+    );
     row("padding", format!("{:.1}%", report.padding * 100.0));
-    row("first result", format!("{:.2} s, pack loaded on the way", report.first_result_secs));
+    row(
+        "first result",
+        format!("{:.2} s, pack loaded on the way", report.first_result_secs),
+    );
     if let Some(bytes) = report.peak_memory {
         row("peak memory", format!("{} MiB", bytes >> 20));
     }
@@ -207,16 +260,25 @@ fn table(report: &Report) -> String {
 
 /// The texts of the examples.
 fn in_the_box() -> Result<Vec<PathBuf>, Failure> {
-    let found = ["acme", "ops", "shop", "museum"].into_iter().flat_map(|tenant| {
-        let folders = ["", "prose", "chat", "mail", "logs"].map(|kind| Path::new("examples/in").join(tenant).join(kind));
-        folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten().map(|entry| entry.path())
-    });
+    let found = ["acme", "ops", "shop", "museum"]
+        .into_iter()
+        .flat_map(|tenant| {
+            let folders = ["", "prose", "chat", "mail", "logs"]
+                .map(|kind| Path::new("examples/in").join(tenant).join(kind));
+            folders
+                .into_iter()
+                .filter_map(|folder| fs::read_dir(folder).ok())
+                .flatten()
+                .flatten()
+                .map(|entry| entry.path())
+        });
     let mut files: Vec<PathBuf> = found.filter(|path| path.is_file()).collect();
     files.sort();
     files.dedup();
     if files.is_empty() {
         let error = anyhow::anyhow!("examples/in is not here");
-        return Err(Failure::new(Exit::Usage, error).hint("run it in weir's repository, or name files to run on"));
+        return Err(Failure::new(Exit::Usage, error)
+            .hint("run it in weir's repository, or name files to run on"));
     }
     Ok(files)
 }
@@ -224,13 +286,17 @@ fn in_the_box() -> Result<Vec<PathBuf>, Failure> {
 /// Texts of a file: its lines, or the strings of its JSON lines; `.txt` as a whole.
 fn read(file: &Path) -> Result<Vec<String>, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(Exit::Io, anyhow::anyhow!("{} can't be read ({})", file.display(), error.kind()))
+        Failure::new(
+            Exit::Io,
+            anyhow::anyhow!("{} can't be read ({})", file.display(), error.kind()),
+        )
     };
     let mut bytes = fs::read(file).map_err(failed)?;
     let mut name = file.to_string_lossy().into_owned();
     if let Some(unpacked) = name.strip_suffix(".gz").map(str::to_owned) {
         let mut raw = Vec::new();
-        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut raw).map_err(failed)?;
+        std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(&bytes[..]), &mut raw)
+            .map_err(failed)?;
         (bytes, name) = (raw, unpacked);
     }
     let text = String::from_utf8_lossy(&bytes).into_owned();
@@ -243,9 +309,16 @@ fn read(file: &Path) -> Result<Vec<String>, Failure> {
     }
     let mut texts = Vec::new();
     for line in lines {
-        let Ok(document) = crate::record::Json::parse(line) else { continue };
+        let Ok(document) = crate::record::Json::parse(line) else {
+            continue;
+        };
         let leaves = document.strings(&Default::default()).unwrap_or_default();
-        texts.extend(leaves.iter().map(|leaf| document.literal(leaf).text.into_string()).filter(|text| text.len() > 3));
+        texts.extend(
+            leaves
+                .iter()
+                .map(|leaf| document.literal(leaf).text.into_string())
+                .filter(|text| text.len() > 3),
+        );
     }
     Ok(texts)
 }
@@ -261,8 +334,14 @@ struct Measured {
 async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
     let io = |error: std::io::Error| Failure::new(Exit::Io, error);
     let place = tempfile::tempdir().map_err(io)?;
-    let (input, output, tenants) = (place.path().join("in"), place.path().join("out"), place.path().join("tenants"));
-    fs::create_dir_all(&input).and_then(|()| fs::create_dir_all(&tenants)).map_err(io)?;
+    let (input, output, tenants) = (
+        place.path().join("in"),
+        place.path().join("out"),
+        place.path().join("tenants"),
+    );
+    fs::create_dir_all(&input)
+        .and_then(|()| fs::create_dir_all(&tenants))
+        .map_err(io)?;
     for (number, texts) in texts.chunks(DOCUMENTS_A_FILE).enumerate() {
         let mut lines = String::new();
         for text in texts {
@@ -275,39 +354,74 @@ async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
     fs::write(tenants.join("bench.toml"), policy).map_err(io)?;
     let (_reload, tenants) = reload::Options::new(tenants, None).build()?;
     let (engine, _running) = engine::start(options.clone())?;
-    let labels = tenants.current().policy(Some("bench")).expect("written above").labels.clone();
-    engine.labels(&labels).await.map_err(|error| Failure::new(Exit::Bug, error))?;
+    let labels = tenants
+        .current()
+        .policy(Some("bench"))
+        .expect("written above")
+        .labels
+        .clone();
+    engine
+        .labels(&labels)
+        .await
+        .map_err(|error| Failure::new(Exit::Bug, error))?;
     let source = source::Options {
         url: input.display().to_string(),
         tenant: TenantFrom::Value("bench".to_owned()),
         ..source::Options::default()
     };
     let objects = Objects::open(source).map_err(run::unavailable)?;
-    let location = Location::create(&output.display().to_string(), &Default::default()).map_err(run::unavailable)?;
-    let formats = Formats { redactions: Redactions::Auto, entities_as_parquet: false, compression: None };
-    let ledger = Ledger::new(location, formats, Duration::from_secs(60), "bench".to_owned());
+    let location = Location::create(&output.display().to_string(), &Default::default())
+        .map_err(run::unavailable)?;
+    let formats = Formats {
+        redactions: Redactions::Auto,
+        entities_as_parquet: false,
+        compression: None,
+    };
+    let ledger = Ledger::new(
+        location,
+        formats,
+        Duration::from_secs(60),
+        "bench".to_owned(),
+    );
     let job = Job {
         engine: engine.clone(),
         tenants,
-        limits: Limits { documents: None, dead_letters: Some(0), in_flight_bytes: 256 << 20 },
+        limits: Limits {
+            documents: None,
+            dead_letters: Some(0),
+            in_flight_bytes: 256 << 20,
+        },
         drain: CancellationToken::new(),
         progress: Arc::new(Progress::default()),
     };
     let start = Instant::now();
-    let summary = job.objects(&objects, &Target::Objects(ledger)).await.map_err(run::stopped)?;
+    let summary = job
+        .objects(&objects, &Target::Objects(ledger))
+        .await
+        .map_err(run::stopped)?;
     let time = start.elapsed();
     if summary.documents != texts.len() as u64 {
-        let error = anyhow::anyhow!("{} of {} documents were delivered", summary.documents, texts.len());
+        let error = anyhow::anyhow!(
+            "{} of {} documents were delivered",
+            summary.documents,
+            texts.len()
+        );
         return Err(Failure::new(Exit::Bug, error));
     }
     let counts = engine.counts();
-    Ok(Measured { tokens: counts.real.load(Ordering::Relaxed), padding: counts.padding.load(Ordering::Relaxed), time })
+    Ok(Measured {
+        tokens: counts.real.load(Ordering::Relaxed),
+        padding: counts.padding.load(Ordering::Relaxed),
+        time,
+    })
 }
 
 /// `VmHWM` of proc(5); `None` elsewhere.
 fn peak_memory() -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 

@@ -28,11 +28,18 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs the job.
 pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure> {
-    let written = Config::load(&args.configuration.config, std::env::vars_os(), &args.configuration.set)?;
+    let written = Config::load(
+        &args.configuration.config,
+        std::env::vars_os(),
+        &args.configuration.set,
+    )?;
     let resolved = written.resolve(&args.configuration.config)?;
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let style = telemetry::log::Style::of(resolved.telemetry.log_format, colour);
-    let lines = telemetry::log::init(style, global.log_level.unwrap_or(resolved.telemetry.log_level));
+    let lines = telemetry::log::init(
+        style,
+        global.log_level.unwrap_or(resolved.telemetry.log_level),
+    );
     let runtime = engine::runtime()?;
     let exit = runtime.block_on(run(args, &resolved));
     lines.flush();
@@ -43,7 +50,10 @@ pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure>
 
 async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let options = engine::configured(resolved)?;
-    let tenants = reload::Options::new(resolved.tenants.dir.clone(), resolved.tenants.default.clone());
+    let tenants = reload::Options::new(
+        resolved.tenants.dir.clone(),
+        resolved.tenants.default.clone(),
+    );
     let (reload, tenants) = tenants.build()?;
     let drain = CancellationToken::new();
     let health = Health::new();
@@ -51,13 +61,22 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let metrics = metrics.map_err(|error| Failure::new(Exit::Bug, error))?;
     let stop = CancellationToken::new();
     if let (Some(listen), Some(metrics)) = (resolved.listen, metrics) {
-        let server = telemetry::Options { listen, health: health.clone(), metrics };
-        let server = server.build().await.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+        let server = telemetry::Options {
+            listen,
+            health: health.clone(),
+            metrics,
+        };
+        let server = server
+            .build()
+            .await
+            .map_err(|error| Failure::new(Exit::Unavailable, error))?;
         tokio::spawn(server.run(stop.clone()));
     }
     metric::build_info(options.pack.name());
     let engine = tokio::task::spawn_blocking(move || engine::start(options));
-    let (engine, _running) = engine.await.map_err(|error| Failure::new(Exit::Bug, error))??;
+    let (engine, _running) = engine
+        .await
+        .map_err(|error| Failure::new(Exit::Bug, error))??;
     health.set(Part::Pack, true);
     health.set(Part::Tenants, true);
     tokio::spawn(reload.run(drain.clone()));
@@ -73,22 +92,34 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         drain: drain.clone(),
         progress: progress.clone(),
     };
-    signals(drain.clone(), health.clone(), Duration::from_secs(resolved.pipeline.drain_timeout_secs));
+    signals(
+        drain.clone(),
+        health.clone(),
+        Duration::from_secs(resolved.pipeline.drain_timeout_secs),
+    );
     let shown = (!args.quiet).then(|| tokio::spawn(show(progress, engine)));
     let start = Instant::now();
     let outcome = match &resolved.source {
         Source::ObjectStore(source) => {
-            let objects = Objects::open(object_source(source, &resolved.limits)).map_err(unavailable)?;
+            let objects =
+                Objects::open(object_source(source, &resolved.limits)).map_err(unavailable)?;
             health.set(Part::Source, true);
-            let target = if args.dry_run { Target::Nothing } else { target(resolved, &job, &objects)? };
+            let target = if args.dry_run {
+                Target::Nothing
+            } else {
+                target(resolved, &job, &objects)?
+            };
             health.set(Part::Sink, true);
             job.objects(&objects, &target).await
         }
         Source::Stdin(source) => {
             health.set(Part::Source, true);
             let Sink::Stdout(sink) = &resolved.sink else {
-                let error = anyhow::anyhow!("a source of type \"stdin\" needs a sink of type \"stdout\"");
-                return Err(Failure::new(Exit::Config, error).hint("files give each object a name: read them with type = \"object_store\""));
+                let error =
+                    anyhow::anyhow!("a source of type \"stdin\" needs a sink of type \"stdout\"");
+                return Err(Failure::new(Exit::Config, error).hint(
+                    "files give each object a name: read them with type = \"object_store\"",
+                ));
             };
             health.set(Part::Sink, true);
             let reader = stdin(source, &resolved.limits)?;
@@ -105,28 +136,53 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         out::message(&told(&summary, start.elapsed(), args.dry_run));
     }
     let dead: u64 = summary.dead_letters.values().sum();
-    let too_many = resolved.limits.max_dead_letters.is_some_and(|most| dead > most);
-    Ok(if too_many { Exit::DeadLetters } else { Exit::Done })
+    let too_many = resolved
+        .limits
+        .max_dead_letters
+        .is_some_and(|most| dead > most);
+    Ok(if too_many {
+        Exit::DeadLetters
+    } else {
+        Exit::Done
+    })
 }
 
 /// What a configuration says about the objects to read.
-pub fn object_source(source: &config::ObjectSource, limits: &config::limits::Section) -> source::Options {
-    let pointer = |key: &str| if key.starts_with('/') { key.to_owned() } else { format!("/{key}") };
+pub fn object_source(
+    source: &config::ObjectSource,
+    limits: &config::limits::Section,
+) -> source::Options {
+    let pointer = |key: &str| {
+        if key.starts_with('/') {
+            key.to_owned()
+        } else {
+            format!("/{key}")
+        }
+    };
     let tenant = match &source.tenant {
         config::TenantFrom::Record => source::TenantFrom::Record,
         config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),
         config::TenantFrom::Field(key) => source::TenantFrom::Field(pointer(key)),
         config::TenantFrom::Column(column) => source::TenantFrom::Column(column.clone()),
-        config::TenantFrom::Path(pattern) => source::TenantFrom::Path(pattern.as_regex().to_owned()),
+        config::TenantFrom::Path(pattern) => {
+            source::TenantFrom::Path(pattern.as_regex().to_owned())
+        }
     };
-    let columns = source.columns.as_ref().map_or_else(Columns::default, |columns| Columns {
-        text: columns.text.clone(),
-        id: columns.id.clone(),
-        tenant: None,
-    });
+    let columns = source
+        .columns
+        .as_ref()
+        .map_or_else(Columns::default, |columns| Columns {
+            text: columns.text.clone(),
+            id: columns.id.clone(),
+            tenant: None,
+        });
     source::Options {
         url: source.url.to_string(),
-        options: source.options.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+        options: source
+            .options
+            .iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect(),
         include: source.include.clone(),
         exclude: source.exclude.clone(),
         format: source.format.map(|format| match format {
@@ -149,12 +205,22 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
         Sink::Stdout(sink) => return Ok(Target::Printer(printer(sink))),
         Sink::ObjectStore(sink) => sink,
     };
-    let options = sink.options.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
-    let location = Location::create(sink.url.as_str(), &options).map_err(|error| failed(sink::Error::from(error)))?;
+    let options = sink
+        .options
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let location = Location::create(sink.url.as_str(), &options)
+        .map_err(|error| failed(sink::Error::from(error)))?;
     for kind in ["entities", "redactions", "dead_letters"] {
-        let inside = objects.location().relative_of(&location).map(|below| format!("{below}/{kind}/x.jsonl"));
+        let inside = objects
+            .location()
+            .relative_of(&location)
+            .map(|below| format!("{below}/{kind}/x.jsonl"));
         if inside.is_some_and(|path| objects.chooses(path.trim_start_matches('/'))) {
-            return Err(failed(sink::Error::Loop { sink: sink.url.to_string() }));
+            return Err(failed(sink::Error::Loop {
+                sink: sink.url.to_string(),
+            }));
         }
     }
     use config::sink::{EntityFormat, RedactionFormat};
@@ -177,19 +243,41 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
     let mut digest = blake3::Hasher::new();
     let tenants = job.tenants.current();
     let policies = tenants.iter().map(|policy| &*policy.digest);
-    for part in [resolved.digest.as_str(), job.engine.pack().digest(), crate::VERSION].into_iter().chain(policies) {
-        digest.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+    for part in [
+        resolved.digest.as_str(),
+        job.engine.pack().digest(),
+        crate::VERSION,
+    ]
+    .into_iter()
+    .chain(policies)
+    {
+        digest
+            .update(&(part.len() as u64).to_le_bytes())
+            .update(part.as_bytes());
     }
     let digest = digest.finalize().to_hex()[..32].to_owned();
-    Ok(Target::Objects(Ledger::new(location, formats, sink.lease, digest)))
+    Ok(Target::Objects(Ledger::new(
+        location, formats, sink.lease, digest,
+    )))
 }
 
 fn printer(sink: &config::StdoutSink) -> Printer {
-    Printer { entities: sink.records == config::sink::Printed::Entities }
+    Printer {
+        entities: sink.records == config::sink::Printed::Entities,
+    }
 }
 
-fn stdin(source: &config::StdinSource, limits: &config::limits::Section) -> Result<Reader, Failure> {
-    let pointer = |key: &str| if key.starts_with('/') { key.to_owned() } else { format!("/{key}") };
+fn stdin(
+    source: &config::StdinSource,
+    limits: &config::limits::Section,
+) -> Result<Reader, Failure> {
+    let pointer = |key: &str| {
+        if key.starts_with('/') {
+            key.to_owned()
+        } else {
+            format!("/{key}")
+        }
+    };
     let options = source::Options {
         tenant: match &source.tenant {
             config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),
@@ -206,14 +294,22 @@ fn stdin(source: &config::StdinSource, limits: &config::limits::Section) -> Resu
         None => {
             use std::io::BufRead as _;
             let first = std::io::stdin().lock().fill_buf()?.first().copied();
-            if first == Some(b'{') { Format::JsonLines } else { Format::Lines }
+            if first == Some(b'{') {
+                Format::JsonLines
+            } else {
+                Format::Lines
+            }
         }
     };
     // What the look at the first byte has buffered is read first.
     let buffered = {
         use std::io::BufRead as _;
         let mut input = std::io::stdin().lock();
-        let buffered = if source.format.is_none() { input.fill_buf()?.to_vec() } else { Vec::new() };
+        let buffered = if source.format.is_none() {
+            input.fill_buf()?.to_vec()
+        } else {
+            Vec::new()
+        };
         input.consume(buffered.len());
         buffered
     };
@@ -226,7 +322,9 @@ fn failed(error: sink::Error) -> Failure {
     let exit = match &error {
         sink::Error::Loop { .. } => Exit::Config,
         sink::Error::Store { .. } if error.io_kind().is_none() => Exit::Unavailable,
-        sink::Error::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => Exit::Done,
+        sink::Error::Write { source, .. } if source.kind() == std::io::ErrorKind::BrokenPipe => {
+            Exit::Done
+        }
         _ => Exit::Io,
     };
     if exit == Exit::Done {
@@ -264,7 +362,9 @@ fn signals(drain: CancellationToken, health: Health, deadline: Duration) {
         signal().await;
         health.drain();
         drain.cancel();
-        out::message(&format!("draining for at most {deadline:?}; a second signal ends at once"));
+        out::message(&format!(
+            "draining for at most {deadline:?}; a second signal ends at once"
+        ));
         tokio::select! {
             () = signal() => {}
             () = tokio::time::sleep(deadline) => {}
@@ -276,8 +376,10 @@ fn signals(drain: CancellationToken, health: Health, deadline: Duration) {
 
 async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {
@@ -292,7 +394,11 @@ async fn show(progress: Arc<Progress>, engine: crate::pipeline::Engine) {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     bar.set_style(ProgressStyle::with_template("{msg}").expect("a constant template"));
     let start = Instant::now();
-    let mut every = tokio::time::interval(if terminal { Duration::from_millis(200) } else { LINE_EVERY });
+    let mut every = tokio::time::interval(if terminal {
+        Duration::from_millis(200)
+    } else {
+        LINE_EVERY
+    });
     every.tick().await;
     let _clear = Clear(bar.clone());
     loop {
@@ -342,7 +448,11 @@ fn told(summary: &Summary, time: Duration, dry_run: bool) -> String {
     }
     let dead: u64 = summary.dead_letters.values().sum();
     if dead > 0 {
-        let codes: Vec<String> = summary.dead_letters.iter().map(|(code, count)| format!("{count} {code}")).collect();
+        let codes: Vec<String> = summary
+            .dead_letters
+            .iter()
+            .map(|(code, count)| format!("{count} {code}"))
+            .collect();
         text += &format!(", {dead} dead letters ({})", codes.join(", "));
     }
     if dry_run {

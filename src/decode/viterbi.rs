@@ -499,8 +499,7 @@ mod tests {
                     (false, true) => 2,
                     (false, false) => 1,
                 };
-                total +=
-                    f64::from(scores[token][1 + 4 * label as usize + class] - scores[token][0]);
+                total += f64::from(row[1 + 4 * label as usize + class] - row[0]);
             }
         }
         total

@@ -140,19 +140,34 @@ pub struct Summary {
 
 impl Progress {
     fn count_dead_letter(&self, letter: &DeadLetter) {
-        *self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).entry(letter.code.as_str()).or_default() += 1;
+        *self
+            .dead_letters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .entry(letter.code.as_str())
+            .or_default() += 1;
     }
 
     /// Dead letters so far.
     pub fn dead_letters(&self) -> u64 {
-        self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner).values().sum()
+        self.dead_letters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .sum()
     }
 
     /// Counts now.
     pub fn snapshot(&self, tokens: &batch::Counts, elapsed: Duration) -> Snapshot {
         let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
         let (real, padding, reused) = (of(&tokens.real), of(&tokens.padding), of(&tokens.reused));
-        let share = |part: u64, whole: u64| if whole == 0 { 0.0 } else { part as f64 / whole as f64 };
+        let share = |part: u64, whole: u64| {
+            if whole == 0 {
+                0.0
+            } else {
+                part as f64 / whole as f64
+            }
+        };
         let done = share(of(&self.bytes_done), of(&self.bytes_total));
         Snapshot {
             objects_done: of(&self.objects_done),
@@ -168,11 +183,17 @@ impl Progress {
     }
 
     fn summary(&self) -> Summary {
-        let dead_letters = self.dead_letters.lock().unwrap_or_else(PoisonError::into_inner);
+        let dead_letters = self
+            .dead_letters
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         Summary {
             documents: self.documents.load(Ordering::Relaxed),
             entities: self.entities.load(Ordering::Relaxed),
-            dead_letters: dead_letters.iter().map(|(code, count)| ((*code).to_owned(), *count)).collect(),
+            dead_letters: dead_letters
+                .iter()
+                .map(|(code, count)| ((*code).to_owned(), *count))
+                .collect(),
             objects: self.objects_done.load(Ordering::Relaxed),
             ..Summary::default()
         }
@@ -182,7 +203,9 @@ impl Progress {
 impl Snapshot {
     /// One line for a terminal.
     pub fn line(&self) -> String {
-        let left = self.left.map_or_else(String::new, |left| format!("  eta {}s", left.as_secs()));
+        let left = self
+            .left
+            .map_or_else(String::new, |left| format!("  eta {}s", left.as_secs()));
         format!(
             "objects {}/{}  documents {}  entities {}  dead letters {}  {:.0} tok/s  padding {:.0}%  reused {:.0}%{left}",
             self.objects_done,
@@ -237,14 +260,21 @@ impl Job {
         for (extension, count) in &listing.unknown {
             warn!(%extension, count, "objects left out: weir reads no such format");
         }
-        self.progress.objects_total.store(listing.objects.len() as u64, Ordering::Relaxed);
-        self.progress.bytes_total.store(listing.objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+        self.progress
+            .objects_total
+            .store(listing.objects.len() as u64, Ordering::Relaxed);
+        self.progress.bytes_total.store(
+            listing.objects.iter().map(|object| object.size).sum(),
+            Ordering::Relaxed,
+        );
         let mut summary = Summary::default();
         let mut left = listing.objects;
         loop {
             let mut busy = Vec::new();
             let mut outcomes = std::pin::pin!(
-                stream::iter(left).map(|object| self.object(objects, object, sink)).buffer_unordered(OBJECTS_AT_ONCE)
+                stream::iter(left)
+                    .map(|object| self.object(objects, object, sink))
+                    .buffer_unordered(OBJECTS_AT_ONCE)
             );
             while let Some(outcome) = outcomes.next().await {
                 match outcome? {
@@ -267,15 +297,29 @@ impl Job {
             }
             left = busy;
         }
-        Ok(Summary { skipped: summary.skipped, busy: summary.busy, drained: summary.drained, unknown, ..self.progress.summary() })
+        Ok(Summary {
+            skipped: summary.skipped,
+            busy: summary.busy,
+            drained: summary.drained,
+            unknown,
+            ..self.progress.summary()
+        })
     }
 
     /// Runs over one stream of documents, such as standard input.
-    pub async fn stream(&self, mut reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
+    pub async fn stream(
+        &self,
+        mut reader: Reader,
+        printer: sink::Printer,
+    ) -> Result<Summary, Error> {
         let mut run = self.run(PlainText::Text);
-        run.through(&mut reader, &mut Outlet::Printer(printer)).await?;
+        run.through(&mut reader, &mut Outlet::Printer(printer))
+            .await?;
         self.count(run.counts);
-        Ok(Summary { drained: self.drain.is_cancelled(), ..self.progress.summary() })
+        Ok(Summary {
+            drained: self.drain.is_cancelled(),
+            ..self.progress.summary()
+        })
     }
 
     fn run(&self, plain_text: PlainText) -> Run<'_> {
@@ -295,11 +339,20 @@ impl Job {
     fn enough(&self) -> bool {
         let limits = &self.limits;
         self.drain.is_cancelled()
-            || limits.documents.is_some_and(|limit| self.progress.taken.load(Ordering::Relaxed) >= limit)
-            || limits.dead_letters.is_some_and(|limit| self.progress.dead_letters() > limit)
+            || limits
+                .documents
+                .is_some_and(|limit| self.progress.taken.load(Ordering::Relaxed) >= limit)
+            || limits
+                .dead_letters
+                .is_some_and(|limit| self.progress.dead_letters() > limit)
     }
 
-    async fn object(&self, objects: &Objects, object: Object, sink: &Target) -> Result<Outcome, Error> {
+    async fn object(
+        &self,
+        objects: &Objects,
+        object: Object,
+        sink: &Target,
+    ) -> Result<Outcome, Error> {
         if self.enough() {
             return Ok(Outcome::NotBegun);
         }
@@ -307,7 +360,10 @@ impl Job {
             Target::Nothing => (Outlet::Nothing, PlainText::Record),
             Target::Printer(printer) => (Outlet::Printer(*printer), PlainText::Text),
             Target::Objects(ledger) => match ledger.claim(&object).await? {
-                Claimed::Claim(claim) => (Outlet::Output(Box::new(claim.output())), ledger.plain_text()),
+                Claimed::Claim(claim) => (
+                    Outlet::Output(Box::new(claim.output())),
+                    ledger.plain_text(),
+                ),
                 Claimed::Done => {
                     self.finished(&object);
                     return Ok(Outcome::Done);
@@ -333,7 +389,9 @@ impl Job {
         }
         if let Outlet::Output(output) = outlet {
             match output.commit().await {
-                Ok(committed) => info!(object = %object.path, documents = committed.documents, "committed"),
+                Ok(committed) => {
+                    info!(object = %object.path, documents = committed.documents, "committed")
+                }
                 // Its documents are the other worker's.
                 Err(error @ sink::Error::Lost { .. }) => {
                     warn!(%error, "given up");
@@ -349,14 +407,20 @@ impl Job {
     }
 
     fn finished(&self, object: &Object) {
-        self.progress.bytes_done.fetch_add(object.size, Ordering::Relaxed);
+        self.progress
+            .bytes_done
+            .fetch_add(object.size, Ordering::Relaxed);
     }
 
     /// Adds what came of an object that is committed.
     fn count(&self, counts: Counts) {
         let progress = &self.progress;
-        progress.documents.fetch_add(counts.documents, Ordering::Relaxed);
-        progress.entities.fetch_add(counts.entities, Ordering::Relaxed);
+        progress
+            .documents
+            .fetch_add(counts.documents, Ordering::Relaxed);
+        progress
+            .entities
+            .fetch_add(counts.entities, Ordering::Relaxed);
         for letter in counts.letters {
             progress.count_dead_letter(&letter);
             DocumentDeadLettered { letter: &letter }.emit();
@@ -434,7 +498,10 @@ impl Run<'_> {
                     Some(Unit::Rejected(letter)) => self.push(Pending::Rejected(letter)),
                     Some(Unit::Table(mut table)) => {
                         let documents = std::mem::take(&mut table.documents);
-                        self.job.progress.taken.fetch_add(documents.len() as u64, Ordering::Relaxed);
+                        self.job
+                            .progress
+                            .taken
+                            .fetch_add(documents.len() as u64, Ordering::Relaxed);
                         let start = |document| match document {
                             Ok(document) => self.start(document),
                             Err(letter) => Row::Rejected(letter),
@@ -480,7 +547,12 @@ impl Run<'_> {
     }
 
     /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
-    fn policy(&self, tenant: Option<&str>, position: &Position, id: &str) -> Result<Arc<Policy>, DeadLetter> {
+    fn policy(
+        &self,
+        tenant: Option<&str>,
+        position: &Position,
+        id: &str,
+    ) -> Result<Arc<Policy>, DeadLetter> {
         if let Some(policy) = self.tenants.policy(tenant) {
             return Ok(policy.clone());
         }
@@ -502,19 +574,34 @@ impl Run<'_> {
 
     /// Starts the work on a document, in a task of its own: a panic costs the document.
     fn start(&self, document: Document) -> Row {
-        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id) {
+        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id)
+        {
             Ok(policy) => policy,
             Err(letter) => return Row::Rejected(letter),
         };
-        let (id, position, bytes) = (document.id.clone(), document.position.clone(), document.body.bytes());
-        let (engine, plain_text, tenant) = (self.job.engine.clone(), self.plain_text, policy.tenant.to_string());
+        let (id, position, bytes) = (
+            document.id.clone(),
+            document.position.clone(),
+            document.body.bytes(),
+        );
+        let (engine, plain_text, tenant) = (
+            self.job.engine.clone(),
+            self.plain_text,
+            policy.tenant.to_string(),
+        );
         let place = (position.clone(), tenant.clone(), id.clone());
         let task = tokio::spawn(async move {
             let (position, tenant, id) = place;
             let done = document::process(&engine, &policy, document, plain_text).await;
             done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
         });
-        Row::Working(Working { task, bytes, tenant, id, position })
+        Row::Working(Working {
+            task,
+            bytes,
+            tenant,
+            id,
+            position,
+        })
     }
 
     async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
@@ -552,7 +639,10 @@ impl Run<'_> {
                 }
                 match outlet {
                     Outlet::Output(output) => output.table(&table, done).await?,
-                    Outlet::Printer(printer) => done.iter().flatten().try_for_each(|done| printer.document(done))?,
+                    Outlet::Printer(printer) => done
+                        .iter()
+                        .flatten()
+                        .try_for_each(|done| printer.document(done))?,
                     Outlet::Nothing => {}
                 }
                 Ok(())
@@ -589,16 +679,33 @@ impl Run<'_> {
                 if let Outlet::Output(output) = outlet {
                     output.withdraw().await;
                 }
-                self.reject(error.dead_letter(position, Some(tenant), Some(id)), outlet).await
+                self.reject(error.dead_letter(position, Some(tenant), Some(id)), outlet)
+                    .await
             }
         }
     }
 
-    async fn pieces(&self, mut stream: Stream, policy: &Policy, outlet: &mut Outlet) -> Result<(u64, u64), TextError> {
+    async fn pieces(
+        &self,
+        mut stream: Stream,
+        policy: &Policy,
+        outlet: &mut Outlet,
+    ) -> Result<(u64, u64), TextError> {
         let engine = &self.job.engine;
-        let start = StreamStart { id: &stream.id, tenant: &policy.tenant, position: &stream.position };
+        let start = StreamStart {
+            id: &stream.id,
+            tenant: &policy.tenant,
+            position: &stream.position,
+        };
         let (mut output, printer) = match outlet {
-            Outlet::Output(output) => (Some(output.stream(start, self.plain_text == PlainText::Text).await?), None),
+            Outlet::Output(output) => (
+                Some(
+                    output
+                        .stream(start, self.plain_text == PlainText::Text)
+                        .await?,
+                ),
+                None,
+            ),
             // What is printed can't be withdrawn: a text that fails midway ends with what was decided.
             Outlet::Printer(printer) => (None, Some(*printer)),
             Outlet::Nothing => (None, None),
@@ -612,7 +719,9 @@ impl Run<'_> {
             bytes.resize(held + CHUNK_BYTES, 0);
             let read = stream.reader.read(&mut bytes[held..]).await;
             let read = read.map_err(|error| match read_failure(&stream.position, error) {
-                ReadFailure::Rejected(code, reason) => document::Error::Record { code, reason }.into(),
+                ReadFailure::Rejected(code, reason) => {
+                    document::Error::Record { code, reason }.into()
+                }
                 ReadFailure::Error(error) => TextError::Job(error.into()),
             })?;
             bytes.truncate(held + read);
@@ -622,17 +731,28 @@ impl Run<'_> {
                 Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
                 Err(_) => {
                     let reason = "the text is not UTF-8".to_owned();
-                    return Err(document::Error::Record { code: Code::NotUtf8, reason }.into());
+                    return Err(document::Error::Record {
+                        code: Code::NotUtf8,
+                        reason,
+                    }
+                    .into());
                 }
             };
             let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
             let first = scan.push(text).await?;
             bytes.drain(..valid);
-            let last = if read == 0 { scan.finish().await? } else { None };
+            let last = if read == 0 {
+                scan.finish().await?
+            } else {
+                None
+            };
             for piece in first.into_iter().chain(last) {
                 let mut redacted = String::with_capacity(piece.text.len());
                 pieces.redact(&piece.text, &piece.spans, &mut redacted)?;
-                let (found, changes) = (std::mem::take(&mut pieces.entities), std::mem::take(&mut pieces.changes));
+                let (found, changes) = (
+                    std::mem::take(&mut pieces.entities),
+                    std::mem::take(&mut pieces.changes),
+                );
                 pieces.forget();
                 entities += found.len() as u64;
                 for entity in &found {
@@ -650,7 +770,9 @@ impl Run<'_> {
         }
         if let Some(output) = output {
             let (tokens, windows) = scan.counts();
-            output.finish(&document::digests(engine, policy), tokens, windows).await?;
+            output
+                .finish(&document::digests(engine, policy), tokens, windows)
+                .await?;
         }
         Ok((entities, 1))
     }
@@ -727,8 +849,14 @@ struct DocumentDeadLettered<'a> {
 
 impl Event for DocumentDeadLettered<'_> {
     fn emit(self) {
-        let DeadLetter { source, stage, code, .. } = self.letter;
+        let DeadLetter {
+            source,
+            stage,
+            code,
+            ..
+        } = self.letter;
         warn!(at = %source, %stage, %code, "record dead-lettered");
-        counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str()).increment(1);
+        counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str())
+            .increment(1);
     }
 }

@@ -29,7 +29,11 @@ impl Body {
     pub fn bytes(&self) -> u64 {
         match self {
             Self::Text(text) | Self::Json(text) => text.len() as u64,
-            Self::Row(cells) => cells.iter().flat_map(|(_, text)| text).map(|text| text.len() as u64).sum(),
+            Self::Row(cells) => cells
+                .iter()
+                .flat_map(|(_, text)| text)
+                .map(|text| text.len() as u64)
+                .sum(),
         }
     }
 }

@@ -108,8 +108,21 @@ pub(super) struct CommitRecord {
 impl Ledger {
     /// A ledger in `location`. `configuration` is a digest of everything but the source object that
     /// decides about the outputs.
-    pub fn new(location: Location, formats: Formats, lease: Duration, configuration: String) -> Self {
-        Self { shared: Arc::new(Shared { location, formats, lease, configuration, seen: Mutex::default() }) }
+    pub fn new(
+        location: Location,
+        formats: Formats,
+        lease: Duration,
+        configuration: String,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                location,
+                formats,
+                lease,
+                configuration,
+                seen: Mutex::default(),
+            }),
+        }
     }
 
     /// How long a claim holds without renewal.
@@ -141,23 +154,36 @@ impl Ledger {
     fn id(&self, object: &Object) -> String {
         let mut hasher = blake3::Hasher::new();
         for part in [&object.path, &object.version, &self.shared.configuration] {
-            hasher.update(&(part.len() as u64).to_le_bytes()).update(part.as_bytes());
+            hasher
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part.as_bytes());
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }
 
     fn commit_path(&self, id: &str) -> Path {
-        self.shared.location.path(&format!("_weir/commits/{id}.json"))
+        self.shared
+            .location
+            .path(&format!("_weir/commits/{id}.json"))
     }
 
     fn claim_path(&self, id: &str, generation: u64) -> Path {
-        self.shared.location.path(&format!("_weir/claims/{id}.{generation}.json"))
+        self.shared
+            .location
+            .path(&format!("_weir/claims/{id}.{generation}.json"))
     }
 
     /// Whether an object is done.
     pub async fn is_done(&self, object: &Object) -> Result<bool, Error> {
         let path = self.commit_path(&self.id(object));
-        self.shared.location.holds(&path).await.map_err(|source| Error::Store { at: path.to_string(), source })
+        self.shared
+            .location
+            .holds(&path)
+            .await
+            .map_err(|source| Error::Store {
+                at: path.to_string(),
+                source,
+            })
     }
 
     /// Takes an object, if nobody else has it.
@@ -178,16 +204,32 @@ impl Ledger {
         };
         let owner = Owner::new();
         let path = self.claim_path(&id, generation);
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.store().put_opts(&path, owner.json().into(), options).await {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match self
+            .store()
+            .put_opts(&path, owner.json().into(), options)
+            .await
+        {
             Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. }) => {
                 // Ours after all, if the first answer got lost.
-                if self.owner_of(&path).await?.is_none_or(|found| found.nonce != owner.nonce) {
+                if self
+                    .owner_of(&path)
+                    .await?
+                    .is_none_or(|found| found.nonce != owner.nonce)
+                {
                     return Ok(Claimed::Busy);
                 }
             }
-            Err(source) => return Err(Error::Store { at: path.to_string(), source }),
+            Err(source) => {
+                return Err(Error::Store {
+                    at: path.to_string(),
+                    source,
+                });
+            }
         }
         // Committed between the first look and the claim.
         if self.is_done(object).await? {
@@ -195,8 +237,22 @@ impl Ledger {
             return Ok(Claimed::Done);
         }
         let lost = Arc::new(AtomicBool::new(false));
-        let renewal = tokio::spawn(renew(self.clone(), id.clone(), generation, owner.clone(), lost.clone()));
-        Ok(Claimed::Claim(Claim { ledger: self.clone(), object: object.clone(), id, owner, generation, lost, renewal }))
+        let renewal = tokio::spawn(renew(
+            self.clone(),
+            id.clone(),
+            generation,
+            owner.clone(),
+            lost.clone(),
+        ));
+        Ok(Claimed::Claim(Claim {
+            ledger: self.clone(),
+            object: object.clone(),
+            id,
+            owner,
+            generation,
+            lost,
+            renewal,
+        }))
     }
 
     /// The highest claim of an object, with its version in the store.
@@ -207,11 +263,17 @@ impl Ledger {
         let offset = self.shared.location.path(&format!("_weir/claims/{id}."));
         let mut listed = self.store().list_with_offset(Some(&folder), &offset);
         let mut latest: Option<(u64, Path, String)> = None;
-        let at = |source| Error::Store { at: folder.to_string(), source };
+        let at = |source| Error::Store {
+            at: folder.to_string(),
+            source,
+        };
         let mut others = 0;
         while let Some(meta) = listed.try_next().await.map_err(at)? {
             let name = meta.location.filename().unwrap_or_default();
-            let Some(generation) = name.strip_prefix(&format!("{id}.")).and_then(|rest| rest.strip_suffix(".json")) else {
+            let Some(generation) = name
+                .strip_prefix(&format!("{id}."))
+                .and_then(|rest| rest.strip_suffix(".json"))
+            else {
                 // Local folders are not listed in order, so all of it is looked at there.
                 others += 1;
                 if self.shared.location.folder().is_none() && others > 1 {
@@ -219,9 +281,16 @@ impl Ledger {
                 }
                 continue;
             };
-            let Ok(generation) = generation.parse::<u64>() else { continue };
-            if latest.as_ref().is_none_or(|(highest, ..)| generation > *highest) {
-                let version = meta.e_tag.unwrap_or_else(|| format!("{}-{}", meta.size, meta.last_modified));
+            let Ok(generation) = generation.parse::<u64>() else {
+                continue;
+            };
+            if latest
+                .as_ref()
+                .is_none_or(|(highest, ..)| generation > *highest)
+            {
+                let version = meta
+                    .e_tag
+                    .unwrap_or_else(|| format!("{}-{}", meta.size, meta.last_modified));
                 latest = Some((generation, meta.location, version));
             }
         }
@@ -231,12 +300,20 @@ impl Ledger {
     /// Whether a claim's owner is gone: its process is dead, or it was not renewed for a lease while
     /// we looked.
     async fn is_void(&self, path: &Path, version: String) -> Result<bool, Error> {
-        let Some(owner) = self.owner_of(path).await? else { return Ok(false) };
+        let Some(owner) = self.owner_of(path).await? else {
+            return Ok(false);
+        };
         if owner.is_dead() {
             return Ok(true);
         }
-        let mut seen = self.shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let (last, since) = seen.entry(path.clone()).or_insert_with(|| (version.clone(), Instant::now()));
+        let mut seen = self
+            .shared
+            .seen
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let (last, since) = seen
+            .entry(path.clone())
+            .or_insert_with(|| (version.clone(), Instant::now()));
         if *last != version {
             (*last, *since) = (version, Instant::now());
         }
@@ -245,11 +322,17 @@ impl Ledger {
 
     /// Who wrote a claim; `None` if it can't be read, which is nobody's leave to take it over.
     async fn owner_of(&self, path: &Path) -> Result<Option<Owner>, Error> {
-        Ok(self.read(path).await?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        Ok(self
+            .read(path)
+            .await?
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
     async fn read(&self, path: &Path) -> Result<Option<bytes::Bytes>, Error> {
-        let failed = |source| Error::Store { at: path.to_string(), source };
+        let failed = |source| Error::Store {
+            at: path.to_string(),
+            source,
+        };
         match self.store().get(path).await {
             Ok(found) => Ok(Some(found.bytes().await.map_err(failed)?)),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
@@ -259,7 +342,13 @@ impl Ledger {
 }
 
 /// Renews a claim until it is lost or dropped.
-async fn renew(ledger: Ledger, id: String, generation: u64, mut owner: Owner, lost: Arc<AtomicBool>) {
+async fn renew(
+    ledger: Ledger,
+    id: String,
+    generation: u64,
+    mut owner: Owner,
+    lost: Arc<AtomicBool>,
+) {
     let mut every = tokio::time::interval(ledger.lease() / 3);
     every.tick().await;
     loop {
@@ -303,15 +392,26 @@ impl Claim {
 
     /// Fails if the object is no longer this worker's.
     pub(super) async fn still_ours(&self) -> Result<(), Error> {
-        let higher = self.ledger.latest(&self.id).await?.is_some_and(|(highest, ..)| highest > self.generation);
+        let higher = self
+            .ledger
+            .latest(&self.id)
+            .await?
+            .is_some_and(|(highest, ..)| highest > self.generation);
         if higher || self.lost.load(Ordering::Acquire) || self.ledger.is_done(&self.object).await? {
-            return Err(Error::Lost { object: self.object.path.clone() });
+            return Err(Error::Lost {
+                object: self.object.path.clone(),
+            });
         }
         Ok(())
     }
 
     /// Writes the commit record: from here on the object is done.
-    pub(super) async fn commit(&self, outputs: Vec<String>, documents: u64, dead_letters: u64) -> Result<(), Error> {
+    pub(super) async fn commit(
+        &self,
+        outputs: Vec<String>,
+        documents: u64,
+        dead_letters: u64,
+    ) -> Result<(), Error> {
         let record = CommitRecord {
             object: self.object.path.clone(),
             version: self.object.version.clone(),
@@ -323,22 +423,42 @@ impl Claim {
         };
         let path = self.ledger.commit_path(&self.id);
         let bytes = serde_json::to_vec(&record).expect("strings and numbers are JSON");
-        let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-        match self.ledger.store().put_opts(&path, bytes.into(), options).await {
+        let options = PutOptions {
+            mode: PutMode::Create,
+            ..PutOptions::default()
+        };
+        match self
+            .ledger
+            .store()
+            .put_opts(&path, bytes.into(), options)
+            .await
+        {
             Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. }) => {
                 let found = self.ledger.read(&path).await?;
-                let found: Option<CommitRecord> = found.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+                let found: Option<CommitRecord> =
+                    found.and_then(|bytes| serde_json::from_slice(&bytes).ok());
                 if found.is_none_or(|found| found.nonce != record.nonce) {
-                    return Err(Error::Lost { object: self.object.path.clone() });
+                    return Err(Error::Lost {
+                        object: self.object.path.clone(),
+                    });
                 }
             }
-            Err(source) => return Err(Error::Store { at: path.to_string(), source }),
+            Err(source) => {
+                return Err(Error::Store {
+                    at: path.to_string(),
+                    source,
+                });
+            }
         }
         self.renewal.abort();
         // Claims are of no use any more; one that stays does no harm.
         for generation in 1..=self.generation {
-            let _ = self.ledger.store().delete(&self.ledger.claim_path(&self.id, generation)).await;
+            let _ = self
+                .ledger
+                .store()
+                .delete(&self.ledger.claim_path(&self.id, generation))
+                .await;
         }
         Ok(())
     }
@@ -346,7 +466,11 @@ impl Claim {
     /// Gives the object back, so that another worker need not wait for the lease.
     pub async fn release(self) {
         self.renewal.abort();
-        let _ = self.ledger.store().delete(&self.ledger.claim_path(&self.id, self.generation)).await;
+        let _ = self
+            .ledger
+            .store()
+            .delete(&self.ledger.claim_path(&self.id, self.generation))
+            .await;
     }
 }
 
@@ -365,7 +489,13 @@ impl Owner {
         hasher.update(&pid.to_le_bytes());
         hasher.update(uuid_bytes().as_slice());
         nonce.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
-        Self { host: host(), pid, started: started(pid).unwrap_or(0), nonce: hex::encode(nonce), renewed: 0 }
+        Self {
+            host: host(),
+            pid,
+            started: started(pid).unwrap_or(0),
+            nonce: hex::encode(nonce),
+            renewed: 0,
+        }
     }
 
     fn json(&self) -> Vec<u8> {

@@ -121,15 +121,20 @@ pub enum Error {
 impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
-        let full = |kind| kind == std::io::ErrorKind::StorageFull || kind == std::io::ErrorKind::QuotaExceeded;
+        let full = |kind| {
+            kind == std::io::ErrorKind::StorageFull || kind == std::io::ErrorKind::QuotaExceeded
+        };
         Some(match self {
             Self::Place(error) => return error.hint(),
-            Self::Loop { .. } => "write to another folder, or leave it out with source.exclude".to_owned(),
+            Self::Loop { .. } => {
+                "write to another folder, or leave it out with source.exclude".to_owned()
+            }
             _ if self.io_kind().is_some_and(full) => {
                 "the disk is full: make room and run again; what is committed stays".to_owned()
             }
             Self::Store { .. } | Self::Write { .. } => {
-                "check that the sink may be written, then run again; what is committed stays".to_owned()
+                "check that the sink may be written, then run again; what is committed stays"
+                    .to_owned()
             }
             _ => return None,
         })
@@ -144,7 +149,10 @@ impl Error {
             {
                 return Some(io.kind());
             }
-            cause = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            cause = match error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+            {
                 Some(inner) => Some(inner),
                 None => error.source(),
             };

@@ -59,7 +59,14 @@ pub struct Committed {
 impl Output {
     pub(super) fn new(claim: Claim) -> Self {
         sweep(&claim);
-        Self { claim, entities: None, redactions: None, dead_letters: None, documents: 0, letters: 0 }
+        Self {
+            claim,
+            entities: None,
+            redactions: None,
+            dead_letters: None,
+            documents: 0,
+            letters: 0,
+        }
     }
 
     /// Adds a document.
@@ -69,13 +76,21 @@ impl Output {
         match redacted {
             Redacted::Text(mut text) => {
                 text.push('\n');
-                self.redaction_lines("log").await?.write(text.as_bytes()).await?;
+                self.redaction_lines("log")
+                    .await?
+                    .write(text.as_bytes())
+                    .await?;
             }
-            Redacted::Record(mut record) if self.claim.ledger().formats().redactions != Redactions::Parquet => {
+            Redacted::Record(mut record)
+                if self.claim.ledger().formats().redactions != Redactions::Parquet =>
+            {
                 record.push(b'\n');
                 self.redaction_lines("jsonl").await?.write(&record).await?;
             }
-            Redacted::Record(record) => self.redaction_row(&entities.document_id, &entities.tenant, record).await?,
+            Redacted::Record(record) => {
+                self.redaction_row(&entities.document_id, &entities.tenant, record)
+                    .await?
+            }
             Redacted::Row(_) => debug_assert!(false, "rows come with their table"),
         }
         self.entities(&entities).await
@@ -94,18 +109,24 @@ impl Output {
             self.entities(&done.entities).await?;
             digests = Some(done.entities.digests);
         }
-        let batch = super::table::redacted(table, &kept, cells).map_err(|problem| self.table_error(problem))?;
+        let batch = super::table::redacted(table, &kept, cells)
+            .map_err(|problem| self.table_error(problem))?;
         if self.claim.ledger().formats().redactions == Redactions::JsonLines {
-            let lines = super::table::json_lines(&batch).map_err(|problem| self.table_error(problem))?;
+            let lines =
+                super::table::json_lines(&batch).map_err(|problem| self.table_error(problem))?;
             return self.redaction_lines("jsonl").await?.write(&lines).await;
         }
         if self.redactions.is_none() {
             let (extension, compress) = super::table::extension(&table.layout.format);
             let path = self.path("redactions", extension, compress);
             let writer = TableWriter::copy(self.store(), path, &table.layout, digests.as_ref());
-            self.redactions = Some(RedactionFile::Copy(writer.map_err(|problem| self.table_error(problem))?));
+            self.redactions = Some(RedactionFile::Copy(
+                writer.map_err(|problem| self.table_error(problem))?,
+            ));
         }
-        let Some(RedactionFile::Copy(writer)) = &mut self.redactions else { return Ok(()) };
+        let Some(RedactionFile::Copy(writer)) = &mut self.redactions else {
+            return Ok(());
+        };
         writer.write(&batch).await
     }
 
@@ -118,20 +139,48 @@ impl Output {
         self.letters += 1;
         let mut line = serde_json::to_vec(letter).expect("a dead letter is JSON");
         line.push(b'\n');
-        self.dead_letters.as_mut().expect("made above").write(&line).await
+        self.dead_letters
+            .as_mut()
+            .expect("made above")
+            .write(&line)
+            .await
     }
 
     /// Begins a text that is written piece by piece. `as_text`: without offsets and digests around.
-    pub async fn stream(&mut self, stream: StreamStart<'_>, as_text: bool) -> Result<StreamOutput<'_>, Error> {
-        let lines = self.redaction_lines(if as_text { "txt" } else { "jsonl" }).await?;
+    pub async fn stream(
+        &mut self,
+        stream: StreamStart<'_>,
+        as_text: bool,
+    ) -> Result<StreamOutput<'_>, Error> {
+        let lines = self
+            .redaction_lines(if as_text { "txt" } else { "jsonl" })
+            .await?;
         if !as_text {
-            let head = format!("{{\"id\":{},\"tenant\":{},\"text\":\"", quoted(stream.id), quoted(stream.tenant));
+            let head = format!(
+                "{{\"id\":{},\"tenant\":{},\"text\":\"",
+                quoted(stream.id),
+                quoted(stream.tenant)
+            );
             lines.write(head.as_bytes()).await?;
         }
-        let (id, tenant, position) = (stream.id.to_owned(), stream.tenant.to_owned(), stream.position.clone());
+        let (id, tenant, position) = (
+            stream.id.to_owned(),
+            stream.tenant.to_owned(),
+            stream.position.clone(),
+        );
         let entities = SpooledTempFile::new(SPOOL_BYTES);
         let changes = SpooledTempFile::new(SPOOL_BYTES);
-        Ok(StreamOutput { output: self, as_text, id, tenant, position, entities, changes, any_entity: false, any_change: false })
+        Ok(StreamOutput {
+            output: self,
+            as_text,
+            id,
+            tenant,
+            position,
+            entities,
+            changes,
+            any_entity: false,
+            any_change: false,
+        })
     }
 
     /// Drops everything but dead letters: a text that fails midway leaves nothing behind (I6).
@@ -150,7 +199,8 @@ impl Output {
     pub async fn commit(mut self) -> Result<Committed, Error> {
         self.claim.still_ours().await?;
         let mut outputs = Vec::new();
-        let relative = |path: &Path, claim: &Claim| claim.ledger().location().relative(path).to_owned();
+        let relative =
+            |path: &Path, claim: &Claim| claim.ledger().location().relative(path).to_owned();
         match self.entities.take() {
             Some(Entities::Lines(mut writer)) => {
                 writer.finish().await?;
@@ -167,7 +217,9 @@ impl Output {
                 writer.finish().await?;
                 outputs.push(relative(&writer.path(), &self.claim));
             }
-            Some(RedactionFile::Copy(writer)) => outputs.push(relative(&writer.finish().await?, &self.claim)),
+            Some(RedactionFile::Copy(writer)) => {
+                outputs.push(relative(&writer.finish().await?, &self.claim))
+            }
             Some(RedactionFile::Rows(mut writer, mut rows)) => {
                 writer.write_rows(&mut rows).await?;
                 outputs.push(relative(&writer.finish().await?, &self.claim));
@@ -178,8 +230,14 @@ impl Output {
             writer.finish().await?;
             outputs.push(relative(&writer.path(), &self.claim));
         }
-        self.claim.commit(outputs.clone(), self.documents, self.letters).await?;
-        Ok(Committed { outputs, documents: self.documents, dead_letters: self.letters })
+        self.claim
+            .commit(outputs.clone(), self.documents, self.letters)
+            .await?;
+        Ok(Committed {
+            outputs,
+            documents: self.documents,
+            dead_letters: self.letters,
+        })
     }
 
     /// Gives the object back: nothing of it becomes visible.
@@ -218,14 +276,24 @@ impl Output {
         }
     }
 
-    async fn redaction_row(&mut self, id: &str, tenant: &str, record: Vec<u8>) -> Result<(), Error> {
+    async fn redaction_row(
+        &mut self,
+        id: &str,
+        tenant: &str,
+        record: Vec<u8>,
+    ) -> Result<(), Error> {
         if self.redactions.is_none() {
             let path = self.path("redactions", "parquet", None);
             let rows = RecordRows::default();
             let writer = TableWriter::parquet(self.store(), path, rows.schema());
-            self.redactions = Some(RedactionFile::Rows(writer.map_err(|problem| self.table_error(problem))?, rows));
+            self.redactions = Some(RedactionFile::Rows(
+                writer.map_err(|problem| self.table_error(problem))?,
+                rows,
+            ));
         }
-        let Some(RedactionFile::Rows(writer, rows)) = &mut self.redactions else { return Ok(()) };
+        let Some(RedactionFile::Rows(writer, rows)) = &mut self.redactions else {
+            return Ok(());
+        };
         rows.push(id, tenant, record);
         if rows.len() >= ROWS_A_BATCH {
             writer.write_rows(rows).await?;
@@ -250,8 +318,17 @@ impl Output {
 
     fn lines(&self, kind: &str, extension: &str) -> Writer {
         let object = self.claim.object();
-        let compression = self.claim.ledger().formats().compression.or(object.compression);
-        Writer::new(&self.store(), self.path(kind, extension, compression), compression)
+        let compression = self
+            .claim
+            .ledger()
+            .formats()
+            .compression
+            .or(object.compression);
+        Writer::new(
+            &self.store(),
+            self.path(kind, extension, compression),
+            compression,
+        )
     }
 
     /// `KIND/PATH-DIGEST.EXTENSION`: never from the clock (design 5).
@@ -267,7 +344,10 @@ impl Output {
             Some(Compression::Zstd) => ".zst",
         };
         let digest = self.claim.digest();
-        self.claim.ledger().location().path(&format!("{kind}/{stem}-{digest}.{extension}{packed}"))
+        self.claim
+            .ledger()
+            .location()
+            .path(&format!("{kind}/{stem}-{digest}.{extension}{packed}"))
     }
 
     fn store(&self) -> Arc<dyn ObjectStore> {
@@ -275,21 +355,30 @@ impl Output {
     }
 
     fn table_error(&self, problem: &'static str) -> Error {
-        Error::Table { at: self.claim.object().path.clone(), problem }
+        Error::Table {
+            at: self.claim.object().path.clone(),
+            problem,
+        }
     }
 }
 
 /// Removes what a killed worker left unfinished of this object in a local folder: object_store writes
 /// `NAME#1` and renames it at the end.
 fn sweep(claim: &Claim) {
-    let Some(folder) = claim.ledger().location().folder() else { return };
+    let Some(folder) = claim.ledger().location().folder() else {
+        return;
+    };
     let object = &claim.object().path;
     let stem = Format::of(object).map_or(object.as_str(), |(_, _, stem)| stem);
     let wanted = format!("{stem}-{}.", claim.digest());
     for kind in ["entities", "redactions", "dead_letters"] {
         let wanted = folder.join(kind).join(&wanted);
-        let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else { continue };
-        let Ok(entries) = std::fs::read_dir(parent) else { continue };
+        let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
+            continue;
+        };
+        let Ok(entries) = std::fs::read_dir(parent) else {
+            continue;
+        };
         for entry in entries.flatten() {
             let found = entry.file_name().to_string_lossy().into_owned();
             if found.starts_with(&*name.to_string_lossy()) && found.contains('#') {
@@ -324,7 +413,12 @@ pub struct StreamOutput<'a> {
 
 impl StreamOutput<'_> {
     /// Adds redacted text and what was found in it.
-    pub async fn piece(&mut self, redacted: &str, entities: &[Entity], changes: &[Change]) -> Result<(), Error> {
+    pub async fn piece(
+        &mut self,
+        redacted: &str,
+        entities: &[Entity],
+        changes: &[Change],
+    ) -> Result<(), Error> {
         for entity in entities {
             spool(&mut self.entities, entity, &mut self.any_entity)?;
         }
@@ -340,7 +434,12 @@ impl StreamOutput<'_> {
     }
 
     /// Ends the text.
-    pub async fn finish(mut self, digests: &Digests, tokens: u64, windows: u64) -> Result<(), Error> {
+    pub async fn finish(
+        mut self,
+        digests: &Digests,
+        tokens: u64,
+        windows: u64,
+    ) -> Result<(), Error> {
         let made_by = serde_json::to_string(digests).expect("strings are JSON");
         // The digests' members, without their braces.
         let made_by = &made_by[1..made_by.len() - 1];
@@ -369,15 +468,25 @@ impl StreamOutput<'_> {
         if self.output.entities.is_none() {
             self.output.entities = Some(Entities::Lines(self.output.lines("entities", "jsonl")));
         }
-        let Some(Entities::Lines(lines)) = &mut self.output.entities else { return Ok(()) };
+        let Some(Entities::Lines(lines)) = &mut self.output.entities else {
+            return Ok(());
+        };
         lines.write(head.as_bytes()).await?;
         copy(&mut self.entities, lines).await?;
         lines.write(tail.as_bytes()).await
     }
 }
 
-fn spool(file: &mut SpooledTempFile, value: &impl serde::Serialize, any: &mut bool) -> Result<(), Error> {
-    let mut bytes = if std::mem::replace(any, true) { b",".to_vec() } else { Vec::new() };
+fn spool(
+    file: &mut SpooledTempFile,
+    value: &impl serde::Serialize,
+    any: &mut bool,
+) -> Result<(), Error> {
+    let mut bytes = if std::mem::replace(any, true) {
+        b",".to_vec()
+    } else {
+        Vec::new()
+    };
     serde_json::to_writer(&mut bytes, value).expect("strings and numbers are JSON");
     file.write_all(&bytes).map_err(temporary)
 }
@@ -395,9 +504,15 @@ async fn copy(file: &mut SpooledTempFile, lines: &mut Writer) -> Result<(), Erro
 }
 
 fn read_all(file: &mut SpooledTempFile, bytes: &mut Vec<u8>) -> Result<(), Error> {
-    file.seek(SeekFrom::Start(0)).and_then(|_| file.read_to_end(bytes)).map(drop).map_err(temporary)
+    file.seek(SeekFrom::Start(0))
+        .and_then(|_| file.read_to_end(bytes))
+        .map(drop)
+        .map_err(temporary)
 }
 
 fn temporary(source: std::io::Error) -> Error {
-    Error::Write { at: "a temporary file".to_owned(), source }
+    Error::Write {
+        at: "a temporary file".to_owned(),
+        source,
+    }
 }

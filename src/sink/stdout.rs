@@ -23,7 +23,12 @@ impl Printer {
         };
         line.push(b'\n');
         let mut out = io::stdout().lock();
-        out.write_all(&line).and_then(|()| out.flush()).map_err(|source| Error::Write { at: "standard output".to_owned(), source })
+        out.write_all(&line)
+            .and_then(|()| out.flush())
+            .map_err(|source| Error::Write {
+                at: "standard output".to_owned(),
+                source,
+            })
     }
 
     /// Prints a piece of a redacted text.
@@ -32,14 +37,24 @@ impl Printer {
             return Ok(());
         }
         let mut out = io::stdout().lock();
-        let written = out.write_all(redacted.as_bytes()).and_then(|()| out.flush());
-        written.map_err(|source| Error::Write { at: "standard output".to_owned(), source })
+        let written = out
+            .write_all(redacted.as_bytes())
+            .and_then(|()| out.flush());
+        written.map_err(|source| Error::Write {
+            at: "standard output".to_owned(),
+            source,
+        })
     }
 
     /// Prints a dead letter.
     pub fn dead_letter(self, letter: &DeadLetter) -> Result<(), Error> {
         let mut line = serde_json::to_vec(letter).expect("a dead letter is JSON");
         line.push(b'\n');
-        io::stderr().write_all(&line).map_err(|source| Error::Write { at: "standard error".to_owned(), source })
+        io::stderr()
+            .write_all(&line)
+            .map_err(|source| Error::Write {
+                at: "standard error".to_owned(),
+                source,
+            })
     }
 }

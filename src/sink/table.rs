@@ -55,7 +55,11 @@ impl TableWriter {
     ) -> Result<Self, &'static str> {
         let file = || Writer::new(&store, path.clone(), None);
         let form = match &layout.format {
-            TableFormat::Parquet { codec, row_group_rows, metadata } => {
+            TableFormat::Parquet {
+                codec,
+                row_group_rows,
+                metadata,
+            } => {
                 let mut metadata = metadata.clone();
                 if let Some(digests) = digests {
                     metadata.extend(
@@ -71,29 +75,52 @@ impl TableWriter {
                     .set_max_row_group_row_count(Some((*row_group_rows).max(1)))
                     .set_key_value_metadata(Some(metadata))
                     .build();
-                Form::Parquet(Box::new(parquet(&store, &path, layout.schema.clone(), properties)?))
+                Form::Parquet(Box::new(parquet(
+                    &store,
+                    &path,
+                    layout.schema.clone(),
+                    properties,
+                )?))
             }
             TableFormat::ArrowFile => {
                 let writer = ipc::writer::FileWriter::try_new(Vec::new(), &layout.schema);
-                Form::File(writer.map_err(|_| "the Arrow writer refused the schema")?, file())
+                Form::File(
+                    writer.map_err(|_| "the Arrow writer refused the schema")?,
+                    file(),
+                )
             }
             TableFormat::ArrowStream => {
                 let writer = ipc::writer::StreamWriter::try_new(Vec::new(), &layout.schema);
-                Form::Stream(writer.map_err(|_| "the Arrow writer refused the schema")?, file())
+                Form::Stream(
+                    writer.map_err(|_| "the Arrow writer refused the schema")?,
+                    file(),
+                )
             }
         };
         Ok(Self { path, form })
     }
 
     /// A Parquet file of records.
-    pub(super) fn parquet(store: Arc<dyn ObjectStore>, path: Path, schema: SchemaRef) -> Result<Self, &'static str> {
+    pub(super) fn parquet(
+        store: Arc<dyn ObjectStore>,
+        path: Path,
+        schema: SchemaRef,
+    ) -> Result<Self, &'static str> {
         let level = ZstdLevel::try_new(3).expect("a level that zstd has");
-        let properties = WriterProperties::builder().set_compression(Compression::ZSTD(level)).build();
-        Ok(Self { form: Form::Parquet(Box::new(parquet(&store, &path, schema, properties)?)), path })
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::ZSTD(level))
+            .build();
+        Ok(Self {
+            form: Form::Parquet(Box::new(parquet(&store, &path, schema, properties)?)),
+            path,
+        })
     }
 
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
-        let failed = || Error::Table { at: self.path.to_string(), problem: "the Arrow writer refused a batch" };
+        let failed = || Error::Table {
+            at: self.path.to_string(),
+            problem: "the Arrow writer refused a batch",
+        };
         match &mut self.form {
             Form::Parquet(writer) => match writer.write(batch).await {
                 Ok(()) => Ok(()),
@@ -116,16 +143,27 @@ impl TableWriter {
         match rows.batch() {
             None => Ok(()),
             Some(Ok(batch)) => self.write(&batch).await,
-            Some(Err(problem)) => Err(Error::Table { at: self.path.to_string(), problem }),
+            Some(Err(problem)) => Err(Error::Table {
+                at: self.path.to_string(),
+                problem,
+            }),
         }
     }
 
     /// Makes the file visible, as a whole.
     pub(super) async fn finish(self) -> Result<Path, Error> {
         let Self { path, form } = self;
-        let failed = || Error::Table { at: path.to_string(), problem: "the Arrow writer could not end the file" };
+        let failed = || Error::Table {
+            at: path.to_string(),
+            problem: "the Arrow writer could not end the file",
+        };
         match form {
-            Form::Parquet(writer) => drop(writer.close().await.map_err(|error| parquet_error(&path, error))?),
+            Form::Parquet(writer) => drop(
+                writer
+                    .close()
+                    .await
+                    .map_err(|error| parquet_error(&path, error))?,
+            ),
             Form::File(mut writer, mut file) => {
                 writer.finish().map_err(|_| failed())?;
                 let bytes = std::mem::take(writer.get_mut());
@@ -150,23 +188,37 @@ fn parquet(
     properties: WriterProperties,
 ) -> Result<AsyncArrowWriter<BufWriter>, &'static str> {
     let file = BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
-    AsyncArrowWriter::try_new(file, schema, Some(properties)).map_err(|_| "the Parquet writer refused the schema")
+    AsyncArrowWriter::try_new(file, schema, Some(properties))
+        .map_err(|_| "the Parquet writer refused the schema")
 }
 
 /// What went wrong in a Parquet writer: the store, or the table. Its message may hold a value.
 fn parquet_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
     let at = path.to_string();
     match error {
-        parquet::errors::ParquetError::External(source) => match source.downcast::<std::io::Error>() {
-            Ok(source) => Error::Write { at, source: *source },
-            Err(_) => Error::Table { at, problem: "the Parquet writer failed" },
+        parquet::errors::ParquetError::External(source) => {
+            match source.downcast::<std::io::Error>() {
+                Ok(source) => Error::Write {
+                    at,
+                    source: *source,
+                },
+                Err(_) => Error::Table {
+                    at,
+                    problem: "the Parquet writer failed",
+                },
+            }
+        }
+        _ => Error::Table {
+            at,
+            problem: "the Parquet writer failed",
         },
-        _ => Error::Table { at, problem: "the Parquet writer failed" },
     }
 }
 
 /// Extension of a copy.
-pub(super) fn extension(format: &TableFormat) -> (&'static str, Option<crate::source::Compression>) {
+pub(super) fn extension(
+    format: &TableFormat,
+) -> (&'static str, Option<crate::source::Compression>) {
     match format {
         TableFormat::Parquet { .. } => ("parquet", None),
         TableFormat::ArrowFile | TableFormat::ArrowStream => ("arrow", None),
@@ -174,18 +226,27 @@ pub(super) fn extension(format: &TableFormat) -> (&'static str, Option<crate::so
 }
 
 /// The rows that are kept, with the text cells replaced; types and other columns as received.
-pub(super) fn redacted(table: &Table, kept: &[bool], cells: Vec<Vec<Option<String>>>) -> Result<RecordBatch, &'static str> {
+pub(super) fn redacted(
+    table: &Table,
+    kept: &[bool],
+    cells: Vec<Vec<Option<String>>>,
+) -> Result<RecordBatch, &'static str> {
     let kept = BooleanArray::from(kept.to_vec());
-    let batch = compute::filter_record_batch(&table.batch, &kept).map_err(|_| "its rows could not be filtered")?;
+    let batch = compute::filter_record_batch(&table.batch, &kept)
+        .map_err(|_| "its rows could not be filtered")?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     for (cell, column) in table.layout.text_columns.iter().enumerate() {
-        let texts: StringArray = cells.iter().map(|row| row.get(cell).and_then(|cell| cell.as_deref())).collect();
+        let texts: StringArray = cells
+            .iter()
+            .map(|row| row.get(cell).and_then(|cell| cell.as_deref()))
+            .collect();
         let wanted = batch.schema_ref().field(*column).data_type().clone();
         let texts: ArrayRef = Arc::new(texts);
         columns[*column] = if wanted == DataType::Utf8 {
             texts
         } else {
-            compute::cast(&texts, &wanted).map_err(|_| "a text column could not be given its type back")?
+            compute::cast(&texts, &wanted)
+                .map_err(|_| "a text column could not be given its type back")?
         };
     }
     RecordBatch::try_new(batch.schema(), columns).map_err(|_| "the copy does not fit the schema")
@@ -194,7 +255,10 @@ pub(super) fn redacted(table: &Table, kept: &[bool], cells: Vec<Vec<Option<Strin
 /// Rows as JSON lines.
 pub(super) fn json_lines(batch: &RecordBatch) -> Result<Vec<u8>, &'static str> {
     let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer.write(batch).and_then(|()| writer.finish()).map_err(|_| "its rows have no form in JSON")?;
+    writer
+        .write(batch)
+        .and_then(|()| writer.finish())
+        .map_err(|_| "its rows have no form in JSON")?;
     Ok(writer.into_inner())
 }
 
@@ -221,11 +285,33 @@ struct EntityRow {
 
 impl EntityRows {
     pub(super) fn push(&mut self, record: &Entities) {
-        let Entities { document_id, tenant, source, entities, digests, tokens, windows } = record.clone();
+        let Entities {
+            document_id,
+            tenant,
+            source,
+            entities,
+            digests,
+            tokens,
+            windows,
+        } = record.clone();
         let source = serde_json::to_string(&source).expect("a position is JSON");
-        let Digests { pack, label_set, policy, weir_version } = digests;
+        let Digests {
+            pack,
+            label_set,
+            policy,
+            weir_version,
+        } = digests;
         self.rows.push(EntityRow {
-            document_id, tenant, source, entities, pack, label_set, policy, weir_version, tokens, windows,
+            document_id,
+            tenant,
+            source,
+            entities,
+            pack,
+            label_set,
+            policy,
+            weir_version,
+            tokens,
+            windows,
         });
     }
 
@@ -285,7 +371,11 @@ struct RecordRow {
 impl RecordRows {
     pub(super) fn push(&mut self, id: &str, tenant: &str, record: Vec<u8>) {
         let record = String::from_utf8(record).expect("records are written as UTF-8");
-        self.rows.push(RecordRow { document_id: id.to_owned(), tenant: tenant.to_owned(), record });
+        self.rows.push(RecordRow {
+            document_id: id.to_owned(),
+            tenant: tenant.to_owned(),
+            record,
+        });
     }
 
     pub(super) fn len(&self) -> usize {
@@ -296,7 +386,11 @@ impl RecordRows {
 impl Rows for RecordRows {
     fn schema(&self) -> SchemaRef {
         let text = |name: &str| Field::new(name, DataType::Utf8, false);
-        Arc::new(Schema::new(vec![text("document_id"), text("tenant"), text("record")]))
+        Arc::new(Schema::new(vec![
+            text("document_id"),
+            text("tenant"),
+            text("record"),
+        ]))
     }
 
     fn batch(&mut self) -> Option<Result<RecordBatch, &'static str>> {
@@ -310,7 +404,10 @@ fn batch<R: Serialize>(schema: SchemaRef, rows: &[R]) -> Option<Result<RecordBat
         return None;
     }
     let batch = || {
-        let mut decoder = ReaderBuilder::new(schema).with_batch_size(rows.len()).build_decoder().map_err(|_| PROBLEM)?;
+        let mut decoder = ReaderBuilder::new(schema)
+            .with_batch_size(rows.len())
+            .build_decoder()
+            .map_err(|_| PROBLEM)?;
         decoder.serialize(rows).map_err(|_| PROBLEM)?;
         decoder.flush().map_err(|_| PROBLEM)?.ok_or(PROBLEM)
     };

@@ -28,14 +28,22 @@ enum Encoder {
 }
 
 impl Writer {
-    pub(super) fn new(store: &Arc<dyn ObjectStore>, path: Path, compression: Option<Compression>) -> Self {
+    pub(super) fn new(
+        store: &Arc<dyn ObjectStore>,
+        path: Path,
+        compression: Option<Compression>,
+    ) -> Self {
         let file = BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
         let encoder = match compression {
             None => Encoder::Plain(file),
             Some(Compression::Gzip) => Encoder::Gzip(GzipEncoder::new(file)),
             Some(Compression::Zstd) => Encoder::Zstd(ZstdEncoder::new(file)),
         };
-        Self { path, encoder, bytes: 0 }
+        Self {
+            path,
+            encoder,
+            bytes: 0,
+        }
     }
 
     pub(super) fn path(&self) -> Path {
@@ -74,6 +82,9 @@ impl Writer {
     }
 
     fn failed(&self, source: io::Error) -> Error {
-        Error::Write { at: self.path.to_string(), source }
+        Error::Write {
+            at: self.path.to_string(),
+            source,
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! End-to-end tests: one binary, one module per theme.
-mod frame;
 mod engine;
+mod frame;
 mod fuzz;
 mod parity;
 mod tiny_pack;
