@@ -555,7 +555,8 @@ proptest! {
 
     #[test]
     fn listed_terms_are_found_in_any_case_and_whole(term in "[a-zäöüßа-яές]{1,8}( [a-zé]{1,5}){0,2}", before in select(vec!["", " ", "(", "\"", "=", "用", "…"]), after in select(vec!["", " ", ".", "’s", "\"", "谢", "!"])) {
-        prop_assume!(term != "x");
+        // These stand in the text around the term too.
+        prop_assume!(term != "x" && term != "s");
         let lists = Patterns::build(Options { deny: vec![(term.clone(), "vip".into())], allow: vec![term.clone()], ..Options::default() }).unwrap();
         let upper: String = term.chars().map(|c| { let mut u = c.to_uppercase(); if u.len() == 1 { u.next().unwrap() } else { c } }).collect();
         for written in [&term, &upper] {
