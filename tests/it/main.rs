@@ -1,4 +1,8 @@
 //! End-to-end tests: one binary, one module per theme.
 mod engine;
+mod kill;
 mod parity;
+mod s3_server;
+mod stores;
 mod tiny_pack;
+mod worker;
