@@ -2,5 +2,9 @@
 mod engine;
 mod frame;
 mod fuzz;
+mod kill;
 mod parity;
+mod s3_server;
+mod stores;
 mod tiny_pack;
+mod worker;

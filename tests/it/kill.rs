@@ -1,0 +1,216 @@
+//! The real process, killed at seeded random moments: nothing is lost, doubled or half written.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+
+use crate::{
+    engine,
+    s3_server::S3Server,
+    tiny_pack,
+    worker::{self, Kind, Outputs, PATTERNS_ONLY, Place},
+};
+
+/// A folder with a configuration, and the process that runs it.
+struct Setup {
+    folder: tempfile::TempDir,
+    server: Option<Arc<S3Server>>,
+    place: Place,
+}
+
+const OBJECTS: usize = 30;
+const EACH: usize = 40;
+
+impl Setup {
+    fn local() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place { kind: Kind::Local(tempfile::tempdir_in(folder.path()).unwrap()), server: None };
+        let Kind::Local(data) = &place.kind else { unreachable!() };
+        let url = data.path().to_str().unwrap().to_owned();
+        Self { folder, server: None, place }.configured(&url)
+    }
+
+    fn s3() -> Self {
+        let server = S3Server::shared();
+        let url = server.fresh_url();
+        let prefix = url::Url::parse(&url).unwrap().path().trim_matches('/').to_owned();
+        let prefix = object_store::path::Path::parse(prefix).unwrap();
+        let place = Place { kind: Kind::Store(server.store(), prefix), server: Some(server.clone()) };
+        Self { folder: tempfile::tempdir().unwrap(), server: Some(server), place }.configured(&url)
+    }
+
+    fn configured(self, url: &str) -> Self {
+        let options = self.server.as_ref().map(|server| server.options()).unwrap_or_default();
+        let options: Vec<String> = options.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
+        let options = options.join(", ");
+        let text = format!(
+            r#"[source]
+type = "object_store"
+url = "{url}/in"
+options = {{ {options} }}
+[sink]
+type = "object_store"
+url = "{url}/out"
+options = {{ {options} }}
+lease_secs = 2
+[tenants]
+dir = "tenants"
+default = "acme"
+[model]
+pack = "pack"
+threads = 1
+"#
+        );
+        std::fs::write(self.path("weir.toml"), text).unwrap();
+        worker::write_tenant(&self.path("tenants"), PATTERNS_ONLY);
+        tiny_pack::write(&self.path("pack"), &tiny_pack::Options::default());
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn fill(&self) -> BTreeSet<String> {
+        engine::runtime().block_on(worker::fill(&self.place, OBJECTS, EACH))
+    }
+
+    fn start(&self) -> Child {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
+        command.args(["run", "--config"]).arg(self.path("weir.toml"));
+        // Kept from the environment: another S3's variables, if the tests run there.
+        if let Some(server) = &self.server {
+            command.envs(server.variables());
+        }
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
+        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
+            command.env("ORT_DYLIB_PATH", library);
+        }
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
+    }
+
+    /// Runs to the end, which has to be a good one.
+    fn finish(&self) {
+        let status = self.start().wait().unwrap();
+        assert!(status.success(), "{status}: {}", std::fs::read_to_string(self.path("log")).unwrap());
+    }
+
+    fn commits(&self) -> usize {
+        engine::runtime().block_on(self.place.outputs()).commits.len()
+    }
+
+    /// What must hold, in the store's own listing and in the folders themselves.
+    fn assert_exactly(&self, ids: &BTreeSet<String>) {
+        let outputs: Outputs = engine::runtime().block_on(self.place.outputs());
+        outputs.assert_exactly(ids);
+        assert_eq!(outputs.commits.len(), OBJECTS);
+        assert_eq!(outputs.claims, [""; 0], "claims that are left");
+        let Kind::Local(data) = &self.place.kind else { return };
+        let mut files = Vec::new();
+        walk(&data.path().join("out"), &mut files);
+        let unfinished: Vec<_> = files.iter().filter(|file| file.to_string_lossy().contains('#')).collect();
+        assert!(unfinished.is_empty(), "unfinished files are left: {unfinished:?}");
+        assert_eq!(files.len(), outputs.files.len() + outputs.commits.len());
+    }
+}
+
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => walk(&path, files),
+            false => files.push(path),
+        }
+    }
+}
+
+/// SIGKILL: `Child::kill` sends it on Unix.
+fn kill(mut child: Child) -> bool {
+    let ran = child.try_wait().unwrap().is_none();
+    let _ = child.kill();
+    let _ = child.wait();
+    ran
+}
+
+/// Kills `kills` runs at random moments of their work.
+fn killed_again_and_again(setup: &Setup, seed: u64, kills: usize) {
+    let ids = setup.fill();
+    let mut random = StdRng::seed_from_u64(seed);
+    // A run, its sink thrown away, tells how long the work takes: most of it is the start.
+    let first_claim = {
+        let start = Instant::now();
+        let child = setup.start();
+        let deadline = start + Duration::from_secs(30);
+        while Instant::now() < deadline && engine::runtime().block_on(setup.place.outputs()).claims.is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        kill(child);
+        start.elapsed()
+    };
+    let mut during_work = 0;
+    for _ in 0..kills {
+        let before = setup.commits();
+        if before == OBJECTS {
+            break;
+        }
+        let child = setup.start();
+        let around = first_claim.as_millis() as u64;
+        std::thread::sleep(Duration::from_millis(random.random_range(around * 3 / 4..around + 40)));
+        let ran = kill(child);
+        during_work += usize::from(ran);
+    }
+    assert!(during_work >= kills / 2, "only {during_work} of {kills} kills hit a run");
+    setup.finish();
+    setup.assert_exactly(&ids);
+    // And once more: nothing is left to do.
+    let before = engine::runtime().block_on(setup.place.outputs()).files;
+    setup.finish();
+    assert_eq!(engine::runtime().block_on(setup.place.outputs()).files, before);
+}
+
+#[test]
+fn kill_9_at_random_moments_loses_and_doubles_nothing() {
+    killed_again_and_again(&Setup::local(), 9, 14);
+}
+
+#[test]
+fn kill_9_at_random_moments_loses_and_doubles_nothing_on_s3() {
+    killed_again_and_again(&Setup::s3(), 10, 5);
+}
+
+#[test]
+fn of_two_processes_one_is_killed_and_the_other_does_the_rest() {
+    let setup = Setup::local();
+    let ids = setup.fill();
+    let mut random = StdRng::seed_from_u64(11);
+    let mut stays = setup.start();
+    for _ in 0..3 {
+        let dies = setup.start();
+        std::thread::sleep(Duration::from_millis(random.random_range(100..500)));
+        kill(dies);
+    }
+    assert!(stays.wait().unwrap().success(), "{}", std::fs::read_to_string(setup.path("log")).unwrap());
+    setup.finish();
+    setup.assert_exactly(&ids);
+}
+
+#[test]
+fn another_policy_is_done_again_under_another_name() {
+    let setup = Setup::local();
+    setup.fill();
+    setup.finish();
+    let before = engine::runtime().block_on(setup.place.outputs());
+    worker::write_tenant(&setup.path("tenants"), "labels = []\npatterns = [{ name = \"email\", operator = \"remove\" }]\n");
+    setup.finish();
+    let after = engine::runtime().block_on(setup.place.outputs());
+    assert!(before.files.iter().all(|(path, bytes)| after.files.get(path) == Some(bytes)), "an old file was touched");
+    assert_eq!(after.files.len(), 2 * before.files.len());
+    assert_eq!(after.listed(), after.names());
+}
