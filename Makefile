@@ -32,6 +32,10 @@ test: setup-tests ## Set up what the tests need and run them all
 	cargo test --locked
 	.weir/python/bin/python -m pytest -q tools/tests
 
+.PHONY: test-large
+test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory
+	WEIR_TEST_LARGE=1 cargo test --release --locked --test it one_text_of_any_length -- --nocapture
+
 .PHONY: bench
 bench: build ## Measure weir against the bare model on this machine
 	$${CARGO_TARGET_DIR:-target}/release/weir bench

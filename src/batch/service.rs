@@ -8,12 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics::counter;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::{
     cache::Cache,
     queue::{Queue, Waiting},
 };
+use crate::telemetry::metric;
 
 /// How items are put together.
 #[derive(Debug, Clone)]
@@ -87,6 +89,13 @@ pub struct Counts {
     pub reused: AtomicU64,
     /// Batches.
     pub batches: AtomicU64,
+}
+
+impl Counts {
+    fn reuse(&self, tokens: usize) {
+        self.reused.fetch_add(tokens as u64, Ordering::Relaxed);
+        counter!(metric::TOKENS_TOTAL, "kind" => "reused").increment(tokens as u64);
+    }
 }
 
 /// The loop that owns the queue.
@@ -285,16 +294,12 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
             return; // its pusher has left
         }
         if let Some(result) = self.cache.get(&item.key) {
-            self.counts
-                .reused
-                .fetch_add(item.tokens as u64, Ordering::Relaxed);
+            self.counts.reuse(item.tokens);
             let _ = reply.send(Ok(result));
             return;
         }
         if let Some(waiters) = self.waiters.get_mut(&item.key) {
-            self.counts
-                .reused
-                .fetch_add(item.tokens as u64, Ordering::Relaxed);
+            self.counts.reuse(item.tokens);
             waiters.push(reply);
             return;
         }
@@ -335,10 +340,11 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                 .map(|waiting| waiting.tokens)
                 .max()
                 .unwrap_or(0);
+            let padding = waiting.len() * widest - real;
             self.counts.real.fetch_add(real as u64, Ordering::Relaxed);
-            self.counts
-                .padding
-                .fetch_add((waiting.len() * widest - real) as u64, Ordering::Relaxed);
+            self.counts.padding.fetch_add(padding as u64, Ordering::Relaxed);
+            counter!(metric::TOKENS_TOTAL, "kind" => "real").increment(real as u64);
+            counter!(metric::TOKENS_TOTAL, "kind" => "padding").increment(padding as u64);
             self.counts.batches.fetch_add(1, Ordering::Relaxed);
             let tickets = waiting
                 .into_iter()

@@ -3,7 +3,7 @@
 //!
 //! Fields never influence one another. Whatever fails, the whole document fails (I6).
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
@@ -18,6 +18,7 @@ use crate::{
     },
     redact::{self, Applied},
     sink::{Done, Redacted},
+    telemetry::metric,
     tenant::{NOT_TEXT, Policy, Rule, WHOLE_LABEL},
     text::{ByteSpan, CodePointCursor},
 };
@@ -127,7 +128,11 @@ pub async fn process(
         tokens: found.tokens,
         windows: found.windows,
     };
-    Ok(Done { entities, redacted })
+    Ok(Done {
+        entities,
+        redacted,
+        operators: found.operators,
+    })
 }
 
 /// Takes a JSON document through its selected strings; everything else stays as received.
@@ -252,11 +257,15 @@ struct Found {
     changes: Vec<Change>,
     tokens: u64,
     windows: u64,
+    operators: BTreeMap<String, u64>,
 }
 
 impl Found {
     fn add(&mut self, field: Field) -> String {
         self.entities.extend(field.entities);
+        for change in &field.changes {
+            *self.operators.entry(change.operator.clone()).or_default() += 1;
+        }
         self.changes.extend(field.changes);
         self.tokens += field.tokens;
         self.windows += field.windows;
@@ -371,11 +380,13 @@ impl<'a> Pieces<'a> {
         out: &mut String,
     ) -> Result<(), Error> {
         let start = out.len();
+        let began = Instant::now();
         let applied = self
             .policy
             .redactor
             .apply(text, spans, out)
             .map_err(|error| Error::Redact(Arc::new(error)))?;
+        metric::stage(Stage::Redact, began);
         let mut code_points = CodePointCursor::new(text, self.source.code_point);
         for span in spans {
             let value = self

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Instant,
 };
 
 use tracing::{error, warn};
@@ -14,6 +15,8 @@ use tracing::{error, warn};
 use crate::{
     batch::{self, Item, Key, Ticket},
     model::{self, Backbone, Calibration, Emissions, Encoder, LabelMatrix, Pack, Scorer},
+    record::Stage,
+    telemetry::metric,
     tenant::LabelSet,
     text::{Shape, Tokenizer, Window},
 };
@@ -333,7 +336,9 @@ impl Worker {
             .collect();
         // A panic must not end the worker: its queue would fill up and the source would stand still.
         let answers = catch_unwind(AssertUnwindSafe(|| {
+            let began = Instant::now();
             let hidden = self.backbone.run(&windows)?;
+            metric::stage(Stage::Model, began);
             Ok(tickets
                 .iter()
                 .enumerate()

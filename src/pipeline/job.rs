@@ -10,12 +10,16 @@ use std::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream};
-use metrics::counter;
-use tokio::{io::AsyncReadExt, task::JoinHandle};
+use metrics::{counter, gauge, histogram};
+use tokio::{
+    io::AsyncReadExt,
+    sync::mpsc,
+    task::{JoinError, JoinHandle},
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -96,6 +100,8 @@ pub struct Progress {
     dead_letters: Mutex<BTreeMap<&'static str, u64>>,
     /// Documents that were read.
     taken: AtomicU64,
+    /// Bytes of documents between source and sink, of all objects under way.
+    in_flight: AtomicU64,
     bytes_done: AtomicU64,
     bytes_total: AtomicU64,
 }
@@ -235,6 +241,8 @@ enum Row {
 /// A document whose task runs.
 struct Working {
     task: JoinHandle<Result<Done, DeadLetter>>,
+    finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
+    began: Instant,
     bytes: u64,
     tenant: String,
     id: String,
@@ -260,13 +268,9 @@ impl Job {
         for (extension, count) in &listing.unknown {
             warn!(%extension, count, "objects left out: weir reads no such format");
         }
-        self.progress
-            .objects_total
-            .store(listing.objects.len() as u64, Ordering::Relaxed);
-        self.progress.bytes_total.store(
-            listing.objects.iter().map(|object| object.size).sum(),
-            Ordering::Relaxed,
-        );
+        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents").set(self.limits.in_flight_bytes as f64);
+        self.progress.objects_total.store(listing.objects.len() as u64, Ordering::Relaxed);
+        self.progress.bytes_total.store(listing.objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
         let mut summary = Summary::default();
         let mut left = listing.objects;
         loop {
@@ -307,19 +311,12 @@ impl Job {
     }
 
     /// Runs over one stream of documents, such as standard input.
-    pub async fn stream(
-        &self,
-        mut reader: Reader,
-        printer: sink::Printer,
-    ) -> Result<Summary, Error> {
+    pub async fn stream(&self, reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
         let mut run = self.run(PlainText::Text);
-        run.through(&mut reader, &mut Outlet::Printer(printer))
-            .await?;
-        self.count(run.counts);
-        Ok(Summary {
-            drained: self.drain.is_cancelled(),
-            ..self.progress.summary()
-        })
+        run.follows = true;
+        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents").set(self.limits.in_flight_bytes as f64);
+        run.through(&mut Feed::ahead(reader), &mut Outlet::Printer(printer)).await?;
+        Ok(Summary { drained: self.drain.is_cancelled(), ..self.progress.summary() })
     }
 
     fn run(&self, plain_text: PlainText) -> Run<'_> {
@@ -329,9 +326,9 @@ impl Job {
             plain_text,
             pending: VecDeque::new(),
             documents: 0,
-            bytes: 0,
             counts: Counts::default(),
             cut_short: false,
+            follows: false,
         }
     }
 
@@ -372,8 +369,8 @@ impl Job {
             },
         };
         let mut run = self.run(plain_text);
-        let mut reader = objects.reader(&object);
-        if let Err(error) = run.through(&mut reader, &mut outlet).await {
+        let mut feed = Feed::Reader(objects.reader(&object));
+        if let Err(error) = run.through(&mut feed, &mut outlet).await {
             if let Outlet::Output(output) = outlet {
                 output.discard().await;
             }
@@ -381,13 +378,13 @@ impl Job {
         }
         // An object that was not read to its end is not done.
         if run.cut_short {
-            match outlet {
-                Outlet::Output(output) => output.discard().await,
-                Outlet::Printer(_) | Outlet::Nothing => self.count(run.counts),
+            if let Outlet::Output(output) = outlet {
+                output.discard().await;
             }
             return Ok(Outcome::NotBegun);
         }
         if let Outlet::Output(output) = outlet {
+            let began = Instant::now();
             match output.commit().await {
                 Ok(committed) => {
                     info!(object = %object.path, documents = committed.documents, "committed")
@@ -399,6 +396,7 @@ impl Job {
                 }
                 Err(error) => return Err(error.into()),
             }
+            metric::stage(Stage::Sink, began);
         }
         self.count(run.counts);
         self.finished(&object);
@@ -412,15 +410,12 @@ impl Job {
             .fetch_add(object.size, Ordering::Relaxed);
     }
 
-    /// Adds what came of an object that is committed.
+    /// Adds what is delivered: of a file when it is committed, of a stream at once.
     fn count(&self, counts: Counts) {
         let progress = &self.progress;
-        progress
-            .documents
-            .fetch_add(counts.documents, Ordering::Relaxed);
-        progress
-            .entities
-            .fetch_add(counts.entities, Ordering::Relaxed);
+        counts.emit();
+        progress.documents.fetch_add(counts.documents, Ordering::Relaxed);
+        progress.entities.fetch_add(counts.entities, Ordering::Relaxed);
         for letter in counts.letters {
             progress.count_dead_letter(&letter);
             DocumentDeadLettered { letter: &letter }.emit();
@@ -460,10 +455,11 @@ struct Run<'a> {
     plain_text: PlainText,
     pending: VecDeque<Pending>,
     documents: usize,
-    bytes: u64,
     counts: Counts,
     /// Whether a limit or a drain ended it before the object's end.
     cut_short: bool,
+    /// Whether each document gets the tenants of its moment: a stream may never end.
+    follows: bool,
 }
 
 /// What came of one object; added to the job's counts when it is committed.
@@ -472,11 +468,71 @@ struct Counts {
     documents: u64,
     entities: u64,
     letters: Vec<DeadLetter>,
+    /// Documents and bytes by tenant.
+    by_tenant: BTreeMap<String, (u64, u64)>,
+    /// Entities by tenant, label and recogniser.
+    found: BTreeMap<(String, String, String), u64>,
+    /// Changes by tenant and operator.
+    changed: BTreeMap<(String, String), u64>,
+}
+
+/// Where units come from.
+enum Feed {
+    Reader(Reader),
+    /// Read ahead by a task: a source that is slow must not hold back what is done.
+    Ahead(mpsc::Receiver<Result<Unit, source::Error>>),
+}
+
+/// Units of a stream that are read ahead.
+const UNITS_AHEAD: usize = 16;
+
+impl Feed {
+    fn ahead(mut reader: Reader) -> Self {
+        let (sender, units) = mpsc::channel(UNITS_AHEAD);
+        let runtime = tokio::runtime::Handle::current();
+        // A thread of its own: a read of standard input cannot be stopped.
+        tokio::task::spawn_blocking(move || {
+            runtime.block_on(async {
+                while let Some(unit) = reader.next().await.transpose() {
+                    if sender.send(unit).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        });
+        Self::Ahead(units)
+    }
+}
+
+/// What comes next.
+enum Step {
+    Unit(Unit),
+    /// The first of the documents under way is done before there is another unit.
+    Ready,
+    Drained,
+    End,
 }
 
 impl Run<'_> {
+    async fn step(&mut self, feed: &mut Feed) -> Result<Step, Error> {
+        let unit = match feed {
+            Feed::Reader(reader) => {
+                let began = Instant::now();
+                let unit = reader.next().await?;
+                metric::stage(Stage::Source, began);
+                unit
+            }
+            Feed::Ahead(units) => tokio::select! {
+                unit = units.recv() => unit.transpose()?,
+                () = ready(&mut self.pending) => return Ok(Step::Ready),
+                () = self.job.drain.cancelled() => return Ok(Step::Drained),
+            },
+        };
+        Ok(unit.map_or(Step::End, Step::Unit))
+    }
+
     /// Reads everything, processes it, and gives it to `outlet` in order.
-    async fn through(&mut self, reader: &mut Reader, outlet: &mut Outlet) -> Result<(), Error> {
+    async fn through(&mut self, feed: &mut Feed, outlet: &mut Outlet) -> Result<(), Error> {
         let mut ended = false;
         loop {
             while !ended && self.has_room() {
@@ -485,9 +541,11 @@ impl Run<'_> {
                     self.cut_short = true;
                     break;
                 }
-                match reader.next().await? {
-                    None => ended = true,
-                    Some(Unit::Document(document)) => {
+                match self.step(feed).await? {
+                    Step::End => ended = true,
+                    Step::Ready => break,
+                    Step::Drained => (ended, self.cut_short) = (true, true),
+                    Step::Unit(Unit::Document(document)) => {
                         self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
                         let working = self.start(document);
                         self.push(match working {
@@ -495,8 +553,8 @@ impl Run<'_> {
                             Row::Rejected(letter) => Pending::Rejected(letter),
                         });
                     }
-                    Some(Unit::Rejected(letter)) => self.push(Pending::Rejected(letter)),
-                    Some(Unit::Table(mut table)) => {
+                    Step::Unit(Unit::Rejected(letter)) => self.push(Pending::Rejected(letter)),
+                    Step::Unit(Unit::Table(mut table)) => {
                         let documents = std::mem::take(&mut table.documents);
                         self.job
                             .progress
@@ -509,7 +567,7 @@ impl Run<'_> {
                         let rows = documents.into_iter().map(start).collect();
                         self.push(Pending::Table(table, rows));
                     }
-                    Some(Unit::Stream(stream)) => {
+                    Step::Unit(Unit::Stream(stream)) => {
                         while let Some(first) = self.pop() {
                             self.deliver(first, outlet).await?;
                         }
@@ -528,13 +586,15 @@ impl Run<'_> {
 
     fn has_room(&self) -> bool {
         self.pending.is_empty()
-            || (self.documents < DOCUMENTS_AT_ONCE && self.bytes < self.job.limits.in_flight_bytes)
+            || (self.documents < DOCUMENTS_AT_ONCE
+                && self.job.progress.in_flight.load(Ordering::Relaxed) < self.job.limits.in_flight_bytes)
     }
 
     fn push(&mut self, pending: Pending) {
         let (documents, bytes) = pending.size();
         self.documents += documents;
-        self.bytes += bytes;
+        self.job.progress.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        gauge!(metric::QUEUE_BYTES, "queue" => "documents").increment(bytes as f64);
         self.pending.push_back(pending);
     }
 
@@ -542,17 +602,16 @@ impl Run<'_> {
         let first = self.pending.pop_front()?;
         let (documents, bytes) = first.size();
         self.documents -= documents;
-        self.bytes -= bytes;
+        self.job.progress.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+        gauge!(metric::QUEUE_BYTES, "queue" => "documents").decrement(bytes as f64);
         Some(first)
     }
 
     /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
-    fn policy(
-        &self,
-        tenant: Option<&str>,
-        position: &Position,
-        id: &str,
-    ) -> Result<Arc<Policy>, DeadLetter> {
+    fn policy(&mut self, tenant: Option<&str>, position: &Position, id: &str) -> Result<Arc<Policy>, DeadLetter> {
+        if self.follows {
+            self.tenants = self.job.tenants.current();
+        }
         if let Some(policy) = self.tenants.policy(tenant) {
             return Ok(policy.clone());
         }
@@ -573,9 +632,8 @@ impl Run<'_> {
     }
 
     /// Starts the work on a document, in a task of its own: a panic costs the document.
-    fn start(&self, document: Document) -> Row {
-        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id)
-        {
+    fn start(&mut self, document: Document) -> Row {
+        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id) {
             Ok(policy) => policy,
             Err(letter) => return Row::Rejected(letter),
         };
@@ -595,21 +653,25 @@ impl Run<'_> {
             let done = document::process(&engine, &policy, document, plain_text).await;
             done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
         });
-        Row::Working(Working {
-            task,
-            bytes,
-            tenant,
-            id,
-            position,
-        })
+        Row::Working(Working { task, finished: None, began: Instant::now(), bytes, tenant, id, position })
     }
 
     async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
+        self.hand_over(pending, outlet).await?;
+        // What is printed is delivered.
+        if !matches!(outlet, Outlet::Output(_)) {
+            self.job.count(std::mem::take(&mut self.counts));
+        }
+        Ok(())
+    }
+
+    async fn hand_over(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
         match pending {
             Pending::Rejected(letter) => self.reject(letter, outlet).await,
             Pending::Document(working) => match working.done().await {
-                Ok(done) => {
-                    self.counts.add(&done);
+                Ok((done, bytes, began)) => {
+                    self.counts.add(&done, bytes);
+                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
                     match outlet {
                         Outlet::Output(output) => output.document(done).await?,
                         Outlet::Printer(printer) => printer.document(&done)?,
@@ -627,8 +689,9 @@ impl Run<'_> {
                         Row::Rejected(letter) => Err(letter),
                     };
                     match row {
-                        Ok(row) => {
-                            self.counts.add(&row);
+                        Ok((row, bytes, began)) => {
+                            self.counts.add(&row, bytes);
+                            histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
                             done.push(Some(row));
                         }
                         Err(letter) => {
@@ -669,12 +732,18 @@ impl Run<'_> {
         };
         let tenant = policy.tenant.to_string();
         match self.pieces(stream, &policy, outlet).await {
-            Ok((entities, documents)) => {
-                self.counts.entities += entities;
-                self.counts.documents += documents;
+            Ok(counts) => {
+                self.counts.join(counts);
+                if !matches!(outlet, Outlet::Output(_)) {
+                    self.job.count(std::mem::take(&mut self.counts));
+                }
                 Ok(())
             }
             Err(TextError::Job(error)) => Err(error),
+            Err(TextError::Drained) => {
+                self.cut_short = true;
+                Ok(())
+            }
             Err(TextError::Document(error)) => {
                 if let Outlet::Output(output) = outlet {
                     output.withdraw().await;
@@ -685,12 +754,8 @@ impl Run<'_> {
         }
     }
 
-    async fn pieces(
-        &self,
-        mut stream: Stream,
-        policy: &Policy,
-        outlet: &mut Outlet,
-    ) -> Result<(u64, u64), TextError> {
+    async fn pieces(&self, mut stream: Stream, policy: &Policy, outlet: &mut Outlet) -> Result<Counts, TextError> {
+        let began = Instant::now();
         let engine = &self.job.engine;
         let start = StreamStart {
             id: &stream.id,
@@ -713,8 +778,13 @@ impl Run<'_> {
         let mut scan = Scan::start(engine, policy).await?;
         let mut pieces = Pieces::new(policy, "text");
         let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK_BYTES * 2);
-        let mut entities = 0;
+        let mut counts = Counts { documents: 1, ..Counts::default() };
+        let mut size = 0;
         loop {
+            // Nothing of the text is visible before its end: what is left of it is the next run's.
+            if self.job.drain.is_cancelled() {
+                return Err(TextError::Drained);
+            }
             let held = bytes.len();
             bytes.resize(held + CHUNK_BYTES, 0);
             let read = stream.reader.read(&mut bytes[held..]).await;
@@ -725,6 +795,7 @@ impl Run<'_> {
                 ReadFailure::Error(error) => TextError::Job(error.into()),
             })?;
             bytes.truncate(held + read);
+            size += read as u64;
             let valid = match std::str::from_utf8(&bytes) {
                 Ok(text) => text.len(),
                 // Up to three bytes may be a character that goes on in the next chunk.
@@ -754,9 +825,11 @@ impl Run<'_> {
                     std::mem::take(&mut pieces.changes),
                 );
                 pieces.forget();
-                entities += found.len() as u64;
                 for entity in &found {
-                    count_entity(&policy.tenant, &entity.label, &entity.recognizer);
+                    counts.entity(&policy.tenant, &entity.label, &entity.recognizer);
+                }
+                for change in &changes {
+                    counts.change(&policy.tenant, &change.operator, 1);
                 }
                 if let Some(output) = &mut output {
                     output.piece(&redacted, &found, &changes).await?;
@@ -774,7 +847,9 @@ impl Run<'_> {
                 .finish(&document::digests(engine, policy), tokens, windows)
                 .await?;
         }
-        Ok((entities, 1))
+        counts.by_tenant.insert(policy.tenant.to_string(), (1, size));
+        histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
+        Ok(counts)
     }
 }
 
@@ -784,6 +859,8 @@ enum TextError {
     Job(Error),
     /// The text is a dead letter.
     Document(document::Error),
+    /// A signal came.
+    Drained,
 }
 
 impl From<sink::Error> for TextError {
@@ -804,10 +881,29 @@ impl From<super::Error> for TextError {
     }
 }
 
+/// Waits until the first of the documents under way is done; for ever if there is none.
+async fn ready(pending: &mut VecDeque<Pending>) {
+    match pending.front_mut() {
+        None => std::future::pending().await,
+        Some(Pending::Document(working)) => working.finish().await,
+        Some(Pending::Rejected(_) | Pending::Table(..)) => {}
+    }
+}
+
 impl Working {
-    async fn done(self) -> Result<Done, DeadLetter> {
-        self.task.await.unwrap_or_else(|_| {
-            Err(DeadLetter {
+    /// Waits for the task; may be dropped and called again.
+    async fn finish(&mut self) {
+        if self.finished.is_none() {
+            self.finished = Some((&mut self.task).await);
+        }
+    }
+
+    /// The document, its size, and when it was read.
+    async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
+        self.finish().await;
+        match self.finished.expect("waited for above") {
+            Ok(done) => done.map(|done| (done, self.bytes, self.began)),
+            Err(_) => Err(DeadLetter {
                 source: self.position,
                 tenant: Some(self.tenant),
                 document_id: Some(self.id),
@@ -815,31 +911,77 @@ impl Working {
                 code: Code::Panicked,
                 reason: "internal error".to_owned(),
                 attempts: 1,
-            })
-        })
-    }
-}
-
-impl Counts {
-    fn add(&mut self, done: &Done) {
-        self.documents += 1;
-        self.entities += done.entities.entities.len() as u64;
-        let tenant = &done.entities.tenant;
-        counter!(metric::DOCUMENTS_TOTAL, "tenant" => label("tenant", tenant), "outcome" => "delivered").increment(1);
-        for entity in &done.entities.entities {
-            count_entity(tenant, &entity.label, &entity.recognizer);
+            }),
         }
     }
 }
 
-fn count_entity(tenant: &str, name: &str, recognizer: &str) {
-    counter!(
-        metric::ENTITIES_TOTAL,
-        "tenant" => label("tenant", tenant),
-        "label" => label("label", name),
-        "recognizer" => label("recognizer", recognizer)
-    )
-    .increment(1);
+impl Counts {
+    fn add(&mut self, done: &Done, bytes: u64) {
+        self.documents += 1;
+        let tenant = &done.entities.tenant;
+        let (documents, size) = self.by_tenant.entry(tenant.clone()).or_default();
+        *documents += 1;
+        *size += bytes;
+        for entity in &done.entities.entities {
+            self.entity(tenant, &entity.label, &entity.recognizer);
+        }
+        for (operator, count) in &done.operators {
+            self.change(tenant, operator, *count);
+        }
+    }
+
+    fn entity(&mut self, tenant: &str, label: &str, recognizer: &str) {
+        self.entities += 1;
+        let key = (tenant.to_owned(), label.to_owned(), recognizer.to_owned());
+        *self.found.entry(key).or_default() += 1;
+    }
+
+    fn change(&mut self, tenant: &str, operator: &str, count: u64) {
+        *self.changed.entry((tenant.to_owned(), operator.to_owned())).or_default() += count;
+    }
+
+    fn join(&mut self, other: Self) {
+        self.documents += other.documents;
+        self.entities += other.entities;
+        self.letters.extend(other.letters);
+        for (tenant, (documents, bytes)) in other.by_tenant {
+            let sum = self.by_tenant.entry(tenant).or_default();
+            *sum = (sum.0 + documents, sum.1 + bytes);
+        }
+        for (key, count) in other.found {
+            *self.found.entry(key).or_default() += count;
+        }
+        for (key, count) in other.changed {
+            *self.changed.entry(key).or_default() += count;
+        }
+    }
+
+    fn emit(&self) {
+        for (tenant, (documents, bytes)) in &self.by_tenant {
+            let tenant = label("tenant", tenant);
+            counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
+                .increment(*documents);
+            counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant, "outcome" => "delivered").increment(*bytes);
+        }
+        for ((tenant, name, recognizer), count) in &self.found {
+            counter!(
+                metric::ENTITIES_TOTAL,
+                "tenant" => label("tenant", tenant),
+                "label" => label("label", name),
+                "recognizer" => label("recognizer", recognizer)
+            )
+            .increment(*count);
+        }
+        for ((tenant, operator), count) in &self.changed {
+            counter!(
+                metric::REDACTIONS_TOTAL,
+                "tenant" => label("tenant", tenant),
+                "operator" => label("operator", operator)
+            )
+            .increment(*count);
+        }
+    }
 }
 
 /// A record did not go downstream.
@@ -849,12 +991,10 @@ struct DocumentDeadLettered<'a> {
 
 impl Event for DocumentDeadLettered<'_> {
     fn emit(self) {
-        let DeadLetter {
-            source,
-            stage,
-            code,
-            ..
-        } = self.letter;
+        let DeadLetter { source, stage, code, tenant, .. } = self.letter;
+        // Who it belongs to may be what is not known.
+        let tenant = tenant.as_deref().map_or_else(|| "".into(), |tenant| label("tenant", tenant));
+        counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant, "outcome" => "dead_lettered").increment(1);
         warn!(at = %source, %stage, %code, "record dead-lettered");
         counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str())
             .increment(1);

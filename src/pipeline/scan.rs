@@ -5,7 +5,7 @@
 //! over the seams, and what every path of the Viterbi agrees on leaves as a [`Piece`]. Memory holds
 //! a few segments and what is undecided, however long the text is.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, sync::Arc, time::Instant};
 
 use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
 use unicode_segmentation::GraphemeCursor;
@@ -18,6 +18,8 @@ use crate::{
         viterbi::{Entity, Viterbi},
     },
     model::Emissions,
+    record::Stage,
+    telemetry::metric,
     tenant::Policy,
     text::{self, ByteSpan, SEGMENT_BYTES, Tokens, Windower},
 };
@@ -162,6 +164,7 @@ impl Scan {
             segment: ByteSpan::new(from - self.start - before, end - self.start - before),
         };
         let base = self.start + before;
+        let began = Instant::now();
         let result = if search.text.len() <= IN_PLACE_BYTES {
             search.run()
         } else {
@@ -169,6 +172,7 @@ impl Scan {
                 .await
                 .map_err(|_| Error::Panicked)?
         }?;
+        metric::stage(Stage::Text, began);
         self.searched = end;
         self.found
             .extend(result.found.into_iter().map(|span| moved(span, base)));
@@ -218,8 +222,10 @@ impl Scan {
             .labels
             .clone()
             .expect("windows are only sent with labels");
+        let began = Instant::now();
         self.viterbi.push(window, next, labels.matrix());
         let certain: Vec<Entity> = self.viterbi.certain().collect();
+        metric::stage(Stage::Decode, began);
         self.keep(certain);
         let decided = self.viterbi.decided();
         self.tokens.drain(..(decided - self.first_token) as usize);

@@ -37,7 +37,7 @@ pub struct Entities {
 }
 
 /// One entity. Offsets are of the field's value as received; ends are exclusive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Entity {
     /// Label as the tenant named it, or the pattern's label.
     pub label: String,
@@ -58,4 +58,18 @@ pub struct Entity {
     /// The value itself, only where the policy asks for it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
+}
+
+/// The text of the span is not printed (I7).
+impl std::fmt::Debug for Entity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Entity")
+            .field("label", &self.label)
+            .field("field", &self.field)
+            .field("code_points", &(self.start..self.end))
+            .field("bytes", &(self.start_byte..self.end_byte))
+            .field("score", &self.score)
+            .field("recognizer", &self.recognizer)
+            .finish_non_exhaustive()
+    }
 }

@@ -27,6 +27,8 @@ pub struct Done {
     pub entities: Entities,
     /// Its redaction.
     pub redacted: Redacted,
+    /// How often each operator was used on it.
+    pub operators: std::collections::BTreeMap<String, u64>,
 }
 
 /// A redacted document in the shape it came in.

@@ -3,10 +3,13 @@
 use std::{
     collections::{HashMap, HashSet},
     sync::{LazyLock, PoisonError, RwLock},
+    time::Instant,
 };
 
-use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge};
+use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::record::Stage;
 
 /// Kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +68,7 @@ metrics_table! {
     STAGE_DURATION_SECONDS = "weir_stage_duration_seconds", Histogram, Some(Unit::Seconds), ["stage"],
         "Time that a stage took.";
     END_TO_END_SECONDS = "weir_end_to_end_seconds", Histogram, Some(Unit::Seconds), [],
-        "Time from reading a document to its delivery.";
+        "Time from reading a document to handing it to its sink.";
     QUEUE_BYTES = "weir_queue_bytes", Gauge, Some(Unit::Bytes), ["queue"],
         "Bytes that wait in a queue.";
     QUEUE_LIMIT_BYTES = "weir_queue_limit_bytes", Gauge, Some(Unit::Bytes), ["queue"],
@@ -112,6 +115,11 @@ pub fn describe() {
 /// Sets `weir_build_info`.
 pub fn build_info(pack: &str) {
     gauge!(BUILD_INFO, "version" => crate::VERSION, "pack" => pack.to_owned()).set(1.0);
+}
+
+/// Records how long a stage took, as `weir_stage_duration_seconds`.
+pub fn stage(stage: Stage, began: Instant) {
+    histogram!(STAGE_DURATION_SECONDS, "stage" => stage.as_str()).record(began.elapsed());
 }
 
 /// Values of one label that were seen, at most [`MAX_LABEL_VALUES`].

@@ -1,10 +1,9 @@
 //! End-to-end tests: one binary, one module per theme.
+mod cli;
 mod engine;
-mod frame;
-mod fuzz;
-mod kill;
+mod failures;
+mod job;
 mod parity;
-mod s3_server;
-mod stores;
+mod privacy;
 mod tiny_pack;
 mod worker;
