@@ -349,13 +349,15 @@ impl Painter {
     }
 
     fn print(&self, source: &Text, done: &Done, entities: bool) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
+        // Not through anstream: it drops control characters, which are the document's own.
+        let mut out = io::stdout().lock();
         if entities {
             let record = serde_json::to_string(&done.entities).expect("entities are JSON");
             writeln!(out, "{record}")?;
         } else {
             if self.show {
-                writeln!(out, "{}", self.highlighted(source, &done.entities.entities))?;
+                let shown = self.highlighted(source, &done.entities.entities);
+                writeln!(anstream::stdout(), "{shown}")?;
             }
             match &done.redacted {
                 Redacted::Text(text) => writeln!(out, "{text}")?,
@@ -378,7 +380,8 @@ impl Painter {
         found: Vec<Entity>,
         entities: bool,
     ) -> Result<(), Failure> {
-        let mut out = anstream::stdout().lock();
+        // As in `print`.
+        let mut out = io::stdout().lock();
         if entities {
             for entity in found {
                 writeln!(
@@ -395,7 +398,7 @@ impl Painter {
                 score: span.score,
                 recognizer: span.recognizer.to_string(),
             });
-            write!(out, "{}", self.marked(&piece.text, marks))?;
+            write!(anstream::stdout(), "{}", self.marked(&piece.text, marks))?;
         } else {
             out.write_all(redacted.as_bytes())?;
         }

@@ -62,7 +62,10 @@ fn redact_prints_what_it_read_without_the_values() {
 
     [NAME] left
     ");
-    insta::assert_snapshot!(redact(&["--show"], "Mail ana@mail.example\n"), @"");
+    insta::assert_snapshot!(redact(&["--show"], "Mail ana@mail.example\n"), @r"
+    Mail [ana@mail.example|email pattern]
+    Mail [EMAIL]
+    ");
     let json = redact(&[], "{\"n\": 1.50, \"text\": \"Wanda Canary\"}\n");
     assert!(json.starts_with("{\"n\": 1.50, \"text\": \"[NAME]\""), "{json}");
     let text = redact(&["--format", "text"], "a\nana@mail.example\nb");
@@ -108,7 +111,7 @@ fn what_init_writes_checks_tests_and_runs() {
         let root = folder.path().display().to_string();
         weir(&["init", &root, "--preset", preset]).expect(0).says(&["weir check --config"]);
         weir(&["init", &root, "--preset", preset]).expect(1).says(&["is there already", "fix"]);
-        let model = format!("model.pack={:?}", pack().display().to_string());
+        let model = format!("model.pack={}", pack().display());
         fs::create_dir_all(path("in")).unwrap();
         weir(&["check", "--config", &config, "--set", &model]).expect(0);
         fs::write(path("in/a.log"), "login failed for ana@ruiz.example\n").unwrap();
@@ -122,7 +125,7 @@ fn what_init_writes_checks_tests_and_runs() {
     let root = folder.path().display().to_string();
     weir(&["init", &root]).expect(0);
     let config = folder.path().join("weir.toml").display().to_string();
-    let mini = format!("model.pack=\"{}/models/weir-mini\"", env!("CARGO_MANIFEST_DIR"));
+    let mini = format!("model.pack={}/models/weir-mini", env!("CARGO_MANIFEST_DIR"));
     let ran = weir(&["test", "--config", &config, "--set", &mini]).expect(0);
     assert!((ran.stdout + &ran.stderr).contains("1 of 1"));
 }
