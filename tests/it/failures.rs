@@ -293,7 +293,7 @@ fn peak(child: &mut std::process::Child) -> u64 {
 #[test]
 fn one_text_of_any_length_takes_bounded_memory() {
     let large = std::env::var_os("WEIR_TEST_LARGE").is_some();
-    let size: usize = if large { 200 << 20 } else { 32 << 20 };
+    let size: usize = if large { 200 << 20 } else { 64 << 20 };
     let job = Job::new("");
     let redactions = "[sink]\ntype = \"object_store\"\nurl = \"out\"\nformats = { redactions = \"text\" }\n";
     let config = fs::read_to_string(job.path("weir.toml")).unwrap();
