@@ -342,7 +342,9 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                 .unwrap_or(0);
             let padding = waiting.len() * widest - real;
             self.counts.real.fetch_add(real as u64, Ordering::Relaxed);
-            self.counts.padding.fetch_add(padding as u64, Ordering::Relaxed);
+            self.counts
+                .padding
+                .fetch_add(padding as u64, Ordering::Relaxed);
             counter!(metric::TOKENS_TOTAL, "kind" => "real").increment(real as u64);
             counter!(metric::TOKENS_TOTAL, "kind" => "padding").increment(padding as u64);
             self.counts.batches.fetch_add(1, Ordering::Relaxed);

@@ -268,9 +268,15 @@ impl Job {
         for (extension, count) in &listing.unknown {
             warn!(%extension, count, "objects left out: weir reads no such format");
         }
-        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents").set(self.limits.in_flight_bytes as f64);
-        self.progress.objects_total.store(listing.objects.len() as u64, Ordering::Relaxed);
-        self.progress.bytes_total.store(listing.objects.iter().map(|object| object.size).sum(), Ordering::Relaxed);
+        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
+            .set(self.limits.in_flight_bytes as f64);
+        self.progress
+            .objects_total
+            .store(listing.objects.len() as u64, Ordering::Relaxed);
+        self.progress.bytes_total.store(
+            listing.objects.iter().map(|object| object.size).sum(),
+            Ordering::Relaxed,
+        );
         let mut summary = Summary::default();
         let mut left = listing.objects;
         loop {
@@ -314,9 +320,14 @@ impl Job {
     pub async fn stream(&self, reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
         let mut run = self.run(PlainText::Text);
         run.follows = true;
-        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents").set(self.limits.in_flight_bytes as f64);
-        run.through(&mut Feed::ahead(reader), &mut Outlet::Printer(printer)).await?;
-        Ok(Summary { drained: self.drain.is_cancelled(), ..self.progress.summary() })
+        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
+            .set(self.limits.in_flight_bytes as f64);
+        run.through(&mut Feed::ahead(reader), &mut Outlet::Printer(printer))
+            .await?;
+        Ok(Summary {
+            drained: self.drain.is_cancelled(),
+            ..self.progress.summary()
+        })
     }
 
     fn run(&self, plain_text: PlainText) -> Run<'_> {
@@ -414,8 +425,12 @@ impl Job {
     fn count(&self, counts: Counts) {
         let progress = &self.progress;
         counts.emit();
-        progress.documents.fetch_add(counts.documents, Ordering::Relaxed);
-        progress.entities.fetch_add(counts.entities, Ordering::Relaxed);
+        progress
+            .documents
+            .fetch_add(counts.documents, Ordering::Relaxed);
+        progress
+            .entities
+            .fetch_add(counts.entities, Ordering::Relaxed);
         for letter in counts.letters {
             progress.count_dead_letter(&letter);
             DocumentDeadLettered { letter: &letter }.emit();
@@ -587,13 +602,17 @@ impl Run<'_> {
     fn has_room(&self) -> bool {
         self.pending.is_empty()
             || (self.documents < DOCUMENTS_AT_ONCE
-                && self.job.progress.in_flight.load(Ordering::Relaxed) < self.job.limits.in_flight_bytes)
+                && self.job.progress.in_flight.load(Ordering::Relaxed)
+                    < self.job.limits.in_flight_bytes)
     }
 
     fn push(&mut self, pending: Pending) {
         let (documents, bytes) = pending.size();
         self.documents += documents;
-        self.job.progress.in_flight.fetch_add(bytes, Ordering::Relaxed);
+        self.job
+            .progress
+            .in_flight
+            .fetch_add(bytes, Ordering::Relaxed);
         gauge!(metric::QUEUE_BYTES, "queue" => "documents").increment(bytes as f64);
         self.pending.push_back(pending);
     }
@@ -602,13 +621,21 @@ impl Run<'_> {
         let first = self.pending.pop_front()?;
         let (documents, bytes) = first.size();
         self.documents -= documents;
-        self.job.progress.in_flight.fetch_sub(bytes, Ordering::Relaxed);
+        self.job
+            .progress
+            .in_flight
+            .fetch_sub(bytes, Ordering::Relaxed);
         gauge!(metric::QUEUE_BYTES, "queue" => "documents").decrement(bytes as f64);
         Some(first)
     }
 
     /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
-    fn policy(&mut self, tenant: Option<&str>, position: &Position, id: &str) -> Result<Arc<Policy>, DeadLetter> {
+    fn policy(
+        &mut self,
+        tenant: Option<&str>,
+        position: &Position,
+        id: &str,
+    ) -> Result<Arc<Policy>, DeadLetter> {
         if self.follows {
             self.tenants = self.job.tenants.current();
         }
@@ -633,7 +660,8 @@ impl Run<'_> {
 
     /// Starts the work on a document, in a task of its own: a panic costs the document.
     fn start(&mut self, document: Document) -> Row {
-        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id) {
+        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id)
+        {
             Ok(policy) => policy,
             Err(letter) => return Row::Rejected(letter),
         };
@@ -653,7 +681,15 @@ impl Run<'_> {
             let done = document::process(&engine, &policy, document, plain_text).await;
             done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
         });
-        Row::Working(Working { task, finished: None, began: Instant::now(), bytes, tenant, id, position })
+        Row::Working(Working {
+            task,
+            finished: None,
+            began: Instant::now(),
+            bytes,
+            tenant,
+            id,
+            position,
+        })
     }
 
     async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
@@ -754,7 +790,12 @@ impl Run<'_> {
         }
     }
 
-    async fn pieces(&self, mut stream: Stream, policy: &Policy, outlet: &mut Outlet) -> Result<Counts, TextError> {
+    async fn pieces(
+        &self,
+        mut stream: Stream,
+        policy: &Policy,
+        outlet: &mut Outlet,
+    ) -> Result<Counts, TextError> {
         let began = Instant::now();
         let engine = &self.job.engine;
         let start = StreamStart {
@@ -778,7 +819,10 @@ impl Run<'_> {
         let mut scan = Scan::start(engine, policy).await?;
         let mut pieces = Pieces::new(policy, "text");
         let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK_BYTES * 2);
-        let mut counts = Counts { documents: 1, ..Counts::default() };
+        let mut counts = Counts {
+            documents: 1,
+            ..Counts::default()
+        };
         let mut size = 0;
         loop {
             // Nothing of the text is visible before its end: what is left of it is the next run's.
@@ -847,7 +891,9 @@ impl Run<'_> {
                 .finish(&document::digests(engine, policy), tokens, windows)
                 .await?;
         }
-        counts.by_tenant.insert(policy.tenant.to_string(), (1, size));
+        counts
+            .by_tenant
+            .insert(policy.tenant.to_string(), (1, size));
         histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
         Ok(counts)
     }
@@ -938,7 +984,10 @@ impl Counts {
     }
 
     fn change(&mut self, tenant: &str, operator: &str, count: u64) {
-        *self.changed.entry((tenant.to_owned(), operator.to_owned())).or_default() += count;
+        *self
+            .changed
+            .entry((tenant.to_owned(), operator.to_owned()))
+            .or_default() += count;
     }
 
     fn join(&mut self, other: Self) {
@@ -962,7 +1011,8 @@ impl Counts {
             let tenant = label("tenant", tenant);
             counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
                 .increment(*documents);
-            counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant, "outcome" => "delivered").increment(*bytes);
+            counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant, "outcome" => "delivered")
+                .increment(*bytes);
         }
         for ((tenant, name, recognizer), count) in &self.found {
             counter!(
@@ -991,10 +1041,19 @@ struct DocumentDeadLettered<'a> {
 
 impl Event for DocumentDeadLettered<'_> {
     fn emit(self) {
-        let DeadLetter { source, stage, code, tenant, .. } = self.letter;
+        let DeadLetter {
+            source,
+            stage,
+            code,
+            tenant,
+            ..
+        } = self.letter;
         // Who it belongs to may be what is not known.
-        let tenant = tenant.as_deref().map_or_else(|| "".into(), |tenant| label("tenant", tenant));
-        counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant, "outcome" => "dead_lettered").increment(1);
+        let tenant = tenant
+            .as_deref()
+            .map_or_else(|| "".into(), |tenant| label("tenant", tenant));
+        counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant, "outcome" => "dead_lettered")
+            .increment(1);
         warn!(at = %source, %stage, %code, "record dead-lettered");
         counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str())
             .increment(1);

@@ -71,7 +71,9 @@ impl Output {
 
     /// Adds a document.
     pub async fn document(&mut self, done: Done) -> Result<(), Error> {
-        let Done { entities, redacted, .. } = done;
+        let Done {
+            entities, redacted, ..
+        } = done;
         self.documents += 1;
         match redacted {
             Redacted::Text(mut text) => {

@@ -6,7 +6,9 @@ use std::{
     time::Instant,
 };
 
-use metrics::{SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{
+    SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::record::Stage;

@@ -9,29 +9,55 @@ use std::{
 
 use crate::job::{Job, TENANT, ended, pack, run, weir, weir_reads};
 
-const COMMANDS: [&str; 11] =
-    ["run", "redact", "check", "init", "test", "labels", "eval", "bench", "schema", "completions", "model"];
+const COMMANDS: [&str; 11] = [
+    "run",
+    "redact",
+    "check",
+    "init",
+    "test",
+    "labels",
+    "eval",
+    "bench",
+    "schema",
+    "completions",
+    "model",
+];
 
 #[test]
 fn every_help_has_an_example_that_parses() {
     let help = weir(&["--help"]).expect(0).stdout;
     for command in COMMANDS {
-        assert!(help.contains(&format!("  {command}")), "{command} is missing in:\n{help}");
+        assert!(
+            help.contains(&format!("  {command}")),
+            "{command} is missing in:\n{help}"
+        );
     }
     assert!(help.contains("Exit codes:"), "{help}");
     for command in COMMANDS.iter().filter(|command| **command != "model") {
         let help = weir(&[command, "--help"]).expect(0).stdout;
-        assert!(help.contains("Examples:") && help.contains(&format!("weir {command}")), "{help}");
+        assert!(
+            help.contains("Examples:") && help.contains(&format!("weir {command}")),
+            "{help}"
+        );
     }
     for command in ["inspect", "verify"] {
         let help = weir(&["model", command, "--help"]).expect(0).stdout;
-        assert!(help.contains(&format!("weir model {command} models/weir-mini")), "{help}");
+        assert!(
+            help.contains(&format!("weir model {command} models/weir-mini")),
+            "{help}"
+        );
     }
 }
 
 #[test]
 fn a_wrong_command_line_is_2() {
-    for wrong in [&["redacted"][..], &["run", "--cnfig", "x"], &["schema"], &["redact", "--threshold", "2"], &[]] {
+    for wrong in [
+        &["redacted"][..],
+        &["run", "--cnfig", "x"],
+        &["schema"],
+        &["redact", "--threshold", "2"],
+        &[],
+    ] {
         weir(wrong).expect(2);
     }
     insta::assert_snapshot!(weir(&["redct"]).expect(2).stderr, @r"
@@ -67,13 +93,23 @@ fn redact_prints_what_it_read_without_the_values() {
     Mail [EMAIL]
     ");
     let json = redact(&[], "{\"n\": 1.50, \"text\": \"Wanda Canary\"}\n");
-    assert!(json.starts_with("{\"n\": 1.50, \"text\": \"[NAME]\""), "{json}");
+    assert!(
+        json.starts_with("{\"n\": 1.50, \"text\": \"[NAME]\""),
+        "{json}"
+    );
     let text = redact(&["--format", "text"], "a\nana@mail.example\nb");
     assert_eq!(text, "a\n[EMAIL]\nb");
     let entities = redact(&["--entities"], "é ana@mail.example\n");
     let record: serde_json::Value = serde_json::from_str(&entities).unwrap();
     let entity = &record["entities"][0];
-    assert_eq!((entity["label"].as_str(), entity["start"].as_u64(), entity["start_byte"].as_u64()), (Some("email"), Some(2), Some(3)));
+    assert_eq!(
+        (
+            entity["label"].as_str(),
+            entity["start"].as_u64(),
+            entity["start_byte"].as_u64()
+        ),
+        (Some("email"), Some(2), Some(3))
+    );
 }
 
 #[test]
@@ -89,16 +125,28 @@ fn check_names_file_line_key_and_fix() {
     let job = Job::new("");
     let ran = weir(&["check", "--config", &job.config()]).expect(0);
     let told = ran.stdout + &ran.stderr;
-    assert!(told.contains("0 errors") && told.contains("weir.toml"), "{told}");
-    job.write("bad.toml", fs::read_to_string(job.path("weir.toml")).unwrap().replace("url = \"in\"", "ulr = \"in\""));
+    assert!(
+        told.contains("0 errors") && told.contains("weir.toml"),
+        "{told}"
+    );
+    job.write(
+        "bad.toml",
+        fs::read_to_string(job.path("weir.toml"))
+            .unwrap()
+            .replace("url = \"in\"", "ulr = \"in\""),
+    );
     let bad = job.path("bad.toml").display().to_string();
     let ran = weir(&["check", "--config", &bad]).expect(1);
     let told = ran.stdout + &ran.stderr;
     for part in ["`ulr`", "bad.toml:3:1", "`url`"] {
         assert!(told.contains(part), "no {part} in:\n{told}");
     }
-    weir(&["run", "--config", &bad]).expect(78).says(&["`ulr`", "bad.toml:3:1", "fix"]);
-    weir(&["run", "--config", "/nowhere/weir.toml"]).expect(78).says(&["/nowhere/weir.toml"]);
+    weir(&["run", "--config", &bad])
+        .expect(78)
+        .says(&["`ulr`", "bad.toml:3:1", "fix"]);
+    weir(&["run", "--config", "/nowhere/weir.toml"])
+        .expect(78)
+        .says(&["/nowhere/weir.toml"]);
     assert!(!job.path("out").exists(), "check writes nothing");
 }
 
@@ -109,16 +157,28 @@ fn what_init_writes_checks_tests_and_runs() {
         let path = |name: &str| folder.path().join(name).display().to_string();
         let config = path("weir.toml");
         let root = folder.path().display().to_string();
-        weir(&["init", &root, "--preset", preset]).expect(0).says(&["weir check --config"]);
-        weir(&["init", &root, "--preset", preset]).expect(1).says(&["is there already", "fix"]);
+        weir(&["init", &root, "--preset", preset])
+            .expect(0)
+            .says(&["weir check --config"]);
+        weir(&["init", &root, "--preset", preset])
+            .expect(1)
+            .says(&["is there already", "fix"]);
         let model = format!("model.pack={}", pack().display());
         fs::create_dir_all(path("in")).unwrap();
         weir(&["check", "--config", &config, "--set", &model]).expect(0);
         fs::write(path("in/a.log"), "login failed for ana@ruiz.example\n").unwrap();
-        fs::write(path("in/a.jsonl"), "{\"id\":\"1\",\"tenant\":\"acme\",\"text\":\"ana@ruiz.example\"}\n").unwrap();
-        weir(&["run", "--config", &config, "--set", &model, "--dry-run"]).expect(0).says(&["1 documents", "nothing was written"]);
+        fs::write(
+            path("in/a.jsonl"),
+            "{\"id\":\"1\",\"tenant\":\"acme\",\"text\":\"ana@ruiz.example\"}\n",
+        )
+        .unwrap();
+        weir(&["run", "--config", &config, "--set", &model, "--dry-run"])
+            .expect(0)
+            .says(&["1 documents", "nothing was written"]);
         assert!(!folder.path().join("out").exists());
-        weir(&["run", "--config", &config, "--set", &model]).expect(0).says(&["1 documents"]);
+        weir(&["run", "--config", &config, "--set", &model])
+            .expect(0)
+            .says(&["1 documents"]);
         assert!(folder.path().join("out/redactions").exists());
     }
     let folder = tempfile::tempdir().unwrap();
@@ -136,7 +196,10 @@ fn a_tenants_example_that_fails_is_1() {
     let tests = "\n[[tests]]\ntext = \"ana@mail.example\"\nexpect = \"[EMAIL]\"\n";
     job.write("tenants/acme.toml", format!("{TENANT}{tests}"));
     weir(&["test", "--config", &job.config()]).expect(0);
-    job.write("tenants/acme.toml", format!("{TENANT}{}", tests.replace("[EMAIL]\"", "[NAME]\"")));
+    job.write(
+        "tenants/acme.toml",
+        format!("{TENANT}{}", tests.replace("[EMAIL]\"", "[NAME]\"")),
+    );
     weir(&["test", "--config", &job.config()]).expect(1);
 }
 
@@ -145,7 +208,11 @@ fn schemas_are_json_and_completions_are_scripts() {
     for schema in ["config", "tenant", "entities", "redaction", "dead-letter"] {
         let text = weir(&["schema", schema]).expect(0).stdout;
         let json: serde_json::Value = serde_json::from_str(&text).unwrap();
-        assert!(json["$schema"].is_string() && json["properties"].is_object() || json["$defs"].is_object(), "{schema}");
+        assert!(
+            json["$schema"].is_string() && json["properties"].is_object()
+                || json["$defs"].is_object(),
+            "{schema}"
+        );
     }
     for (shell, check) in [("bash", "bash"), ("zsh", "zsh"), ("fish", "fish")] {
         let script = weir(&["completions", shell]).expect(0).stdout;
@@ -162,7 +229,12 @@ fn schemas_are_json_and_completions_are_scripts() {
 #[test]
 fn model_inspect_and_verify_tell_a_whole_pack_from_a_broken_one() {
     let path = pack().display().to_string();
-    let json: serde_json::Value = serde_json::from_str(&weir(&["model", "inspect", &path, "--json"]).expect(0).stdout).unwrap();
+    let json: serde_json::Value = serde_json::from_str(
+        &weir(&["model", "inspect", &path, "--json"])
+            .expect(0)
+            .stdout,
+    )
+    .unwrap();
     assert!(json.to_string().contains("tiny"));
     weir(&["model", "verify", &path]).expect(0);
     let folder = tempfile::tempdir().unwrap();
@@ -179,7 +251,10 @@ fn model_inspect_and_verify_tell_a_whole_pack_from_a_broken_one() {
 #[test]
 fn labels_shows_neighbours() {
     let path = pack().display().to_string();
-    let ran = weir(&["labels", "-l", "person", "-l", "persona", "--model", &path, "--json"]).expect(0);
+    let ran = weir(&[
+        "labels", "-l", "person", "-l", "persona", "--model", &path, "--json",
+    ])
+    .expect(0);
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
     assert!(json.to_string().contains("persona"), "{json}");
 }
@@ -188,10 +263,23 @@ fn labels_shows_neighbours() {
 fn eval_is_1_below_the_least_f1() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("e.jsonl");
-    let example = |start: u64| format!("{{\"text\":\"to ana@mail.example\",\"entities\":[{{\"start\":{start},\"end\":19,\"label\":\"email\"}}],\"types\":[\"email\"]}}\n");
+    let example = |start: u64| {
+        format!(
+            "{{\"text\":\"to ana@mail.example\",\"entities\":[{{\"start\":{start},\"end\":19,\"label\":\"email\"}}],\"types\":[\"email\"]}}\n"
+        )
+    };
     let path = file.display().to_string();
     let pack = pack().display().to_string();
-    let eval = ["eval", &path, "--model", &pack, "--threshold", "1", "--min-f1", "0.9"];
+    let eval = [
+        "eval",
+        &path,
+        "--model",
+        &pack,
+        "--threshold",
+        "1",
+        "--min-f1",
+        "0.9",
+    ];
     fs::write(&file, example(3)).unwrap();
     weir(&eval).expect(0);
     fs::write(&file, example(5)).unwrap();
@@ -202,8 +290,12 @@ fn eval_is_1_below_the_least_f1() {
 fn a_dry_run_writes_nothing() {
     let job = Job::new("");
     job.write("in/a.log", "ana@mail.example\nb\n");
-    job.run(&["--dry-run", "--limit", "1"]).expect(0).says(&["nothing was written"]);
-    job.run(&["--dry-run"]).expect(0).says(&["2 documents", "1 entities", "nothing was written"]);
+    job.run(&["--dry-run", "--limit", "1"])
+        .expect(0)
+        .says(&["nothing was written"]);
+    job.run(&["--dry-run"])
+        .expect(0)
+        .says(&["2 documents", "1 entities", "nothing was written"]);
     assert!(!job.path("out").exists());
 }
 
@@ -218,19 +310,35 @@ fn stdin_job(extra: &str) -> Job {
 #[test]
 fn a_pipe_goes_through_run() {
     let job = stdin_job("");
-    let input: String = (0..3000).map(|n| format!("line {n} ana{n}@mail.example\n")).collect();
+    let input: String = (0..3000)
+        .map(|n| format!("line {n} ana{n}@mail.example\n"))
+        .collect();
     let ran = run(job.command(&["--quiet"]), input.as_bytes()).expect(0);
     let expected: String = (0..3000).map(|n| format!("line {n} [EMAIL]\n")).collect();
     assert!(ran.stdout == expected);
-    let ran = run(job.command(&["--quiet"]), b"{\"id\":\"a\",\"text\":\"ana@mail.example\"}\nno json\n").expect(0);
-    assert!(ran.stdout.starts_with("{\"id\":\"a\",\"text\":\"[EMAIL]\""), "{}", ran.stdout);
+    let ran = run(
+        job.command(&["--quiet"]),
+        b"{\"id\":\"a\",\"text\":\"ana@mail.example\"}\nno json\n",
+    )
+    .expect(0);
+    assert!(
+        ran.stdout.starts_with("{\"id\":\"a\",\"text\":\"[EMAIL]\""),
+        "{}",
+        ran.stdout
+    );
     assert!(ran.stderr.contains("not_json"), "{}", ran.stderr);
 }
 
 #[test]
 fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     let job = stdin_job("[telemetry]\nlog_format = \"text\"\n");
-    let mut child = job.command(&[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = job
+        .command(&[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut ask = move |line: &str| {
@@ -240,10 +348,16 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
         answer
     };
     assert_eq!(ask("ana@mail.example Ben\n"), "[EMAIL] Ben\n");
-    job.write("tenants/acme.toml", "patterns = [\"email\"]\ndeny = { terms = [\"Ben\"], label = \"name\" }\n");
+    job.write(
+        "tenants/acme.toml",
+        "patterns = [\"email\"]\ndeny = { terms = [\"Ben\"], label = \"name\" }\n",
+    );
     let start = Instant::now();
     while ask("ana@mail.example Ben\n") != "[EMAIL] [NAME]\n" {
-        assert!(start.elapsed() < Duration::from_secs(20), "the new tenant file is not used");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "the new tenant file is not used"
+        );
         std::thread::sleep(Duration::from_millis(100));
     }
     // A bad file keeps the old set.
@@ -260,17 +374,32 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     ended(child).expect(0);
     let log = log.join().unwrap();
     assert!(log.contains("tenants reloaded"), "{log}");
-    assert!(log.contains("paterns") && log.contains("the old ones stay in use"), "{log}");
+    assert!(
+        log.contains("paterns") && log.contains("the old ones stay in use"),
+        "{log}"
+    );
 }
 
 fn terminate(child: &std::process::Child) {
-    assert!(Command::new("kill").arg(child.id().to_string()).status().unwrap().success());
+    assert!(
+        Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 #[test]
 fn sigterm_drains_an_idle_pipe() {
     let job = stdin_job("");
-    let mut child = job.command(&[]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = job
+        .command(&[])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"ana@mail.example\n").unwrap();
     let mut line = String::new();
@@ -288,10 +417,23 @@ fn sigterm_drains_and_the_next_run_does_the_rest() {
     let job = Job::new("");
     let objects = 400;
     for n in 0..objects {
-        let lines: String = (0..50).map(|line| format!("{{\"id\":\"{n}-{line}\",\"text\":\"ana@mail.example {}\"}}\n", "word ".repeat(200))).collect();
+        let lines: String = (0..50)
+            .map(|line| {
+                format!(
+                    "{{\"id\":\"{n}-{line}\",\"text\":\"ana@mail.example {}\"}}\n",
+                    "word ".repeat(200)
+                )
+            })
+            .collect();
         job.write(&format!("in/{n:03}.jsonl"), lines);
     }
-    let child = job.command(&[]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = job
+        .command(&[])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let start = Instant::now();
     while job.files("out/_weir/commits").is_empty() {
         assert!(start.elapsed() < Duration::from_secs(30));
@@ -300,9 +442,17 @@ fn sigterm_drains_and_the_next_run_does_the_rest() {
     terminate(&child);
     ended(child).expect(0).says(&["drained in"]);
     let committed = job.files("out/_weir/commits").len();
-    assert!(committed < objects, "the signal came too late to show anything");
-    assert!(job.files("out").keys().all(|name| !name.contains('#')), "half written");
-    job.run(&[]).expect(0).says(&[&format!("{committed} objects done before")]);
+    assert!(
+        committed < objects,
+        "the signal came too late to show anything"
+    );
+    assert!(
+        job.files("out").keys().all(|name| !name.contains('#')),
+        "half written"
+    );
+    job.run(&[])
+        .expect(0)
+        .says(&[&format!("{committed} objects done before")]);
     let delivered = job.delivered();
     let mut once = delivered.clone();
     once.dedup();

@@ -23,14 +23,22 @@ pub struct Ran {
 impl Ran {
     #[track_caller]
     pub fn expect(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        assert_eq!(
+            self.code, code,
+            "stdout:\n{}\nstderr:\n{}",
+            self.stdout, self.stderr
+        );
         self
     }
 
     #[track_caller]
     pub fn says(self, parts: &[&str]) -> Self {
         for part in parts {
-            assert!(self.stderr.contains(part), "no `{part}` in:\n{}", self.stderr);
+            assert!(
+                self.stderr.contains(part),
+                "no `{part}` in:\n{}",
+                self.stderr
+            );
         }
         self
     }
@@ -45,7 +53,10 @@ pub fn command(args: &[&str]) -> Command {
             command.env_remove(name);
         }
     }
-    command.args(args).current_dir(env!("CARGO_MANIFEST_DIR")).env("XDG_CACHE_HOME", cache());
+    command
+        .args(args)
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .env("XDG_CACHE_HOME", cache());
     command
 }
 
@@ -58,7 +69,12 @@ pub fn weir_reads(args: &[&str], input: &[u8]) -> Ran {
 }
 
 pub fn run(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // A program that ends early does not read all of it.
@@ -126,7 +142,9 @@ pack = {:?}
     }
 
     pub fn with(config: &str) -> Self {
-        let job = Self { folder: tempfile::tempdir().unwrap() };
+        let job = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
         job.write("weir.toml", config);
         job.write("tenants/acme.toml", TENANT);
         fs::create_dir_all(job.path("in")).unwrap();
@@ -172,16 +190,29 @@ pack = {:?}
     /// JSON lines below a folder.
     pub fn records(&self, folder: &str) -> Vec<serde_json::Value> {
         let files = self.files(folder);
-        let lines = files.iter().filter(|(name, _)| name.ends_with(".jsonl")).flat_map(|(_, bytes)| bytes.split(|b| *b == b'\n'));
+        let lines = files
+            .iter()
+            .filter(|(name, _)| name.ends_with(".jsonl"))
+            .flat_map(|(_, bytes)| bytes.split(|b| *b == b'\n'));
         // serde_json refuses lone surrogates, which weir passes on as they came.
-        let readable = |line: &[u8]| String::from_utf8_lossy(line).replace("\\ud83d", "<high>").replace("\\udc00", "<low>");
-        lines.filter(|line| !line.is_empty()).map(|line| serde_json::from_str(&readable(line)).unwrap()).collect()
+        let readable = |line: &[u8]| {
+            String::from_utf8_lossy(line)
+                .replace("\\ud83d", "<high>")
+                .replace("\\udc00", "<low>")
+        };
+        lines
+            .filter(|line| !line.is_empty())
+            .map(|line| serde_json::from_str(&readable(line)).unwrap())
+            .collect()
     }
 
     /// Ids of delivered documents, as often as they were delivered.
     pub fn delivered(&self) -> Vec<String> {
-        let mut ids: Vec<String> =
-            self.records("out/entities").iter().map(|r| r["document_id"].as_str().unwrap().to_owned()).collect();
+        let mut ids: Vec<String> = self
+            .records("out/entities")
+            .iter()
+            .map(|r| r["document_id"].as_str().unwrap().to_owned())
+            .collect();
         ids.sort();
         ids
     }
@@ -191,7 +222,13 @@ pack = {:?}
         let mut letters: Vec<String> = self
             .records("out/dead_letters")
             .iter()
-            .map(|r| format!("{} {}", r["source"]["object"].as_str().unwrap(), r["code"].as_str().unwrap()))
+            .map(|r| {
+                format!(
+                    "{} {}",
+                    r["source"]["object"].as_str().unwrap(),
+                    r["code"].as_str().unwrap()
+                )
+            })
             .collect();
         letters.sort();
         letters
@@ -199,7 +236,9 @@ pack = {:?}
 }
 
 pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
-    let Ok(entries) = fs::read_dir(folder) else { return };
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
     for entry in entries {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -2,8 +2,13 @@
 mod cli;
 mod engine;
 mod failures;
+mod frame;
+mod fuzz;
 mod job;
+mod kill;
 mod parity;
 mod privacy;
+mod s3_server;
+mod stores;
 mod tiny_pack;
 mod worker;

@@ -49,7 +49,12 @@ fn all() -> Vec<&'static str> {
 /// The body of `/metrics`.
 pub fn scrape(address: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
-    stream.write_all(format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").as_bytes()).ok()?;
+    stream
+        .write_all(
+            format!("GET /metrics HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")
+                .as_bytes(),
+        )
+        .ok()?;
     let mut body = String::new();
     stream.read_to_string(&mut body).ok()?;
     body.starts_with("HTTP/1.1 200").then_some(body)
@@ -57,7 +62,11 @@ pub fn scrape(address: &str) -> Option<String> {
 
 /// An address that nobody listens on.
 pub fn free_address() -> String {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }
 
 /// Checks what a job left in its sink.
@@ -71,7 +80,9 @@ fn check_sink(job: &Job) {
         let bytes = match name.rsplit('.').next() {
             Some("gz") => {
                 let mut text = Vec::new();
-                flate2::read::MultiGzDecoder::new(&*bytes).read_to_end(&mut text).unwrap();
+                flate2::read::MultiGzDecoder::new(&*bytes)
+                    .read_to_end(&mut text)
+                    .unwrap();
                 text
             }
             Some("zst") => zstd::decode_all(&*bytes).unwrap(),
@@ -85,15 +96,25 @@ fn check_sink(job: &Job) {
         }
         seen.push(name);
     });
-    for folder in ["redactions/", "entities/", "dead_letters/", "_weir/commits/"] {
-        assert!(seen.iter().any(|name| name.starts_with(folder)), "nothing in {folder}: {seen:?}");
+    for folder in [
+        "redactions/",
+        "entities/",
+        "dead_letters/",
+        "_weir/commits/",
+    ] {
+        assert!(
+            seen.iter().any(|name| name.starts_with(folder)),
+            "nothing in {folder}: {seen:?}"
+        );
     }
 }
 
 #[test]
 fn no_failure_tells_a_value() {
     let secret = secret();
-    let job = Job::new("[limits]\nmax_record_bytes = 4096\nmax_dead_letters = 3\n[telemetry]\nlog_format = \"json\"\n");
+    let job = Job::new(
+        "[limits]\nmax_record_bytes = 4096\nmax_dead_letters = 3\n[telemetry]\nlog_format = \"json\"\n",
+    );
     failures::write_broken(&job, &secret);
     // An operator that fails on a record, if one does: hashing without a key is refused at the start.
     job.write("in/more.txt", format!("{secret}\n").repeat(10_000));
@@ -102,9 +123,18 @@ fn no_failure_tells_a_value() {
     let ran = run(trace, b"").expect(65);
     holds_none("standard error", &ran.stderr, &all());
     holds_none("standard output", &ran.stdout, &all());
-    assert!(ran.stderr.contains("record dead-lettered"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("record dead-lettered"),
+        "{}",
+        ran.stderr
+    );
     // What was left by the limit.
-    let mut trace = job.command(&["--log-level", "trace", "--set", "limits.max_dead_letters=1000"]);
+    let mut trace = job.command(&[
+        "--log-level",
+        "trace",
+        "--set",
+        "limits.max_dead_letters=1000",
+    ]);
     trace.env("RUST_BACKTRACE", "1");
     let ran = run(trace, b"").expect(0);
     holds_none("standard error", &ran.stderr, &all());
@@ -125,11 +155,30 @@ fn no_metric_tells_a_value() {
         "tenants/labels.toml",
         "labels = [{ name = \"thing\", threshold = 0.0, operator = \"mask\" }]\npatterns = [\"email\"]\ndeny = { terms = [\"Wanda Canary\"], label = \"name\" }\n",
     );
-    let mut child =
-        job.command(&[]).env("RUST_BACKTRACE", "1").stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = job
+        .command(&[])
+        .env("RUST_BACKTRACE", "1")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut input = child.stdin.take().unwrap();
-    let line = |tenant: &str| serde_json::json!({"id": "a", "tenant": tenant, "text": secret}).to_string() + "\n";
-    input.write_all((line("acme") + &line("labels") + &line(&secret) + &secret + "\n" + &secret.repeat(40) + "\n").as_bytes()).unwrap();
+    let line = |tenant: &str| {
+        serde_json::json!({"id": "a", "tenant": tenant, "text": secret}).to_string() + "\n"
+    };
+    input
+        .write_all(
+            (line("acme")
+                + &line("labels")
+                + &line(&secret)
+                + &secret
+                + "\n"
+                + &secret.repeat(40)
+                + "\n")
+                .as_bytes(),
+        )
+        .unwrap();
     // Delivered while the input is still open.
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut lines = String::new();
@@ -158,17 +207,27 @@ fn no_metric_tells_a_value() {
     ];
     let metrics = loop {
         let metrics = scrape(&address).unwrap_or_default();
-        let missing: Vec<&&str> = names.iter().filter(|name| !metrics.contains(**name)).collect();
+        let missing: Vec<&&str> = names
+            .iter()
+            .filter(|name| !metrics.contains(**name))
+            .collect();
         if missing.is_empty() {
             break metrics;
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "missing {missing:#?} in:\n{metrics}");
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "missing {missing:#?} in:\n{metrics}"
+        );
         std::thread::sleep(Duration::from_millis(50));
     };
     holds_none("/metrics", &metrics, &all());
     drop(input);
     output.read_to_string(&mut lines).unwrap();
-    holds_none("a redaction", &lines.lines().next().unwrap().to_owned(), &FOUND);
+    holds_none(
+        "a redaction",
+        &lines.lines().next().unwrap().to_owned(),
+        &FOUND,
+    );
     let ran = ended(child).expect(0);
     holds_none("standard error", &ran.stderr, &all());
     assert!(ran.stderr.contains("unknown_tenant"), "{}", ran.stderr);
@@ -180,7 +239,9 @@ fn no_error_of_redact_tells_a_value() {
     let tenant = Job::new("");
     let tenant = tenant.path("tenants/acme.toml").display().to_string();
     let pack = pack().display().to_string();
-    let arguments = ["redact", "--tenant", &tenant, "--model", &pack, "--format", "jsonl"];
+    let arguments = [
+        "redact", "--tenant", &tenant, "--model", &pack, "--format", "jsonl",
+    ];
     let mut input = format!("{{\"text\":\"{secret}\"\n{secret}\n[\"{secret}\"]\n").into_bytes();
     input.extend_from_slice(&[secret.as_bytes(), b"\xff\n"].concat());
     let ran = weir_reads(&arguments, &input);
@@ -218,9 +279,17 @@ fn debug_of_documents_and_records_prints_no_text() {
     for body in [
         Body::Text(secret.as_str().into()),
         Body::Json(format!("{{\"text\":\"{secret}\"}}").into()),
-        Body::Row(vec![("note".into(), Some(secret.as_str().into())), ("more".into(), None)]),
+        Body::Row(vec![
+            ("note".into(), Some(secret.as_str().into())),
+            ("more".into(), None),
+        ]),
     ] {
-        let document = Document { id: "a".into(), tenant: None, position: position.clone(), body };
+        let document = Document {
+            id: "a".into(),
+            tenant: None,
+            position: position.clone(),
+            body,
+        };
         holds_none("Debug", &format!("{document:?} {document:#?}"), &all());
     }
     let entity = weir::record::Entity {
