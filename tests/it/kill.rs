@@ -30,53 +30,24 @@ const EACH: usize = 40;
 impl Setup {
     fn local() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = Place {
-            kind: Kind::Local(tempfile::tempdir_in(folder.path()).unwrap()),
-            server: None,
-        };
-        let Kind::Local(data) = &place.kind else {
-            unreachable!()
-        };
+        let place = Place { kind: Kind::Local(tempfile::tempdir_in(folder.path()).unwrap()), server: None };
+        let Kind::Local(data) = &place.kind else { unreachable!() };
         let url = data.path().to_str().unwrap().to_owned();
-        Self {
-            folder,
-            server: None,
-            place,
-        }
-        .configured(&url)
+        Self { folder, server: None, place }.configured(&url)
     }
 
     fn s3() -> Self {
         let server = S3Server::shared();
         let url = server.fresh_url();
-        let prefix = url::Url::parse(&url)
-            .unwrap()
-            .path()
-            .trim_matches('/')
-            .to_owned();
+        let prefix = url::Url::parse(&url).unwrap().path().trim_matches('/').to_owned();
         let prefix = object_store::path::Path::parse(prefix).unwrap();
-        let place = Place {
-            kind: Kind::Store(server.store(), prefix),
-            server: Some(server.clone()),
-        };
-        Self {
-            folder: tempfile::tempdir().unwrap(),
-            server: Some(server),
-            place,
-        }
-        .configured(&url)
+        let place = Place { kind: Kind::Store(server.store(), prefix), server: Some(server.clone()) };
+        Self { folder: tempfile::tempdir().unwrap(), server: Some(server), place }.configured(&url)
     }
 
     fn configured(self, url: &str) -> Self {
-        let options = self
-            .server
-            .as_ref()
-            .map(|server| server.options())
-            .unwrap_or_default();
-        let options: Vec<String> = options
-            .iter()
-            .map(|(key, value)| format!("{key} = {value:?}"))
-            .collect();
+        let options = self.server.as_ref().map(|server| server.options()).unwrap_or_default();
+        let options: Vec<String> = options.iter().map(|(key, value)| format!("{key} = {value:?}")).collect();
         let options = options.join(", ");
         let text = format!(
             r#"[source]
@@ -112,46 +83,27 @@ threads = 1
 
     fn start(&self) -> Child {
         let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command
-            .args(["run", "--config"])
-            .arg(self.path("weir.toml"));
+        command.args(["run", "--config"]).arg(self.path("weir.toml"));
         // Kept from the environment: another S3's variables, if the tests run there.
         if let Some(server) = &self.server {
             command.envs(server.variables());
         }
-        let library =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
+        let library = Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
         if std::env::var_os("ORT_DYLIB_PATH").is_none() {
             command.env("ORT_DYLIB_PATH", library);
         }
-        let log = std::fs::File::options()
-            .create(true)
-            .append(true)
-            .open(self.path("log"))
-            .unwrap();
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap()
+        let log = std::fs::File::options().create(true).append(true).open(self.path("log")).unwrap();
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap()
     }
 
     /// Runs to the end, which has to be a good one.
     fn finish(&self) {
         let status = self.start().wait().unwrap();
-        assert!(
-            status.success(),
-            "{status}: {}",
-            std::fs::read_to_string(self.path("log")).unwrap()
-        );
+        assert!(status.success(), "{status}: {}", std::fs::read_to_string(self.path("log")).unwrap());
     }
 
     fn commits(&self) -> usize {
-        engine::runtime()
-            .block_on(self.place.outputs())
-            .commits
-            .len()
+        engine::runtime().block_on(self.place.outputs()).commits.len()
     }
 
     /// What must hold, in the store's own listing and in the folders themselves.
@@ -160,19 +112,11 @@ threads = 1
         outputs.assert_exactly(ids);
         assert_eq!(outputs.commits.len(), OBJECTS);
         assert_eq!(outputs.claims, [""; 0], "claims that are left");
-        let Kind::Local(data) = &self.place.kind else {
-            return;
-        };
+        let Kind::Local(data) = &self.place.kind else { return };
         let mut files = Vec::new();
         walk(&data.path().join("out"), &mut files);
-        let unfinished: Vec<_> = files
-            .iter()
-            .filter(|file| file.to_string_lossy().contains('#'))
-            .collect();
-        assert!(
-            unfinished.is_empty(),
-            "unfinished files are left: {unfinished:?}"
-        );
+        let unfinished: Vec<_> = files.iter().filter(|file| file.to_string_lossy().contains('#')).collect();
+        assert!(unfinished.is_empty(), "unfinished files are left: {unfinished:?}");
         assert_eq!(files.len(), outputs.files.len() + outputs.commits.len());
     }
 }
@@ -204,12 +148,7 @@ fn killed_again_and_again(setup: &Setup, seed: u64, kills: usize) {
         let start = Instant::now();
         let child = setup.start();
         let deadline = start + Duration::from_secs(30);
-        while Instant::now() < deadline
-            && engine::runtime()
-                .block_on(setup.place.outputs())
-                .claims
-                .is_empty()
-        {
+        while Instant::now() < deadline && engine::runtime().block_on(setup.place.outputs()).claims.is_empty() {
             std::thread::sleep(Duration::from_millis(1));
         }
         kill(child);
@@ -223,25 +162,17 @@ fn killed_again_and_again(setup: &Setup, seed: u64, kills: usize) {
         }
         let child = setup.start();
         let around = first_claim.as_millis() as u64;
-        std::thread::sleep(Duration::from_millis(
-            random.random_range(around * 3 / 4..around + 40),
-        ));
+        std::thread::sleep(Duration::from_millis(random.random_range(around * 3 / 4..around + 40)));
         let ran = kill(child);
         during_work += usize::from(ran);
     }
-    assert!(
-        during_work >= kills / 2,
-        "only {during_work} of {kills} kills hit a run"
-    );
+    assert!(during_work >= kills / 2, "only {during_work} of {kills} kills hit a run");
     setup.finish();
     setup.assert_exactly(&ids);
     // And once more: nothing is left to do.
     let before = engine::runtime().block_on(setup.place.outputs()).files;
     setup.finish();
-    assert_eq!(
-        engine::runtime().block_on(setup.place.outputs()).files,
-        before
-    );
+    assert_eq!(engine::runtime().block_on(setup.place.outputs()).files, before);
 }
 
 #[test]
@@ -265,11 +196,7 @@ fn of_two_processes_one_is_killed_and_the_other_does_the_rest() {
         std::thread::sleep(Duration::from_millis(random.random_range(100..500)));
         kill(dies);
     }
-    assert!(
-        stays.wait().unwrap().success(),
-        "{}",
-        std::fs::read_to_string(setup.path("log")).unwrap()
-    );
+    assert!(stays.wait().unwrap().success(), "{}", std::fs::read_to_string(setup.path("log")).unwrap());
     setup.finish();
     setup.assert_exactly(&ids);
 }
@@ -280,19 +207,10 @@ fn another_policy_is_done_again_under_another_name() {
     setup.fill();
     setup.finish();
     let before = engine::runtime().block_on(setup.place.outputs());
-    worker::write_tenant(
-        &setup.path("tenants"),
-        "labels = []\npatterns = [{ name = \"email\", operator = \"remove\" }]\n",
-    );
+    worker::write_tenant(&setup.path("tenants"), "labels = []\npatterns = [{ name = \"email\", operator = \"remove\" }]\n");
     setup.finish();
     let after = engine::runtime().block_on(setup.place.outputs());
-    assert!(
-        before
-            .files
-            .iter()
-            .all(|(path, bytes)| after.files.get(path) == Some(bytes)),
-        "an old file was touched"
-    );
+    assert!(before.files.iter().all(|(path, bytes)| after.files.get(path) == Some(bytes)), "an old file was touched");
     assert_eq!(after.files.len(), 2 * before.files.len());
     assert_eq!(after.listed(), after.names());
 }
