@@ -340,7 +340,24 @@ impl Claim {
         for generation in 1..=self.generation {
             let _ = self.ledger.store().delete(&self.ledger.claim_path(&self.id, generation)).await;
         }
+        self.sweep();
         Ok(())
+    }
+
+    /// Removes what killed workers left of claims and commit records in a local folder: object_store
+    /// writes `NAME#1`, or the next free number, and links or renames it.
+    fn sweep(&self) {
+        let Some(folder) = self.ledger.location().folder() else { return };
+        let claims = (1..=self.generation).map(|generation| format!("claims/{}.{generation}.json", self.id));
+        for name in claims.chain([format!("commits/{}.json", self.id)]) {
+            // No listing: the folder of commit records may be large. A number is used again as soon as
+            // it is free, so the first that is not there is the end.
+            for number in 1.. {
+                if std::fs::remove_file(folder.join(format!("_weir/{name}#{number}"))).is_err() {
+                    break;
+                }
+            }
+        }
     }
 
     /// Gives the object back, so that another worker need not wait for the lease.
