@@ -75,6 +75,10 @@ pub struct Claim {
     renewal: JoinHandle<()>,
 }
 
+/// Unfinished files of one name that are looked for. Fewer: one of many killed workers leaves a file
+/// that nobody reads. More: calls to the file system for each object.
+const STAGED: u32 = 8;
+
 /// Who holds a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Owner {
@@ -350,12 +354,10 @@ impl Claim {
         let Some(folder) = self.ledger.location().folder() else { return };
         let claims = (1..=self.generation).map(|generation| format!("claims/{}.{generation}.json", self.id));
         for name in claims.chain([format!("commits/{}.json", self.id)]) {
-            // No listing: the folder of commit records may be large. A number is used again as soon as
-            // it is free, so the first that is not there is the end.
-            for number in 1.. {
-                if std::fs::remove_file(folder.join(format!("_weir/{name}#{number}"))).is_err() {
-                    break;
-                }
+            // No listing: the folder of commit records may be large. A number is free again as soon as
+            // its file is linked, so a gap is not the end; more than a few writers at once are not seen.
+            for number in 1..=STAGED {
+                let _ = std::fs::remove_file(folder.join(format!("_weir/{name}#{number}")));
             }
         }
     }
