@@ -278,12 +278,14 @@ impl Job {
             Ordering::Relaxed,
         );
         let mut summary = Summary::default();
+        // The ledger's configuration holds the policies that were there when it was made.
+        let first = self.tenants.current().digest();
         let mut left = listing.objects;
         loop {
             let mut busy = Vec::new();
             let mut outcomes = std::pin::pin!(
                 stream::iter(left)
-                    .map(|object| self.object(objects, object, sink))
+                    .map(|object| self.object(objects, object, sink, &first))
                     .buffer_unordered(OBJECTS_AT_ONCE)
             );
             while let Some(outcome) = outcomes.next().await {
@@ -318,7 +320,7 @@ impl Job {
 
     /// Runs over one stream of documents, such as standard input.
     pub async fn stream(&self, reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
-        let mut run = self.run(PlainText::Text);
+        let mut run = self.run(PlainText::Text, self.tenants.current());
         run.follows = true;
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
@@ -330,10 +332,10 @@ impl Job {
         })
     }
 
-    fn run(&self, plain_text: PlainText) -> Run<'_> {
+    fn run(&self, plain_text: PlainText, tenants: Arc<Tenants>) -> Run<'_> {
         Run {
             job: self,
-            tenants: self.tenants.current(),
+            tenants,
             plain_text,
             pending: VecDeque::new(),
             documents: 0,
@@ -360,26 +362,31 @@ impl Job {
         objects: &Objects,
         object: Object,
         sink: &Target,
+        first_policies: &str,
     ) -> Result<Outcome, Error> {
         if self.enough() {
             return Ok(Outcome::NotBegun);
         }
+        let tenants = self.tenants.current();
+        let policies = tenants.digest();
         let (mut outlet, plain_text) = match sink {
             Target::Nothing => (Outlet::Nothing, PlainText::Record),
             Target::Printer(printer) => (Outlet::Printer(*printer), PlainText::Text),
-            Target::Objects(ledger) => match ledger.claim(&object).await? {
-                Claimed::Claim(claim) => (
-                    Outlet::Output(Box::new(claim.output())),
-                    ledger.plain_text(),
-                ),
-                Claimed::Done => {
-                    self.finished(&object);
-                    return Ok(Outcome::Done);
+            Target::Objects(ledger) => {
+                match claimed(ledger, &object, &policies, first_policies).await? {
+                    Claimed::Claim(claim) => (
+                        Outlet::Output(Box::new(claim.output())),
+                        ledger.plain_text(),
+                    ),
+                    Claimed::Done => {
+                        self.finished(&object);
+                        return Ok(Outcome::Done);
+                    }
+                    Claimed::Busy => return Ok(Outcome::Busy(object)),
                 }
-                Claimed::Busy => return Ok(Outcome::Busy(object)),
-            },
+            }
         };
-        let mut run = self.run(plain_text);
+        let mut run = self.run(plain_text, tenants);
         let mut feed = Feed::Reader(objects.reader(&object));
         if let Err(error) = run.through(&mut feed, &mut outlet).await {
             if let Outlet::Output(output) = outlet {
@@ -436,6 +443,18 @@ impl Job {
             DocumentDeadLettered { letter: &letter }.emit();
         }
     }
+}
+
+async fn claimed(
+    ledger: &Ledger,
+    object: &Object,
+    policies: &str,
+    first_policies: &str,
+) -> Result<Claimed, sink::Error> {
+    if policies == first_policies {
+        return ledger.claim(object).await;
+    }
+    ledger.under(policies).claim(object).await
 }
 
 /// Where the records of a job go.

@@ -51,7 +51,7 @@ struct Shared {
     /// What decides about the outputs beside the source object.
     configuration: String,
     /// Claims of others: what was seen last, and since when.
-    seen: Mutex<HashMap<Path, (String, Instant)>>,
+    seen: Arc<Mutex<HashMap<Path, (String, Instant)>>>,
 }
 
 /// What came of a claim.
@@ -74,6 +74,10 @@ pub struct Claim {
     lost: Arc<AtomicBool>,
     renewal: JoinHandle<()>,
 }
+
+/// Unfinished files of one name that are looked for. Fewer: one of many killed workers leaves a file
+/// that nobody reads. More: calls to the file system for each object.
+const STAGED: u32 = 8;
 
 /// Who holds a claim.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,7 +124,31 @@ impl Ledger {
                 formats,
                 lease,
                 configuration,
-                seen: Mutex::default(),
+                seen: Arc::default(),
+            }),
+        }
+    }
+
+    /// The same ledger for objects that are processed with `policies`, a digest: after a reload the
+    /// outputs of an object are other ones, under other names.
+    pub fn under(&self, policies: &str) -> Self {
+        let shared = &self.shared;
+        let mut digest = blake3::Hasher::new();
+        for part in [shared.configuration.as_str(), policies] {
+            digest
+                .update(&(part.len() as u64).to_le_bytes())
+                .update(part.as_bytes());
+        }
+        let configuration = digest.finalize().to_hex()[..32].to_owned();
+        let (location, formats) = (shared.location.clone(), shared.formats.clone());
+        let (lease, seen) = (shared.lease, shared.seen.clone());
+        Self {
+            shared: Arc::new(Shared {
+                location,
+                formats,
+                lease,
+                configuration,
+                seen,
             }),
         }
     }
@@ -460,7 +488,25 @@ impl Claim {
                 .delete(&self.ledger.claim_path(&self.id, generation))
                 .await;
         }
+        self.sweep();
         Ok(())
+    }
+
+    /// Removes what killed workers left of claims and commit records in a local folder: object_store
+    /// writes `NAME#1`, or the next free number, and links or renames it.
+    fn sweep(&self) {
+        let Some(folder) = self.ledger.location().folder() else {
+            return;
+        };
+        let claims =
+            (1..=self.generation).map(|generation| format!("claims/{}.{generation}.json", self.id));
+        for name in claims.chain([format!("commits/{}.json", self.id)]) {
+            // No listing: the folder of commit records may be large. A number is free again as soon as
+            // its file is linked, so a gap is not the end; more than a few writers at once are not seen.
+            for number in 1..=STAGED {
+                let _ = std::fs::remove_file(folder.join(format!("_weir/{name}#{number}")));
+            }
+        }
     }
 
     /// Gives the object back, so that another worker need not wait for the lease.

@@ -97,6 +97,18 @@ impl Tenants {
         }
     }
 
+    /// 16 hex digits: of all policies.
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        for policy in self.iter().chain(&self.default) {
+            hasher
+                .update(policy.tenant.as_bytes())
+                .update(b"\n")
+                .update(policy.digest.as_bytes());
+        }
+        hasher.finalize().to_hex()[..16].to_owned()
+    }
+
     /// All policies, by name.
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Policy>> {
         self.policies.values()

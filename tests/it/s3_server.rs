@@ -55,17 +55,29 @@ impl S3Server {
     fn start() -> Self {
         if let Ok(url) = std::env::var("WEIR_TEST_S3_URL") {
             let endpoint = std::env::var("WEIR_TEST_S3_ENDPOINT").ok();
-            return Self { child: None, endpoint, url: url.trim_end_matches('/').to_owned(), _data: None };
+            return Self {
+                child: None,
+                endpoint,
+                url: url.trim_end_matches('/').to_owned(),
+                _data: None,
+            };
         }
         let binary = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".weir/bin/versitygw");
-        assert!(binary.is_file(), "the S3 server of the tests is not there: run `make setup-tests`");
+        assert!(
+            binary.is_file(),
+            "the S3 server of the tests is not there: run `make setup-tests`"
+        );
         let data = tempfile::tempdir().unwrap();
         for folder in [format!("data/{BUCKET}"), "side".to_owned()] {
             std::fs::create_dir_all(data.path().join(folder)).unwrap();
         }
         // The port can be taken between the look and the start: another one is tried then.
         for _ in 0..5 {
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = TcpListener::bind("127.0.0.1:0")
+                .unwrap()
+                .local_addr()
+                .unwrap()
+                .port();
             let mut child = Command::new(&binary)
                 .args(["--port", &format!("127.0.0.1:{port}"), "posix", "--sidecar"])
                 .args([data.path().join("side"), data.path().join("data")])
@@ -80,7 +92,12 @@ impl S3Server {
             while Instant::now() < deadline && child.try_wait().unwrap().is_none() {
                 if TcpStream::connect(("127.0.0.1", port)).is_ok() {
                     let endpoint = Some(format!("http://127.0.0.1:{port}"));
-                    return Self { child: Some(child), endpoint, url: format!("s3://{BUCKET}"), _data: Some(data) };
+                    return Self {
+                        child: Some(child),
+                        endpoint,
+                        url: format!("s3://{BUCKET}"),
+                        _data: Some(data),
+                    };
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
@@ -93,15 +110,23 @@ impl S3Server {
     /// A URL below which nothing is yet.
     pub fn fresh_url(&self) -> String {
         let number = PREFIXES.fetch_add(1, Ordering::Relaxed);
-        let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let start = std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_millis();
         format!("{}/t{start}-{}-{number}", self.url, std::process::id())
     }
 
     /// The bucket.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
-        let mut builder = AmazonS3Builder::from_env().with_url(self.url.as_str()).with_allow_http(true);
+        let mut builder = AmazonS3Builder::from_env()
+            .with_url(self.url.as_str())
+            .with_allow_http(true);
         if self.child.is_some() {
-            builder = builder.with_access_key_id(KEY).with_secret_access_key(SECRET).with_region(REGION);
+            builder = builder
+                .with_access_key_id(KEY)
+                .with_secret_access_key(SECRET)
+                .with_region(REGION);
         }
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint);
@@ -111,14 +136,23 @@ impl S3Server {
 
     /// What `options` of source and sink have to say.
     pub fn options(&self) -> BTreeMap<String, String> {
-        let endpoint = self.endpoint.iter().map(|endpoint| ("aws_endpoint".to_owned(), endpoint.clone()));
-        endpoint.chain([("allow_http".to_owned(), "true".to_owned())]).collect()
+        let endpoint = self
+            .endpoint
+            .iter()
+            .map(|endpoint| ("aws_endpoint".to_owned(), endpoint.clone()));
+        endpoint
+            .chain([("allow_http".to_owned(), "true".to_owned())])
+            .collect()
     }
 
     /// Variables for a process that uses the server.
     pub fn variables(&self) -> Vec<(&'static str, &'static str)> {
         match self.child {
-            Some(_) => vec![("AWS_ACCESS_KEY_ID", KEY), ("AWS_SECRET_ACCESS_KEY", SECRET), ("AWS_REGION", REGION)],
+            Some(_) => vec![
+                ("AWS_ACCESS_KEY_ID", KEY),
+                ("AWS_SECRET_ACCESS_KEY", SECRET),
+                ("AWS_REGION", REGION),
+            ],
             None => Vec::new(),
         }
     }

@@ -42,33 +42,49 @@ pub enum Kind {
 
 impl Place {
     pub fn local() -> Self {
-        Self { kind: Kind::Local(tempfile::tempdir().unwrap()), server: None }
+        Self {
+            kind: Kind::Local(tempfile::tempdir().unwrap()),
+            server: None,
+        }
     }
 
     pub fn s3() -> Self {
         let server = S3Server::shared();
         let url = url::Url::parse(&server.fresh_url()).unwrap();
         let prefix = object_store::path::Path::parse(url.path().trim_matches('/')).unwrap();
-        Self { kind: Kind::Store(server.store(), prefix), server: Some(server) }
+        Self {
+            kind: Kind::Store(server.store(), prefix),
+            server: Some(server),
+        }
     }
 
     pub fn of(store: Arc<dyn ObjectStore>) -> Self {
-        Self { kind: Kind::Store(store, object_store::path::Path::ROOT), server: None }
+        Self {
+            kind: Kind::Store(store, object_store::path::Path::ROOT),
+            server: None,
+        }
     }
 
     /// A folder of the place.
     pub fn at(&self, name: &str) -> Location {
         match &self.kind {
             Kind::Local(folder) => {
-                Location::create(folder.path().join(name).to_str().unwrap(), &BTreeMap::new()).unwrap()
+                Location::create(folder.path().join(name).to_str().unwrap(), &BTreeMap::new())
+                    .unwrap()
             }
-            Kind::Store(store, prefix) => Location::within(store.clone(), prefix.clone().join(name), "a store"),
+            Kind::Store(store, prefix) => {
+                Location::within(store.clone(), prefix.clone().join(name), "a store")
+            }
         }
     }
 
     pub async fn put(&self, path: &str, bytes: impl Into<Vec<u8>>) {
         let location = self.at("in");
-        location.store().put(&location.path(path), bytes.into().into()).await.unwrap();
+        location
+            .store()
+            .put(&location.path(path), bytes.into().into())
+            .await
+            .unwrap();
     }
 
     pub fn objects(&self) -> Objects {
@@ -79,7 +95,13 @@ impl Place {
         self.ledger_of("out", plain(), "configuration", Duration::from_secs(60))
     }
 
-    pub fn ledger_of(&self, sink: &str, formats: Formats, configuration: &str, lease: Duration) -> Ledger {
+    pub fn ledger_of(
+        &self,
+        sink: &str,
+        formats: Formats,
+        configuration: &str,
+        lease: Duration,
+    ) -> Ledger {
         Ledger::new(self.at(sink), formats, lease, configuration.to_owned())
     }
 
@@ -89,11 +111,22 @@ impl Place {
 }
 
 pub fn source_options() -> Options {
-    Options { columns: Columns { text: vec!["text".to_owned()], id: None, tenant: None }, ..Options::default() }
+    Options {
+        columns: Columns {
+            text: vec!["text".to_owned()],
+            id: None,
+            tenant: None,
+        },
+        ..Options::default()
+    }
 }
 
 pub fn plain() -> Formats {
-    Formats { redactions: Redactions::Auto, entities_as_parquet: false, compression: None }
+    Formats {
+        redactions: Redactions::Auto,
+        entities_as_parquet: false,
+        compression: None,
+    }
 }
 
 /// One engine for all tests of this process: it holds no state that they could share.
@@ -101,7 +134,14 @@ pub fn shared_engine() -> Engine {
     static ENGINE: OnceLock<(Engine, Running)> = OnceLock::new();
     let (engine, _) = ENGINE.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
-        tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+        // Below zero: a random model that finds something.
+        tiny_pack::write(
+            folder.path(),
+            &tiny_pack::Options {
+                o_bias: -2.0,
+                ..Default::default()
+            },
+        );
         engine::start(folder.path(), 1)
     });
     engine.clone()
@@ -116,7 +156,11 @@ pub fn job(tenant: &str) -> Job {
     Job {
         engine: shared_engine(),
         tenants,
-        limits: Limits { documents: None, dead_letters: None, in_flight_bytes: 64 << 20 },
+        limits: Limits {
+            documents: None,
+            dead_letters: None,
+            in_flight_bytes: 64 << 20,
+        },
         drain: CancellationToken::new(),
         progress: Arc::new(Progress::default()),
     }
@@ -128,7 +172,10 @@ pub fn write_tenant(folder: &Path, tenant: &str) {
 }
 
 pub async fn run(place: &Place) -> Summary {
-    job(PATTERNS_ONLY).objects(&place.objects(), &Target::Objects(place.ledger())).await.unwrap()
+    job(PATTERNS_ONLY)
+        .objects(&place.objects(), &Target::Objects(place.ledger()))
+        .await
+        .unwrap()
 }
 
 /// `count` JSON documents, each with one address; ids are unique if `start` is.
@@ -140,7 +187,12 @@ pub fn documents(start: usize, count: usize) -> String {
 /// `objects` objects of `each` documents; the ids in them.
 pub async fn fill(place: &Place, objects: usize, each: usize) -> BTreeSet<String> {
     for object in 0..objects {
-        place.put(&format!("day-{}/part-{object:02}.jsonl", object % 3), documents(object * each, each)).await;
+        place
+            .put(
+                &format!("day-{}/part-{object:02}.jsonl", object % 3),
+                documents(object * each, each),
+            )
+            .await;
     }
     (0..objects * each).map(|n| format!("d{n}")).collect()
 }
@@ -163,9 +215,19 @@ impl Outputs {
         let metas: Vec<_> = location.store().list(prefix).try_collect().await.unwrap();
         for meta in metas {
             let path = location.relative(&meta.location).to_owned();
-            let bytes = location.store().get(&meta.location).await.unwrap().bytes().await.unwrap().to_vec();
+            let bytes = location
+                .store()
+                .get(&meta.location)
+                .await
+                .unwrap()
+                .bytes()
+                .await
+                .unwrap()
+                .to_vec();
             if path.starts_with("_weir/commits/") {
-                outputs.commits.insert(path, serde_json::from_slice(&bytes).unwrap());
+                outputs
+                    .commits
+                    .insert(path, serde_json::from_slice(&bytes).unwrap());
             } else if path.starts_with("_weir/claims/") {
                 outputs.claims.push(path);
             } else {
@@ -177,8 +239,13 @@ impl Outputs {
 
     /// Files that the commit records list.
     pub fn listed(&self) -> BTreeSet<String> {
-        let lists = self.commits.values().flat_map(|record| record["outputs"].as_array().unwrap());
-        lists.map(|file| file.as_str().unwrap().to_owned()).collect()
+        let lists = self
+            .commits
+            .values()
+            .flat_map(|record| record["outputs"].as_array().unwrap());
+        lists
+            .map(|file| file.as_str().unwrap().to_owned())
+            .collect()
     }
 
     pub fn names(&self) -> BTreeSet<String> {
@@ -189,18 +256,31 @@ impl Outputs {
     pub fn records(&self, kind: &str) -> Vec<Value> {
         let mut records = Vec::new();
         for (path, bytes) in self.files.iter().filter(|(path, _)| path.starts_with(kind)) {
-            assert!(path.ends_with(".jsonl"), "{path}");
+            let bytes = match path.ends_with(".gz") {
+                true => unpacked(bytes),
+                false => bytes.clone(),
+            };
             assert!(bytes.ends_with(b"\n"), "{path} ends in half a line");
-            let text = std::str::from_utf8(bytes).unwrap();
-            records.extend(text.lines().map(|line| serde_json::from_str::<Value>(line).expect("half a line")));
+            let text = std::str::from_utf8(&bytes).unwrap();
+            records.extend(
+                text.lines()
+                    .map(|line| serde_json::from_str::<Value>(line).expect("half a line")),
+            );
         }
         records
     }
 
     pub fn ids(&self, kind: &str) -> Vec<String> {
-        let key = if kind == "redactions" { "id" } else { "document_id" };
-        let mut ids: Vec<String> =
-            self.records(kind).iter().map(|record| record[key].as_str().unwrap().to_owned()).collect();
+        let key = if kind == "redactions" {
+            "id"
+        } else {
+            "document_id"
+        };
+        let mut ids: Vec<String> = self
+            .records(kind)
+            .iter()
+            .map(|record| record[key].as_str().unwrap().to_owned())
+            .collect();
         ids.sort();
         ids
     }
@@ -228,7 +308,10 @@ impl Outputs {
             }
             let spans = |records: &Value, start: &str, end: &str| -> Vec<(u64, u64)> {
                 let records = records.as_array().unwrap();
-                records.iter().map(|r| (r[start].as_u64().unwrap(), r[end].as_u64().unwrap())).collect()
+                records
+                    .iter()
+                    .map(|r| (r[start].as_u64().unwrap(), r[end].as_u64().unwrap()))
+                    .collect()
             };
             assert_eq!(
                 spans(&entities["entities"], "start", "end"),
@@ -237,4 +320,10 @@ impl Outputs {
             assert_eq!(spans(&entities["entities"], "start", "end").len(), 1);
         }
     }
+}
+
+fn unpacked(bytes: &[u8]) -> Vec<u8> {
+    let mut text = Vec::new();
+    std::io::Read::read_to_end(&mut flate2::read::MultiGzDecoder::new(bytes), &mut text).unwrap();
+    text
 }
