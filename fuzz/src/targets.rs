@@ -741,7 +741,7 @@ pub fn overrides(data: &[u8]) {
     let variable = format!("WEIR_{}", key.to_uppercase().replace('.', "__"));
     let variables = [(variable.into(), value.into())];
     for result in [
-        Config::parse("weir.toml", BASE, 1, [], &[flag.clone()]),
+        Config::parse("weir.toml", BASE, 1, [], std::slice::from_ref(&flag)),
         Config::parse("weir.toml", BASE, 1, variables, &[]),
     ] {
         match result {

@@ -133,16 +133,17 @@ pub fn plain() -> Formats {
 pub fn shared_engine() -> Engine {
     static ENGINE: OnceLock<(Engine, Running)> = OnceLock::new();
     let (engine, _) = ENGINE.get_or_init(|| {
-        let folder = tempfile::tempdir().unwrap();
+        // Kept: the label encoder is loaded when the first label is asked for.
+        let folder = tempfile::tempdir().unwrap().keep();
         // Below zero: a random model that finds something.
         tiny_pack::write(
-            folder.path(),
+            &folder,
             &tiny_pack::Options {
                 o_bias: -2.0,
                 ..Default::default()
             },
         );
-        engine::start(folder.path(), 1)
+        engine::start(&folder, 1)
     });
     engine.clone()
 }
