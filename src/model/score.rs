@@ -66,6 +66,10 @@ const FEW_LABELS: usize = 15;
 /// itself costs more.
 const DIMENSIONS: usize = 11;
 
+/// Tokens whose bounds are computed together. Fewer: the label rows are laid out anew more often.
+/// More: the bounds no longer fit into the cache.
+const TOKENS_AT_ONCE: usize = 32;
+
 /// What rounding may take from a bound.
 const SLACK: f32 = 1e-3;
 
@@ -242,15 +246,14 @@ impl Scorer {
             let rest = dot(token, token) - dot(coordinates, coordinates);
             self.bounds.push(rest.max(0.0).sqrt());
         }
-        multiply(&self.bounds, &bounds.rows, DIMENSIONS + 1, &mut self.scores);
         self.gains.clear();
-        self.gains.extend(
-            self.scores
-                .as_chunks::<4>()
-                .0
-                .iter()
-                .map(|four| best(four) - o_bias + SLACK),
-        );
+        // A few tokens at a time: their bounds for a thousand labels fit into the second-level cache.
+        for tokens in self.bounds.chunks(TOKENS_AT_ONCE * (DIMENSIONS + 1)) {
+            multiply(tokens, &bounds.rows, DIMENSIONS + 1, &mut self.scores);
+            let fours = self.scores.as_chunks::<4>().0;
+            self.gains
+                .extend(fours.iter().map(|four| best(four) - o_bias + SLACK));
+        }
     }
 }
 
@@ -270,10 +273,18 @@ fn stretches(
             *reached |= *gain >= 0.0;
         }
     }
+    let labels: Vec<usize> = (0..labels).filter(|label| reached[*label]).collect();
+    // Label by label in memory: the passes below go along a label, and the gains lie along tokens.
+    let mut columns = vec![0.0f32; labels.len() * tokens];
+    for (token, row) in gains.chunks_exact(reached.len()).enumerate() {
+        for (at, label) in labels.iter().enumerate() {
+            columns[at * tokens + token] = row[*label];
+        }
+    }
     // Most to gain from a stretch that ends at, or begins at, a token.
     let mut ending = vec![0.0f32; tokens];
-    for label in (0..labels).filter(|label| reached[*label]) {
-        let gain = |token: usize| gains[token * labels + label];
+    for (label, gains) in labels.into_iter().zip(columns.chunks_exact(tokens)) {
+        let gain = |token: usize| gains[token];
         let mut before = 0.0f32;
         for (token, ending) in ending.iter_mut().enumerate() {
             before = gain(token) + before.max(0.0);
