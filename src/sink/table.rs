@@ -413,3 +413,65 @@ fn batch<R: Serialize>(schema: SchemaRef, rows: &[R]) -> Option<Result<RecordBat
     };
     Some(batch())
 }
+
+#[cfg(test)]
+mod tests {
+    use arrow::{
+        array::{Array, AsArray, Decimal128Array, Int64Array},
+        datatypes::Int32Type,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_copy_keeps_columns_types_order_and_nulls_and_leaves_out_rows_that_failed() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec![
+            Some("Ana"),
+            None,
+            Some("Ben"),
+            Some("Ana"),
+        ]));
+        let wanted = [
+            DataType::Utf8,
+            DataType::LargeUtf8,
+            DataType::Utf8View,
+            DataType::Dictionary(Box::new(DataType::Int32), Box::new(DataType::Utf8)),
+        ];
+        let mut fields = vec![Field::new("n", DataType::Int64, false)];
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1, 2, 3, 4]))];
+        for kind in &wanted {
+            fields.push(Field::new(kind.to_string(), kind.clone(), true));
+            columns.push(compute::cast(&texts, kind).unwrap());
+        }
+        let decimals = Decimal128Array::from(vec![110, 220, 330, 440]);
+        columns.push(Arc::new(decimals.with_precision_and_scale(10, 2).unwrap()));
+        fields.push(Field::new("d", DataType::Decimal128(10, 2), false));
+        let schema = Arc::new(Schema::new(fields));
+        let layout = Layout {
+            schema: schema.clone(),
+            text_columns: vec![1, 2, 3, 4],
+            format: TableFormat::ArrowFile,
+        };
+        let table = Table {
+            batch: RecordBatch::try_new(schema.clone(), columns).unwrap(),
+            documents: Vec::new(),
+            layout: Arc::new(layout),
+        };
+        let cell = |text: Option<&str>| vec![text.map(str::to_owned); 4];
+        let rows = vec![cell(Some("[PERSON]")), cell(None), cell(Some("[PERSON]"))];
+        let copy = redacted(&table, &[true, true, false, true], rows).unwrap();
+        assert_eq!(copy.schema(), schema);
+        let numbers = copy.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+        assert_eq!(numbers.values(), &[1, 2, 4]);
+        for column in 1..5 {
+            let texts = compute::cast(copy.column(column), &DataType::Utf8).unwrap();
+            let texts: Vec<_> = texts.as_string::<i32>().iter().collect();
+            assert_eq!(texts, [Some("[PERSON]"), None, Some("[PERSON]")]);
+        }
+        assert_eq!(
+            copy.column(4).as_dictionary::<Int32Type>().values().len(),
+            1
+        );
+        assert_eq!(copy.column(5).data_type(), &DataType::Decimal128(10, 2));
+    }
+}
