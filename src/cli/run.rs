@@ -110,7 +110,11 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
                 target(resolved, &job, &objects)?
             };
             health.set(Part::Sink, true);
-            job.objects(&objects, &target).await
+            // A look at everything with nothing written has no second round.
+            match source.poll.filter(|_| !args.dry_run) {
+                Some(poll) => job.worker(&objects, &target, poll).await,
+                None => job.objects(&objects, &target).await,
+            }
         }
         Source::Stdin(source) => {
             health.set(Part::Source, true);

@@ -62,6 +62,8 @@ pub struct ObjectSource {
     pub format: Option<source::Format>,
     /// Key or JSON Pointer of the id.
     pub id: String,
+    /// Time between looks for new objects; `None` ends with the objects that are there.
+    pub poll: Option<std::time::Duration>,
 }
 
 /// Standard input.
@@ -321,6 +323,7 @@ impl Resolver<'_> {
                 columns,
                 format,
                 id,
+                poll_secs,
             } => {
                 let columns_tenant = columns.as_ref().and_then(|columns| columns.tenant.clone());
                 if let (Some(_), Some(column)) = (tenant, &columns_tenant) {
@@ -371,6 +374,7 @@ impl Resolver<'_> {
                     }),
                     format: *format,
                     id: id.clone(),
+                    poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
                 }))
             }
             source::Section::Stdin { format, tenant, id } => {
@@ -670,7 +674,7 @@ fn digest(config: &Config) -> String {
     let mut sink = serde_json::to_value(&config.sink).expect("a section serializes");
     for section in [&mut source, &mut sink] {
         if let Some(section) = section.as_object_mut() {
-            for key in ["options", "lease_secs", "include", "exclude"] {
+            for key in ["options", "lease_secs", "include", "exclude", "poll_secs"] {
                 section.remove(key);
             }
         }

@@ -1,6 +1,6 @@
 //! `[source]`: where documents come from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, num::NonZeroU64};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Source")]
 pub enum Section {
-    /// Local files, S3, GCS or Azure. The job ends when every object is done.
+    /// Local files, S3, GCS or Azure. A job ends when every object is done; with `poll_secs` a
+    /// worker goes on with what arrives later.
     ObjectStore {
         /// Folder or prefix that holds the input: a path, or `file://`, `s3://`, `gs://`,
         /// `az://`, `abfss://`. A relative path in the file is relative to the file's folder.
@@ -44,6 +45,10 @@ pub enum Section {
         #[serde(default = "id")]
         #[schemars(length(min = 1))]
         id: String,
+        /// Seconds between looks for new and changed objects. Unset: the job ends when every object
+        /// is done. Objects must arrive whole: uploaded, or renamed into place.
+        #[serde(default)]
+        poll_secs: Option<NonZeroU64>,
     },
     /// Standard input: one document a line. Ends with the input.
     Stdin {

@@ -44,19 +44,24 @@ struct Vectors {
 struct Bounds {
     /// Orthonormal rows, `DIMENSIONS × hidden`.
     basis: Vec<f32>,
-    /// `(4 · labels) × (DIMENSIONS + 1)`: coordinates, and the length of what they leave out.
-    rows: Vec<f32>,
+    /// For every `LANES` labels: B, I, E and S by coordinate, then label. The last coordinate is the
+    /// length of what the others leave out. Labels that are not there are zeros.
+    blocks: Vec<Block>,
 }
+
+type Block = [[[f32; LANES]; DIMENSIONS + 1]; 4];
 
 /// Scores windows; holds the scratch space of one thread.
 #[derive(Debug, Default)]
 pub struct Scorer {
     scores: Vec<f32>,
-    coordinates: Vec<f32>,
-    bounds: Vec<f32>,
-    /// `g` by token and label.
+    products: Vec<f32>,
+    coordinates: Vec<[f32; DIMENSIONS + 1]>,
+    /// Bounds of `g` by token, for the labels of one block.
+    bounds: Vec<[f32; LANES]>,
+    /// `g` of one label by token.
     gains: Vec<f32>,
-    reached: Vec<bool>,
+    ending: Vec<f32>,
 }
 
 /// Up to this many labels all scores are computed, and all are kept in texts of several windows.
@@ -66,9 +71,8 @@ const FEW_LABELS: usize = 15;
 /// itself costs more.
 const DIMENSIONS: usize = 11;
 
-/// Tokens whose bounds are computed together. Fewer: the label rows are laid out anew more often.
-/// More: the bounds no longer fit into the cache.
-const TOKENS_AT_ONCE: usize = 32;
+/// Labels whose bounds are computed side by side: one register of AVX2.
+const LANES: usize = 8;
 
 /// What rounding may take from a bound.
 const SLACK: f32 = 1e-3;
@@ -171,12 +175,16 @@ impl Bounds {
             basis.extend(&direction);
         }
         let residues = lengths(&rest);
-        let mut rows = Vec::with_capacity(residues.len() * (DIMENSIONS + 1));
+        let labels = residues.len() / 4;
+        let mut blocks = vec![[[[0.0; LANES]; DIMENSIONS + 1]; 4]; labels.div_ceil(LANES)];
         for (row, residue) in residues.iter().enumerate() {
-            rows.extend(columns.iter().map(|column| column[row]));
-            rows.push(residue.sqrt());
+            let (label, class) = (row / 4, row % 4);
+            let coordinates = columns.iter().map(|column| column[row]);
+            for (at, coordinate) in coordinates.chain([residue.sqrt()]).enumerate() {
+                blocks[label / LANES][class][at][label % LANES] = coordinate;
+            }
         }
-        Self { basis, rows }
+        Self { basis, blocks }
     }
 }
 
@@ -208,105 +216,165 @@ impl Scorer {
         let Some(bounds) = &vectors.bounds else {
             multiply(hidden, &vectors.classes, vectors.hidden, &mut self.scores);
             let scores = self.scores.as_chunks::<4>().0;
-            self.gains.clear();
-            if alone {
-                let rows = scores.chunks_exact(labels).zip(&emissions.outside);
-                self.gains.extend(
-                    rows.flat_map(|(row, outside)| {
-                        row.iter().map(move |four| best(four) - outside)
-                    }),
-                );
-            } else {
-                self.gains.resize(tokens * labels, 0.0);
+            for label in 0..labels {
+                let rows = scores[label..].iter().step_by(labels);
+                if !alone {
+                    emissions.push(label as u32, 0, rows.copied());
+                    continue;
+                }
+                let gains = rows
+                    .clone()
+                    .zip(&emissions.outside)
+                    .map(|(four, outside)| best(four) - outside);
+                self.gains.clear();
+                self.gains.extend(gains);
+                stretches(&self.gains, &mut self.ending, |from, to| {
+                    let rows = rows.clone().skip(from).take(to - from).copied();
+                    emissions.push(label as u32, from, rows);
+                });
             }
-            stretches(&self.gains, tokens, &mut self.reached, |label, from, to| {
-                let rows = (from..to).map(|token| scores[token * labels + label as usize]);
-                emissions.push(label, from, rows);
-            });
             return emissions;
         };
-        self.bound(bounds, vectors.hidden, hidden, o_bias);
-        stretches(&self.gains, tokens, &mut self.reached, |label, from, to| {
-            let hidden = &hidden[from * vectors.hidden..to * vectors.hidden];
-            emissions.push(label, from, matrix.scores_of(hidden, label));
-        });
+        self.project(bounds, vectors.hidden, hidden);
+        for (at, block) in bounds.blocks.iter().enumerate() {
+            let most = bound(block, &self.coordinates, &mut self.bounds);
+            for lane in 0..LANES.min(labels - at * LANES) {
+                // Less the bias, because O gains from it; both sides of the sum are rounded.
+                let less = SLACK - o_bias;
+                if most[lane] + less < 0.0 {
+                    continue;
+                }
+                self.gains.clear();
+                self.gains
+                    .extend(self.bounds.iter().map(|bounds| bounds[lane] + less));
+                let label = (at * LANES + lane) as u32;
+                stretches(&self.gains, &mut self.ending, |from, to| {
+                    let hidden = &hidden[from * vectors.hidden..to * vectors.hidden];
+                    emissions.push(label, from, matrix.scores_of(hidden, label));
+                });
+            }
+        }
         emissions.hidden = (!alone).then(|| hidden.into());
         emissions
     }
 
-    /// Bounds of `g` from above.
-    fn bound(&mut self, bounds: &Bounds, width: usize, hidden: &[f32], o_bias: f32) {
-        multiply(hidden, &bounds.basis, width, &mut self.coordinates);
-        self.bounds.clear();
-        for (token, coordinates) in hidden
-            .chunks_exact(width)
-            .zip(self.coordinates.chunks_exact(DIMENSIONS))
-        {
-            self.bounds.extend(coordinates);
-            let rest = dot(token, token) - dot(coordinates, coordinates);
-            self.bounds.push(rest.max(0.0).sqrt());
-        }
-        self.gains.clear();
-        // A few tokens at a time: their bounds for a thousand labels fit into the second-level cache.
-        for tokens in self.bounds.chunks(TOKENS_AT_ONCE * (DIMENSIONS + 1)) {
-            multiply(tokens, &bounds.rows, DIMENSIONS + 1, &mut self.scores);
-            let fours = self.scores.as_chunks::<4>().0;
-            self.gains
-                .extend(fours.iter().map(|four| best(four) - o_bias + SLACK));
+    /// Coordinates of hidden states in the basis, and the length of what they leave out.
+    fn project(&mut self, bounds: &Bounds, width: usize, hidden: &[f32]) {
+        multiply(hidden, &bounds.basis, width, &mut self.products);
+        let products = self.products.as_chunks::<DIMENSIONS>().0;
+        self.coordinates.clear();
+        for (token, along) in hidden.chunks_exact(width).zip(products) {
+            let mut coordinates = [0.0; DIMENSIONS + 1];
+            coordinates[..DIMENSIONS].copy_from_slice(along);
+            let rest = dot(token, token) - dot(along, along);
+            coordinates[DIMENSIONS] = rest.max(0.0).sqrt();
+            self.coordinates.push(coordinates);
         }
     }
 }
 
-/// Calls `found` with each label and each longest stretch of tokens that entities of it may
-/// cover, by label.
-fn stretches(
-    gains: &[f32],
-    tokens: usize,
-    reached: &mut Vec<bool>,
-    mut found: impl FnMut(u32, usize, usize),
-) {
-    let labels = gains.len() / tokens;
-    reached.clear();
-    reached.resize(labels, false);
-    for row in gains.chunks_exact(labels) {
-        for (reached, gain) in reached.iter_mut().zip(row) {
-            *reached |= *gain >= 0.0;
+/// Bounds of `g` for a block's labels at each token, and the greatest of each label.
+fn bound(
+    block: &Block,
+    coordinates: &[[f32; DIMENSIONS + 1]],
+    out: &mut Vec<[f32; LANES]>,
+) -> [f32; LANES] {
+    out.clear();
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        // SAFETY: the processor has what the function is compiled for; it takes plain slices.
+        return unsafe { bound_fma(block, coordinates, out) };
+    }
+    bound_of(block, coordinates, out, |x, y, sum| x * y + sum)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn bound_fma(
+    block: &Block,
+    coordinates: &[[f32; DIMENSIONS + 1]],
+    out: &mut Vec<[f32; LANES]>,
+) -> [f32; LANES] {
+    bound_of(block, coordinates, out, f32::mul_add)
+}
+
+/// Four tokens at a time: each row of the block is loaded once for all, and their sums do not wait
+/// for each other. A general matrix product is made for rows longer than these.
+#[inline(always)]
+fn bound_of(
+    block: &Block,
+    coordinates: &[[f32; DIMENSIONS + 1]],
+    out: &mut Vec<[f32; LANES]>,
+    step: impl Fn(f32, f32, f32) -> f32 + Copy,
+) -> [f32; LANES] {
+    let mut most = [f32::NEG_INFINITY; LANES];
+    let (fours, rest) = coordinates.as_chunks::<4>();
+    for tokens in fours {
+        out.extend(best_of(block, tokens, step));
+    }
+    for token in rest {
+        out.extend(best_of(block, &[*token], step));
+    }
+    for best in out {
+        for lane in 0..LANES {
+            most[lane] = most[lane].max(best[lane]);
         }
     }
-    let labels: Vec<usize> = (0..labels).filter(|label| reached[*label]).collect();
-    // Label by label in memory: the passes below go along a label, and the gains lie along tokens.
-    let mut columns = vec![0.0f32; labels.len() * tokens];
-    for (token, row) in gains.chunks_exact(reached.len()).enumerate() {
-        for (at, label) in labels.iter().enumerate() {
-            columns[at * tokens + token] = row[*label];
-        }
-    }
-    // Most to gain from a stretch that ends at, or begins at, a token.
-    let mut ending = vec![0.0f32; tokens];
-    for (label, gains) in labels.into_iter().zip(columns.chunks_exact(tokens)) {
-        let gain = |token: usize| gains[token];
-        let mut before = 0.0f32;
-        for (token, ending) in ending.iter_mut().enumerate() {
-            before = gain(token) + before.max(0.0);
-            *ending = before;
-        }
-        let mut after = 0.0f32;
-        let mut end = None;
-        for token in (0..tokens).rev() {
-            after = gain(token) + after.max(0.0);
-            let coverable = ending[token] + after - gain(token) >= 0.0;
-            match (coverable, end) {
-                (true, None) => end = Some(token + 1),
-                (false, Some(to)) => {
-                    found(label as u32, token + 1, to);
-                    end = None;
+    most
+}
+
+/// The best of B, I, E and S of each label at `TOKENS` tokens.
+#[inline(always)]
+fn best_of<const TOKENS: usize>(
+    block: &Block,
+    tokens: &[[f32; DIMENSIONS + 1]; TOKENS],
+    step: impl Fn(f32, f32, f32) -> f32 + Copy,
+) -> [[f32; LANES]; TOKENS] {
+    let mut best = [[f32::NEG_INFINITY; LANES]; TOKENS];
+    for class in block {
+        let mut sums = [[0.0f32; LANES]; TOKENS];
+        for (at, row) in class.iter().enumerate() {
+            for (sums, token) in sums.iter_mut().zip(tokens) {
+                for lane in 0..LANES {
+                    sums[lane] = step(row[lane], token[at], sums[lane]);
                 }
-                _ => {}
             }
         }
-        if let Some(to) = end {
-            found(label as u32, 0, to);
+        for (best, sums) in best.iter_mut().zip(&sums) {
+            for lane in 0..LANES {
+                best[lane] = best[lane].max(sums[lane]);
+            }
         }
+    }
+    best
+}
+
+/// Calls `found` with each longest stretch of tokens that entities of a label may cover, from what
+/// its best class gains over O at each token. From the last stretch to the first.
+fn stretches(gains: &[f32], ending: &mut Vec<f32>, mut found: impl FnMut(usize, usize)) {
+    // Most to gain from a stretch that ends at, or begins at, a token.
+    ending.clear();
+    let mut before = 0.0f32;
+    ending.extend(gains.iter().map(|gain| {
+        before = gain + before.max(0.0);
+        before
+    }));
+    let mut after = 0.0f32;
+    let mut end = None;
+    for (token, gain) in gains.iter().enumerate().rev() {
+        after = gain + after.max(0.0);
+        let coverable = ending[token] + after - gain >= 0.0;
+        match (coverable, end) {
+            (true, None) => end = Some(token + 1),
+            (false, Some(to)) => {
+                found(token + 1, to);
+                end = None;
+            }
+            _ => {}
+        }
+    }
+    if let Some(to) = end {
+        found(0, to);
     }
 }
 

@@ -5,7 +5,7 @@
 //! next run.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -88,6 +88,34 @@ pub enum Error {
     /// The engine ended.
     #[error("the model's threads have ended")]
     Engine,
+}
+
+impl Error {
+    fn count(&self) {
+        let (stage, error_type) = match self {
+            Self::Source(_) => (Stage::Source, "source"),
+            Self::Sink(sink::Error::Lost { .. }) => (Stage::Sink, "lost"),
+            Self::Sink(sink::Error::Place(_) | sink::Error::Loop { .. }) => (Stage::Sink, "place"),
+            Self::Sink(sink::Error::Store { .. }) => (Stage::Sink, "store"),
+            Self::Sink(sink::Error::Write { .. }) => (Stage::Sink, "write"),
+            Self::Sink(_) => (Stage::Sink, "other"),
+            Self::Engine => (Stage::Model, "engine"),
+        };
+        counter!(metric::ERRORS_TOTAL, "stage" => stage.as_str(), "error_type" => error_type)
+            .increment(1);
+    }
+}
+
+/// What tells an object of one version from all others.
+fn key(object: &Object) -> [u8; 16] {
+    let mut hasher = blake3::Hasher::new();
+    hasher
+        .update(&(object.path.len() as u64).to_le_bytes())
+        .update(object.path.as_bytes())
+        .update(object.version.as_bytes());
+    let mut key = [0; 16];
+    hasher.finalize_xof().fill(&mut key);
+    key
 }
 
 /// Counts while the job runs.
@@ -263,45 +291,153 @@ impl Pending {
 impl Job {
     /// Runs over the objects of a place; ends when each is committed, by this worker or another.
     pub async fn objects(&self, objects: &Objects, sink: &Target) -> Result<Summary, Error> {
-        let listing = objects.list().await?;
-        let unknown: u64 = listing.unknown.values().sum();
-        for (extension, count) in &listing.unknown {
-            warn!(%extension, count, "objects left out: weir reads no such format");
-        }
+        self.rounds(objects, sink, None).await
+    }
+
+    /// Runs over the objects of a place, and looks for more after each `poll` until it is drained.
+    pub async fn worker(
+        &self,
+        objects: &Objects,
+        sink: &Target,
+        poll: Duration,
+    ) -> Result<Summary, Error> {
+        self.rounds(objects, sink, Some(poll)).await
+    }
+
+    async fn rounds(
+        &self,
+        objects: &Objects,
+        sink: &Target,
+        poll: Option<Duration>,
+    ) -> Result<Summary, Error> {
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
-        self.progress
-            .objects_total
-            .store(listing.objects.len() as u64, Ordering::Relaxed);
-        self.progress.bytes_total.store(
-            listing.objects.iter().map(|object| object.size).sum(),
-            Ordering::Relaxed,
-        );
         let mut summary = Summary::default();
         // The ledger's configuration holds the policies that were there when it was made.
         let first = self.tenants.current().digest();
-        let mut left = listing.objects;
+        // What is done needs no second look; of an object that is gone nothing is kept.
+        let mut done = HashSet::new();
+        let mut listing = objects.list().await.map_err(Error::from);
+        loop {
+            match listing {
+                Ok(listing) => {
+                    self.round(
+                        objects,
+                        sink,
+                        poll,
+                        &first,
+                        listing,
+                        &mut done,
+                        &mut summary,
+                    )
+                    .await?;
+                }
+                Err(error) if done.is_empty() => {
+                    error.count();
+                    return Err(error);
+                }
+                // A worker outlasts a store that does not answer for a while.
+                Err(error) => {
+                    error.count();
+                    warn!(%error, "the next look may be luckier");
+                }
+            }
+            let Some(poll) = poll.filter(|_| !self.enough()) else {
+                break;
+            };
+            tokio::select! {
+                () = tokio::time::sleep(poll) => {}
+                () = self.drain.cancelled() => {
+                    summary.drained = true;
+                    break;
+                }
+            }
+            listing = objects.list().await.map_err(Error::from);
+        }
+        Ok(Summary {
+            skipped: summary.skipped,
+            busy: summary.busy,
+            drained: summary.drained,
+            unknown: summary.unknown,
+            ..self.progress.summary()
+        })
+    }
+
+    /// One look at the objects of a place.
+    #[allow(clippy::too_many_arguments)] // one caller, whose loop it is
+    async fn round(
+        &self,
+        objects: &Objects,
+        sink: &Target,
+        poll: Option<Duration>,
+        first: &str,
+        listing: source::Listing,
+        done: &mut HashSet<[u8; 16]>,
+        summary: &mut Summary,
+    ) -> Result<(), Error> {
+        let unknown = listing.unknown.values().sum();
+        if unknown != summary.unknown {
+            for (extension, count) in &listing.unknown {
+                warn!(%extension, count, "objects left out: weir reads no such format");
+            }
+        }
+        summary.unknown = unknown;
+        let before = std::mem::take(done);
+        let mut left = Vec::new();
+        for object in listing.objects {
+            let key = key(&object);
+            if before.contains(&key) {
+                done.insert(key);
+                continue;
+            }
+            left.push(object);
+        }
+        let progress = &self.progress;
+        progress
+            .objects_total
+            .fetch_add(left.len() as u64, Ordering::Relaxed);
+        let bytes = left.iter().map(|object| object.size).sum();
+        progress.bytes_total.fetch_add(bytes, Ordering::Relaxed);
         loop {
             let mut busy = Vec::new();
             let mut outcomes = std::pin::pin!(
                 stream::iter(left)
-                    .map(|object| self.object(objects, object, sink, &first))
+                    .map(|object| async move {
+                        let key = key(&object);
+                        (key, self.object(objects, object, sink, first).await)
+                    })
                     .buffer_unordered(OBJECTS_AT_ONCE)
             );
-            while let Some(outcome) = outcomes.next().await {
-                match outcome? {
-                    Outcome::Committed => {}
-                    Outcome::Done => summary.skipped += 1,
+            while let Some((key, outcome)) = outcomes.next().await {
+                match outcome.inspect_err(Error::count)? {
+                    Outcome::Committed => {
+                        done.insert(key);
+                    }
+                    Outcome::Done => {
+                        done.insert(key);
+                        summary.skipped += 1;
+                    }
                     Outcome::Busy(object) => busy.push(object),
                     Outcome::NotBegun => summary.drained |= self.drain.is_cancelled(),
                 }
             }
             summary.busy = busy.len() as u64;
             if busy.is_empty() || self.enough() {
-                break;
+                return Ok(());
             }
             // Others are at work on these. Whoever dies leaves a claim that becomes void.
-            let Target::Objects(ledger) = sink else { break };
+            let Target::Objects(ledger) = sink else {
+                return Ok(());
+            };
+            if poll.is_some() {
+                // The next look finds them again.
+                let bytes = busy.iter().map(|object| object.size).sum();
+                progress
+                    .objects_total
+                    .fetch_sub(busy.len() as u64, Ordering::Relaxed);
+                progress.bytes_total.fetch_sub(bytes, Ordering::Relaxed);
+                return Ok(());
+            }
             let wait = (ledger.lease() / 3).min(Duration::from_secs(2));
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -309,13 +445,6 @@ impl Job {
             }
             left = busy;
         }
-        Ok(Summary {
-            skipped: summary.skipped,
-            busy: summary.busy,
-            drained: summary.drained,
-            unknown,
-            ..self.progress.summary()
-        })
     }
 
     /// Runs over one stream of documents, such as standard input.
@@ -409,6 +538,8 @@ impl Job {
                 }
                 // Its documents are the other worker's.
                 Err(error @ sink::Error::Lost { .. }) => {
+                    let error = Error::Sink(error);
+                    error.count();
                     warn!(%error, "given up");
                     return Ok(Outcome::Busy(object));
                 }

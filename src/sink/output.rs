@@ -188,18 +188,31 @@ impl Output {
     /// Drops everything but dead letters: a text that fails midway leaves nothing behind (I6).
     pub async fn withdraw(&mut self) {
         self.documents = 0;
-        if let Some(Entities::Lines(writer)) = self.entities.take() {
-            writer.abort().await;
+        match self.entities.take() {
+            Some(Entities::Lines(writer)) => writer.abort().await,
+            Some(Entities::Rows(writer, _)) => writer.abort().await,
+            None => {}
         }
-        if let Some(RedactionFile::Lines(writer)) = self.redactions.take() {
-            writer.abort().await;
+        match self.redactions.take() {
+            Some(RedactionFile::Lines(writer)) => writer.abort().await,
+            Some(RedactionFile::Copy(writer) | RedactionFile::Rows(writer, _)) => {
+                writer.abort().await;
+            }
+            None => {}
         }
     }
 
     /// Makes the files visible and the object done. Fails with [`Error::Lost`] if another worker has
     /// taken it over.
     pub async fn commit(mut self) -> Result<Committed, Error> {
-        self.claim.still_ours().await?;
+        if let Err(error) = self.claim.still_ours().await {
+            // The object is another worker's now: no upload of this one may stay behind.
+            self.withdraw().await;
+            if let Some(writer) = self.dead_letters.take() {
+                writer.abort().await;
+            }
+            return Err(error);
+        }
         let mut outputs = Vec::new();
         let relative =
             |path: &Path, claim: &Claim| claim.ledger().location().relative(path).to_owned();

@@ -150,6 +150,15 @@ impl TableWriter {
         }
     }
 
+    /// Withdraws what was written.
+    pub(super) async fn abort(self) {
+        match self.form {
+            // An upload that can't be withdrawn stays invisible; the store's own rules remove it.
+            Form::Parquet(writer) => drop(writer.into_inner().abort().await),
+            Form::File(_, file) | Form::Stream(_, file) => file.abort().await,
+        }
+    }
+
     /// Makes the file visible, as a whole.
     pub(super) async fn finish(self) -> Result<Path, Error> {
         let Self { path, form } = self;

@@ -12,7 +12,7 @@ use arrow::{
     datatypes::{DataType, SchemaRef},
     ipc::reader::{FileReader, StreamReader},
 };
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use object_store::{GetOptions, ObjectStore};
 use parquet::{
@@ -21,8 +21,13 @@ use parquet::{
         arrow_reader::ArrowReaderOptions,
         async_reader::{AsyncFileReader, ParquetRecordBatchStream},
     },
+    column::page::{Page, PageReader},
     errors::ParquetError,
-    file::metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader},
+    file::{
+        metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader},
+        reader::{ChunkReader, Length},
+        serialized_reader::SerializedPageReader,
+    },
 };
 
 use super::{
@@ -111,6 +116,7 @@ impl Rows {
         let ranges = Ranges {
             store: shared.location.store().clone(),
             object: object.clone(),
+            metadata: None,
             failed: failed.clone(),
         };
         let builder = guarded(ParquetRecordBatchStreamBuilder::new(ranges)).await;
@@ -456,6 +462,7 @@ fn parquet_failure(
 struct Ranges {
     store: Arc<dyn ObjectStore>,
     object: Object,
+    metadata: Option<Arc<ParquetMetaData>>,
     failed: Arc<Mutex<Option<object_store::Error>>>,
 }
 
@@ -485,7 +492,14 @@ impl Ranges {
 
 impl AsyncFileReader for Ranges {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, parquet::errors::Result<Bytes>> {
-        self.read(range).boxed()
+        async move {
+            let bytes = self.read(range.clone()).await?;
+            if let Some(metadata) = &self.metadata {
+                check_dictionaries(metadata, range, &bytes)?;
+            }
+            Ok(bytes)
+        }
+        .boxed()
     }
 
     fn get_metadata<'a>(
@@ -496,8 +510,91 @@ impl AsyncFileReader for Ranges {
             let size = self.object.size;
             let metadata = ParquetMetaDataReader::new();
             let metadata = metadata.load_and_finish(&mut *self, size).await?;
-            Ok(Arc::new(metadata))
+            let metadata = Arc::new(metadata);
+            self.metadata = Some(metadata.clone());
+            Ok(metadata)
         }
         .boxed()
+    }
+}
+
+/// Refuses a column chunk with a dictionary of more values than bytes: the reader sets memory aside
+/// for as many values as the page's header claims, 6.5 GB in a file of 4 KB, before it reads one.
+fn check_dictionaries(
+    metadata: &ParquetMetaData,
+    range: Range<u64>,
+    bytes: &Bytes,
+) -> parquet::errors::Result<()> {
+    let chunk = Arc::new(Chunk {
+        start: range.start,
+        bytes: bytes.clone(),
+    });
+    let groups = metadata.row_groups().iter();
+    let columns = groups.flat_map(|group| group.columns().iter().map(|c| (c, group.num_rows())));
+    let mut found = false;
+    for (column, rows) in columns {
+        let (start, length) = column.byte_range();
+        if (start..start.saturating_add(length)) != range {
+            continue;
+        }
+        found = true;
+        let rows = rows.max(0) as usize;
+        let mut pages = SerializedPageReader::new(chunk.clone(), column, rows, None)?;
+        while let Some(page) = pages.peek_next_page()? {
+            if !page.is_dict {
+                pages.skip_next_page()?;
+                continue;
+            }
+            if let Some(Page::DictionaryPage {
+                buf, num_values, ..
+            }) = pages.get_next_page()?
+                && num_values as usize > buf.len()
+            {
+                return Err(ParquetError::General("a dictionary too short".to_owned()));
+            }
+        }
+    }
+    if found {
+        return Ok(());
+    }
+    // Column chunks are read whole, for no page index is loaded. Anything else would go unchecked.
+    Err(ParquetError::General("not a column chunk".to_owned()))
+}
+
+/// A column chunk at its place in the file.
+struct Chunk {
+    start: u64,
+    bytes: Bytes,
+}
+
+impl Chunk {
+    fn from(&self, start: u64) -> parquet::errors::Result<Bytes> {
+        let at = start.checked_sub(self.start).map(|at| at as usize);
+        match at.filter(|at| *at <= self.bytes.len()) {
+            Some(at) => Ok(self.bytes.slice(at..)),
+            None => Err(ParquetError::EOF("a page outside its chunk".to_owned())),
+        }
+    }
+}
+
+impl Length for Chunk {
+    fn len(&self) -> u64 {
+        self.start + self.bytes.len() as u64
+    }
+}
+
+impl ChunkReader for Chunk {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, start: u64) -> parquet::errors::Result<Self::T> {
+        self.from(start).map(Buf::reader)
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let rest = self.from(start)?;
+        match length <= rest.len() {
+            true => Ok(rest.slice(..length)),
+            false => Err(ParquetError::EOF("a page behind its chunk".to_owned())),
+        }
     }
 }

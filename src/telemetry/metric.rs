@@ -64,7 +64,7 @@ metrics_table! {
     DEAD_LETTERS_TOTAL = "weir_dead_letters_total", Counter, None, ["stage", "code"],
         "Records that did not go downstream.";
     ERRORS_TOTAL = "weir_errors_total", Counter, None, ["stage", "error_type"],
-        "Errors, also those that a retry mended.";
+        "Errors of source, model and sink that were no dead letters, also those that a later attempt mended.";
     TOKENS_TOTAL = "weir_tokens_total", Counter, None, ["kind"],
         "Tokens given to the model by kind: real, padding, reused.";
     STAGE_DURATION_SECONDS = "weir_stage_duration_seconds", Histogram, Some(Unit::Seconds), ["stage"],

@@ -413,6 +413,36 @@ fn sigterm_drains_an_idle_pipe() {
 }
 
 #[test]
+fn a_worker_polls_until_sigterm() {
+    let config = std::fs::read_to_string(Job::new("").path("weir.toml")).unwrap();
+    let job = Job::with(&config.replace("url = \"in\"\n", "url = \"in\"\npoll_secs = 1\n"));
+    let record = |id: &str| format!("{{\"id\":\"{id}\",\"text\":\"ana@mail.example\"}}\n");
+    job.write("in/first.jsonl", record("a"));
+    let child = job
+        .command(&[])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let delivered = |ids: &[&str]| {
+        let start = Instant::now();
+        while job.files("out/_weir/commits").len() < ids.len() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{ids:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        assert_eq!(job.delivered(), ids);
+    };
+    delivered(&["a"]);
+    // Whole at once, as an upload is.
+    job.write("second.part", record("b"));
+    std::fs::rename(job.path("second.part"), job.path("in/second.jsonl")).unwrap();
+    delivered(&["a", "b"]);
+    terminate(&child);
+    ended(child).expect(0).says(&["drained in", "2 documents"]);
+}
+
+#[test]
 fn sigterm_drains_and_the_next_run_does_the_rest() {
     let job = Job::new("");
     let objects = 400;

@@ -442,7 +442,7 @@ fn an_output_that_is_read_only_is_74() {
 }
 
 /// Peak resident memory of a process in bytes, looked at until it ends.
-fn peak(child: &mut std::process::Child) -> u64 {
+pub fn peak(child: &mut std::process::Child) -> u64 {
     let mut peak = 0;
     let status = format!("/proc/{}/status", child.id());
     while child.try_wait().unwrap().is_none() {

@@ -2,6 +2,7 @@
 mod cli;
 mod engine;
 mod failures;
+mod formats;
 mod frame;
 mod fuzz;
 mod job;

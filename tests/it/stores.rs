@@ -62,6 +62,7 @@ store_contract!(
     a_claim_is_busy_until_it_is_released,
     a_tenant_with_labels_gets_entities_and_redactions_of_one_run,
     a_run_that_is_drained_leaves_the_rest_to_the_next,
+    a_worker_takes_what_arrives_later_and_ends_when_drained,
 );
 
 async fn every_document_comes_out_once(place: Place) {
@@ -469,6 +470,43 @@ async fn a_run_that_is_drained_leaves_the_rest_to_the_next(place: Place) {
     );
     assert_eq!(outputs.claims, [""; 0]);
     run(&place).await;
+    place.outputs().await.assert_exactly(&ids);
+}
+
+async fn a_worker_takes_what_arrives_later_and_ends_when_drained(place: Place) {
+    let mut ids = fill(&place, 3, 4).await;
+    let worker = job(PATTERNS_ONLY);
+    let (drain, progress) = (worker.drain.clone(), worker.progress.clone());
+    let (objects, target) = (place.objects(), Target::Objects(place.ledger()));
+    let poll = Duration::from_millis(50);
+    let running = worker.worker(&objects, &target, poll);
+    let documents = async |count: u64| {
+        let start = Instant::now();
+        loop {
+            let now = progress.snapshot(&Default::default(), Duration::ZERO);
+            if now.documents == count {
+                break;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{now:?}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let watching = async {
+        documents(12).await;
+        place.put("later/new.jsonl", worker::documents(12, 5)).await;
+        documents(17).await;
+        // Some looks at what is done already.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        drain.cancel();
+    };
+    let (summary, ()) = tokio::join!(running, watching);
+    let summary = summary.unwrap();
+    ids.extend((12..17).map(|n| format!("d{n}")));
+    assert_eq!(
+        (summary.documents, summary.objects, summary.skipped),
+        (17, 4, 0)
+    );
+    assert!(summary.drained);
     place.outputs().await.assert_exactly(&ids);
 }
 

