@@ -44,9 +44,15 @@ bench: build ## Measure weir against the bare model on this machine
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --test it fuzz -- --nocapture
 
+.PHONY: sanitize
+sanitize: ## Run the tests of unsafe code under AddressSanitizer (x86-64 Linux)
+	@# The sanitizer ships with the stable compiler; only its switch is unstable.
+	RUSTC_BOOTSTRAP=1 RUSTFLAGS=-Zsanitizer=address cargo test --locked --target x86_64-unknown-linux-gnu \
+		--manifest-path tests/sanitized/Cargo.toml
+
 .PHONY: miri
-miri: ## Run the tests of unsafe code under Miri (needs the nightly toolchain)
-	cargo +nightly miri test --lib model::score
+miri: ## The same under Miri (needs the nightly toolchain with miri)
+	cargo +nightly miri test --manifest-path tests/sanitized/Cargo.toml
 
 .PHONY: ci
-ci: lint test ## What CI runs
+ci: lint sanitize test ## What CI runs

@@ -392,7 +392,7 @@ fn multiply(left: &[f32], right: &[f32], width: usize, out: &mut Vec<f32>) {
     }
     // SAFETY: the assertion and the `resize` above give the three buffers exactly the sizes that
     // shapes and strides describe, and `out` is borrowed mutably, so it does not alias the others.
-    // `make miri` runs the tests of this file.
+    // `make sanitize` runs the tests of this file.
     unsafe {
         matrixmultiply::sgemm(
             rows,
