@@ -260,7 +260,9 @@ impl Report {
             stores.push(("sink.url", &sink.url, &sink.options));
         }
         for (key, url, options) in stores {
-            match reach(url, options) {
+            // A job makes its output folder.
+            let made = key == "sink.url";
+            match reach(url, options, made) {
                 Ok(found) => self.ok(url.as_str(), found),
                 Err(why) => {
                     let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
@@ -392,13 +394,25 @@ fn fences(page: &str) -> Vec<(usize, String)> {
     fences
 }
 
-/// Lists one object. Local folders are looked at without making them.
-fn reach(url: &url::Url, options: &crate::config::StoreOptions) -> Result<&'static str, String> {
+/// Lists one object. Local folders are looked at without making them; one that will be `made` needs
+/// only a place to stand.
+fn reach(
+    url: &url::Url,
+    options: &crate::config::StoreOptions,
+    made: bool,
+) -> Result<&'static str, String> {
     use futures::StreamExt;
     if url.scheme() == "file" {
-        let path = url
+        let mut path = url
             .to_file_path()
             .map_err(|()| "it is not a path".to_owned())?;
+        if made && !path.exists() {
+            while !path.exists() && path.pop() {}
+            return match path.is_dir() {
+                true => Ok("folder, will be made"),
+                false => Err("a file is in its way".to_owned()),
+            };
+        }
         return match std::fs::metadata(&path) {
             Ok(folder) if folder.is_dir() => Ok("folder"),
             Ok(_) => Err("it is not a folder".to_owned()),

@@ -85,7 +85,8 @@ fn lay(
     }
 }
 
-/// The text as a string where the schema takes one, else as TOML: `8`, `true`, `["a", "b"]`.
+/// The text as a string where the schema takes one, else as TOML: `8`, `true`, `["a", "b"]`. A
+/// string may stand in quotes, as it does in the file.
 fn typed(schema: &Json, path: &[String], text: &str, at: &Place) -> Node {
     let mut at_path = vec![schema];
     for key in path {
@@ -107,8 +108,14 @@ fn typed(schema: &Json, path: &[String], text: &str, at: &Place) -> Node {
         at: at.clone(),
     };
     if takes_string || at_path.is_empty() {
-        return string;
+        let quoted = text.trim_start().starts_with(['"', '\'']);
+        let written = parse_value(text, at).filter(|node| quoted && is_string(node));
+        return written.unwrap_or(string);
     }
     // What is not TOML stays a string and fails the check with the type that was expected.
     parse_value(text, at).unwrap_or(string)
+}
+
+fn is_string(node: &Node) -> bool {
+    matches!(node.value, Value::String(_))
 }

@@ -573,6 +573,19 @@ fn paths_of_the_file_are_relative_to_it_and_those_of_a_flag_are_not() {
 }
 
 #[test]
+fn a_string_of_a_flag_may_stand_in_quotes() {
+    for flag in [
+        "model.pack=pack",
+        "model.pack=\"pack\"",
+        "model.pack='pack'",
+    ] {
+        let written = Config::parse("weir.toml", &whole(), 1, [], &[flag.to_owned()]).unwrap();
+        let resolved = written.resolve(Path::new("weir.toml")).unwrap();
+        assert_eq!(resolved.model.pack, Path::new("pack"), "{flag}");
+    }
+}
+
+#[test]
 fn a_path_pattern_takes_one_part_of_the_path() {
     let pattern = |pattern: &str| PathPattern::new(pattern).unwrap();
     assert_eq!(

@@ -310,6 +310,18 @@ fn check_counts_origins_and_lists_what_it_skipped() {
 }
 
 #[test]
+fn check_reaches_a_sink_that_the_job_will_make() {
+    let job = crate::job::Job::new("");
+    let config = job.config();
+    let check = ["check", "--config", &config, "--connect"];
+    let ran = crate::job::weir(&check).expect(0);
+    assert!(ran.stdout.contains("will be made"), "{}", ran.stdout);
+    assert!(!job.path("out").exists());
+    job.write("out", "a file");
+    crate::job::weir(&check).expect(1).says(&["sink.url"]);
+}
+
+#[test]
 fn check_explains_where_each_value_comes_from() {
     let dir = started("logs");
     let shown = weir_with(
