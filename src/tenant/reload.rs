@@ -41,19 +41,21 @@ impl Options {
 
     /// Loads the tenants; from here on a bad file can't stop the worker.
     pub fn build(self) -> Result<(Service, Handle), Problems> {
-        let tenants = Tenants::load(&self.dir, self.default.as_deref())?;
-        let (current_tx, current) = watch::channel(Arc::new(tenants));
         // One request under way is enough: it reads what is there then.
         let (commands_tx, commands) = mpsc::channel(16);
+        // Watched before they are read: a change in between would wait for the next poll.
+        let watcher = watch_folder(&self, commands_tx.clone());
+        let tenants = Tenants::load(&self.dir, self.default.as_deref())?;
+        let (current_tx, current) = watch::channel(Arc::new(tenants));
         let handle = Handle {
             current,
-            commands: commands_tx.clone(),
+            commands: commands_tx,
         };
         let service = Service {
             options: self,
             current_tx,
             commands,
-            commands_tx,
+            _watcher: watcher,
         };
         Ok((service, handle))
     }
@@ -112,7 +114,7 @@ pub struct Service {
     options: Options,
     current_tx: watch::Sender<Arc<Tenants>>,
     commands: mpsc::Receiver<Command>,
-    commands_tx: mpsc::Sender<Command>,
+    _watcher: Option<notify::RecommendedWatcher>,
 }
 
 impl Service {
@@ -122,9 +124,8 @@ impl Service {
             options,
             current_tx,
             mut commands,
-            commands_tx,
+            _watcher,
         } = self;
-        let _watcher = watch_folder(&options, commands_tx);
         let mut hangup = Hangup::new();
         let mut poll = tokio::time::interval(options.poll);
         poll.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

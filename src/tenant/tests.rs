@@ -494,6 +494,22 @@ fn a_change_of_a_file_is_noticed() {
     });
 }
 
+#[test]
+fn a_change_before_the_service_runs_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("acme.toml"), "labels = [\"one\"]\n").unwrap();
+    runtime().block_on(async {
+        let options = reload::Options::new(dir.path().to_owned(), None);
+        let (service, handle) = options.build().unwrap();
+        fs::write(dir.path().join("acme.toml"), "labels = [\"two\"]\n").unwrap();
+        let drain = tokio_util::sync::CancellationToken::new();
+        let running = tokio::spawn(service.run(drain.clone()));
+        until(&handle, "two").await;
+        drain.cancel();
+        running.await.unwrap();
+    });
+}
+
 /// Kubernetes mounts a ConfigMap as links into `..data`, a link to a folder, and swaps that link.
 #[cfg(unix)]
 #[test]

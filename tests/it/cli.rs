@@ -381,13 +381,14 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
 }
 
 fn terminate(child: &std::process::Child) {
-    assert!(
-        Command::new("kill")
-            .arg(child.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal(child, "TERM");
+}
+
+fn signal(child: &std::process::Child, name: &str) {
+    let status = Command::new("kill")
+        .args(["-s", name, &child.id().to_string()])
+        .status();
+    assert!(status.unwrap().success());
 }
 
 #[test]
@@ -440,6 +441,48 @@ fn a_worker_polls_until_sigterm() {
     delivered(&["a", "b"]);
     terminate(&child);
     ended(child).expect(0).says(&["drained in", "2 documents"]);
+}
+
+/// The list lies outside of the folder that is watched.
+#[test]
+fn sighup_reads_tenants_and_their_lists_again() {
+    let config = std::fs::read_to_string(Job::new("").path("weir.toml")).unwrap();
+    let job = Job::with(&config.replace("url = \"in\"\n", "url = \"in\"\npoll_secs = 1\n"));
+    let tenant = "deny = { file = \"../lists/names.txt\", label = \"name\" }\n";
+    job.write("tenants/acme.toml", tenant);
+    job.write("lists/names.txt", "Wanda Canary\n");
+    let record =
+        |id: usize| format!("{{\"id\":\"{id}\",\"text\":\"Wanda Canary and Bo Canary\"}}\n");
+    job.write("in/0.jsonl", record(0));
+    let child = job
+        .command(&["--quiet"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let redacted = |id: usize| loop {
+        let id = id.to_string();
+        let records = job.records("out/redactions");
+        if let Some(record) = records.iter().find(|record| record["id"] == id.as_str()) {
+            return record["text"].as_str().unwrap().to_owned();
+        }
+        assert!(start.elapsed() < Duration::from_secs(45), "{id}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert_eq!(redacted(0), "[NAME] and Bo Canary");
+    job.write("lists/names.txt", "Wanda Canary\nBo Canary\n");
+    signal(&child, "HUP");
+    for id in 1.. {
+        job.write("whole", record(id));
+        std::fs::rename(job.path("whole"), job.path(&format!("in/{id}.jsonl"))).unwrap();
+        if redacted(id) == "[NAME] and [NAME]" {
+            break;
+        }
+    }
+    terminate(&child);
+    ended(child).expect(0);
 }
 
 #[test]
