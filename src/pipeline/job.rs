@@ -15,17 +15,14 @@ use std::{
 
 use futures::{StreamExt, stream};
 use metrics::{counter, gauge, histogram};
-use tokio::{
-    io::AsyncReadExt,
-    sync::mpsc,
-    task::{JoinError, JoinHandle},
-};
+use tokio::{io::AsyncReadExt, sync::mpsc};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     Engine, Scan,
     document::{self, Pieces, PlainText},
+    work::{self, Working},
 };
 use crate::{
     batch,
@@ -264,17 +261,6 @@ enum Pending {
 enum Row {
     Working(Working),
     Rejected(DeadLetter),
-}
-
-/// A document whose task runs.
-struct Working {
-    task: JoinHandle<Result<Done, DeadLetter>>,
-    finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
-    began: Instant,
-    bytes: u64,
-    tenant: String,
-    id: String,
-    position: Position,
 }
 
 impl Pending {
@@ -789,23 +775,7 @@ impl Run<'_> {
         if self.follows {
             self.tenants = self.job.tenants.current();
         }
-        if let Some(policy) = self.tenants.policy(tenant) {
-            return Ok(policy.clone());
-        }
-        let reason = match tenant {
-            Some(_) => "no policy for this tenant",
-            None => "the document names no tenant and there is no default one",
-        };
-        Err(DeadLetter {
-            source: position.clone(),
-            // A name that is no tenant's is text of the record.
-            tenant: None,
-            document_id: Some(id.to_owned()),
-            stage: Stage::Tenant,
-            code: Code::UnknownTenant,
-            reason: reason.to_owned(),
-            attempts: 1,
-        })
+        work::policy(&self.tenants, tenant, position, id)
     }
 
     /// Starts the work on a document, in a task of its own: a panic costs the document.
@@ -815,31 +785,12 @@ impl Run<'_> {
             Ok(policy) => policy,
             Err(letter) => return Row::Rejected(letter),
         };
-        let (id, position, bytes) = (
-            document.id.clone(),
-            document.position.clone(),
-            document.body.bytes(),
-        );
-        let (engine, plain_text, tenant) = (
-            self.job.engine.clone(),
+        Row::Working(Working::start(
+            &self.job.engine,
+            policy,
+            document,
             self.plain_text,
-            policy.tenant.to_string(),
-        );
-        let place = (position.clone(), tenant.clone(), id.clone());
-        let task = tokio::spawn(async move {
-            let (position, tenant, id) = place;
-            let done = document::process(&engine, &policy, document, plain_text).await;
-            done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
-        });
-        Row::Working(Working {
-            task,
-            finished: None,
-            began: Instant::now(),
-            bytes,
-            tenant,
-            id,
-            position,
-        })
+        ))
     }
 
     async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
@@ -1083,32 +1034,6 @@ async fn ready(pending: &mut VecDeque<Pending>) {
         None => std::future::pending().await,
         Some(Pending::Document(working)) => working.finish().await,
         Some(Pending::Rejected(_) | Pending::Table(..)) => {}
-    }
-}
-
-impl Working {
-    /// Waits for the task; may be dropped and called again.
-    async fn finish(&mut self) {
-        if self.finished.is_none() {
-            self.finished = Some((&mut self.task).await);
-        }
-    }
-
-    /// The document, its size, and when it was read.
-    async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
-        self.finish().await;
-        match self.finished.expect("waited for above") {
-            Ok(done) => done.map(|done| (done, self.bytes, self.began)),
-            Err(_) => Err(DeadLetter {
-                source: self.position,
-                tenant: Some(self.tenant),
-                document_id: Some(self.id),
-                stage: Stage::Decode,
-                code: Code::Panicked,
-                reason: "internal error".to_owned(),
-                attempts: 1,
-            }),
-        }
     }
 }
 

@@ -12,6 +12,9 @@ pub mod document;
 mod engine;
 pub mod job;
 mod scan;
+#[cfg(feature = "kafka")]
+pub mod stream;
+mod work;
 
 pub use engine::{Engine, Error, Labels, Options, Running};
 pub use scan::{Piece, Scan};

@@ -18,6 +18,15 @@ pub enum Position {
         #[serde(skip_serializing_if = "Option::is_none")]
         record: Option<u64>,
     },
+    /// A record of a Kafka topic.
+    Kafka {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Offset.
+        offset: i64,
+    },
     /// A line of standard input, from 0.
     Stdin {
         /// Line, from 0.
@@ -34,6 +43,11 @@ impl fmt::Display for Position {
                 ..
             } => write!(f, "{object}:{record}"),
             Self::Object { object, .. } => f.write_str(object),
+            Self::Kafka {
+                topic,
+                partition,
+                offset,
+            } => write!(f, "{topic}/{partition}/{offset}"),
             Self::Stdin { line } => write!(f, "stdin:{line}"),
         }
     }

@@ -12,6 +12,8 @@
 mod error;
 mod format;
 mod identity;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 mod lines;
 mod location;
 mod objects;

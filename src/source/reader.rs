@@ -212,17 +212,12 @@ impl Reader {
             let line = std::mem::take(&mut self.line);
             let unit = match String::from_utf8(line) {
                 Ok(text) if json => self.json_document(text, position),
-                Ok(text) => Ok(Document {
-                    id: position.to_string(),
-                    tenant: self.identity().of_object(&self.name()),
+                Ok(text) => Ok(text_document(
+                    text,
+                    self.identity().of_object(&self.name()),
                     position,
-                    body: Body::Text(Text::from(text)),
-                }),
-                Err(error) => {
-                    let at = error.utf8_error().valid_up_to();
-                    let reason = format!("byte {at} of the line is not valid UTF-8");
-                    Err(dead_letter(position, Code::NotUtf8, reason))
-                }
+                )),
+                Err(error) => Err(not_utf8(&error, "line", position)),
             };
             return Ok(Some(match unit {
                 Ok(document) => Unit::Document(document),
@@ -244,31 +239,7 @@ impl Reader {
             Some(rest) if is_first => rest.to_owned(),
             _ => text,
         };
-        let json = Json::parse(text).map_err(|error| {
-            let reason = match error {
-                NotJson::Syntax { column, .. } => {
-                    format!("the line is not valid JSON (column {column})")
-                }
-                other => format!("the line is {other}"),
-            };
-            dead_letter(position.clone(), Code::NotJson, reason)
-        })?;
-        let id = self.identity().id_of_json(&json);
-        let id = id.unwrap_or_else(|| position.to_string());
-        match self.identity().of_json(&json, &self.name()) {
-            Ok(tenant) => Ok(Document {
-                id,
-                tenant,
-                position,
-                body: Body::Json(json.into_text()),
-            }),
-            Err(code) => {
-                let reason = "the tenant of the record is neither text nor a number";
-                let mut letter = dead_letter(position, code, reason.to_owned());
-                letter.document_id = Some(id);
-                Err(letter)
-            }
-        }
+        json_document(text, "line", self.identity(), &self.name(), position)
     }
 
     fn stream(&self, reader: Decoded) -> Unit {
@@ -328,7 +299,62 @@ impl Reader {
     }
 }
 
-fn dead_letter(source: Position, code: Code, reason: String) -> DeadLetter {
+/// A text as a document.
+pub(super) fn text_document(text: String, tenant: Option<String>, position: Position) -> Document {
+    Document {
+        id: position.to_string(),
+        tenant,
+        position,
+        body: Body::Text(Text::from(text)),
+    }
+}
+
+/// A JSON object as a document; `what` names the text in a dead letter's reason.
+pub(super) fn json_document(
+    text: String,
+    what: &str,
+    identity: &Identity,
+    object: &str,
+    position: Position,
+) -> Result<Document, DeadLetter> {
+    let json = Json::parse(text).map_err(|error| {
+        let reason = match error {
+            NotJson::Syntax { column, .. } => {
+                format!("the {what} is not valid JSON (column {column})")
+            }
+            other => format!("the {what} is {other}"),
+        };
+        dead_letter(position.clone(), Code::NotJson, reason)
+    })?;
+    let id = identity.id_of_json(&json);
+    let id = id.unwrap_or_else(|| position.to_string());
+    match identity.of_json(&json, object) {
+        Ok(tenant) => Ok(Document {
+            id,
+            tenant,
+            position,
+            body: Body::Json(json.into_text()),
+        }),
+        Err(code) => {
+            let reason = "the tenant of the record is neither text nor a number";
+            let mut letter = dead_letter(position, code, reason.to_owned());
+            letter.document_id = Some(id);
+            Err(letter)
+        }
+    }
+}
+
+pub(super) fn not_utf8(
+    error: &std::string::FromUtf8Error,
+    what: &str,
+    position: Position,
+) -> DeadLetter {
+    let at = error.utf8_error().valid_up_to();
+    let reason = format!("byte {at} of the {what} is not valid UTF-8");
+    dead_letter(position, Code::NotUtf8, reason)
+}
+
+pub(super) fn dead_letter(source: Position, code: Code, reason: String) -> DeadLetter {
     DeadLetter {
         source,
         tenant: None,

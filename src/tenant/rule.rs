@@ -59,6 +59,7 @@ impl Objects {
     pub fn matches(&self, position: &Position) -> bool {
         let object = match position {
             Position::Object { object, .. } => object.as_str(),
+            Position::Kafka { topic, .. } => topic,
             Position::Stdin { .. } => "stdin",
         };
         match self {

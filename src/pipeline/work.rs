@@ -1,0 +1,114 @@
+//! One document under way.
+
+use std::{sync::Arc, time::Instant};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::{
+    Engine,
+    document::{self, PlainText},
+};
+use crate::{
+    record::{Code, DeadLetter, Document, Position, Stage},
+    sink::Done,
+    tenant::{Policy, Tenants},
+};
+
+/// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
+pub(super) fn policy(
+    tenants: &Tenants,
+    tenant: Option<&str>,
+    position: &Position,
+    id: &str,
+) -> Result<Arc<Policy>, DeadLetter> {
+    if let Some(policy) = tenants.policy(tenant) {
+        return Ok(policy.clone());
+    }
+    let reason = match tenant {
+        Some(_) => "no policy for this tenant",
+        None => "the document names no tenant and there is no default one",
+    };
+    Err(DeadLetter {
+        source: position.clone(),
+        // A name that is no tenant's is text of the record.
+        tenant: None,
+        document_id: Some(id.to_owned()),
+        stage: Stage::Tenant,
+        code: Code::UnknownTenant,
+        reason: reason.to_owned(),
+        attempts: 1,
+    })
+}
+
+/// A document whose task runs.
+pub(super) struct Working {
+    task: JoinHandle<Result<Done, DeadLetter>>,
+    finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
+    began: Instant,
+    pub(super) bytes: u64,
+    tenant: String,
+    id: String,
+    position: Position,
+}
+
+impl Working {
+    /// Starts the work in a task of its own: a panic costs the document.
+    pub(super) fn start(
+        engine: &Engine,
+        policy: Arc<Policy>,
+        document: Document,
+        plain_text: PlainText,
+    ) -> Self {
+        let (id, position, bytes) = (
+            document.id.clone(),
+            document.position.clone(),
+            document.body.bytes(),
+        );
+        let (engine, tenant) = (engine.clone(), policy.tenant.to_string());
+        let place = (position.clone(), tenant.clone(), id.clone());
+        let task = tokio::spawn(async move {
+            let (position, tenant, id) = place;
+            let done = document::process(&engine, &policy, document, plain_text).await;
+            done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
+        });
+        Self {
+            task,
+            finished: None,
+            began: Instant::now(),
+            bytes,
+            tenant,
+            id,
+            position,
+        }
+    }
+
+    /// Whether the task has ended: [`Self::done`] will not wait.
+    #[cfg(feature = "kafka")]
+    pub(super) fn ended(&self) -> bool {
+        self.finished.is_some() || self.task.is_finished()
+    }
+
+    /// Waits for the task; may be dropped and called again.
+    pub(super) async fn finish(&mut self) {
+        if self.finished.is_none() {
+            self.finished = Some((&mut self.task).await);
+        }
+    }
+
+    /// The document, its size, and when it was read.
+    pub(super) async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
+        self.finish().await;
+        match self.finished.expect("waited for above") {
+            Ok(done) => done.map(|done| (done, self.bytes, self.began)),
+            Err(_) => Err(DeadLetter {
+                source: self.position,
+                tenant: Some(self.tenant),
+                document_id: Some(self.id),
+                stage: Stage::Decode,
+                code: Code::Panicked,
+                reason: "internal error".to_owned(),
+                attempts: 1,
+            }),
+        }
+    }
+}
