@@ -10,8 +10,9 @@ setup: ## Get ONNX Runtime; name or install missing system packages
 	@scripts/setup.sh
 
 .PHONY: setup-tests
-setup-tests: setup ## Also get what the tests need: a real S3 server, Python packages
+setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages
 	@tests/setup-s3.sh
+	@tests/setup-kafka.sh
 	@scripts/setup-python.sh
 
 .PHONY: build
@@ -25,11 +26,11 @@ demo: build ## Run weir over the examples and show what it does
 .PHONY: lint
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --features kafka --locked -- -D warnings
 
 .PHONY: test
 test: setup-tests ## Set up what the tests need and run them all
-	cargo test --locked
+	cargo test --features kafka --locked
 	.weir/python/bin/python -m pytest -q tools/tests
 
 .PHONY: test-large

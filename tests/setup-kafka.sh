@@ -1,23 +1,29 @@
 #!/usr/bin/env bash
-# Gets the jars of a real Apache Kafka for the tests, under .weir/kafka/libs (git-ignored).
+# Gets the jars of a real Apache Kafka for the tests, under .weir/kafka/libs (git-ignored), and looks for
+# what librdkafka is built with.
 # WEIR_TEST_KAFKA=host:port points the tests at a running cluster instead.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-if [ -n "${WEIR_TEST_KAFKA:-}" ]; then
-    echo "setup-tests: using the Kafka at $WEIR_TEST_KAFKA"
-    exit 0
-fi
 missing=()
-java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' || missing+=(openjdk-17-jre-headless)
-command -v mvn >/dev/null || missing+=(maven)
+command -v pkg-config >/dev/null || missing+=(pkg-config)
+pkg-config --exists libssl 2>/dev/null || missing+=(libssl-dev)
+pkg-config --exists zlib 2>/dev/null || missing+=(zlib1g-dev)
+if [ -z "${WEIR_TEST_KAFKA:-}" ]; then
+    java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])' || missing+=(openjdk-17-jre-headless)
+    command -v mvn >/dev/null || missing+=(maven)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         apt-get update -qq && apt-get install -y -qq "${missing[@]}"
     else
-        echo "setup-tests: Java 17 and Maven are needed for the tests' Kafka; install them, for example:" >&2
+        echo "setup-tests: the tests with Kafka need a few packages; install them, for example:" >&2
         echo "  sudo apt-get install ${missing[*]}" >&2
         exit 1
     fi
+fi
+if [ -n "${WEIR_TEST_KAFKA:-}" ]; then
+    echo "setup-tests: using the Kafka at $WEIR_TEST_KAFKA"
+    exit 0
 fi
 wanted=$(sha256sum tests/kafka/pom.xml | cut -d' ' -f1)
 if [ "$(cat .weir/kafka/.pom 2>/dev/null)" != "$wanted" ]; then
