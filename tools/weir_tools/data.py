@@ -112,8 +112,7 @@ def _add_corpora(found: Collection, tokenizer: Tokenizer, folder: Path) -> None:
     train: list[Text] = []
     dev: dict[str, list[Text]] = defaultdict(list)
     for record in corpora.read(folder):
-        types = {one: one for one in record.types}
-        chains = {label: (label,) for label in types}
+        chains: dict[str, tuple[str, ...]] = {label: (label,) for label in record.types}
         if record.corpus.startswith("multiconer2"):
             if record.corpus.endswith("coarse"):
                 continue
@@ -185,9 +184,7 @@ def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: in
     for concept, names in synthetic.NAMES.items():
         found.names.add(concept, names)
     for part, own in (("train", count), ("dev", max(60, count // 40))):
-        texts = [
-            Text("synthetic", one.text, one.spans, one.types) for one in synthetic.records(part, own, seed)
-        ]
+        texts = [Text("synthetic", one.text, one.spans, one.types) for one in synthetic.records(part, own, seed)]
         if part == "train":
             found.train += windows(tokenizer, texts)
         else:

@@ -5,7 +5,8 @@ frequent in training cannot win by its length. What PyTorch calls a parameter he
 `graphs` looks for it: `bb.` backbone, `le.` label encoder, `hp` and `proj` projections, `o` outside, `scale`.
 """
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -100,10 +101,14 @@ class Model(nn.Module):
         self.tuned, self.score, self.shape = tuned, score, shape
         self.bb, self.le = Bert(shape), Bert(shape)
         self.hp = nn.Linear(shape.width, shape.width)
-        self.proj = nn.Sequential(nn.Linear(shape.width, 2 * shape.width), nn.GELU(), nn.Linear(2 * shape.width, shape.width))
+        self.proj = nn.Sequential(
+            nn.Linear(shape.width, 2 * shape.width), nn.GELU(), nn.Linear(2 * shape.width, shape.width)
+        )
         self.o = nn.Parameter(torch.randn(shape.width) * 0.02)
         self.scale = nn.Parameter(torch.tensor(16.0 if score == "cosine" else 1.0 if score == "normed" else 0.1))
         self._below: dict[str, Tensor] = {}
+        self._pretrained: dict[str, Tensor] = {}
+        self._pretrained_layers: tuple[Layer, ...] = ()  # in a tuple: no part of the checkpoint
 
     def freeze(self) -> None:
         """Words stay as they were pretrained: rare labels and names profit, and the optimiser is spared half."""
@@ -112,6 +117,8 @@ class Model(nn.Module):
         self.le.requires_grad_(False)
         for layer in self.le.encoder["layer"][self.shape.layers - self.tuned :]:
             layer.requires_grad_(True)
+        last = self.le.encoder["layer"][self.shape.layers - self.tuned :]
+        self._pretrained_layers = tuple(copy.deepcopy(layer).requires_grad_(False) for layer in last)
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         states = self.hp(self.bb(ids, mask))
@@ -130,8 +137,21 @@ class Model(nn.Module):
             vectors = F.normalize(vectors, dim=-1)
         return vectors.view(len(labels), 4, -1)
 
+    @torch.no_grad()
+    def pretrained(self, tokenizer: Tokenizer, labels: Sequence[str]) -> Tensor:
+        """(labels, width): "complete {label}" as the encoder saw it before training, normalised."""
+        fresh = [label for label in labels if label not in self._pretrained]
+        if fresh:
+            texts = [TEMPLATES[-1].format(label) for label in fresh]
+            vectors = F.normalize(self._pooled(tokenizer, texts, self._pretrained_layers), dim=-1)
+            self._pretrained.update(zip(fresh, vectors, strict=True))
+        return torch.stack([self._pretrained[label] for label in labels])
+
     def sentences(self, tokenizer: Tokenizer, labels: Sequence[str]) -> Tensor:
         texts = [template.format(label) for label in labels for template in TEMPLATES]
+        return self._pooled(tokenizer, texts, self.le.encoder["layer"][self.shape.layers - self.tuned :])
+
+    def _pooled(self, tokenizer: Tokenizer, texts: list[str], layers: Iterable[Layer]) -> Tensor:
         self._remember(tokenizer, [text for text in texts if text not in self._below])
         order = sorted(range(len(texts)), key=lambda index: len(self._below[texts[index]]))
         pooled: list[Tensor] = []
@@ -139,7 +159,8 @@ class Model(nn.Module):
             states = [self._below[texts[index]] for index in order[first : first + 128]]
             rows = nn.utils.rnn.pad_sequence([own.float() for own in states], batch_first=True)
             mask = torch.arange(rows.shape[1])[None] < torch.tensor([len(own) for own in states])[:, None]
-            rows = self.le.run(rows, mask, self.shape.layers - self.tuned, self.shape.layers)
+            for layer in layers:
+                rows = layer(rows, mask[:, None, None, :])
             weights = mask[..., None].float()
             pooled.append((rows * weights).sum(1) / weights.sum(1))
         back = torch.empty(len(order), dtype=torch.long)

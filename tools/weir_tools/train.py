@@ -5,6 +5,8 @@ end OUT/checkpoint.safetensors (half precision, averaged weights), which `weir_t
 """
 
 import argparse
+import bisect
+import itertools
 import json
 import math
 import random
@@ -65,11 +67,8 @@ class Batcher:
         rng = random.Random(self._options.seed * 1_000_003 + step)
         items = sorted(self._drawer.draw(rng, 64), key=lambda item: len(item.ids))
         # windows of like length; where they start is drawn by tokens, so that long ones get their share
-        total, at, sums = 0, rng.random() * sum(len(item.ids) for item in items), []
-        for item in items:
-            total += len(item.ids)
-            sums.append(total)
-        first = next(index for index, own in enumerate(sums) if own >= at)
+        sums = list(itertools.accumulate(len(item.ids) for item in items))
+        first = bisect.bisect_left(sums, rng.random() * sums[-1])
         chosen = [items[first]]
         low, high = first - 1, first + 1
         while (len(chosen) + 1) * (len(items[min(high, len(items) - 1)].ids) + 2) <= self._options.tokens:
@@ -89,7 +88,7 @@ def share_labels(examples: list[Example], most: int) -> list[Example]:
     needed = [{example.labels[label] for _, _, label in example.spans} for example in examples]
     used = {label: None for own in needed for label in sorted(own)}
     shared = []
-    for example, own in zip(examples, needed, strict=True):
+    for example in examples:
         for label in example.labels:
             if len(used) < most:
                 used.setdefault(label)
@@ -136,8 +135,8 @@ def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> t
             allowed[row, 1 + 4 * place[label] : 5 + 4 * place[label]] = True
         for start, end in example.ignored:
             right[row, start:end] = IGNORED
-        for start, end, label in example.spans:
-            first = 1 + 4 * place[example.labels[label]]
+        for start, end, number in example.spans:
+            first = 1 + 4 * place[example.labels[number]]
             weight[row, start:end] = 1.0
             right[row, start:end] = first + 1
             right[row, start], right[row, end - 1] = (first, first + 2) if end - start > 1 else (first + 3, first + 3)
@@ -175,17 +174,8 @@ def _apart(model: Model, tokenizer: Tokenizer, examples: list[Example], labels: 
     return F.cross_entropy(logits, torch.tensor(targets))
 
 
-_stock: dict[str, Tensor] = {}
-
-
-@torch.no_grad()
 def _near(model: Model, tokenizer: Tokenizer, labels: list[str]) -> Tensor:
-    """By the sentence vectors of the first step at which a label was seen, before training moved them far."""
-    fresh = [label for label in labels if label not in _stock]
-    if fresh:
-        vectors = F.normalize(model.sentences(tokenizer, fresh).view(len(fresh), 4, -1)[:, 3], dim=-1)
-        _stock.update(zip(fresh, vectors, strict=True))
-    own = torch.stack([_stock[label] for label in labels])
+    own = model.pretrained(tokenizer, labels)
     return own @ own.T > MAY_MEAN_THE_SAME
 
 
@@ -264,10 +254,10 @@ def dev_f1(model: Model, tokenizer: Tokenizer, items: list[Item], names: Names) 
             labels, spans = asked[index]
             classes = torch.cat([model.outside()[None], *(vectors[label] for label in labels)])
             scores = (state[1 : 1 + len(items[index].ids)] @ classes.T).numpy()
-            own = {(span.start, span.end, labels[span.label]) for span in decode.decode(scores, 0.0)}
-            right += len(own & spans)
-            right_any += len({span[:2] for span in own} & {span[:2] for span in spans})
-            found += len(own)
+            got = {(span.start, span.end, labels[span.label]) for span in decode.decode(scores, 0.0)}
+            right += len(got & spans)
+            right_any += len({span[:2] for span in got} & {span[:2] for span in spans})
+            found += len(got)
             gold += len(spans)
     return 2 * right / max(1, found + gold), 2 * right_any / max(1, found + gold)
 

@@ -32,7 +32,8 @@ GLOSSES = [
 ]  # fmt: skip
 LISTS = [
     "They studied {L}.", "{L} were mentioned in the report.", "He compared {L} in his lecture.", "The list: {L}.",
-    "Works on {L} followed in 1998.", "Between {L} there is little in common.", "{L}", "She wrote about {L} and others.",
+    "Works on {L} followed in 1998.", "Between {L} there is little in common.", "{L}",
+    "She wrote about {L} and others.",
 ]  # fmt: skip
 
 
@@ -80,7 +81,9 @@ class WordNet:
 
     def chain(self, key: str) -> tuple[str, ...]:
         """The classes of a thing by distance, the nearest first, those without a usable name left out."""
-        levels, seen, now = [], set(), list(self.synsets[key].up)
+        levels: list[str] = []
+        seen: set[str] = set()
+        now = list(self.synsets[key].up)
         while now and len(levels) < DEEPEST:
             fresh = [one for one in dict.fromkeys(now) if one not in seen]
             seen.update(fresh)
@@ -118,7 +121,9 @@ def _glosses(wordnet: WordNet, rng: random.Random, rounds: int) -> list[Text]:
         chain, name, gloss = wordnet.chain(key), _name(wordnet, key, rng), wordnet.definition(key)
         if not chain or not gloss or name in gloss:
             continue
-        article = "" if re.match(r"(a|an|the) ", gloss) or rng.random() < 0.3 else "an " if gloss[0] in "aeiou" else "a "
+        article = (
+            "" if re.match(r"(a|an|the) ", gloss) or rng.random() < 0.3 else "an " if gloss[0] in "aeiou" else "a "
+        )
         template = rng.choice(GLOSSES).replace("{a}", article).replace("{G}", gloss[:1].upper() + gloss[1:])
         before, after = template.replace("{g}", gloss).split("{X}", 1)
         made.append(Text("gloss", before + name + after, [(len(before), len(before) + len(name), chain)]))
@@ -154,7 +159,9 @@ def _examples(wordnet: WordNet, rng: random.Random) -> list[Text]:
     made = []
     for key, synset in wordnet.synsets.items():
         for example in re.findall(r'"([^"]{8,160})"', synset.gloss):
-            found = next((m for name in synset.names if (m := re.search(rf"\b{re.escape(name)}(s|es)?\b", example))), None)
+            found = next(
+                (m for name in synset.names if (m := re.search(rf"\b{re.escape(name)}(s|es)?\b", example))), None
+            )
             if not found or (synset.file in ABSTRACT_FILES and rng.random() < 0.8):
                 continue
             chain = wordnet.chain(key)

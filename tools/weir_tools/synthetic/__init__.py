@@ -40,7 +40,7 @@ ABOVE: dict[str, Chain] = {
 SAME = {"iban": "account_number"}  # a slot that is no category of its own
 EXTRA_NAMES = {
     "secret": ["secret", "credential", "confidential secret", "password or key"],
-    "ip": ["ip address of any version", "IP", "network address"],
+    "ip": ["ip address of any version", "network address"],
     "location": ["location", "place", "geographical place"],
     "any_account": ["private account number", "card or account number", "financial account", "payment account number"],
 }
@@ -171,7 +171,11 @@ class Maker:
         if not text[at].isalpha() or not text[at + 1].isalpha():
             return text
         return self._rng.choice(
-            [text[:at] + text[at + 1] + text[at] + text[at + 2 :], text[:at] + text[at + 1 :], text[:at] + text[at] + text[at:]]
+            [
+                text[:at] + text[at + 1] + text[at] + text[at + 2 :],
+                text[:at] + text[at + 1 :],
+                text[:at] + text[at] + text[at:],
+            ]
         )
 
     # rows of keys and values
@@ -305,5 +309,7 @@ class _Page:
             self._span(at, at + len(value.text), slot)
 
     def _span(self, start: int, end: int, category: str) -> None:
-        chain = dict.fromkeys([SAME.get(category, category), *ABOVE.get(category, ()), *ABOVE.get(SAME.get(category, ""), ())])
+        chain = dict.fromkeys(
+            [SAME.get(category, category), *ABOVE.get(category, ()), *ABOVE.get(SAME.get(category, ""), ())]
+        )
         self.spans.append((start, end, tuple(PREFIX + one for one in chain)))

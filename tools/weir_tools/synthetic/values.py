@@ -161,28 +161,56 @@ class Values:
         if self._rng.random() < 0.35:
             return self._rng.choice(
                 "London|Paris|Berlin|New York|Chicago|Lagos|Mumbai|Tokyo|Sydney|Toronto|Madrid|Rome|Houston|Vienna|Dublin|"
-                "Boston|Seattle|Oslo|Cairo|Lima|Austin|Denver|Leeds|Lyon|Hamburg|Porto|Seoul|Nairobi|San Diego".split("|")
+                "Boston|Seattle|Oslo|Cairo|Lima|Austin|Denver|Leeds|Lyon|Hamburg|Porto|Seoul|Nairobi|San Diego".split(
+                    "|"
+                )
             )
         return self._faker().city()
 
     def _state(self) -> str:
         faker = self._rng.choice(self._fakers[:3])
-        return faker.state_abbr() if self._rng.random() < 0.4 else self._rng.choice(
-            [faker.state(), faker.state(), "Bavaria", "Ontario", "New South Wales", "Punjab", "Quebec", "Jalisco", "Hesse"]
+        return (
+            faker.state_abbr()
+            if self._rng.random() < 0.4
+            else self._rng.choice(
+                [
+                    faker.state(),
+                    faker.state(),
+                    "Bavaria",
+                    "Ontario",
+                    "New South Wales",
+                    "Punjab",
+                    "Quebec",
+                    "Jalisco",
+                    "Hesse",
+                ]
+            )
         )
 
     def _county(self) -> str:
         name = self._rng.choice(
-            "Orange|Cook|Kent|Harris|King|Essex|Surrey|Wayne|Travis|Norfolk|Devon|Fulton|Dane|Clark|Mayo|Cork|Monroe|Pima".split("|")
+            "Orange|Cook|Kent|Harris|King|Essex|Surrey|Wayne|Travis|Norfolk|Devon|Fulton|Dane|Clark|Mayo|Cork|Monroe|Pima".split(
+                "|"
+            )
         )
-        return f"{name} County" if self._rng.random() < 0.7 else f"County {name}" if self._rng.random() < 0.3 else f"{name}shire"
+        return (
+            f"{name} County"
+            if self._rng.random() < 0.7
+            else f"County {name}"
+            if self._rng.random() < 0.3
+            else f"{name}shire"
+        )
 
     def _postcode(self) -> str:
         return self._rng.choice(self._fakers[:12]).postcode()
 
     def _country(self) -> str:
-        return self._fakers[0].country() if self._rng.random() < 0.7 else self._rng.choice(
-            ["USA", "UK", "Germany", "India", "Canada", "France", "Brazil", "Nigeria", "Japan", "U.S."]
+        return (
+            self._fakers[0].country()
+            if self._rng.random() < 0.7
+            else self._rng.choice(
+                ["USA", "UK", "Germany", "India", "Canada", "France", "Brazil", "Nigeria", "Japan", "U.S."]
+            )
         )
 
     def _coordinate(self) -> str:
@@ -196,7 +224,11 @@ class Values:
 
     def _date(self) -> str:
         when = self._fakers[0].date_time_between("-15y", "+3y")
-        return self._rng.choice(["last Tuesday", "yesterday"]) if self._rng.random() < 0.02 else when.strftime(self._rng.choice(DATES))
+        return (
+            self._rng.choice(["last Tuesday", "yesterday"])
+            if self._rng.random() < 0.02
+            else when.strftime(self._rng.choice(DATES))
+        )
 
     def _date_of_birth(self) -> str:
         return self._fakers[0].date_of_birth(minimum_age=1, maximum_age=95).strftime(self._rng.choice(DATES[:9]))
@@ -237,23 +269,67 @@ class Values:
 
     def _occupation(self) -> str:
         job = self._fakers[0].job()
-        plain = job.split(",")[0] if self._rng.random() < 0.6 else self._rng.choice(
-            ["nurse", "software engineer", "teacher", "truck driver", "electrician", "accountant", "data analyst", "plumber", "chef"]
+        plain = (
+            job.split(",")[0]
+            if self._rng.random() < 0.6
+            else self._rng.choice(
+                [
+                    "nurse",
+                    "software engineer",
+                    "teacher",
+                    "truck driver",
+                    "electrician",
+                    "accountant",
+                    "data analyst",
+                    "plumber",
+                    "chef",
+                ]
+            )
         )
         return plain.lower() if self._rng.random() < 0.7 else plain
 
     def _salary(self) -> str:
         amount = self._rng.randint(18, 250) * 1000 + self._rng.choice([0, 0, 500, 250])
-        return self._rng.choice([f"${amount:,}", f"{amount:,} EUR", f"£{amount:,}", f"€{amount}", f"${amount // 1000}k", f"USD {amount:,}.00"])
+        return self._rng.choice(
+            [
+                f"${amount:,}",
+                f"{amount:,} EUR",
+                f"£{amount:,}",
+                f"€{amount}",
+                f"${amount // 1000}k",
+                f"USD {amount:,}.00",
+            ]
+        )
 
     def _language(self) -> str:
-        return self._fakers[0].language_name() if self._rng.random() < 0.5 else self._rng.choice(
-            ["Spanish", "Mandarin", "French", "Arabic", "Hindi", "Polish", "English", "German", "Tagalog", "Vietnamese"]
+        return (
+            self._fakers[0].language_name()
+            if self._rng.random() < 0.5
+            else self._rng.choice(
+                [
+                    "Spanish",
+                    "Mandarin",
+                    "French",
+                    "Arabic",
+                    "Hindi",
+                    "Polish",
+                    "English",
+                    "German",
+                    "Tagalog",
+                    "Vietnamese",
+                ]
+            )
         )
 
     def _blood_type(self) -> str:
         kind, sign = self._rng.choice(["A", "B", "AB", "O"]), self._rng.random() < 0.6
-        return self._rng.choice([f"{kind}{'+' if sign else '-'}", f"{kind} {'positive' if sign else 'negative'}", f"{kind} Rh{'+' if sign else '-'}"])
+        return self._rng.choice(
+            [
+                f"{kind}{'+' if sign else '-'}",
+                f"{kind} {'positive' if sign else 'negative'}",
+                f"{kind} Rh{'+' if sign else '-'}",
+            ]
+        )
 
     # numbers
 
@@ -264,21 +340,29 @@ class Values:
         return self._shaped("EMP-#####|E######|#####|EMP####|??####|W-######|S#######")
 
     def _unique_id(self) -> str:
-        return str(uuid.UUID(int=self._rng.getrandbits(128))) if self._rng.random() < 0.5 else self._shaped(
-            "ID-########|@@@@####-@@##|REF-??####|%%%%%%%%%%%%|SUBJ-####|P-###-###|UID########"
+        return (
+            str(uuid.UUID(int=self._rng.getrandbits(128)))
+            if self._rng.random() < 0.5
+            else self._shaped("ID-########|@@@@####-@@##|REF-??####|%%%%%%%%%%%%|SUBJ-####|P-###-###|UID########")
         )
 
     def _ssn(self) -> str:
         return self._shaped("###-##-####|###-##-####|###-##-####|### ## ####|#########")
 
     def _national_id(self) -> str:
-        return self._shaped("?########|?? ## ## ## ?|########?|#########|??#######|#### #### ####|######-####|###########|C#?######|###-####-#######-#")
+        return self._shaped(
+            "?########|?? ## ## ## ?|########?|#########|??#######|#### #### ####|######-####|###########|C#?######|###-####-#######-#"
+        )
 
     def _tax_id(self) -> str:
-        return self._shaped("##-#######|9##-##-####|DE#########|GB#########|##/###/#####|## ### ### ###|ATU########|###########")
+        return self._shaped(
+            "##-#######|9##-##-####|DE#########|GB#########|##/###/#####|## ### ### ###|ATU########|###########"
+        )
 
     def _license_number(self) -> str:
-        return self._shaped("?#######|D###-####-####|??######|?###-####-####-##|RN######|CERT-####-###|?????######??#??|########|MD.######")
+        return self._shaped(
+            "?#######|D###-####-####|??######|?###-####-####-##|RN######|CERT-####-###|?????######??#??|########|MD.######"
+        )
 
     def _license_plate(self) -> str:
         return self._shaped("??? ####|###-???|?? ## ???|?-?? ####|??##???|#???###|??-###-??|??? ###|? ?? ####")
@@ -288,19 +372,29 @@ class Values:
         return "".join(self._rng.choice(letters) for _ in range(11)) + self._digits(6)
 
     def _device_id(self) -> str:
-        return self._shaped("###############|##-######-######-#|SN-%%%%%%%%|%%%%%%%%%%%%%%%%|DEV-####-??|C02@@#?@#?##|IMEI35#############")
+        return self._shaped(
+            "###############|##-######-######-#|SN-%%%%%%%%|%%%%%%%%%%%%%%%%|DEV-####-??|C02@@#?@#?##|IMEI35#############"
+        )
 
     def _medical_record_number(self) -> str:
         return self._shaped("MRN-#######|########|MR######|######|H-###-####|MRN########|##-##-##|P#######")
 
     def _health_plan_number(self) -> str:
-        return self._shaped("?????########|#?#?-??#-????|XYZ#########|HPBN-########|W#########|###-##-####?|?##########|H####-###-##")
+        return self._shaped(
+            "?????########|#?#?-??#-????|XYZ#########|HPBN-########|W#########|###-##-####?|?##########|H####-###-##"
+        )
 
     def _biometric_id(self) -> str:
-        return self._shaped("BIO-########|FP-%%%%%%%%|fpt_%%%%%%%%%%%%|IRIS-####-????|BIOM#######|face:%%%%%%%%|VP-######")
+        return self._shaped(
+            "BIO-########|FP-%%%%%%%%|fpt_%%%%%%%%%%%%|IRIS-####-????|BIOM#######|face:%%%%%%%%|VP-######"
+        )
 
     def _account_number(self) -> str:
-        return self._iban() if self._rng.random() < 0.15 else self._shaped("##########|########|############|####-####-##|###-######-#|##########|00##-########")
+        return (
+            self._iban()
+            if self._rng.random() < 0.15
+            else self._shaped("##########|########|############|####-####-##|###-######-#|##########|00##-########")
+        )
 
     def _iban(self) -> str:
         made = self._rng.choice(self._fakers[3:13]).iban() if self._rng.random() < 0.7 else "DE" + self._digits(20)
@@ -349,7 +443,13 @@ class Values:
 
     def _ipv6(self) -> str:
         full = self._fakers[0].ipv6()
-        return self._rng.choice([full, f"2001:db8::{self._rng.randbytes(2).hex()}", f"fe80::{self._rng.randbytes(2).hex()}:{self._rng.randbytes(2).hex()}"])
+        return self._rng.choice(
+            [
+                full,
+                f"2001:db8::{self._rng.randbytes(2).hex()}",
+                f"fe80::{self._rng.randbytes(2).hex()}:{self._rng.randbytes(2).hex()}",
+            ]
+        )
 
     def _mac_address(self) -> str:
         made = self._fakers[0].mac_address()
