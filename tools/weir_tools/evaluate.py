@@ -171,7 +171,8 @@ def figures(judged: list[Judged]) -> dict:
 
     def macro(rows: np.ndarray) -> float:
         sums = table[rows].sum(axis=0)[wanted]
-        return float(np.mean([_f1(own) for own in sums if own[2]]))
+        each = [_f1(own) for own in sums if own[2]]
+        return float(np.mean(each)) if each else 0.0
 
     def any_label(rows: np.ndarray) -> float:
         return _f1(untyped[rows].sum(axis=0))
@@ -333,7 +334,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--corpora", type=Path)
-    arguments.add_argument("--synthetic", type=int, default=1500, help="invented records of each kind")
+    arguments.add_argument("--synthetic", type=int, default=1000, help="invented records of each kind")
     arguments.add_argument("--backbone", type=Path, help="another graph in the place of the pack's own")
     arguments.add_argument("--measured", type=Path, help="where to write the figures")
     chosen = arguments.parse_args()

@@ -18,9 +18,9 @@ from . import sources
 from .model import Model, Shape, padded
 from .pack import Pack, session
 
-ROUNDS = 9
+ROUNDS = 5
 BATCH = 16
-TEXTS = 64
+TEXTS = 32
 
 
 def texts(pack: Pack) -> list[list[int]]:
