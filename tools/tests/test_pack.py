@@ -13,7 +13,7 @@ from weir_tools import fixtures, manifest
 from weir_tools.pack import Pack, padded, session
 
 MEGABYTE = 1_000_000
-UNLISTED = {"pack.toml", "CARD.md"}
+UNLISTED = manifest.NOT_LISTED
 
 
 def test_every_file_is_listed_with_its_digest_and_size(folder: Path) -> None:

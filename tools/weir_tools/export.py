@@ -1,6 +1,6 @@
-"""Writes the pack in the box, models/weir-mini, from the trained checkpoint and the stock MiniLM.
+"""Writes a pack such as models/weir-mini from a trained checkpoint and the stock MiniLM.
 
-usage: python -m weir_tools.export CHECKPOINT STOCK_WHEEL FOLDER
+usage: python -m weir_tools.export CHECKPOINT STOCK_WHEEL FOLDER [--measured FIGURES]
 """
 
 import argparse
@@ -19,16 +19,21 @@ LABEL_ENCODER = Kernels(linear.int8_at_rest)
 MEASURED = Path(__file__).parent.parent / "measured" / "weir-mini.json"
 
 
-def export(checkpoint: Path, wheel: Path, folder: Path) -> None:
-    trained = sources.read_trained(checkpoint)
-    stock = sources.read_stock(wheel)
+def export(checkpoint: Path, wheel: Path, folder: Path, measured: Path = MEASURED) -> None:
+    trained, score = sources.read_trained(checkpoint), sources.read_score(checkpoint)
+    write_graphs(trained, sources.read_stock(wheel), score, folder)
+    manifest.write(folder, measured, checkpoint)
+
+
+def write_graphs(trained: sources.Tensors, stock: sources.Stock, score: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    graphs.write_backbone(trained, BACKBONE, folder / "backbone.onnx")
-    graphs.write_label_encoder(stock.tensors, trained, LABEL_ENCODER, folder / "label_encoder.onnx")
+    graphs.write_backbone(trained, BACKBONE, folder / "backbone.onnx", score)
+    label_encoder = sources.label_encoder(trained, stock.tensors)
+    graphs.write_label_encoder(label_encoder, trained, LABEL_ENCODER, folder / "label_encoder.onnx", score)
+    outside = trained["o"] / np.linalg.norm(trained["o"]) if score == "cosine" else trained["o"]
     # the training scaled the whole product; hidden carries the scale, so o and the labels do not
-    np.savez(folder / "projection.npz", o_embed=trained["o"])
+    np.savez(folder / "projection.npz", o_embed=outside)
     _write_tokenizer(stock.tokenizer, folder / "tokenizer.json")
-    manifest.write(folder, MEASURED)
 
 
 def _write_tokenizer(tokenizer: dict, path: Path) -> None:
@@ -42,8 +47,9 @@ def main() -> None:
     arguments.add_argument("checkpoint", type=Path)
     arguments.add_argument("wheel", type=Path)
     arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--measured", type=Path, default=MEASURED, help="figures that weir_tools.evaluate wrote")
     chosen = arguments.parse_args()
-    export(chosen.checkpoint, chosen.wheel, chosen.folder)
+    export(chosen.checkpoint, chosen.wheel, chosen.folder, chosen.measured)
 
 
 if __name__ == "__main__":

@@ -11,28 +11,42 @@ from .graph import Graph
 Tensors = dict[str, np.ndarray]
 
 
-def write_backbone(trained: Tensors, kernels: Kernels, path: Path) -> None:
-    """hidden = hp(bert(ids)) × scale: the training's logit scale is folded into hp."""
+def write_backbone(trained: Tensors, kernels: Kernels, path: Path, score: str = "dot") -> None:
+    """hidden = hp(bert(ids)) × scale: the training's logit scale is folded into hp, or follows the normalisation."""
     graph = Graph("weir backbone")
     ids, mask = _inputs(graph, "batch", "tokens")
     backbone = {name.removeprefix("bb."): value for name, value in trained.items()}
     states = encoder(graph, backbone, ids, mask, kernels)
     scale = trained["scale"]
-    kernels.linear(graph, states, trained["hp.weight"] * scale, trained["hp.bias"] * scale, "hidden")
+    if score == "cosine":
+        kernels.linear(graph, states, trained["hp.weight"], trained["hp.bias"], "hidden.raw")
+        unit = graph.node("LpNormalization", ["hidden.raw"], "hidden.unit", axis=-1, p=2)
+        graph.node("Mul", [unit, graph.constant("hidden.scale", scale)], "hidden")
+    else:
+        kernels.linear(graph, states, trained["hp.weight"] * scale, trained["hp.bias"] * scale, "hidden")
     graph.output("hidden", ["batch", "tokens", len(trained["hp.bias"])])
     graph.save(path)
 
 
-def write_label_encoder(stock: Tensors, trained: Tensors, kernels: Kernels, path: Path) -> None:
-    """vectors = MLP(normalised mean of the stock encoder's states): label vectors in the hidden space."""
+def write_label_encoder(
+    label_encoder: Tensors, trained: Tensors, kernels: Kernels, path: Path, score: str = "dot"
+) -> None:
+    """vectors = MLP(normalised mean of the encoder's states): label vectors in the hidden space.
+
+    Unless the score is a plain dot product they are normalised, so that no label wins by its length.
+    """
     graph = Graph("weir label encoder")
     ids, mask = _inputs(graph, "labels", "tokens")
-    states = encoder(graph, stock, ids, mask, kernels)
+    states = encoder(graph, label_encoder, ids, mask, kernels)
     pooled = _mean(graph, states, mask)
     sentence = graph.node("LpNormalization", [pooled], "sentence", axis=-1, p=2)
     wide = kernels.linear(graph, sentence, trained["proj.0.weight"], trained["proj.0.bias"], "proj.wide")
     bent = graph.contrib("Gelu", [wide], "proj.bent")
-    kernels.linear(graph, bent, trained["proj.2.weight"], trained["proj.2.bias"], "vectors")
+    kernels.linear(
+        graph, bent, trained["proj.2.weight"], trained["proj.2.bias"], "vectors" if score == "dot" else "raw"
+    )
+    if score != "dot":
+        graph.node("LpNormalization", ["raw"], "vectors", axis=-1, p=2)
     graph.output("vectors", ["labels", len(trained["proj.2.bias"])])
     graph.save(path)
 

