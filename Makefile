@@ -1,4 +1,6 @@
 SHELL := bash
+# Where cargo builds: CARGO_TARGET_DIR or a user's cargo configuration may have moved it.
+release = $$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
 export ORT_DYLIB_PATH ?= $(firstword $(wildcard $(CURDIR)/.weir/onnxruntime/libonnxruntime.so $(CURDIR)/.weir/onnxruntime/libonnxruntime.dylib) $(CURDIR)/.weir/onnxruntime/libonnxruntime.so)
 
 .PHONY: help
@@ -21,7 +23,7 @@ build: setup ## Build weir (release)
 
 .PHONY: demo
 demo: build ## Run weir over the examples and show what it does
-	@WEIR=$${CARGO_TARGET_DIR:-target}/release/weir examples/demo.sh
+	@WEIR="$(release)/weir" examples/demo.sh
 
 .PHONY: lint
 lint: ## Format and lints, warnings denied
@@ -39,7 +41,7 @@ test-large: setup ## One text of 200 MB through patterns and a model, in bounded
 
 .PHONY: bench
 bench: build ## Measure weir against the bare model on this machine
-	$${CARGO_TARGET_DIR:-target}/release/weir bench
+	$(release)/weir bench
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
