@@ -154,7 +154,7 @@ impl Place {
             < documents
         {
             assert!(
-                start.elapsed() < Duration::from_secs(60),
+                start.elapsed() < Duration::from_secs(180),
                 "{documents} documents"
             );
             std::thread::sleep(Duration::from_millis(100));
