@@ -151,18 +151,19 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     })
 }
 
+/// A key of a document as a JSON Pointer.
+fn pointer(key: &str) -> String {
+    match key.starts_with('/') {
+        true => key.to_owned(),
+        false => format!("/{key}"),
+    }
+}
+
 /// What a configuration says about the objects to read.
 pub fn object_source(
     source: &config::ObjectSource,
     limits: &config::limits::Section,
 ) -> source::Options {
-    let pointer = |key: &str| {
-        if key.starts_with('/') {
-            key.to_owned()
-        } else {
-            format!("/{key}")
-        }
-    };
     let tenant = match &source.tenant {
         config::TenantFrom::Record => source::TenantFrom::Record,
         config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),
@@ -275,13 +276,6 @@ fn stdin(
     source: &config::StdinSource,
     limits: &config::limits::Section,
 ) -> Result<Reader, Failure> {
-    let pointer = |key: &str| {
-        if key.starts_with('/') {
-            key.to_owned()
-        } else {
-            format!("/{key}")
-        }
-    };
     let options = source::Options {
         tenant: match &source.tenant {
             config::TenantFrom::Value(value) => source::TenantFrom::Value(value.clone()),

@@ -1,4 +1,5 @@
 use std::{
+    collections::HashMap,
     fs::File,
     io::{BufReader, Read, Seek},
     ops::Range,
@@ -24,7 +25,7 @@ use parquet::{
     column::page::{Page, PageReader},
     errors::ParquetError,
     file::{
-        metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader},
+        metadata::{KeyValue, ParquetMetaData, ParquetMetaDataReader, RowGroupMetaData},
         reader::{ChunkReader, Length},
         serialized_reader::SerializedPageReader,
     },
@@ -117,6 +118,7 @@ impl Rows {
             store: shared.location.store().clone(),
             object: object.clone(),
             metadata: None,
+            chunks: HashMap::new(),
             failed: failed.clone(),
         };
         let builder = guarded(ParquetRecordBatchStreamBuilder::new(ranges)).await;
@@ -463,6 +465,8 @@ struct Ranges {
     store: Arc<dyn ObjectStore>,
     object: Object,
     metadata: Option<Arc<ParquetMetaData>>,
+    /// Row group and column of each column chunk, by its place: a file has up to a million of them.
+    chunks: HashMap<Range<u64>, Vec<(usize, usize)>>,
     failed: Arc<Mutex<Option<object_store::Error>>>,
 }
 
@@ -495,7 +499,14 @@ impl AsyncFileReader for Ranges {
         async move {
             let bytes = self.read(range.clone()).await?;
             if let Some(metadata) = &self.metadata {
-                check_dictionaries(metadata, range, &bytes)?;
+                // Column chunks are read whole, for no page index is loaded. Anything else would go
+                // unchecked.
+                let Some(columns) = self.chunks.get(&range) else {
+                    return Err(ParquetError::General("not a column chunk".to_owned()));
+                };
+                for (group, column) in columns {
+                    check_dictionaries(metadata.row_group(*group), *column, &range, &bytes)?;
+                }
             }
             Ok(bytes)
         }
@@ -511,6 +522,13 @@ impl AsyncFileReader for Ranges {
             let metadata = ParquetMetaDataReader::new();
             let metadata = metadata.load_and_finish(&mut *self, size).await?;
             let metadata = Arc::new(metadata);
+            for (group, row_group) in metadata.row_groups().iter().enumerate() {
+                for (column, chunk) in row_group.columns().iter().enumerate() {
+                    let (start, length) = chunk.byte_range();
+                    let range = start..start.saturating_add(length);
+                    self.chunks.entry(range).or_default().push((group, column));
+                }
+            }
             self.metadata = Some(metadata.clone());
             Ok(metadata)
         }
@@ -521,44 +539,31 @@ impl AsyncFileReader for Ranges {
 /// Refuses a column chunk with a dictionary of more values than bytes: the reader sets memory aside
 /// for as many values as the page's header claims, 6.5 GB in a file of 4 KB, before it reads one.
 fn check_dictionaries(
-    metadata: &ParquetMetaData,
-    range: Range<u64>,
+    group: &RowGroupMetaData,
+    column: usize,
+    range: &Range<u64>,
     bytes: &Bytes,
 ) -> parquet::errors::Result<()> {
     let chunk = Arc::new(Chunk {
         start: range.start,
         bytes: bytes.clone(),
     });
-    let groups = metadata.row_groups().iter();
-    let columns = groups.flat_map(|group| group.columns().iter().map(|c| (c, group.num_rows())));
-    let mut found = false;
-    for (column, rows) in columns {
-        let (start, length) = column.byte_range();
-        if (start..start.saturating_add(length)) != range {
+    let rows = group.num_rows().max(0) as usize;
+    let mut pages = SerializedPageReader::new(chunk, group.column(column), rows, None)?;
+    while let Some(page) = pages.peek_next_page()? {
+        if !page.is_dict {
+            pages.skip_next_page()?;
             continue;
         }
-        found = true;
-        let rows = rows.max(0) as usize;
-        let mut pages = SerializedPageReader::new(chunk.clone(), column, rows, None)?;
-        while let Some(page) = pages.peek_next_page()? {
-            if !page.is_dict {
-                pages.skip_next_page()?;
-                continue;
-            }
-            if let Some(Page::DictionaryPage {
-                buf, num_values, ..
-            }) = pages.get_next_page()?
-                && num_values as usize > buf.len()
-            {
-                return Err(ParquetError::General("a dictionary too short".to_owned()));
-            }
+        if let Some(Page::DictionaryPage {
+            buf, num_values, ..
+        }) = pages.get_next_page()?
+            && num_values as usize > buf.len()
+        {
+            return Err(ParquetError::General("a dictionary too short".to_owned()));
         }
     }
-    if found {
-        return Ok(());
-    }
-    // Column chunks are read whole, for no page index is loaded. Anything else would go unchecked.
-    Err(ParquetError::General("not a column chunk".to_owned()))
+    Ok(())
 }
 
 /// A column chunk at its place in the file.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::job::{Job, TENANT, ended, pack, run, weir, weir_reads};
+use crate::job::{Job, TENANT, ended, pack, piped, run, weir, weir_reads};
 
 const COMMANDS: [&str; 11] = [
     "run",
@@ -332,13 +332,7 @@ fn a_pipe_goes_through_run() {
 #[test]
 fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     let job = stdin_job("[telemetry]\nlog_format = \"text\"\n");
-    let mut child = job
-        .command(&[])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(&mut job.command(&[]));
     let mut input = child.stdin.take().unwrap();
     let mut output = BufReader::new(child.stdout.take().unwrap());
     let mut ask = move |line: &str| {
@@ -394,13 +388,7 @@ fn signal(child: &std::process::Child, name: &str) {
 #[test]
 fn sigterm_drains_an_idle_pipe() {
     let job = stdin_job("");
-    let mut child = job
-        .command(&[])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(&mut job.command(&[]));
     let mut input = child.stdin.take().unwrap();
     input.write_all(b"ana@mail.example\n").unwrap();
     let mut line = String::new();

@@ -69,12 +69,7 @@ pub fn weir_reads(args: &[&str], input: &[u8]) -> Ran {
 }
 
 pub fn run(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(&mut command);
     let mut stdin = child.stdin.take().unwrap();
     let input = input.to_vec();
     // A program that ends early does not read all of it.
@@ -82,6 +77,15 @@ pub fn run(mut command: Command, input: &[u8]) -> Ran {
     let ran = ended(child);
     writer.join().unwrap();
     ran
+}
+
+/// Started, with pipes to all of its streams.
+pub fn piped(command: &mut Command) -> Child {
+    let command = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command.spawn().unwrap()
 }
 
 pub fn ended(child: Child) -> Ran {

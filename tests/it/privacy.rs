@@ -5,7 +5,6 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -13,7 +12,7 @@ use weir::record::{Body, Document, Position};
 
 use crate::{
     failures,
-    job::{Job, command, ended, pack, run, walk, weir_reads},
+    job::{Job, command, ended, pack, piped, run, walk, weir_reads},
 };
 
 /// Values that patterns and the list find.
@@ -155,14 +154,7 @@ fn no_metric_tells_a_value() {
         "tenants/labels.toml",
         "labels = [{ name = \"thing\", threshold = 0.0, operator = \"mask\" }]\npatterns = [\"email\"]\ndeny = { terms = [\"Wanda Canary\"], label = \"name\" }\n",
     );
-    let mut child = job
-        .command(&[])
-        .env("RUST_BACKTRACE", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = piped(job.command(&[]).env("RUST_BACKTRACE", "1"));
     let mut input = child.stdin.take().unwrap();
     let line = |tenant: &str| {
         serde_json::json!({"id": "a", "tenant": tenant, "text": secret}).to_string() + "\n"

@@ -249,6 +249,17 @@ impl Outputs {
             .collect()
     }
 
+    /// Every file of an earlier look is there as it was.
+    #[track_caller]
+    pub fn assert_keeps(&self, before: &Self) {
+        for (path, bytes) in &before.files {
+            assert!(
+                self.files.get(path) == Some(bytes),
+                "an old file was touched"
+            );
+        }
+    }
+
     pub fn names(&self) -> BTreeSet<String> {
         self.files.keys().cloned().collect()
     }
