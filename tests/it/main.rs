@@ -6,9 +6,7 @@ mod formats;
 mod frame;
 mod fuzz;
 mod job;
-#[cfg(feature = "kafka")]
 mod kafka;
-#[cfg(feature = "kafka")]
 mod kafka_broker;
 mod kill;
 mod parity;
