@@ -133,7 +133,8 @@ pub fn stopped(error: stream::Error) -> Failure {
     let exit = match &error {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
         | stream::Error::Sink(topics::Error::Options(_))
-        | stream::Error::NoTopic { .. } => Exit::Config,
+        | stream::Error::NoTopic { .. }
+        | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };
