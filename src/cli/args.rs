@@ -460,6 +460,8 @@ pub enum SchemaOf {
     Redaction,
     /// A dead-letter record
     DeadLetter,
+    /// An audit record
+    Audit,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,
