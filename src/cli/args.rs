@@ -428,6 +428,12 @@ pub enum SchemaOf {
     Redaction,
     /// A dead-letter record
     DeadLetter,
+    /// An entities record, as Avro
+    EntitiesAvro,
+    /// A redaction record, as Avro
+    RedactionAvro,
+    /// A dead-letter record, as Avro
+    DeadLetterAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,
