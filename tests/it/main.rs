@@ -13,6 +13,10 @@ mod kafka_broker;
 mod kill;
 mod parity;
 mod privacy;
+#[cfg(feature = "kafka")]
+mod registry;
+#[cfg(feature = "kafka")]
+mod registry_server;
 mod s3_server;
 mod stores;
 mod tiny_pack;

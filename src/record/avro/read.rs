@@ -20,11 +20,14 @@
 
 use apache_avro::{
     Schema,
-    schema::{DecimalSchema, InnerDecimalSchema, NamespaceRef, NamesRef, ResolvedSchema, UuidSchema},
+    schema::{
+        DecimalSchema, InnerDecimalSchema, NamesRef, NamespaceRef, ResolvedSchema, UuidSchema,
+    },
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 use num_bigint::BigInt;
+use serde::Serialize;
 
 use crate::record::{
     Code,
@@ -175,11 +178,11 @@ impl<'a> Reader<'a, '_> {
             }
             Schema::Float => {
                 let number = f32::from_le_bytes(*self.chunk()?);
-                self.float(f64::from(number), || number.to_string())
+                self.float(number.into(), number)
             }
             Schema::Double => {
                 let number = f64::from_le_bytes(*self.chunk()?);
-                self.float(number, || number.to_string())
+                self.float(number, number)
             }
             Schema::String | Schema::Uuid(UuidSchema::String) => self.string(),
             Schema::Bytes => {
@@ -249,7 +252,8 @@ impl<'a> Reader<'a, '_> {
             }
             Schema::Date => {
                 let days = self.int()?;
-                let date = civil::date(1970, 1, 1).checked_add(jiff::Span::new().days(days));
+                let since = SignedDuration::from_hours(24 * i64::from(days));
+                let date = civil::date(1970, 1, 1).checked_add(since);
                 self.calendar(days.into(), date.ok())
             }
             Schema::TimeMillis => {
@@ -298,11 +302,13 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// Rust writes the shortest digits that give the same number, and never an exponent; JSON has no
-    /// word for what is not finite.
-    fn float(&mut self, number: f64, digits: impl Fn() -> String) -> Result<(), Problem> {
+    /// JSON has no word for what is not finite. A float is not widened: its digits would grow.
+    fn float(&mut self, number: f64, digits: impl Serialize) -> Result<(), Problem> {
         match number {
-            number if number.is_finite() => self.put(&digits()),
+            number if number.is_finite() => {
+                let digits = serde_json::to_string(&digits).expect("a number is JSON");
+                self.put(&digits)
+            }
             number if number.is_nan() => self.text("NaN"),
             number if number > 0.0 => self.text("Infinity"),
             _ => self.text("-Infinity"),
@@ -511,5 +517,12 @@ fn scaled(digits: &str, scale: i64) -> String {
 
 fn uuid(bytes: &[u8; 16]) -> String {
     let hex = hex::encode(bytes);
-    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+    [
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..],
+    ]
+    .join("-")
 }

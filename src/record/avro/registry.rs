@@ -22,9 +22,7 @@ use schema_registry_converter::{
         },
     },
     error::SRCError,
-    schema_registry_common::{
-        RawError, SchemaType, SrCall, SubjectNameStrategy, SuppliedSchema,
-    },
+    schema_registry_common::{RawError, SchemaType, SrCall, SubjectNameStrategy, SuppliedSchema},
 };
 use zeroize::Zeroizing;
 

@@ -113,7 +113,10 @@ pub(super) fn entities(record: &Entities) -> Value {
         ("document_id", string(document_id)),
         ("tenant", string(tenant)),
         ("source", position(source)),
-        ("entities", Value::Array(entities.iter().map(entity).collect())),
+        (
+            "entities",
+            Value::Array(entities.iter().map(entity).collect()),
+        ),
     ];
     fields.extend(digests(made_by));
     fields.extend([("tokens", long(*tokens)), ("windows", long(*windows))]);
@@ -164,7 +167,10 @@ pub(super) fn redaction(record: Redacted<'_>) -> Value {
         ("source", optional(source.map(position))),
         ("text", optional(text)),
         ("document", optional(document)),
-        ("redactions", Value::Array(redactions.iter().map(change).collect())),
+        (
+            "redactions",
+            Value::Array(redactions.iter().map(change).collect()),
+        ),
     ];
     fields.extend(digests(made_by));
     object(fields)
@@ -270,7 +276,9 @@ fn digests(digests: &Digests) -> [(&'static str, Value); 4] {
 }
 
 fn object(fields: Vec<(&'static str, Value)>) -> Value {
-    let named = fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let named = fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value));
     Value::Record(named.collect())
 }
 
