@@ -29,11 +29,11 @@ demo: build ## Run weir over the examples and show what it does
 .PHONY: lint
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets --features kafka --locked -- -D warnings
+	cargo clippy --all-targets --locked -- -D warnings
 
 .PHONY: test
 test: setup-tests ## Set up what the tests need and run them all
-	cargo test --features kafka --locked
+	cargo test --locked
 	.weir/python/bin/python -m pytest -q tools/tests
 
 .PHONY: test-large

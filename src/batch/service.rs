@@ -203,6 +203,11 @@ impl<P, R, E> Handle<P, R, E> {
         answer.await.map_err(|_| Stopped)
     }
 
+    /// Whether the service has ended: every further item gets [`Stopped`].
+    pub fn has_stopped(&self) -> bool {
+        self.room.is_closed()
+    }
+
     /// Tokens so far.
     pub fn counts(&self) -> &Counts {
         &self.counts

@@ -28,8 +28,8 @@ use crate::{
     decode::viterbi::Viterbi,
     model::{self, Backbone, Encoder, LabelMatrix, Pack, Scorer},
     pipeline::{
-        Options,
-        job::{Job, Limits, Progress, Target},
+        Options, Progress,
+        job::{Job, Limits, Target},
     },
     sink::{Formats, Ledger, Redactions},
     source::{self, Location, Objects, TenantFrom},

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     config::{Config, Kind, Origin, Place, Problems, Resolved, Written},
     model,
+    source::brokers::Brokers,
     tenant::{self, Policy, Tenants},
 };
 
@@ -114,7 +115,13 @@ impl Report {
         self.pack(&resolved, &written);
         match args.connect {
             true => self.connect(&resolved, &written),
-            false => self.skipped.push("stores (no --connect)".to_owned()),
+            false => {
+                let what = match &resolved.source {
+                    crate::config::Source::Kafka(_) => "brokers",
+                    _ => "stores",
+                };
+                self.skipped.push(format!("{what} (no --connect)"));
+            }
         }
     }
 
@@ -249,9 +256,25 @@ impl Report {
         }
     }
 
-    /// Reaches the stores: lists the first object of the source and of the sink.
+    /// Reaches the stores, listing the first object of the source and of the sink, and the brokers.
     fn connect(&mut self, resolved: &Resolved, written: &Written) {
         use crate::config::{Sink, Source};
+        if let Source::Kafka(source) = &resolved.source {
+            let topics = source.topics.iter().enumerate();
+            let topics = topics.map(|(i, topic)| (format!("source.topics.{i}"), topic.as_str()));
+            self.topics("source", &source.brokers, topics, written);
+        }
+        if let Sink::Kafka(sink) = &resolved.sink {
+            let topics = [
+                ("entities", sink.topics.entities.as_deref()),
+                ("redactions", sink.topics.redactions.as_deref()),
+                ("dead_letters", Some(&*sink.topics.dead_letters)),
+            ];
+            let topics = topics
+                .into_iter()
+                .filter_map(|(kind, topic)| Some((format!("sink.topics.{kind}"), topic?)));
+            self.topics("sink", &sink.brokers, topics, written);
+        }
         let mut stores = Vec::new();
         if let Source::ObjectStore(source) = &resolved.source {
             stores.push(("source.url", &source.url, &source.options));
@@ -269,6 +292,39 @@ impl Report {
                     let fix = "look at the address, the credentials in the cloud's variables, and `options`";
                     self.problems.push(kind, &written.place(key), fix);
                 }
+            }
+        }
+    }
+
+    /// Asks brokers for their topics.
+    fn topics<'t>(
+        &mut self,
+        section: &str,
+        brokers: &Brokers,
+        topics: impl IntoIterator<Item = (String, &'t str)>,
+        written: &Written,
+    ) {
+        let topics: Vec<(String, &str)> = topics.into_iter().collect();
+        let key = format!("{section}.bootstrap_servers");
+        match super::kafka::missing(brokers, topics.iter().map(|(_, topic)| *topic)) {
+            Ok(missing) => {
+                self.ok(
+                    &format!("{section} brokers"),
+                    &format!("answer, {}", counted(topics.len() - missing.len(), "topic")),
+                );
+                for (key, topic) in topics {
+                    if missing.iter().any(|missing| missing == topic) {
+                        let kind = Kind::Invalid(format!("the topic \"{topic}\" is not there"));
+                        let fix = "create it; where brokers create topics by themselves, the first \
+                                   record does";
+                        self.problems.push(kind, &written.place(&key), fix);
+                    }
+                }
+            }
+            Err(error) => {
+                let kind = Kind::Invalid(format!("`{key}` can't be reached: {error}"));
+                let fix = "look at the address, at sasl and at tls";
+                self.problems.push(kind, &written.place(&key), fix);
             }
         }
     }

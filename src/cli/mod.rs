@@ -12,6 +12,7 @@ pub mod eval;
 /// Exit codes, and why a command failed.
 pub mod exit;
 mod init;
+mod kafka;
 mod labels;
 mod model;
 pub mod out;

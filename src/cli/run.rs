@@ -12,11 +12,15 @@ use tokio_util::sync::CancellationToken;
 use super::{
     args, engine,
     exit::{Exit, Failure},
-    out,
+    kafka, out,
 };
 use crate::{
     config::{self, Config, Resolved, Sink, Source},
-    pipeline::job::{self, Job, Progress, Summary, Target},
+    pipeline::{
+        Progress,
+        job::{self, Job, Summary, Target},
+        stream,
+    },
     sink::{self, Formats, Ledger, Printer, Redactions},
     source::{self, Columns, Compression, Format, Location, Objects, Reader},
     telemetry::{self, Health, health::Part, metric},
@@ -100,6 +104,34 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let shown = (!args.quiet).then(|| tokio::spawn(show(progress, engine)));
     let start = Instant::now();
     let outcome = match &resolved.source {
+        Source::Kafka(source) => {
+            let Sink::Kafka(sink) = &resolved.sink else {
+                let error = anyhow::anyhow!("this sink is not for a source of type \"kafka\"");
+                return Err(Failure::new(Exit::Config, error));
+            };
+            let worker = stream::Worker {
+                engine: job.engine.clone(),
+                tenants: job.tenants.clone(),
+                progress: job.progress.clone(),
+                health: health.clone(),
+                drain: drain.clone(),
+            };
+            let slots = (0..resolved.pipeline.slots)
+                .map(|number| kafka::slot(source, sink, resolved, number))
+                .collect();
+            if args.dry_run || args.limit.is_some() {
+                let error =
+                    anyhow::anyhow!("--dry-run and --limit are for objects, not for topics");
+                return Err(Failure::new(Exit::Usage, error).hint(
+                    "to look at what weir finds in a few records, give them to `weir redact`",
+                ));
+            }
+            stream::run(worker, slots).await.map_err(kafka::stopped)?;
+            Ok(Summary {
+                drained: drain.is_cancelled(),
+                ..Summary::of(&job.progress)
+            })
+        }
         Source::ObjectStore(source) => {
             let objects =
                 Objects::open(object_source(source, &resolved.limits)).map_err(unavailable)?;
@@ -152,7 +184,7 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
 }
 
 /// A key of a document as a JSON Pointer.
-fn pointer(key: &str) -> String {
+pub(super) fn pointer(key: &str) -> String {
     match key.starts_with('/') {
         true => key.to_owned(),
         false => format!("/{key}"),
@@ -172,6 +204,8 @@ pub fn object_source(
         config::TenantFrom::Path(pattern) => {
             source::TenantFrom::Path(pattern.as_regex().to_owned())
         }
+        // Refused for objects when the configuration was resolved.
+        config::TenantFrom::Key(_) | config::TenantFrom::Header(_) => source::TenantFrom::Beside,
     };
     let columns = source
         .columns
@@ -209,6 +243,11 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
     let sink = match &resolved.sink {
         Sink::Stdout(sink) => return Ok(Target::Printer(printer(sink))),
         Sink::ObjectStore(sink) => sink,
+        Sink::Kafka(_) => {
+            let error =
+                anyhow::anyhow!("a sink of type \"kafka\" needs a source of type \"kafka\"");
+            return Err(Failure::new(Exit::Config, error));
+        }
     };
     let options = sink
         .options
@@ -411,6 +450,7 @@ async fn show(progress: Arc<Progress>, engine: crate::pipeline::Engine) {
                 documents = now.documents,
                 entities = now.entities,
                 dead_letters = now.dead_letters,
+                lag = now.lag,
                 tokens_per_second = now.tokens_per_second as u64,
                 "progress"
             );

@@ -14,6 +14,8 @@ use super::{
 pub struct Rules {
     /// Keys and values of later versions: (path of the table or key, key or value).
     pub later: &'static [(&'static str, &'static str)],
+    /// What other programs call a key, and what it is called here.
+    pub elsewhere: &'static [(&'static str, &'static str)],
 }
 
 /// Adds everything that is wrong with `root` to `problems`.
@@ -245,7 +247,12 @@ impl<'a> Checker<'a> {
 
     fn unknown_key(&mut self, entry: &Entry, known: &[&str], place: &str, at_root: bool) {
         let key = entry.key.clone();
-        let nearest = nearest(&key, known);
+        let renamed = self
+            .rules
+            .elsewhere
+            .iter()
+            .find_map(|(other, ours)| (*other == key && known.contains(ours)).then_some(*ours));
+        let nearest = renamed.or_else(|| nearest(&key, known));
         let is_section = at_root && entry.node.entries().is_some();
         let kind = if is_section {
             Kind::UnknownSection(key)

@@ -14,6 +14,7 @@ pub mod batch;
 pub mod check;
 pub mod document;
 mod error;
+pub mod kafka;
 pub mod limits;
 pub mod model;
 mod overlay;
@@ -38,6 +39,8 @@ pub use resolve::{
     Columns, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
     StdinSource, StdoutSink, StoreOptions, TenantFrom, Tenants,
 };
+
+pub use kafka::{IdFrom, KafkaSink, KafkaSource};
 
 use document::{Node, Value};
 
@@ -102,10 +105,17 @@ pub struct Setting {
 /// Keys and values that the next versions know.
 const LATER: check::Rules = check::Rules {
     later: &[
-        ("source.type", "kafka"),
-        ("sink.type", "kafka"),
-        ("source.tenant.header", "header"),
-        ("source.tenant.key", "key"),
+        ("sink.topics.audit", "audit"),
+        ("sink.headers.cloudevents", "cloudevents"),
+    ],
+    // Redpanda Connect's names for the same.
+    elsewhere: &[
+        ("seed_brokers", "bootstrap_servers"),
+        ("consumer_group", "group_id"),
+        ("start_offset", "auto_offset_reset"),
+        ("instance_id", "group_instance_id"),
+        ("brokers", "bootstrap_servers"),
+        ("group", "group_id"),
     ],
 };
 

@@ -12,12 +12,31 @@ pub struct Section {
     /// exit code 143 and the objects are done by the next run.
     #[schemars(range(min = 1, max = 3600))]
     pub drain_timeout_secs: u64,
+    /// What is promised from topic to topic. Objects are always published exactly once.
+    pub delivery: Delivery,
+    /// Consumers in this process, each with a producer of its own and a share of the partitions.
+    /// The model's threads are shared: one is enough unless the brokers are far away.
+    #[schemars(range(min = 1, max = 64))]
+    pub slots: u16,
+}
+
+/// What is promised from topic to topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Records and offsets are committed in one transaction.
+    #[default]
+    ExactlyOnce,
+    /// No transactions: offsets are committed after the records; a fault doubles some.
+    AtLeastOnce,
 }
 
 impl Default for Section {
     fn default() -> Self {
         Self {
             drain_timeout_secs: 20, // a third of the Helm chart's grace period of 60 s
+            delivery: Delivery::ExactlyOnce,
+            slots: 1,
         }
     }
 }

@@ -11,8 +11,10 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use url::Url;
 
 use super::{
-    Config, Kind, Place, Problems, Written, batch, check::is_secret_name, limits, pipeline, reason,
-    sink, source, telemetry,
+    Config, Kind, Place, Problems, Written, batch,
+    check::is_secret_name,
+    kafka::{KafkaSink, KafkaSource},
+    limits, pipeline, reason, sink, source, telemetry,
 };
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
@@ -40,6 +42,7 @@ pub struct Resolved {
 #[allow(clippy::large_enum_variant)] // one in a process, matched on by value
 pub enum Source {
     ObjectStore(ObjectSource),
+    Kafka(KafkaSource),
     Stdin(StdinSource),
 }
 
@@ -88,11 +91,15 @@ pub enum TenantFrom {
     Field(String),
     /// A column of a table.
     Column(String),
-    /// A part of the object's path.
+    /// A part of the object's path, or of the topic's name.
     Path(PathPattern),
+    /// A part of the Kafka record's key.
+    Key(PathPattern),
+    /// A header of the Kafka record.
+    Header(String),
 }
 
-/// A pattern such as `raw/{tenant}/**`.
+/// A pattern such as `raw/{tenant}/**`, compiled.
 #[derive(Debug, Clone)]
 pub struct PathPattern(regex::Regex);
 
@@ -110,6 +117,7 @@ pub struct Columns {
 #[allow(missing_docs)]
 pub enum Sink {
     ObjectStore(ObjectSink),
+    Kafka(KafkaSink),
     Stdout(StdoutSink),
 }
 
@@ -186,9 +194,11 @@ pub struct Model {
 pub type Listen = SocketAddr;
 
 impl PathPattern {
-    pub(super) fn new(pattern: &str) -> Result<Self, String> {
-        if pattern.matches("{tenant}").count() != 1 {
-            return Err("`{tenant}` must stand in it exactly once".to_owned());
+    /// `name`: what stands in braces for the part that is looked for.
+    pub(super) fn new(pattern: &str, name: &str) -> Result<Self, String> {
+        let named = format!("{{{name}}}");
+        if pattern.matches(&named).count() != 1 {
+            return Err(format!("`{named}` must stand in it exactly once"));
         }
         let mut regex = String::from("^");
         for (i, part) in pattern.split('/').enumerate() {
@@ -208,13 +218,13 @@ impl PathPattern {
             }
             for piece in
                 part.split_inclusive(['*', '}'])
-                    .flat_map(|piece| match piece.find("{tenant}") {
+                    .flat_map(|piece| match piece.find(&named) {
                         Some(at) => vec![&piece[..at], &piece[at..]],
                         None => vec![piece],
                     })
             {
                 match piece {
-                    "{tenant}" => regex.push_str("([^/]+?)"),
+                    piece if piece == named => regex.push_str("([^/]+?)"),
                     "*" => regex.push_str("[^/]*"),
                     piece => match piece.strip_suffix('*') {
                         Some(text) => {
@@ -232,9 +242,14 @@ impl PathPattern {
             .map_err(|_| "it is not a pattern".to_owned())
     }
 
-    /// As a regular expression whose first group is the tenant.
+    /// As a regular expression whose first group is the part that is looked for.
     pub fn as_regex(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// Its regular expression, compiled.
+    pub fn regex(&self) -> &regex::Regex {
+        &self.0
     }
 
     /// The tenant that an object's path names.
@@ -258,17 +273,17 @@ impl Written {
     }
 }
 
-struct Resolver<'a> {
-    written: &'a Written,
+pub(super) struct Resolver<'a> {
+    pub(super) written: &'a Written,
     folder: PathBuf,
-    problems: Problems,
+    pub(super) problems: Problems,
 }
 
 impl Resolver<'_> {
     fn resolved(&mut self) -> Option<Resolved> {
         let config = &self.written.config;
         let source = self.source(&config.source);
-        let sink = self.sink(&config.sink);
+        let sink = self.sink(config);
         self.rules(config);
         let listen = self.listen(config.telemetry.listen.as_deref());
         let tenants = Tenants {
@@ -293,6 +308,7 @@ impl Resolver<'_> {
         };
         let (source, sink) = (source?, sink?);
         self.apart(&source, &sink);
+        self.kafka_apart(&source, &sink);
         Some(Resolved {
             source,
             sink,
@@ -307,13 +323,14 @@ impl Resolver<'_> {
         })
     }
 
-    fn invalid(&mut self, key: &str, message: String, fix: impl Into<String>) {
+    pub(super) fn invalid(&mut self, key: &str, message: String, fix: impl Into<String>) {
         let at = self.written.place(key);
         self.problems.push(Kind::Invalid(message), &at, fix);
     }
 
     fn source(&mut self, section: &source::Section) -> Option<Source> {
         match section {
+            source::Section::Kafka { .. } => self.kafka_source(section).map(Source::Kafka),
             source::Section::ObjectStore {
                 url,
                 include,
@@ -349,6 +366,17 @@ impl Resolver<'_> {
                         "format = \"parquet\" or \"arrow\", or leave columns out",
                     );
                 }
+                let of_kafka = match tenant {
+                    Some(source::Tenant::Key(_)) => Some("key"),
+                    Some(source::Tenant::Header(_)) => Some("header"),
+                    _ => None,
+                };
+                if let Some(kind) = of_kafka {
+                    let message = format!("`{kind}` names no tenant of an object");
+                    let fix = "tenant = { value = \"…\" }, { field = \"…\" }, { column = \"…\" } or \
+                               { path = \"…\" }";
+                    self.invalid("source.tenant", message, fix);
+                }
                 let url = self.url("source.url", url);
                 let options = self.options("source.options", options);
                 let globs = [
@@ -381,6 +409,8 @@ impl Resolver<'_> {
                 let kind = match tenant {
                     Some(source::Tenant::Column(_)) => Some("column"),
                     Some(source::Tenant::Path(_)) => Some("path"),
+                    Some(source::Tenant::Key(_)) => Some("key"),
+                    Some(source::Tenant::Header(_)) => Some("header"),
                     _ => None,
                 };
                 if let Some(kind) = kind {
@@ -400,25 +430,45 @@ impl Resolver<'_> {
         }
     }
 
-    fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {
+    pub(super) fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {
         Some(match tenant {
             None => TenantFrom::Record,
             Some(source::Tenant::Value(value)) => TenantFrom::Value(value.clone()),
             Some(source::Tenant::Field(field)) => TenantFrom::Field(field.clone()),
             Some(source::Tenant::Column(column)) => TenantFrom::Column(column.clone()),
-            Some(source::Tenant::Path(pattern)) => match PathPattern::new(pattern) {
-                Ok(pattern) => TenantFrom::Path(pattern),
-                Err(why) => {
-                    let message = format!("`source.tenant.path` is not usable: {why}");
-                    self.invalid("source.tenant.path", message, "such as \"raw/{tenant}/**\"");
-                    return None;
-                }
-            },
+            Some(source::Tenant::Header(header)) => TenantFrom::Header(header.clone()),
+            Some(source::Tenant::Path(pattern)) => TenantFrom::Path(self.pattern(
+                "source.tenant.path",
+                pattern,
+                "tenant",
+                "raw/{tenant}/**",
+            )?),
+            Some(source::Tenant::Key(pattern)) => {
+                TenantFrom::Key(self.pattern("source.tenant.key", pattern, "tenant", "{tenant}")?)
+            }
         })
     }
 
-    fn sink(&mut self, section: &sink::Section) -> Option<Sink> {
-        match section {
+    pub(super) fn pattern(
+        &mut self,
+        key: &str,
+        pattern: &str,
+        name: &str,
+        example: &str,
+    ) -> Option<PathPattern> {
+        match PathPattern::new(pattern, name) {
+            Ok(pattern) => Some(pattern),
+            Err(why) => {
+                let message = format!("`{key}` is not usable: {why}");
+                self.invalid(key, message, format!("such as \"{example}\""));
+                None
+            }
+        }
+    }
+
+    fn sink(&mut self, config: &Config) -> Option<Sink> {
+        match &config.sink {
+            sink::Section::Kafka { .. } => self.kafka_sink(config).map(Sink::Kafka),
             sink::Section::ObjectStore {
                 url,
                 options,
@@ -445,6 +495,7 @@ impl Resolver<'_> {
 
     /// Rules across keys: the message names both values.
     fn rules(&mut self, config: &Config) {
+        self.kafka_rules(config);
         let limits = &config.limits;
         if limits.max_in_flight_bytes < limits.max_record_bytes {
             let at = self.written.place("limits.max_in_flight_bytes");
@@ -520,7 +571,7 @@ impl Resolver<'_> {
 
     /// A path of the file is relative to the file's folder, one of a flag or variable to the
     /// folder in which weir runs: each as its writer sees it.
-    fn path(&self, key: &str, path: &str) -> PathBuf {
+    pub(super) fn path(&self, key: &str, path: &str) -> PathBuf {
         match self.written.place(key) {
             Place::File { .. } => self.folder.join(path),
             Place::Environment(_) | Place::Flag(_) => PathBuf::from(path),

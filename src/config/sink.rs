@@ -30,6 +30,47 @@ pub enum Section {
         #[serde(default = "lease_secs")]
         lease_secs: NonZeroU64,
     },
+    /// Topics of Apache Kafka.
+    Kafka {
+        /// `host:port` of some brokers, with commas. Unset: the source's, with its `sasl` and `tls`.
+        #[serde(default)]
+        bootstrap_servers: Option<String>,
+        /// Topics by kind of record.
+        topics: Topics,
+        /// First part of the transactional ids; group, worker and slot follow. Workers on one host
+        /// need different ones unless each has a `source.group_instance_id`.
+        #[serde(default = "transactional_id_prefix")]
+        #[schemars(length(min = 1))]
+        transactional_id_prefix: String,
+        /// Bounds of one transaction (of one commit with `delivery = "at_least_once"`).
+        #[serde(default)]
+        transaction: Transaction,
+        /// Keys of the records that are written.
+        #[serde(default)]
+        key: Key,
+        /// File that holds the secret for `key = "hash"`.
+        #[serde(default)]
+        hash_key_file: Option<String>,
+        /// Environment variable that holds the secret for `key = "hash"`.
+        #[serde(default)]
+        hash_key_env: Option<String>,
+        /// Headers of the records that are written.
+        #[serde(default)]
+        headers: Headers,
+        /// Compression of batches.
+        #[serde(default)]
+        compression: TopicCompression,
+        /// How the worker logs in.
+        #[serde(default)]
+        sasl: Option<super::source::Sasl>,
+        /// Encryption; `tls = {}` trusts the system's authorities.
+        #[serde(default)]
+        tls: Option<super::source::Tls>,
+        /// Further options of the producer by librdkafka's names. Those that weir sets itself, or
+        /// that would break what it promises, are refused.
+        #[serde(default)]
+        librdkafka_options: BTreeMap<String, String>,
+    },
     /// Standard output. Dead letters go to standard error.
     Stdout {
         /// Which records are printed.
@@ -39,6 +80,87 @@ pub enum Section {
         #[serde(default)]
         format: PrintFormat,
     },
+}
+
+/// Topics by kind of record. `{tenant}` in a name stands for the tenant's name, behind at least
+/// one character of the topic's own: `redacted.{tenant}`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Topics {
+    /// What is where in each document. Unset: not written.
+    #[serde(default)]
+    pub entities: Option<String>,
+    /// Redacted documents. Unset: not written.
+    #[serde(default)]
+    pub redactions: Option<String>,
+    /// Records that could not be processed.
+    #[schemars(length(min = 1))]
+    pub dead_letters: String,
+}
+
+/// Bounds of one transaction: what is reached first ends it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Transaction {
+    /// Milliseconds after which the broker aborts a transaction that was not ended. Above the
+    /// slowest commit; readers of the output wait so long after a worker died.
+    #[schemars(range(min = 1000, max = 900_000))]
+    pub timeout_ms: u64,
+    /// Most documents.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_documents: u64,
+    /// Most bytes of documents as received.
+    #[schemars(range(min = 1024))]
+    pub max_bytes: u64,
+    /// Most milliseconds that a document which is done waits for company.
+    #[schemars(range(max = 60_000))]
+    pub max_ms: u64,
+}
+
+impl Default for Transaction {
+    fn default() -> Self {
+        Self {
+            timeout_ms: 60_000, // librdkafka's default
+            max_documents: 500,
+            max_bytes: 8 << 20,
+            max_ms: 1000,
+        }
+    }
+}
+
+/// Keys of the records that are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Key {
+    /// The source record's: records of one key stay in one partition and in order.
+    #[default]
+    Keep,
+    /// HMAC-SHA256 of the source record's, 128 bits in hexadecimal digits: a key may itself be
+    /// personal. Order is kept likewise.
+    Hash,
+}
+
+/// Headers of the records that are written. `traceparent` and `tracestate` are always passed on,
+/// the headers of schema registries never.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Headers {
+    /// Names, or patterns with `*`, of headers of the source record that are passed on. Others
+    /// are dropped: they may hold personal data.
+    pub pass: Vec<String>,
+}
+
+/// Compression of batches of records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)]
+pub enum TopicCompression {
+    None,
+    Gzip,
+    Snappy,
+    Lz4,
+    #[default]
+    Zstd,
 }
 
 /// Formats of the files that are written.
@@ -121,6 +243,10 @@ pub enum PrintFormat {
     Auto,
     /// Always JSON.
     Jsonl,
+}
+
+fn transactional_id_prefix() -> String {
+    "weir".to_owned()
 }
 
 fn lease_secs() -> NonZeroU64 {

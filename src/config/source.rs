@@ -50,6 +50,56 @@ pub enum Section {
         #[serde(default)]
         poll_secs: Option<NonZeroU64>,
     },
+    /// Topics of Apache Kafka, read as a member of a consumer group. A worker goes on until it is
+    /// told to stop.
+    Kafka {
+        /// `host:port` of some brokers, with commas.
+        #[schemars(length(min = 1))]
+        bootstrap_servers: String,
+        /// Topics to read; one that begins with `^` is a regular expression.
+        #[schemars(length(min = 1))]
+        topics: Vec<String>,
+        /// Consumer group.
+        #[schemars(length(min = 1))]
+        group_id: String,
+        /// Protocol of the group: `classic` with cooperative-sticky assignment, or `consumer`
+        /// (KIP-848), for which the broker assigns and holds the session timeout.
+        #[serde(default)]
+        group_protocol: GroupProtocol,
+        /// Name of this worker in the group (static membership): a restart within the session
+        /// timeout moves no partition. Each worker needs its own, such as a StatefulSet's pod name.
+        #[serde(default)]
+        group_instance_id: Option<String>,
+        /// Milliseconds after which the group takes a silent worker's partitions away.
+        #[serde(default = "session_timeout_ms")]
+        #[schemars(range(min = 1000, max = 3_600_000))]
+        session_timeout_ms: u64,
+        /// Where a group without committed offsets begins.
+        #[serde(default)]
+        auto_offset_reset: OffsetReset,
+        /// How a record is read.
+        #[serde(default)]
+        decode: Decode,
+        /// Where the tenant of a document is named: `value`, `field`, `key`, `header`, or `path`
+        /// for a part of the topic's name. Unset: the key `tenant` of a JSON document, else the
+        /// default tenant.
+        #[serde(default)]
+        tenant: Option<Tenant>,
+        /// Where the id of a document is: a `field` of a JSON document (`id` unless given), the
+        /// record's `key`, or a `header`. A document without it gets an id made of its position.
+        #[serde(default)]
+        id: Option<Id>,
+        /// How the worker logs in.
+        #[serde(default)]
+        sasl: Option<Sasl>,
+        /// Encryption; `tls = {}` trusts the system's authorities.
+        #[serde(default)]
+        tls: Option<Tls>,
+        /// Further options of the consumer by librdkafka's names. Those that weir sets itself, or
+        /// that would break what it promises, are refused.
+        #[serde(default)]
+        librdkafka_options: BTreeMap<String, String>,
+    },
     /// Standard input: one document a line. Ends with the input.
     Stdin {
         /// Whether a line is text or a JSON document. Unset: JSON if the first line begins with
@@ -78,8 +128,116 @@ pub enum Tenant {
     /// A column of a table.
     Column(#[schemars(length(min = 1))] String),
     /// A pattern of the object's path in which `{tenant}` stands for one folder or file name:
-    /// `raw/{tenant}/**`.
+    /// `raw/{tenant}/**`. Of a topic's name: `logs.{tenant}`.
     Path(#[schemars(length(min = 1))] String),
+    /// A pattern of the Kafka record's key in which `{tenant}` stands for the tenant: `{tenant}`,
+    /// or `{tenant}/*`.
+    Key(#[schemars(length(min = 1))] String),
+    /// A header of the Kafka record.
+    Header(#[schemars(length(min = 1))] String),
+}
+
+/// Where the id of a document is: exactly one of these.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Id {
+    /// A key of a JSON document; a JSON Pointer if it begins with `/`.
+    Field(#[schemars(length(min = 1))] String),
+    /// A pattern of the record's key in which `{id}` stands for the id: `{id}`, or `*/{id}`.
+    Key(#[schemars(length(min = 1))] String),
+    /// A header of the record.
+    Header(#[schemars(length(min = 1))] String),
+}
+
+/// Protocol of a consumer group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GroupProtocol {
+    /// Members agree on an assignment (cooperative-sticky).
+    #[default]
+    Classic,
+    /// The broker assigns (KIP-848; Kafka 4.0 or newer).
+    Consumer,
+}
+
+/// Where a group without committed offsets begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OffsetReset {
+    /// With the oldest record.
+    #[default]
+    Earliest,
+    /// With what comes after the worker's start: records before it are never read.
+    Latest,
+}
+
+/// How a record is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decode {
+    /// What a record holds.
+    pub codec: Codec,
+}
+
+/// What a record holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Codec {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// Plain text.
+    Text,
+}
+
+/// How a client logs in at the brokers.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Sasl {
+    /// Mechanism.
+    pub mechanism: Mechanism,
+    /// Name of the user; for all mechanisms but OAUTHBEARER.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// File that holds the password.
+    #[serde(default)]
+    pub password_file: Option<String>,
+    /// Environment variable that holds the password.
+    #[serde(default)]
+    pub password_env: Option<String>,
+    /// File that holds the token of OAUTHBEARER, a JWT; read again before it expires.
+    #[serde(default)]
+    pub token_file: Option<String>,
+}
+
+/// Mechanism of SASL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[allow(missing_docs)] // their names are the standard's
+pub enum Mechanism {
+    #[serde(rename = "PLAIN")]
+    Plain,
+    #[serde(rename = "SCRAM-SHA-256")]
+    ScramSha256,
+    #[serde(rename = "SCRAM-SHA-512")]
+    ScramSha512,
+    #[serde(rename = "OAUTHBEARER")]
+    OauthBearer,
+}
+
+/// Encryption between client and brokers.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// File of trusted authorities, PEM. Unset: the system's.
+    pub ca_file: Option<String>,
+    /// File of this client's certificate, PEM.
+    pub certificate_file: Option<String>,
+    /// File of this client's private key, PEM.
+    pub key_file: Option<String>,
+    /// File that holds the private key's password.
+    pub key_password_file: Option<String>,
+    /// Environment variable that holds the private key's password.
+    pub key_password_env: Option<String>,
 }
 
 /// Columns of Parquet and Arrow files. All other columns pass through untouched.
@@ -125,6 +283,10 @@ pub enum LineFormat {
 
 fn everything() -> Vec<String> {
     vec!["**".to_owned()]
+}
+
+fn session_timeout_ms() -> u64 {
+    45_000 // librdkafka's and Kafka's own default since 3.0 (KIP-735)
 }
 
 fn id() -> String {

@@ -247,6 +247,11 @@ impl Engine {
         &self.shared.tokenizer
     }
 
+    /// Whether its threads have ended: what fails then is no fault of a document.
+    pub fn has_stopped(&self) -> bool {
+        self.windows.has_stopped()
+    }
+
     /// The pack.
     pub fn pack(&self) -> &Pack {
         &self.shared.pack

@@ -6,10 +6,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -22,17 +19,14 @@ use tracing::{info, warn};
 use super::{
     Engine, Scan,
     document::{self, Pieces, PlainText},
+    progress::{Counts, Progress},
     work::{self, Working},
 };
 use crate::{
-    batch,
     record::{Code, DeadLetter, Document, Position, Stage},
-    sink::{self, Claimed, Done, Ledger, Output, StreamStart},
+    sink::{self, Claimed, Ledger, Output, StreamStart},
     source::{self, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure},
-    telemetry::{
-        Event,
-        metric::{self, label},
-    },
+    telemetry::metric,
     tenant::{Policy, Tenants, reload},
 };
 
@@ -115,39 +109,6 @@ fn key(object: &Object) -> [u8; 16] {
     key
 }
 
-/// Counts while the job runs.
-#[derive(Debug, Default)]
-pub struct Progress {
-    objects_total: AtomicU64,
-    objects_done: AtomicU64,
-    documents: AtomicU64,
-    entities: AtomicU64,
-    dead_letters: Mutex<BTreeMap<&'static str, u64>>,
-    /// Documents that were read.
-    taken: AtomicU64,
-    /// Bytes of documents between source and sink, of all objects under way.
-    in_flight: AtomicU64,
-    bytes_done: AtomicU64,
-    bytes_total: AtomicU64,
-}
-
-/// Counts at one moment.
-#[derive(Debug, Clone, PartialEq)]
-#[allow(missing_docs)]
-pub struct Snapshot {
-    pub objects_done: u64,
-    pub objects_total: u64,
-    pub documents: u64,
-    pub entities: u64,
-    pub dead_letters: u64,
-    pub tokens_per_second: f64,
-    /// Share of the model's tokens that is padding.
-    pub padding: f64,
-    /// Share of all tokens whose result was there already.
-    pub reused: f64,
-    pub left: Option<Duration>,
-}
-
 /// What a job did.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Summary {
@@ -169,85 +130,20 @@ pub struct Summary {
     pub drained: bool,
 }
 
-impl Progress {
-    fn count_dead_letter(&self, letter: &DeadLetter) {
-        *self
-            .dead_letters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .entry(letter.code.as_str())
-            .or_default() += 1;
-    }
-
-    /// Dead letters so far.
-    pub fn dead_letters(&self) -> u64 {
-        self.dead_letters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .sum()
-    }
-
-    /// Counts now.
-    pub fn snapshot(&self, tokens: &batch::Counts, elapsed: Duration) -> Snapshot {
-        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        let (real, padding, reused) = (of(&tokens.real), of(&tokens.padding), of(&tokens.reused));
-        let share = |part: u64, whole: u64| {
-            if whole == 0 {
-                0.0
-            } else {
-                part as f64 / whole as f64
-            }
-        };
-        let done = share(of(&self.bytes_done), of(&self.bytes_total));
-        Snapshot {
-            objects_done: of(&self.objects_done),
-            objects_total: of(&self.objects_total),
-            documents: of(&self.documents),
-            entities: of(&self.entities),
-            dead_letters: self.dead_letters(),
-            tokens_per_second: real as f64 / elapsed.as_secs_f64().max(1e-9),
-            padding: share(padding, real + padding),
-            reused: share(reused, real + reused),
-            left: (done > 0.02).then(|| elapsed.mul_f64(((1.0 - done) / done).max(0.0))),
-        }
-    }
-
-    fn summary(&self) -> Summary {
-        let dead_letters = self
-            .dead_letters
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        Summary {
-            documents: self.documents.load(Ordering::Relaxed),
-            entities: self.entities.load(Ordering::Relaxed),
-            dead_letters: dead_letters
-                .iter()
-                .map(|(code, count)| ((*code).to_owned(), *count))
+impl Summary {
+    /// What some progress came to.
+    pub fn of(progress: &Progress) -> Self {
+        Self {
+            documents: progress.documents.load(Ordering::Relaxed),
+            entities: progress.entities.load(Ordering::Relaxed),
+            dead_letters: progress
+                .dead_letters_by_code()
+                .into_iter()
+                .map(|(code, count)| (code.to_owned(), count))
                 .collect(),
-            objects: self.objects_done.load(Ordering::Relaxed),
-            ..Summary::default()
+            objects: progress.objects_done.load(Ordering::Relaxed),
+            ..Self::default()
         }
-    }
-}
-
-impl Snapshot {
-    /// One line for a terminal.
-    pub fn line(&self) -> String {
-        let left = self
-            .left
-            .map_or_else(String::new, |left| format!("  eta {}s", left.as_secs()));
-        format!(
-            "objects {}/{}  documents {}  entities {}  dead letters {}  {:.0} tok/s  padding {:.0}%  reused {:.0}%{left}",
-            self.objects_done,
-            self.objects_total,
-            self.documents,
-            self.entities,
-            self.dead_letters,
-            self.tokens_per_second,
-            self.padding * 100.0,
-            self.reused * 100.0
-        )
     }
 }
 
@@ -345,7 +241,7 @@ impl Job {
             busy: summary.busy,
             drained: summary.drained,
             unknown: summary.unknown,
-            ..self.progress.summary()
+            ..Summary::of(&self.progress)
         })
     }
 
@@ -443,7 +339,7 @@ impl Job {
             .await?;
         Ok(Summary {
             drained: self.drain.is_cancelled(),
-            ..self.progress.summary()
+            ..Summary::of(&self.progress)
         })
     }
 
@@ -533,7 +429,7 @@ impl Job {
             }
             metric::stage(Stage::Sink, began);
         }
-        self.count(run.counts);
+        self.progress.count(run.counts);
         self.finished(&object);
         self.progress.objects_done.fetch_add(1, Ordering::Relaxed);
         Ok(Outcome::Committed)
@@ -543,22 +439,6 @@ impl Job {
         self.progress
             .bytes_done
             .fetch_add(object.size, Ordering::Relaxed);
-    }
-
-    /// Adds what is delivered: of a file when it is committed, of a stream at once.
-    fn count(&self, counts: Counts) {
-        let progress = &self.progress;
-        counts.emit();
-        progress
-            .documents
-            .fetch_add(counts.documents, Ordering::Relaxed);
-        progress
-            .entities
-            .fetch_add(counts.entities, Ordering::Relaxed);
-        for letter in counts.letters {
-            progress.count_dead_letter(&letter);
-            DocumentDeadLettered { letter: &letter }.emit();
-        }
     }
 }
 
@@ -611,20 +491,6 @@ struct Run<'a> {
     cut_short: bool,
     /// Whether each document gets the tenants of its moment: a stream may never end.
     follows: bool,
-}
-
-/// What came of one object; added to the job's counts when it is committed.
-#[derive(Debug, Default)]
-struct Counts {
-    documents: u64,
-    entities: u64,
-    letters: Vec<DeadLetter>,
-    /// Documents and bytes by tenant.
-    by_tenant: BTreeMap<String, (u64, u64)>,
-    /// Entities by tenant, label and recogniser.
-    found: BTreeMap<(String, String, String), u64>,
-    /// Changes by tenant and operator.
-    changed: BTreeMap<(String, String), u64>,
 }
 
 /// Where units come from.
@@ -797,7 +663,7 @@ impl Run<'_> {
         self.hand_over(pending, outlet).await?;
         // What is printed is delivered.
         if !matches!(outlet, Outlet::Output(_)) {
-            self.job.count(std::mem::take(&mut self.counts));
+            self.job.progress.count(std::mem::take(&mut self.counts));
         }
         Ok(())
     }
@@ -872,7 +738,7 @@ impl Run<'_> {
             Ok(counts) => {
                 self.counts.join(counts);
                 if !matches!(outlet, Outlet::Output(_)) {
-                    self.job.count(std::mem::take(&mut self.counts));
+                    self.job.progress.count(std::mem::take(&mut self.counts));
                 }
                 Ok(())
             }
@@ -1034,103 +900,5 @@ async fn ready(pending: &mut VecDeque<Pending>) {
         None => std::future::pending().await,
         Some(Pending::Document(working)) => working.finish().await,
         Some(Pending::Rejected(_) | Pending::Table(..)) => {}
-    }
-}
-
-impl Counts {
-    fn add(&mut self, done: &Done, bytes: u64) {
-        self.documents += 1;
-        let tenant = &done.entities.tenant;
-        let (documents, size) = self.by_tenant.entry(tenant.clone()).or_default();
-        *documents += 1;
-        *size += bytes;
-        for entity in &done.entities.entities {
-            self.entity(tenant, &entity.label, &entity.recognizer);
-        }
-        for (operator, count) in &done.operators {
-            self.change(tenant, operator, *count);
-        }
-    }
-
-    fn entity(&mut self, tenant: &str, label: &str, recognizer: &str) {
-        self.entities += 1;
-        let key = (tenant.to_owned(), label.to_owned(), recognizer.to_owned());
-        *self.found.entry(key).or_default() += 1;
-    }
-
-    fn change(&mut self, tenant: &str, operator: &str, count: u64) {
-        *self
-            .changed
-            .entry((tenant.to_owned(), operator.to_owned()))
-            .or_default() += count;
-    }
-
-    fn join(&mut self, other: Self) {
-        self.documents += other.documents;
-        self.entities += other.entities;
-        self.letters.extend(other.letters);
-        for (tenant, (documents, bytes)) in other.by_tenant {
-            let sum = self.by_tenant.entry(tenant).or_default();
-            *sum = (sum.0 + documents, sum.1 + bytes);
-        }
-        for (key, count) in other.found {
-            *self.found.entry(key).or_default() += count;
-        }
-        for (key, count) in other.changed {
-            *self.changed.entry(key).or_default() += count;
-        }
-    }
-
-    fn emit(&self) {
-        for (tenant, (documents, bytes)) in &self.by_tenant {
-            let tenant = label("tenant", tenant);
-            counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
-                .increment(*documents);
-            counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant, "outcome" => "delivered")
-                .increment(*bytes);
-        }
-        for ((tenant, name, recognizer), count) in &self.found {
-            counter!(
-                metric::ENTITIES_TOTAL,
-                "tenant" => label("tenant", tenant),
-                "label" => label("label", name),
-                "recognizer" => label("recognizer", recognizer)
-            )
-            .increment(*count);
-        }
-        for ((tenant, operator), count) in &self.changed {
-            counter!(
-                metric::REDACTIONS_TOTAL,
-                "tenant" => label("tenant", tenant),
-                "operator" => label("operator", operator)
-            )
-            .increment(*count);
-        }
-    }
-}
-
-/// A record did not go downstream.
-struct DocumentDeadLettered<'a> {
-    letter: &'a DeadLetter,
-}
-
-impl Event for DocumentDeadLettered<'_> {
-    fn emit(self) {
-        let DeadLetter {
-            source,
-            stage,
-            code,
-            tenant,
-            ..
-        } = self.letter;
-        // Who it belongs to may be what is not known.
-        let tenant = tenant
-            .as_deref()
-            .map_or_else(|| "".into(), |tenant| label("tenant", tenant));
-        counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant, "outcome" => "dead_lettered")
-            .increment(1);
-        warn!(at = %source, %stage, %code, "record dead-lettered");
-        counter!(metric::DEAD_LETTERS_TOTAL, "stage" => stage.as_str(), "code" => code.as_str())
-            .increment(1);
     }
 }

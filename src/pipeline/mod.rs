@@ -11,10 +11,11 @@
 pub mod document;
 mod engine;
 pub mod job;
+mod progress;
 mod scan;
-#[cfg(feature = "kafka")]
 pub mod stream;
 mod work;
 
 pub use engine::{Engine, Error, Labels, Options, Running};
+pub use progress::{Progress, Snapshot};
 pub use scan::{Piece, Scan};

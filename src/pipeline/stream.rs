@@ -1,4 +1,4 @@
-//! The streaming worker: a slot that reads topics, and publishes what becomes of each record in one
+//! The streaming worker: slots that read topics, and publish what becomes of each record in one
 //! transaction with its offset (I5).
 //!
 //! No transaction is open while the group is served: records are gathered and processed first, and
@@ -7,21 +7,30 @@
 //! committed, and its next owner reads it again.
 
 use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
 };
 
+use metrics::{counter, gauge, histogram};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     Engine,
     document::PlainText,
+    progress::{Counts, Progress},
     work::{self, Working},
 };
 use crate::{
+    record::{Code, DeadLetter, Stage},
     sink::kafka::{self as topics, Delivery, Producer},
-    source::kafka::{self as group, Consumer, Partition, Record},
+    source::kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
+    telemetry::{
+        Health,
+        health::{Heart, Part},
+        metric::{self, label},
+    },
     tenant::reload,
 };
 
@@ -34,10 +43,29 @@ pub struct Options {
     pub sink: topics::Options,
     /// Most documents in one transaction.
     pub max_documents: usize,
+    /// Most bytes of source records in one transaction; one record may be larger.
+    pub max_bytes: u64,
     /// Longest time that a document which is done waits for company.
     pub max_wait: Duration,
     /// Most bytes of documents between source and sink.
     pub in_flight_bytes: u64,
+    /// Dead letters of this run after which the worker stops.
+    pub max_dead_letters: Option<u64>,
+}
+
+/// What all slots of a worker share.
+#[derive(Clone)]
+pub struct Worker {
+    /// The model.
+    pub engine: Engine,
+    /// The tenants; a document gets those of the moment at which it is read.
+    pub tenants: reload::Handle,
+    /// Counts.
+    pub progress: Arc<Progress>,
+    /// Signs of life.
+    pub health: Health,
+    /// Cancelled: what is under way is committed, and the slots end.
+    pub drain: CancellationToken,
 }
 
 /// Why a slot stopped. What it had not committed is read again by whoever owns the partitions next.
@@ -49,6 +77,18 @@ pub enum Error {
     /// The topics can't be written.
     #[error(transparent)]
     Sink(#[from] topics::Error),
+    /// A topic to write is not there, and the brokers make none.
+    #[error("the topic {topic} is not there: create it, or let the brokers create topics")]
+    NoTopic {
+        /// Its name.
+        topic: String,
+    },
+    /// The engine ended.
+    #[error("the model's threads have ended")]
+    Engine,
+    /// A slot's thread panicked.
+    #[error("a slot's thread has panicked")]
+    Panicked,
 }
 
 /// What a slot did.
@@ -64,90 +104,168 @@ pub struct Summary {
     pub aborted: u64,
 }
 
-/// One slot: one member of the group, one transactional producer.
+/// One slot: one member of the group, one producer.
 pub struct Slot {
-    engine: Engine,
-    tenants: reload::Handle,
+    number: u16,
+    worker: Worker,
     options: Options,
     consumer: Consumer,
-    producer: Producer,
+    /// `None` once an outcome was unknown, until a new one is made.
+    producer: Option<Producer>,
+    /// Whether it has to be looked up what an earlier producer committed.
+    unsure: bool,
     /// Under way, in the order in which they were read.
     queue: VecDeque<Gathered>,
     /// Done, in the same order, since the first of them.
     ready: Vec<Delivery>,
     since: Instant,
+    /// Bytes of records in `queue` and `ready`.
     bytes: u64,
     failures: u32,
+    /// After a failure: not tried again before.
+    not_before: Instant,
+    /// Offsets that this slot has committed.
+    committed: BTreeMap<Partition, i64>,
     summary: Summary,
 }
 
 struct Gathered {
     partition: Partition,
     offset: i64,
-    key: Option<Vec<u8>>,
+    key: Option<Bytes>,
+    headers: Vec<Header>,
+    written: Option<SystemTime>,
     bytes: u64,
     state: State,
 }
 
 enum State {
     Working(Box<Working>),
-    Rejected(crate::record::DeadLetter),
+    Rejected(DeadLetter),
 }
 
 /// Records taken in before those that are done are looked at.
 const BURST: usize = 256;
 
-/// Failures in a row before the slot gives up.
-const MAX_FAILURES: u32 = 10;
+/// Longest wait between two attempts.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// Silence after which a slot counts as stuck: a transaction may wait for its timeout more than once.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// Runs one slot for each of `slots` until the worker is drained, or one of them fails: the others
+/// are drained then too.
+pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> {
+    let runtime = tokio::runtime::Handle::current();
+    let (done, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    for (number, options) in (0..).zip(slots) {
+        let (worker, runtime, done) = (worker.clone(), runtime.clone(), done.clone());
+        let thread = move || {
+            let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                Slot::open(number, worker, options)?.run(&runtime)
+            }));
+            let _ = done.send(outcome.unwrap_or(Err(Error::Panicked)));
+        };
+        std::thread::Builder::new()
+            .name(format!("slot-{number}"))
+            .spawn(thread)
+            .expect("a process may have a few threads");
+    }
+    drop(done);
+    let mut sum = Summary::default();
+    let mut failed = None;
+    while let Some(outcome) = ended.recv().await {
+        match outcome {
+            Ok(summary) => sum = sum.plus(summary),
+            Err(error) => {
+                warn!(%error, "a slot ended: the worker drains");
+                worker.drain.cancel();
+                failed.get_or_insert(error);
+            }
+        }
+    }
+    match failed {
+        Some(error) => Err(error),
+        None => Ok(sum),
+    }
+}
+
+impl Summary {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            documents: self.documents + other.documents,
+            dead_letters: self.dead_letters + other.dead_letters,
+            transactions: self.transactions + other.transactions,
+            aborted: self.aborted + other.aborted,
+        }
+    }
+}
 
 impl Slot {
     /// Joins the group and ends what an earlier producer of this id left open. Blocks.
-    pub fn open(engine: Engine, tenants: reload::Handle, options: Options) -> Result<Self, Error> {
+    pub fn open(number: u16, worker: Worker, options: Options) -> Result<Self, Error> {
+        let producer = Producer::new(&options.sink)?;
+        let missing = producer.missing_topic(options.sink.timeout);
+        match missing {
+            Ok(None) => worker.health.set(Part::Sink, true),
+            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                return Err(topics::Error::Aborted { code }.into());
+            }
+        }
+        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
+            .set(options.in_flight_bytes as f64);
         Ok(Self {
-            producer: Producer::new(&options.sink)?,
+            number,
+            producer: Some(producer),
             consumer: Consumer::join(options.source.clone())?,
-            engine,
-            tenants,
+            worker,
             options,
+            unsure: false,
             queue: VecDeque::new(),
             ready: Vec::new(),
             since: Instant::now(),
             bytes: 0,
             failures: 0,
+            not_before: Instant::now(),
+            committed: BTreeMap::new(),
             summary: Summary::default(),
         })
     }
 
-    /// Runs until `drain` is cancelled and what is under way is committed. Blocks: give it a thread
-    /// that has entered the runtime.
-    pub fn run(
-        mut self,
-        runtime: &tokio::runtime::Handle,
-        drain: &CancellationToken,
-    ) -> Result<Summary, Error> {
+    /// Runs until the worker is drained and what is under way is committed. Blocks: give it a thread.
+    pub fn run(mut self, runtime: &tokio::runtime::Handle) -> Result<Summary, Error> {
         let _entered = runtime.enter();
+        let heart = self.worker.health.heart("slot", SILENCE);
+        let outcome = self.turn(runtime, &heart);
+        self.told_bytes(0);
+        heart.finish();
+        outcome.map(|()| self.summary)
+    }
+
+    fn turn(&mut self, runtime: &tokio::runtime::Handle, heart: &Heart) -> Result<(), Error> {
         loop {
-            let draining = drain.is_cancelled();
-            self.gather(draining)?;
-            while self.queue.front().is_some_and(Gathered::ended) {
-                let first = self.queue.pop_front().expect("looked at above");
-                self.bytes -= first.bytes;
-                if self.ready.is_empty() {
-                    self.since = Instant::now();
-                }
-                self.ready.push(runtime.block_on(first.delivery()));
+            heart.beat();
+            if self.too_many_dead_letters() {
+                self.worker.drain.cancel();
             }
+            let draining = self.worker.drain.is_cancelled();
+            self.gather(draining)?;
+            self.settle(runtime)?;
             let over = draining && self.queue.is_empty();
-            let due = self.ready.len() >= self.options.max_documents
-                || self.since.elapsed() >= self.options.max_wait
-                || over;
-            if due && !self.ready.is_empty() {
+            if over && self.ready.is_empty() {
+                return Ok(());
+            }
+            if self.is_due(over) {
                 self.publish()?;
             }
-            if over && self.ready.is_empty() {
-                return Ok(self.summary);
-            }
         }
+    }
+
+    fn too_many_dead_letters(&self) -> bool {
+        let most = self.options.max_dead_letters;
+        most.is_some_and(|most| self.worker.progress.dead_letters() > most)
     }
 
     /// Takes in what is there, as far as there is room.
@@ -157,16 +275,17 @@ impl Slot {
             false => Duration::from_millis(2),
         };
         for _ in 0..BURST {
-            self.consumer.pause(draining || self.is_full());
+            let pause = draining || self.is_full();
+            self.consumer.pause(pause);
             let record = self.consumer.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
-            let Some(record) = record else {
-                return Ok(());
-            };
+            let Some(record) = record else { break };
+            self.worker.health.set(Part::Source, true);
             self.start(record);
             wait = Duration::ZERO;
         }
+        self.watch();
         Ok(())
     }
 
@@ -177,24 +296,51 @@ impl Slot {
 
     fn start(&mut self, record: Record) {
         let state = record.document.and_then(|document| {
-            let tenants = self.tenants.current();
+            let tenants = self.worker.tenants.current();
             let policy = work::policy(
                 &tenants,
                 document.tenant.as_deref(),
                 &document.position,
                 &document.id,
             )?;
-            let working = Working::start(&self.engine, policy, document, PlainText::Record);
+            let working = Working::start(&self.worker.engine, policy, document, PlainText::Record);
             Ok(State::Working(Box::new(working)))
         });
-        self.bytes += record.bytes;
         self.queue.push_back(Gathered {
             partition: record.partition,
             offset: record.offset,
             key: record.key,
+            headers: record.headers,
+            written: record.written,
             bytes: record.bytes,
             state: state.unwrap_or_else(State::Rejected),
         });
+        self.told_bytes(self.bytes + record.bytes);
+    }
+
+    fn told_bytes(&mut self, bytes: u64) {
+        gauge!(metric::QUEUE_BYTES, "queue" => "documents")
+            .increment(bytes as f64 - self.bytes as f64);
+        self.bytes = bytes;
+    }
+
+    /// Moves what is done, in the order in which it was read.
+    fn settle(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+        while self.queue.front().is_some_and(Gathered::ended) {
+            let first = self.queue.pop_front().expect("looked at above");
+            let delivery = runtime.block_on(first.delivery());
+            if let Err(letter) = &delivery.outcome
+                && letter.code == Code::ModelFailed
+                && self.worker.engine.has_stopped()
+            {
+                return Err(Error::Engine);
+            }
+            if self.ready.is_empty() {
+                self.since = Instant::now();
+            }
+            self.ready.push(delivery);
+        }
+        Ok(())
     }
 
     fn forget_revoked(&mut self) {
@@ -211,73 +357,243 @@ impl Slot {
             .retain(|delivery| !is_revoked(&delivery.partition));
         self.queue
             .retain(|gathered| !is_revoked(&gathered.partition));
-        self.bytes = self.queue.iter().map(|gathered| gathered.bytes).sum();
+        let waiting: u64 = self.queue.iter().map(|gathered| gathered.bytes).sum();
+        let done: u64 = self.ready.iter().map(|delivery| delivery.bytes).sum();
+        self.told_bytes(waiting + done);
+        for (topic, partition) in revoked {
+            // Another worker's number from now on.
+            lag_gauge(&topic, partition).set(f64::NAN);
+            self.committed.remove(&(topic.into(), partition));
+        }
+    }
+
+    /// Lag and paused partitions, when there are new figures.
+    fn watch(&mut self) {
+        let ends = self.consumer.take_ends();
+        if ends.is_empty() {
+            return;
+        }
+        let mut sum = 0;
+        for end in ends {
+            let partition: Partition = (end.topic.into(), end.partition);
+            let own = self.committed.get(&partition).copied();
+            let lag = (end.end - own.unwrap_or(end.committed).max(end.committed)).max(0);
+            lag_gauge(&partition.0, partition.1).set(lag as f64);
+            sum += lag as u64;
+        }
+        self.worker.progress.set_lag(self.number, sum);
+        let paused = match self.consumer.is_paused() {
+            true => self.consumer.assigned(),
+            false => 0,
+        };
+        gauge!(metric::PAUSED_PARTITIONS, "slot" => label("slot", &self.number.to_string()))
+            .set(paused as f64);
+    }
+
+    /// How many of what is done make one set.
+    fn set_len(&self) -> usize {
+        let mut bytes = 0;
+        let fits = |delivery: &&Delivery| {
+            bytes += delivery.bytes;
+            bytes <= self.options.max_bytes
+        };
+        let most = self.ready.iter().take(self.options.max_documents);
+        most.take_while(fits).count().max(1).min(self.ready.len())
+    }
+
+    fn is_due(&self, over: bool) -> bool {
+        if self.ready.is_empty() || Instant::now() < self.not_before {
+            return false;
+        }
+        over || self.since.elapsed() >= self.options.max_wait
+            || self.ready.len() >= self.options.max_documents
+            || self.set_len() < self.ready.len()
+            || self.is_full() && self.queue.is_empty()
     }
 
     fn publish(&mut self) -> Result<(), Error> {
-        // Fresh for every transaction: it carries the generation of the group.
-        let Some(group) = self.consumer.group() else {
+        if let Err(error) = self.renew() {
+            return self.again(error);
+        }
+        let count = self.set_len();
+        let (Some(producer), true) = (&self.producer, count > 0) else {
             return Ok(());
         };
-        let count = self.ready.len().min(self.options.max_documents);
-        match self.producer.publish(&self.ready[..count], &group) {
-            Ok(()) => {
-                self.delivered(count);
-                Ok(())
-            }
-            Err(error @ topics::Error::Aborted { .. }) => self.again(error),
+        let began = Instant::now();
+        let published = producer.publish(&self.ready[..count], &self.consumer);
+        let outcome = match &published {
+            Ok(()) => "committed",
+            Err(topics::Error::Unknown { .. }) => "unknown",
+            Err(_) => "aborted",
+        };
+        counter!(metric::TRANSACTIONS_TOTAL, "outcome" => outcome).increment(1);
+        histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => outcome)
+            .record(began.elapsed());
+        metric::stage(Stage::Sink, began);
+        match published {
+            Ok(()) => self.delivered(count),
+            Err(topics::Error::TooLarge { index }) => self.reject(index),
             Err(error @ topics::Error::Unknown { .. }) => {
-                self.again(error)?;
-                self.look_up()
+                self.producer = None;
+                self.unsure = true;
+                return self.again(error);
             }
-            Err(error) => Err(error.into()),
+            Err(error) => return self.again(error),
         }
+        Ok(())
     }
 
     fn delivered(&mut self, count: usize) {
+        let mut counts = Counts::default();
+        let now = SystemTime::now();
+        let mut bytes = 0;
         for delivery in self.ready.drain(..count) {
-            match delivery.outcome {
-                Ok(_) => self.summary.documents += 1,
-                Err(_) => self.summary.dead_letters += 1,
+            bytes += delivery.bytes;
+            if let Some(passed) = delivery
+                .written
+                .and_then(|then| now.duration_since(then).ok())
+            {
+                histogram!(metric::END_TO_END_SECONDS).record(passed);
             }
+            match delivery.outcome {
+                Ok(done) => {
+                    self.summary.documents += 1;
+                    counts.add(&done, delivery.bytes);
+                }
+                Err(letter) => {
+                    self.summary.dead_letters += 1;
+                    counts.letters.push(letter);
+                }
+            }
+            self.committed
+                .insert(delivery.partition, delivery.offset + 1);
+        }
+        self.told_bytes(self.bytes - bytes);
+        self.worker.progress.count(counts);
+        let seconds = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        for (topic, partition) in self.committed.keys() {
+            gauge!(
+                metric::LAST_COMMIT_TIMESTAMP_SECONDS,
+                "topic" => label("topic", topic),
+                "partition" => label("partition", &partition.to_string())
+            )
+            .set(seconds);
         }
         self.summary.transactions += 1;
         self.failures = 0;
+        self.worker.health.set(Part::Sink, true);
         self.since = Instant::now();
     }
 
-    /// The same set is tried again, unless its partitions are gone by then.
+    /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
+    fn reject(&mut self, index: usize) {
+        self.summary.aborted += 1;
+        let Some(delivery) = self.ready.get_mut(index) else {
+            return;
+        };
+        let (tenant, document_id) = match &delivery.outcome {
+            Ok(done) => (
+                Some(done.entities.tenant.clone()),
+                Some(done.entities.document_id.clone()),
+            ),
+            // A dead letter that is too large itself would stop the partition; its id is what is
+            // long in it.
+            Err(letter) => (letter.tenant.clone(), None),
+        };
+        let (topic, partition) = &delivery.partition;
+        delivery.outcome = Err(DeadLetter {
+            source: crate::record::Position::Kafka {
+                topic: topic.to_string(),
+                partition: *partition,
+                offset: delivery.offset,
+            },
+            tenant,
+            document_id,
+            stage: Stage::Sink,
+            code: Code::TooLarge,
+            reason:
+                "the broker takes no record of this size: raise message.max.bytes of topic and \
+                     producer"
+                    .to_owned(),
+            attempts: 1,
+        });
+    }
+
+    /// The same set is tried again later, unless its partitions are gone by then. Only what trying
+    /// again can't mend ends the slot: an outage of the brokers may last.
     fn again(&mut self, error: topics::Error) -> Result<(), Error> {
+        let error_type = match &error {
+            topics::Error::Aborted { .. } => "aborted",
+            topics::Error::Unknown { .. } => "unknown",
+            topics::Error::TooLarge { .. } => "too_large",
+            topics::Error::Options(_) => "options",
+            topics::Error::Fenced => "fenced",
+            topics::Error::Refused { .. } => "refused",
+        };
+        counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
+            .increment(1);
         self.summary.aborted += 1;
         self.failures += 1;
-        warn!(%error, failures = self.failures, "not committed");
-        if self.failures >= MAX_FAILURES {
+        if !matches!(
+            error,
+            topics::Error::Aborted { .. } | topics::Error::Unknown { .. }
+        ) {
             return Err(error.into());
         }
-        self.since = Instant::now();
+        warn!(%error, failures = self.failures, "not committed: tried again");
+        // One abort is what a rebalance brings; more are an outage.
+        if self.failures >= 3 {
+            self.worker.health.set(Part::Sink, false);
+        }
+        let backoff = Duration::from_millis(50) * 2_u32.saturating_pow(self.failures.min(10));
+        self.not_before = Instant::now() + backoff.min(LONGEST_BACKOFF);
         Ok(())
     }
 
     /// After an unknown outcome: a new producer ends the old one's transaction one way or the other,
     /// and the committed offsets tell which.
-    fn look_up(&mut self) -> Result<(), Error> {
-        self.producer = Producer::new(&self.options.sink)?;
-        let timeout = self.options.sink.transaction_timeout;
+    fn renew(&mut self) -> Result<(), topics::Error> {
+        if self.producer.is_none() {
+            self.producer = Some(Producer::new(&self.options.sink)?);
+        }
+        if !self.unsure {
+            return Ok(());
+        }
         let failed = |error: rdkafka::error::KafkaError| topics::Error::Unknown {
             code: error.rdkafka_error_code(),
         };
         let list = topics::offsets_after(&self.ready).map_err(failed)?;
+        let timeout = self.options.sink.timeout;
         let committed = self.consumer.committed(list, timeout).map_err(failed)?;
-        let before = self.ready.len();
-        self.ready.retain(|delivery| {
+        let is_committed = |delivery: &Delivery| {
             let (topic, partition) = &delivery.partition;
             let found = committed.find_partition(topic, *partition);
             let offset = found.and_then(|found| found.offset().to_raw());
-            offset.is_none_or(|offset| offset < 0 || delivery.offset >= offset)
-        });
-        info!(committed = before - self.ready.len(), "outcome looked up");
+            offset.is_some_and(|offset| offset >= 0 && delivery.offset < offset)
+        };
+        self.unsure = false;
+        // Offsets are committed for a set as a whole, so what is committed stands in front.
+        let count = self
+            .ready
+            .iter()
+            .take_while(|own| is_committed(own))
+            .count();
+        info!(committed = count, "outcome looked up");
+        if count > 0 {
+            self.delivered(count);
+        }
         Ok(())
     }
+}
+
+fn lag_gauge(topic: &str, partition: i32) -> metrics::Gauge {
+    gauge!(
+        metric::CONSUMER_LAG,
+        "topic" => label("topic", topic),
+        "partition" => label("partition", &partition.to_string())
+    )
 }
 
 impl Gathered {
@@ -297,6 +613,9 @@ impl Gathered {
             partition: self.partition,
             offset: self.offset,
             key: self.key,
+            headers: self.headers,
+            written: self.written,
+            bytes: self.bytes,
             outcome,
         }
     }

@@ -1,6 +1,9 @@
 //! One document under way.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tokio::task::{JoinError, JoinHandle};
 
@@ -40,6 +43,9 @@ pub(super) fn policy(
     })
 }
 
+/// Times that a document is given to a model that fails on it.
+const ATTEMPTS: u32 = 3;
+
 /// A document whose task runs.
 pub(super) struct Working {
     task: JoinHandle<Result<Done, DeadLetter>>,
@@ -68,8 +74,25 @@ impl Working {
         let place = (position.clone(), tenant.clone(), id.clone());
         let task = tokio::spawn(async move {
             let (position, tenant, id) = place;
-            let done = document::process(&engine, &policy, document, plain_text).await;
-            done.map_err(|error| error.dead_letter(position, Some(tenant), Some(id)))
+            let mut attempts = 1;
+            loop {
+                let again = document.clone();
+                let done = document::process(&engine, &policy, again, plain_text).await;
+                let error = match done {
+                    Ok(done) => return Ok(done),
+                    Err(error) => error,
+                };
+                // A model may fail for want of memory, which passes; a record's own fault does not.
+                if error.code() == Code::ModelFailed && attempts < ATTEMPTS && !engine.has_stopped()
+                {
+                    tokio::time::sleep(Duration::from_millis(100) * attempts).await;
+                    attempts += 1;
+                    continue;
+                }
+                let mut letter = error.dead_letter(position, Some(tenant), Some(id));
+                letter.attempts = attempts;
+                return Err(letter);
+            }
         });
         Self {
             task,
@@ -83,7 +106,6 @@ impl Working {
     }
 
     /// Whether the task has ended: [`Self::done`] will not wait.
-    #[cfg(feature = "kafka")]
     pub(super) fn ended(&self) -> bool {
         self.finished.is_some() || self.task.is_finished()
     }

@@ -1,46 +1,76 @@
-//! Kafka topics as a sink: records and the source's offsets in one transaction.
+//! Kafka topics as a sink: records and the source's offsets in one transaction, or, where at
+//! least once is enough, records first and then the offsets.
 
 use std::{
     collections::BTreeMap,
-    time::{Duration, Instant},
+    error::Error as StdError,
+    path::PathBuf,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
 };
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
-    consumer::ConsumerGroupMetadata,
+    ClientContext, Offset, TopicPartitionList,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer as _},
+    message::{DeliveryResult, Header, OwnedHeaders},
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
+use sha2::Sha256;
+use tracing::warn;
 
 use super::{Done, Redacted};
 use crate::{
     record::{DeadLetter, Position},
-    source::kafka::Partition,
+    source::{
+        brokers::{self, Brokers, Settings},
+        kafka::{self as group, Bytes, Consumer, Partition},
+    },
 };
 
-/// Where records go, and under which transactional id.
+/// Where records go, and what is promised.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `host:port`, several with commas.
-    pub bootstrap_servers: String,
-    /// Stable for a worker's slot: a second producer of this id fences the first.
-    pub transactional_id: String,
+    /// Brokers.
+    pub brokers: Brokers,
+    /// Stable for a worker's slot: a second producer of this id fences the first. `None` is at
+    /// least once, without transactions.
+    pub transactional_id: Option<String>,
     /// The broker aborts a transaction that stays open longer.
-    pub transaction_timeout: Duration,
+    pub timeout: Duration,
     /// Topics by kind of record.
     pub topics: Topics,
-    /// Further options by librdkafka's names.
-    pub librdkafka: BTreeMap<String, String>,
+    /// Secret of hashed keys; `None` keeps keys as they are.
+    pub hash_key: Option<HashKey>,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
+    pub compression: &'static str,
+    /// Further options.
+    pub librdkafka: Settings,
 }
 
-/// Topics by kind of record.
-#[derive(Debug, Clone)]
+/// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
+/// topic is not written.
+#[derive(Debug, Clone, Default)]
 #[allow(missing_docs)]
 pub struct Topics {
-    pub entities: String,
-    pub redactions: String,
+    pub entities: Option<String>,
+    pub redactions: Option<String>,
     pub dead_letters: String,
+}
+
+/// Secret of hashed keys; `Debug` does not show it.
+#[derive(Clone)]
+pub struct HashKey(pub Vec<u8>);
+
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// What became of one source record.
@@ -51,7 +81,13 @@ pub struct Delivery {
     /// Its offset.
     pub offset: i64,
     /// Its key.
-    pub key: Option<Vec<u8>>,
+    pub key: Option<Bytes>,
+    /// Headers that go on.
+    pub headers: Vec<group::Header>,
+    /// When it was written.
+    pub written: Option<SystemTime>,
+    /// Bytes of the source record.
+    pub bytes: u64,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
 }
@@ -63,74 +99,165 @@ pub enum Error {
     #[error("the producer can't be made: check the options")]
     Options(#[source] KafkaError),
     /// Another producer has taken the transactional id over: this worker has to stop.
-    #[error("another worker has the same transactional id")]
+    #[error(
+        "another worker has the same transactional id: give each worker a \
+         sink.transactional_id_prefix or a source.group_instance_id of its own"
+    )]
     Fenced,
-    /// Nothing of the set is visible, and it can be tried again.
-    #[error("the transaction was aborted ({code:?})")]
+    /// The broker refuses for good.
+    #[error("the broker refuses ({code:?}): check the rights of this worker")]
+    Refused {
+        /// librdkafka's code.
+        code: RDKafkaErrorCode,
+    },
+    /// A record will never be taken; nothing of the set is visible. It has to go to the dead
+    /// letters.
+    #[error("the broker takes no record of this size")]
+    TooLarge {
+        /// Which of the set.
+        index: usize,
+    },
+    /// Nothing of the set is visible (at least once: perhaps some), and it can be tried again.
+    #[error("the records were not committed ({code:?})")]
     Aborted {
         /// librdkafka's code.
         code: Option<RDKafkaErrorCode>,
     },
     /// Whether the set is committed is not known: the producer is of no further use, and the group's
     /// committed offsets tell.
-    #[error("the transaction's outcome is unknown ({code:?})")]
+    #[error("whether the records were committed is not known ({code:?})")]
     Unknown {
         /// librdkafka's code.
         code: Option<RDKafkaErrorCode>,
     },
 }
 
-/// A transactional producer.
+/// A producer: transactional, or at least idempotent.
 pub struct Producer {
-    inner: BaseProducer,
+    inner: BaseProducer<Context>,
     options: Options,
+}
+
+#[derive(Default)]
+struct Context {
+    token_file: Option<PathBuf>,
+    /// Records that the broker has not answered for.
+    waiting: AtomicUsize,
+    failed: Mutex<Option<(usize, KafkaError)>>,
+}
+
+impl Context {
+    fn take_failure(&self) -> Option<(usize, KafkaError)> {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.take()
+    }
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        brokers::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, _: &str) {
+        warn!(code = ?error.rdkafka_error_code(), "the producer's connection has a problem");
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        brokers::token(self.token_file.as_deref())
+    }
+}
+
+impl ProducerContext for Context {
+    /// Which of the set.
+    type DeliveryOpaque = usize;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
+        self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if let Err((error, _)) = result {
+            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+            // Records that are purged when a transaction is aborted are no cause of it.
+            let purged = matches!(
+                error.rdkafka_error_code(),
+                Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
+            );
+            if failed.is_none() && !purged {
+                *failed = Some((index, error.clone()));
+            }
+        }
+    }
 }
 
 impl Producer {
     /// Makes a producer and ends what an earlier one of the same id left open. Blocks.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let mut config = ClientConfig::new();
-        // Batches of a transaction are large anyway; its commit does not wait for a linger.
-        config.set("linger.ms", "5").set("compression.type", "zstd");
-        config.extend(options.librdkafka.clone());
+        let mut config = options.brokers.config();
+        // A commit flushes: a long linger would only make a set's first records wait.
+        config.set("linger.ms", "5");
+        options.librdkafka.add_to(&mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
+        let timeout = options.timeout.as_millis().to_string();
         config
-            .set("bootstrap.servers", &options.bootstrap_servers)
-            .set("transactional.id", &options.transactional_id)
             .set("enable.idempotence", "true")
             .set("acks", "all")
-            .set(
-                "transaction.timeout.ms",
-                options.transaction_timeout.as_millis().to_string(),
-            )
-            .set(
-                "delivery.timeout.ms",
-                options.transaction_timeout.as_millis().to_string(),
-            );
-        let inner: BaseProducer = config.create().map_err(Error::Options)?;
+            .set("compression.type", options.compression)
+            // As Java's producers place keys, so that inputs and outputs of one key can be joined.
+            .set("partitioner", "murmur2_random")
+            .set("delivery.timeout.ms", &timeout);
+        if let Some(id) = &options.transactional_id {
+            config
+                .set("transactional.id", id)
+                .set("transaction.timeout.ms", &timeout);
+        }
+        let context = Context {
+            token_file: options.brokers.token_file.clone(),
+            ..Context::default()
+        };
+        let inner: BaseProducer<Context> = config
+            .create_with_context(context)
+            .map_err(Error::Options)?;
+        // The token is asked for by an event, which nothing serves while transactions are initialised.
+        if options.brokers.token_file.is_some() {
+            inner.poll(Duration::from_millis(100));
+        }
+        let producer = Self {
+            inner,
+            options: options.clone(),
+        };
+        if options.transactional_id.is_some() {
+            producer.initialise()?;
+        }
+        Ok(producer)
+    }
+
+    fn initialise(&self) -> Result<(), Error> {
         let start = Instant::now();
         loop {
-            match inner.init_transactions(options.transaction_timeout) {
-                Ok(()) => break,
+            match self.inner.init_transactions(self.options.timeout) {
+                Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && start.elapsed() < options.transaction_timeout => {}
+                    if error.is_retriable() && start.elapsed() < self.options.timeout => {}
                 Err(error) => return Err(outcome(&error, false)),
             }
         }
-        Ok(Self {
-            inner,
-            options: options.clone(),
-        })
     }
 
     /// Commits what became of a set of records together with their offsets. Blocks.
-    pub fn publish(&self, set: &[Delivery], group: &ConsumerGroupMetadata) -> Result<(), Error> {
-        let wait = self.options.transaction_timeout;
+    pub fn publish(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+        self.inner.context().take_failure();
+        match self.options.transactional_id {
+            Some(_) => self.transaction(set, consumer),
+            None => self.at_least_once(set, consumer),
+        }
+    }
+
+    fn transaction(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+        let wait = self.options.timeout;
         self.inner
             .begin_transaction()
             .map_err(|error| outcome(&error, false))?;
-        let prepared = self.prepare(set, group, wait);
-        if let Err(error) = prepared {
+        if let Err(error) = self.prepare(set, consumer, wait) {
             return Err(self.abort(&error));
         }
         match self.inner.commit_transaction(wait) {
@@ -145,91 +272,228 @@ impl Producer {
     fn prepare(
         &self,
         set: &[Delivery],
-        group: &ConsumerGroupMetadata,
+        consumer: &Consumer,
         wait: Duration,
     ) -> Result<(), KafkaError> {
-        for delivery in set {
-            self.send(delivery)?;
-        }
+        self.send_all(set)?;
+        // Fresh for every transaction: it carries the generation of the group, by which a broker
+        // tells a member that has lost its partitions (KIP-447).
+        let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
+            RDKafkaErrorCode::UnknownMemberId,
+        ))?;
         self.inner
-            .send_offsets_to_transaction(&offsets_after(set)?, group, wait)
+            .send_offsets_to_transaction(&offsets_after(set)?, &group, wait)?;
+        self.answered(wait)
     }
 
-    fn send(&self, delivery: &Delivery) -> Result<(), KafkaError> {
-        let topics = &self.options.topics;
-        let key = delivery.key.as_deref();
-        match &delivery.outcome {
-            Ok(done) => {
-                let entities = serde_json::to_vec(&done.entities).expect("entities are JSON");
-                self.enqueue(&topics.entities, key, &entities, None)?;
-                let redacted = match &done.redacted {
-                    Redacted::Record(record) => record.clone(),
-                    Redacted::Text(text) => text.clone().into_bytes(),
-                    Redacted::Row(cells) => serde_json::to_vec(cells).expect("cells are JSON"),
-                };
-                self.enqueue(&topics.redactions, key, &redacted, None)
+    fn at_least_once(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+        let wait = self.options.timeout;
+        let sent = self.send_all(set).and_then(|()| self.answered(wait));
+        let error = match sent {
+            Ok(()) => {
+                let offsets = offsets_after(set).map_err(|error| outcome(&error, false))?;
+                return consumer
+                    .commit(&offsets)
+                    .map_err(|error| outcome(&error, false));
             }
-            Err(letter) => {
-                let value = serde_json::to_vec(letter).expect("a dead letter is JSON");
-                let headers = dead_letter_headers(letter);
-                self.enqueue(&topics.dead_letters, key, &value, Some(headers))
+            Err(error) => error,
+        };
+        // What is still under way must not come after what is tried again.
+        let _ = self.inner.flush(wait);
+        Err(self.cause(&error))
+    }
+
+    fn send_all(&self, set: &[Delivery]) -> Result<(), KafkaError> {
+        for (index, delivery) in set.iter().enumerate() {
+            self.send(index, delivery)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until the broker has answered for every record. librdkafka's own flush would do, but
+    /// rdkafka's polls in steps of 100 ms (0.39), which every small transaction would wait for.
+    fn answered(&self, wait: Duration) -> Result<(), KafkaError> {
+        let start = Instant::now();
+        let context = self.inner.context();
+        while context.waiting.load(Ordering::Acquire) > 0 {
+            self.inner.poll(Duration::from_millis(1));
+            if start.elapsed() > wait {
+                return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
             }
         }
+        let failed = context
+            .failed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        match &*failed {
+            Some((_, error)) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+
+    fn send(&self, index: usize, delivery: &Delivery) -> Result<(), KafkaError> {
+        let topics = &self.options.topics;
+        let key = delivery.key.as_ref().map(|key| self.key(&key.0));
+        let key = key.as_deref();
+        let done = match &delivery.outcome {
+            Ok(done) => done,
+            Err(letter) => {
+                let value = serde_json::to_vec(letter).expect("a dead letter is JSON");
+                let headers = dead_letter_headers(letter, carried(&delivery.headers));
+                return self.enqueue(index, &topics.dead_letters, key, &value, headers);
+            }
+        };
+        let tenant = &done.entities.tenant;
+        if let Some(topic) = &topics.entities {
+            let entities = serde_json::to_vec(&done.entities).expect("entities are JSON");
+            let topic = topic.replace("{tenant}", tenant);
+            self.enqueue(index, &topic, key, &entities, carried(&delivery.headers))?;
+        }
+        if let Some(topic) = &topics.redactions {
+            let cells;
+            let redacted = match &done.redacted {
+                Redacted::Record(record) => &record[..],
+                Redacted::Text(text) => text.as_bytes(),
+                Redacted::Row(row) => {
+                    cells = serde_json::to_vec(row).expect("cells are JSON");
+                    &cells
+                }
+            };
+            let topic = topic.replace("{tenant}", tenant);
+            self.enqueue(index, &topic, key, redacted, carried(&delivery.headers))?;
+        }
+        Ok(())
+    }
+
+    /// The key of what is written: the record's own, or 32 hexadecimal digits of its keyed hash.
+    fn key(&self, key: &[u8]) -> Vec<u8> {
+        let Some(HashKey(secret)) = &self.options.hash_key else {
+            return key.to_vec();
+        };
+        let mut mac =
+            Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+        mac.update(b"weir/record-key/1");
+        mac.update(key);
+        hex::encode(&mac.finalize().into_bytes()[..16]).into_bytes()
     }
 
     /// Waits while librdkafka's queue is full.
     fn enqueue(
         &self,
+        index: usize,
         topic: &str,
         key: Option<&[u8]>,
         value: &[u8],
-        headers: Option<OwnedHeaders>,
+        headers: OwnedHeaders,
     ) -> Result<(), KafkaError> {
-        let mut record: BaseRecord<'_, [u8], [u8]> = BaseRecord::to(topic).payload(value);
+        let context = self.inner.context();
+        let mut record: BaseRecord<'_, [u8], [u8], usize> =
+            BaseRecord::with_opaque_to(topic, index)
+                .payload(value)
+                .headers(headers);
         if let Some(key) = key {
             record = record.key(key);
         }
-        if let Some(headers) = headers {
-            record = record.headers(headers);
-        }
+        context.waiting.fetch_add(1, Ordering::AcqRel);
         loop {
-            match self.inner.send(record) {
+            let (error, back) = match self.inner.send(record) {
                 Ok(()) => return Ok(()),
-                Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), back)) => {
-                    record = back;
-                    self.inner.poll(Duration::from_millis(10));
-                }
-                Err((error, _)) => return Err(error),
+                Err(refused) => refused,
+            };
+            if let KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull) = error {
+                record = back;
+                self.inner.poll(Duration::from_millis(10));
+                continue;
             }
+            context.waiting.fetch_sub(1, Ordering::AcqRel);
+            let mut failed = context
+                .failed
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            *failed = Some((index, error.clone()));
+            return Err(error);
         }
     }
 
     fn abort(&self, error: &KafkaError) -> Error {
-        if let Error::Fenced = outcome(error, false) {
-            return Error::Fenced;
+        if let fatal @ (Error::Fenced | Error::Refused { .. }) = outcome(error, false) {
+            return fatal;
         }
-        let code = error.rdkafka_error_code();
-        match self
-            .inner
-            .abort_transaction(self.options.transaction_timeout)
-        {
-            Ok(()) => Error::Aborted { code },
+        match self.abort_transaction() {
+            Ok(()) => self.cause(error),
             Err(error) => outcome(&error, true),
         }
+    }
+
+    /// librdkafka waits here until it is told of every record that it purges, which another thread
+    /// has to do ("the application should poll", rd_kafka_abort_transaction).
+    fn abort_transaction(&self) -> Result<(), KafkaError> {
+        let over = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !over.load(Ordering::Acquire) {
+                    self.inner.poll(Duration::from_millis(1));
+                }
+            });
+            let aborted = self.inner.abort_transaction(self.options.timeout);
+            over.store(true, Ordering::Release);
+            aborted
+        })
+    }
+
+    /// Why nothing was committed: a record's own fault if the broker named one.
+    fn cause(&self, error: &KafkaError) -> Error {
+        match self.inner.context().take_failure() {
+            Some((index, failed)) => match failed.rdkafka_error_code() {
+                Some(
+                    RDKafkaErrorCode::MessageSizeTooLarge
+                    | RDKafkaErrorCode::InvalidMessageSize
+                    | RDKafkaErrorCode::MessageBatchTooLarge,
+                ) => Error::TooLarge { index },
+                _ => outcome(&failed, false),
+            },
+            None => outcome(error, false),
+        }
+    }
+
+    /// Topics with fixed names, for a check that they are there.
+    pub fn missing_topic(&self, wait: Duration) -> Result<Option<String>, KafkaError> {
+        let topics = &self.options.topics;
+        let named = [
+            topics.entities.as_deref(),
+            topics.redactions.as_deref(),
+            Some(&*topics.dead_letters),
+        ];
+        for topic in named.into_iter().flatten() {
+            if topic.contains("{tenant}") {
+                continue;
+            }
+            let metadata = self.inner.client().fetch_metadata(Some(topic), wait)?;
+            let found = metadata.topics().iter().any(|found| {
+                found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
+            });
+            if !found {
+                return Ok(Some(topic.to_owned()));
+            }
+        }
+        Ok(None)
     }
 }
 
 /// What an error means. `ending`: the transaction may have been committed.
 fn outcome(error: &KafkaError, ending: bool) -> Error {
     let code = error.rdkafka_error_code();
-    let fenced = matches!(
-        code,
-        Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch)
-    );
-    match (fenced, ending) {
-        (true, _) => Error::Fenced,
-        (false, true) => Error::Unknown { code },
-        (false, false) => Error::Aborted { code },
+    if let Some(RDKafkaErrorCode::Fenced | RDKafkaErrorCode::InvalidProducerEpoch) = code {
+        return Error::Fenced;
+    }
+    if let Some(code) = brokers::refused(error) {
+        return Error::Refused { code };
+    }
+    // After a fatal error the producer takes nothing any more.
+    let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
+    match ending || fatal {
+        true => Error::Unknown { code },
+        false => Error::Aborted { code },
     }
 }
 
@@ -249,9 +513,19 @@ pub(crate) fn offsets_after(set: &[Delivery]) -> Result<TopicPartitionList, Kafk
     Ok(list)
 }
 
+fn carried(headers: &[group::Header]) -> OwnedHeaders {
+    let mut carried = OwnedHeaders::new_with_capacity(headers.len());
+    for header in headers {
+        carried = carried.insert(Header {
+            key: &header.name,
+            value: header.value.as_ref().map(|value| &value.0[..]),
+        });
+    }
+    carried
+}
+
 /// Where the record stood and why it failed, under the names of KIP-1191 and of Connect. No value.
-fn dead_letter_headers(letter: &DeadLetter) -> OwnedHeaders {
-    let mut headers = OwnedHeaders::new();
+fn dead_letter_headers(letter: &DeadLetter, mut headers: OwnedHeaders) -> OwnedHeaders {
     let mut add = |key: &str, value: &str| {
         headers = std::mem::take(&mut headers).insert(Header {
             key,
@@ -271,7 +545,31 @@ fn dead_letter_headers(letter: &DeadLetter) -> OwnedHeaders {
         }
     }
     add("__connect.errors.stage", letter.stage.as_str());
-    add("__dlq.errors.message", &letter.reason);
+    for prefix in ["__dlq.errors", "__connect.errors.exception"] {
+        add(&format!("{prefix}.message"), &letter.reason);
+    }
+    add("__dlq.errors.delivery.count", &letter.attempts.to_string());
     add("weir.code", letter.code.as_str());
     headers
+}
+
+/// Names of the topics that some brokers have. Blocks.
+pub fn existing(brokers: &Brokers, wait: Duration) -> Result<Vec<String>, Error> {
+    let context = Context {
+        token_file: brokers.token_file.clone(),
+        ..Context::default()
+    };
+    let client: BaseProducer<Context> = brokers
+        .config()
+        .create_with_context(context)
+        .map_err(Error::Options)?;
+    if brokers.token_file.is_some() {
+        client.poll(Duration::from_millis(100));
+    }
+    let metadata = client
+        .client()
+        .fetch_metadata(None, wait)
+        .map_err(|error| outcome(&error, false))?;
+    let topics = metadata.topics().iter();
+    Ok(topics.map(|topic| topic.name().to_owned()).collect())
 }

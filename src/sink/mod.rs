@@ -8,7 +8,6 @@
 //!
 //! A [`Ledger`] hands out one [`Claim`] for each source object; a claim has one [`Output`], which
 //! writes files that are not visible before [`Output::commit`].
-#[cfg(feature = "kafka")]
 pub mod kafka;
 mod ledger;
 mod output;

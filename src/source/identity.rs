@@ -19,8 +19,11 @@ pub enum TenantFrom {
     Field(String),
     /// Column of a table.
     Column(String),
-    /// Regular expression on the object's path below the URL: its first capture group.
+    /// Regular expression on the object's path below the URL, or on the topic's name: its first
+    /// capture group.
     Path(String),
+    /// The source itself knows it, from beside the record: a Kafka record's key or header.
+    Beside,
 }
 
 /// The compiled form of [`TenantFrom`] and of the id's place.

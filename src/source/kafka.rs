@@ -6,18 +6,28 @@
 
 use std::{
     collections::BTreeMap,
+    error::Error as StdError,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
+use globset::{Glob, GlobSet};
 use rdkafka::{
-    ClientConfig, ClientContext, Message, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance},
+    ClientContext, Message, Statistics, TopicPartitionList,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
+    consumer::{
+        BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance,
+    },
     error::{KafkaError, RDKafkaErrorCode},
+    message::{BorrowedMessage, Headers as _},
 };
+use regex::Regex;
 use tracing::{info, warn};
 
 use super::{
+    brokers::{self, Brokers, Settings},
     identity::Identity,
     reader::{dead_letter, json_document, not_utf8, text_document},
 };
@@ -26,18 +36,42 @@ use crate::record::{Code, DeadLetter, Document, Position};
 /// What to read, and as whom.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// `host:port`, several with commas.
-    pub bootstrap_servers: String,
+    /// Brokers.
+    pub brokers: Brokers,
     /// Consumer group.
     pub group_id: String,
+    /// Whether the broker assigns partitions (KIP-848); otherwise members do, cooperative-sticky.
+    pub broker_assigns: bool,
+    /// This member's name, for static membership.
+    pub instance_id: Option<String>,
+    /// Silence after which the group takes partitions away; the broker's where it assigns.
+    pub session_timeout: Duration,
+    /// Whether a group without committed offsets begins with the oldest record.
+    pub from_earliest: bool,
     /// Topics; one that begins with `^` is a regular expression.
     pub topics: Vec<String>,
     /// Whether records are JSON objects; otherwise they are text.
     pub json: bool,
+    /// Where the tenant is, if beside the record; `records.tenant` is [`super::TenantFrom::Beside`]
+    /// then.
+    pub tenant: Option<Beside>,
+    /// Where the id is, if beside the record.
+    pub id: Option<Beside>,
+    /// Names or patterns of headers that the sink passes on.
+    pub pass: Vec<String>,
     /// Tenant, id and the largest record, as for other sources.
     pub records: super::Options,
-    /// Further options by librdkafka's names.
-    pub librdkafka: BTreeMap<String, String>,
+    /// Further options.
+    pub librdkafka: Settings,
+}
+
+/// A place beside a record's value.
+#[derive(Debug, Clone)]
+pub enum Beside {
+    /// The first capture group of a regular expression on the key.
+    Key(Regex),
+    /// A header.
+    Header(String),
 }
 
 /// Why topics can't be read.
@@ -49,8 +83,11 @@ pub enum Error {
     /// The tenant's or id's place is not valid.
     #[error(transparent)]
     Identity(#[from] super::Error),
+    /// A pattern of headers is not one.
+    #[error("a pattern of headers is not valid")]
+    Headers(#[source] globset::Error),
     /// The broker refuses for good.
-    #[error("the broker refuses: {code:?}")]
+    #[error("the broker refuses ({code:?}): check rights, group and topics of this worker")]
     Refused {
         /// librdkafka's code.
         code: RDKafkaErrorCode,
@@ -67,30 +104,105 @@ pub struct Record {
     pub partition: Partition,
     /// Its offset.
     pub offset: i64,
-    /// Its key, byte for byte; never shown.
-    pub key: Option<Vec<u8>>,
+    /// Its key, byte for byte.
+    pub key: Option<Bytes>,
+    /// Headers that are passed on.
+    pub headers: Vec<Header>,
+    /// When it was written, as its broker or producer says.
+    pub written: Option<SystemTime>,
     /// Bytes of the value.
     pub bytes: u64,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
 
+/// Bytes that may be personal: `Debug` shows how many.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Bytes(pub Vec<u8>);
+
+impl std::fmt::Debug for Bytes {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} bytes", self.0.len())
+    }
+}
+
+/// A header of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Header {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its value.
+    pub value: Option<Bytes>,
+}
+
+/// Headers by which schema registries name the schema of a value: weir writes another value.
+const OF_REGISTRIES: [&str; 2] = ["__value_schema_id", "__key_schema_id"];
+
 /// A member of a consumer group.
 pub struct Consumer {
     inner: BaseConsumer<Context>,
     options: Options,
     identity: Identity,
-    /// Names of topics, each held once.
-    topics: BTreeMap<String, Arc<str>>,
+    pass: GlobSet,
+    trace_parent: Regex,
+    /// Names of topics and headers, each held once.
+    names: BTreeMap<String, Arc<str>>,
     paused: bool,
 }
 
 #[derive(Default)]
 struct Context {
+    token_file: Option<PathBuf>,
     revoked: Mutex<Vec<(String, i32)>>,
+    ends: Mutex<Vec<End>>,
 }
 
-impl ClientContext for Context {}
+/// How far a partition goes, by the last statistics.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// Topic.
+    pub topic: String,
+    /// Partition.
+    pub partition: i32,
+    /// The offset after the last record that may be read.
+    pub end: i64,
+    /// The offset at which the group stood when the partition was assigned.
+    pub committed: i64,
+}
+
+impl ClientContext for Context {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        brokers::log(level, facility, message);
+    }
+
+    fn error(&self, error: KafkaError, _: &str) {
+        warn!(code = ?error.rdkafka_error_code(), "the consumer's connection has a problem");
+    }
+
+    fn stats(&self, statistics: Statistics) {
+        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        ends.clear();
+        for (topic, of_topic) in &statistics.topics {
+            for (number, partition) in &of_topic.partitions {
+                // Others' partitions have no fetch going on.
+                if *number >= 0 && partition.ls_offset >= 0 && partition.fetch_state == "active" {
+                    ends.push(End {
+                        topic: topic.clone(),
+                        partition: *number,
+                        end: partition.ls_offset,
+                        committed: partition.committed_offset.max(partition.lo_offset).max(0),
+                    });
+                }
+            }
+        }
+    }
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
+        brokers::token(self.token_file.as_deref())
+    }
+}
 
 impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
@@ -116,29 +228,65 @@ impl ConsumerContext for Context {
 impl Consumer {
     /// Joins the group.
     pub fn join(options: Options) -> Result<Self, Error> {
-        let mut config = ClientConfig::new();
-        config
-            .set("partition.assignment.strategy", "cooperative-sticky")
-            .set("auto.offset.reset", "earliest");
-        config.extend(options.librdkafka.clone());
+        let mut config = options.brokers.config();
+        // Often enough for a gauge of the lag.
+        config.set("statistics.interval.ms", "5000");
+        options.librdkafka.add_to(&mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
+        let start = if options.from_earliest {
+            "earliest"
+        } else {
+            "latest"
+        };
         config
-            .set("bootstrap.servers", &options.bootstrap_servers)
             .set("group.id", &options.group_id)
+            .set("auto.offset.reset", start)
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "false");
+        if let Some(instance) = &options.instance_id {
+            config.set("group.instance.id", instance);
+        }
+        if options.broker_assigns {
+            // The broker has the session timeout then; librdkafka refuses one of the client's.
+            config.set("group.protocol", "consumer");
+        } else {
+            config
+                .set("partition.assignment.strategy", "cooperative-sticky")
+                .set(
+                    "session.timeout.ms",
+                    options.session_timeout.as_millis().to_string(),
+                )
+                // A third of it, as Kafka's documentation advises.
+                .set(
+                    "heartbeat.interval.ms",
+                    (options.session_timeout.as_millis() / 3)
+                        .clamp(1, 3000)
+                        .to_string(),
+                );
+        }
+        let context = Context {
+            token_file: options.brokers.token_file.clone(),
+            ..Context::default()
+        };
         let inner: BaseConsumer<Context> = config
-            .create_with_context(Context::default())
+            .create_with_context(context)
             .map_err(Error::Options)?;
         let topics: Vec<&str> = options.topics.iter().map(String::as_str).collect();
         inner.subscribe(&topics).map_err(Error::Options)?;
+        let mut pass = GlobSet::builder();
+        for pattern in &options.pass {
+            pass.add(Glob::new(pattern).map_err(Error::Headers)?);
+        }
         Ok(Self {
             inner,
             identity: Identity::of(&options.records)?,
+            pass: pass.build().map_err(Error::Headers)?,
+            trace_parent: Regex::new("^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")
+                .expect("a constant pattern"),
             options,
-            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
             paused: false,
         })
     }
@@ -149,54 +297,42 @@ impl Consumer {
             None => return Ok(None),
             Some(Ok(message)) => message,
             Some(Err(error)) => {
-                return match error.rdkafka_error_code() {
-                    Some(
-                        code @ (RDKafkaErrorCode::Fatal
-                        | RDKafkaErrorCode::FencedInstanceId
-                        | RDKafkaErrorCode::TopicAuthorizationFailed
-                        | RDKafkaErrorCode::GroupAuthorizationFailed),
-                    ) => Err(Error::Refused { code }),
-                    // librdkafka goes on by itself.
-                    code => {
-                        warn!(?code, "the consumer reports an error and goes on");
-                        Ok(None)
-                    }
-                };
+                let code = error.rdkafka_error_code();
+                if let Some(code) = brokers::refused(&error) {
+                    return Err(Error::Refused { code });
+                }
+                if let Some(code @ RDKafkaErrorCode::Fatal) = code {
+                    return Err(Error::Refused { code });
+                }
+                // librdkafka goes on by itself.
+                warn!(?code, "the consumer reports an error and goes on");
+                return Ok(None);
             }
         };
-        let topic = match self.topics.get(message.topic()) {
-            Some(topic) => topic.clone(),
-            None => {
-                let topic: Arc<str> = message.topic().into();
-                self.topics
-                    .insert(message.topic().to_owned(), topic.clone());
-                topic
-            }
-        };
+        let topic = name(&mut self.names, message.topic());
         let position = Position::Kafka {
             topic: topic.to_string(),
             partition: message.partition(),
             offset: message.offset(),
         };
-        let payload = message.payload();
-        let bytes = payload.map_or(0, |payload| payload.len() as u64);
-        let document = self.document(payload, &topic, position);
+        let headers = passed(&message, &self.pass, &self.trace_parent, &mut self.names);
         Ok(Some(Record {
             partition: (topic, message.partition()),
             offset: message.offset(),
-            key: message.key().map(<[u8]>::to_vec),
-            bytes,
-            document,
+            key: message.key().map(|key| Bytes(key.to_vec())),
+            headers,
+            written: written(&message),
+            bytes: message.payload().map_or(0, |payload| payload.len() as u64),
+            document: self.document(&message, position),
         }))
     }
 
     fn document(
         &self,
-        payload: Option<&[u8]>,
-        topic: &str,
+        message: &BorrowedMessage<'_>,
         position: Position,
     ) -> Result<Document, DeadLetter> {
-        let Some(payload) = payload else {
+        let Some(payload) = message.payload() else {
             let reason = "the record has no value".to_owned();
             return Err(dead_letter(position, Code::NotJson, reason));
         };
@@ -210,14 +346,44 @@ impl Consumer {
         }
         let text = String::from_utf8(payload.to_vec())
             .map_err(|error| not_utf8(&error, "record", position.clone()))?;
-        match self.options.json {
-            true => json_document(text, "record", &self.identity, topic, position),
-            false => Ok(text_document(
-                text,
-                self.identity.of_object(topic),
-                position,
-            )),
+        let (topic, place) = (message.topic(), position.clone());
+        let mut document = match self.options.json {
+            true => json_document(text, "record", &self.identity, topic, position)?,
+            false => text_document(text, self.identity.of_object(topic), position),
+        };
+        if let Some(id) = self.options.id.as_ref().map(|id| beside(id, message)) {
+            // An id that can't be read is no reason to hold the record back: the position is one.
+            document.id = id.ok().flatten().unwrap_or_else(|| place.to_string());
         }
+        if let Some(from) = &self.options.tenant {
+            document.tenant = beside(from, message).map_err(|NotText| {
+                let reason = "the tenant beside the record is not UTF-8".to_owned();
+                dead_letter(place, Code::UnknownTenant, reason)
+            })?;
+        }
+        Ok(document)
+    }
+
+    /// Commits offsets by itself, without a transaction.
+    pub fn commit(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+        self.inner.commit(offsets, CommitMode::Sync)
+    }
+
+    /// Ends of this member's partitions, once for each statistics.
+    pub fn take_ends(&self) -> Vec<End> {
+        let context = self.inner.context();
+        let mut ends = context.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *ends)
+    }
+
+    /// Whether fetching is stopped.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Partitions that this member has at present.
+    pub fn assigned(&self) -> usize {
+        self.inner.assignment().map_or(0, |list| list.count())
     }
 
     /// Partitions that were revoked since the last call: what is not committed of them is another
@@ -263,4 +429,86 @@ impl Consumer {
     ) -> Result<TopicPartitionList, KafkaError> {
         self.inner.committed_offsets(partitions, wait)
     }
+}
+
+/// A place beside a record is not text.
+struct NotText;
+
+fn beside(place: &Beside, message: &BorrowedMessage<'_>) -> Result<Option<String>, NotText> {
+    let value = match place {
+        Beside::Key(_) => message.key(),
+        Beside::Header(name) => message
+            .headers()
+            .and_then(|headers| headers.iter().find(|header| header.key == name))
+            .and_then(|header| header.value),
+    };
+    let Some(value) = value else {
+        return Ok(None);
+    };
+    let value = std::str::from_utf8(value).map_err(|_| NotText)?;
+    Ok(match place {
+        Beside::Header(_) => Some(value.to_owned()),
+        Beside::Key(pattern) => pattern
+            .captures(value)
+            .and_then(|captures| captures.get(1))
+            .map(|part| part.as_str().to_owned()),
+    })
+}
+
+/// Headers that go on: those that are configured, and the trace (W3C Trace Context) where it is
+/// well-formed, so that nothing else travels under its name.
+fn passed(
+    message: &BorrowedMessage<'_>,
+    pass: &GlobSet,
+    trace_parent: &Regex,
+    names: &mut BTreeMap<String, Arc<str>>,
+) -> Vec<Header> {
+    let Some(headers) = message.headers() else {
+        return Vec::new();
+    };
+    let text = |value: Option<&[u8]>| {
+        value
+            .and_then(|value| std::str::from_utf8(value).ok())
+            .map(str::to_owned)
+    };
+    let traced = headers.iter().any(|header| {
+        header.key == "traceparent"
+            && text(header.value).is_some_and(|value| trace_parent.is_match(&value))
+    });
+    let goes_on = |header: &rdkafka::message::Header<'_, &[u8]>| match header.key {
+        "traceparent" => traced,
+        // At most 512 printable characters, and of no meaning without its parent.
+        "tracestate" => {
+            traced
+                && header.value.is_some_and(|value| {
+                    value.len() <= 512 && value.iter().all(|b| (b' '..=b'~').contains(b))
+                })
+        }
+        key => !OF_REGISTRIES.contains(&key) && pass.is_match(key),
+    };
+    headers
+        .iter()
+        .filter(goes_on)
+        .map(|header| Header {
+            name: name(names, header.key),
+            value: header.value.map(|value| Bytes(value.to_vec())),
+        })
+        .collect()
+}
+
+fn written(message: &BorrowedMessage<'_>) -> Option<SystemTime> {
+    let millis = u64::try_from(message.timestamp().to_millis()?).ok()?;
+    SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
+}
+
+fn name(names: &mut BTreeMap<String, Arc<str>>, own: &str) -> Arc<str> {
+    if let Some(name) = names.get(own) {
+        return name.clone();
+    }
+    // Headers' names come from outside: remembered up to a bound.
+    let name: Arc<str> = own.into();
+    if names.len() < 10_000 {
+        names.insert(own.to_owned(), name.clone());
+    }
+    name
 }

@@ -1,4 +1,4 @@
-//! Where documents come from: local files and object stores, standard input.
+//! Where documents come from: local files and object stores, topics of Kafka, standard input.
 //!
 //! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.parquet`, `.arrow`, plain, gzip or zstd.
 //! Out: [`Unit`]s in the order of the object, each with its position.
@@ -9,10 +9,10 @@
 //! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
+pub mod brokers;
 mod error;
 mod format;
 mod identity;
-#[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
 mod location;

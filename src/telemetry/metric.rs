@@ -75,6 +75,16 @@ metrics_table! {
         "Bytes that wait in a queue.";
     QUEUE_LIMIT_BYTES = "weir_queue_limit_bytes", Gauge, Some(Unit::Bytes), ["queue"],
         "Bound of a queue.";
+    PAUSED_PARTITIONS = "weir_paused_partitions", Gauge, None, ["slot"],
+        "Partitions that are not fetched because what was read is not yet committed.";
+    TRANSACTIONS_TOTAL = "weir_transactions_total", Counter, None, ["outcome"],
+        "Transactions by outcome: committed, aborted, unknown.";
+    TRANSACTION_DURATION_SECONDS = "weir_transaction_duration_seconds", Histogram, Some(Unit::Seconds), ["outcome"],
+        "Time from beginning a transaction to its end.";
+    CONSUMER_LAG = "weir_consumer_lag", Gauge, None, ["topic", "partition"],
+        "Records of a partition that are not committed; of partitions that this worker has.";
+    LAST_COMMIT_TIMESTAMP_SECONDS = "weir_last_commit_timestamp_seconds", Gauge, Some(Unit::Seconds), ["topic", "partition"],
+        "When offsets of a partition were last committed, since 1970.";
     RELOADS_TOTAL = "weir_reloads_total", Counter, None, ["kind", "outcome"],
         "Reloads of tenant files by outcome: reloaded, unchanged, kept.";
     BUILD_INFO = "weir_build_info", Gauge, None, ["version", "pack"],

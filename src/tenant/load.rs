@@ -32,6 +32,7 @@ use crate::{
 /// Keys and values that later versions know.
 const LATER: check::Rules = check::Rules {
     later: &[("rules.match.topic", "topic")],
+    elsewhere: &[],
 };
 
 /// Least bytes of a key: 128 bits (design 6).

@@ -9,14 +9,23 @@ use std::{
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
+    message::{Header, Headers as _, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use weir::{
-    pipeline::stream::{Error, Options, Slot, Summary},
+    pipeline::{
+        Progress,
+        stream::{self, Error, Options, Slot, Summary},
+    },
     sink::kafka as sink,
-    source::kafka as source,
+    source::{
+        TenantFrom,
+        brokers::{Brokers, Settings},
+        kafka as source,
+    },
+    telemetry::Health,
 };
 
 use crate::{
@@ -44,8 +53,8 @@ impl Place {
             broker,
             input,
             outputs: sink::Topics {
-                entities,
-                redactions,
+                entities: Some(entities),
+                redactions: Some(redactions),
                 dead_letters,
             },
         }
@@ -73,42 +82,69 @@ impl Place {
             max_record_bytes: 10_000,
             ..weir::source::Options::default()
         };
+        let brokers = Brokers::plain(&self.broker.address);
         Options {
             source: source::Options {
-                bootstrap_servers: self.broker.address.clone(),
+                brokers: brokers.clone(),
                 group_id: format!("group-{}", self.input),
+                broker_assigns: false,
+                instance_id: None,
+                session_timeout: Duration::from_secs(6),
+                from_earliest: true,
                 topics: vec![self.input.clone()],
                 json: true,
+                tenant: None,
+                id: None,
+                pass: Vec::new(),
                 records,
-                librdkafka: [("session.timeout.ms".to_owned(), "6000".to_owned())].into(),
+                librdkafka: Settings::default(),
             },
             sink: sink::Options {
-                bootstrap_servers: self.broker.address.clone(),
-                transactional_id: format!("{}-{slot}", self.input),
-                transaction_timeout: Duration::from_secs(20),
+                brokers,
+                transactional_id: Some(format!("{}-{slot}", self.input)),
+                timeout: Duration::from_secs(20),
                 topics: self.outputs.clone(),
-                librdkafka: BTreeMap::new(),
+                hash_key: None,
+                compression: "zstd",
+                librdkafka: Settings::default(),
             },
             max_documents: 20,
+            max_bytes: 1 << 20,
             max_wait: Duration::from_millis(50),
             in_flight_bytes: 1 << 20,
+            max_dead_letters: None,
         }
     }
 
     /// A slot on a thread of its own.
     fn slot(&self, name: &str) -> Running {
-        let (options, drain) = (self.options(name), CancellationToken::new());
+        self.slot_with(self.options(name))
+    }
+
+    fn slot_with(&self, options: Options) -> Running {
+        let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
-        let (runtime, token) = (runtime(), drain.clone());
-        let thread = std::thread::spawn(move || {
-            let slot = Slot::open(job.engine.clone(), job.tenants.clone(), options)?;
-            slot.run(&runtime, &token)
-        });
+        let worker = stream::Worker {
+            engine: job.engine.clone(),
+            tenants: job.tenants.clone(),
+            progress: Arc::new(Progress::default()),
+            health: Health::new(),
+            drain: drain.clone(),
+        };
+        let thread = std::thread::spawn(move || Slot::open(0, worker, options)?.run(&runtime()));
         Running { drain, thread }
     }
 
     /// What a read_committed reader finds in a topic: partition and value, in order.
     fn read(&self, topic: &str) -> Vec<(i32, Value)> {
+        let parsed = |message: OwnedMessage| {
+            let value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+            (message.partition(), value)
+        };
+        self.messages(topic).into_iter().map(parsed).collect()
+    }
+
+    fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "reader")
@@ -134,10 +170,7 @@ impl Place {
                 "{topic} has no end"
             );
             match consumer.poll(Duration::from_millis(100)) {
-                Some(Ok(message)) => {
-                    let value = serde_json::from_slice(message.payload().unwrap()).unwrap();
-                    found.push((message.partition(), value));
-                }
+                Some(Ok(message)) => found.push(message.detach()),
                 Some(Err(rdkafka::error::KafkaError::PartitionEOF(partition))) => {
                     ended.insert(partition);
                 }
@@ -150,7 +183,8 @@ impl Place {
 
     fn wait_for(&self, documents: usize) {
         let start = Instant::now();
-        while self.read(&self.outputs.entities).len() + self.read(&self.outputs.dead_letters).len()
+        while self.read(self.outputs.entities.as_ref().unwrap()).len()
+            + self.read(&self.outputs.dead_letters).len()
             < documents
         {
             assert!(
@@ -188,8 +222,8 @@ fn record(n: usize) -> (String, String) {
 /// Every id once in entities and redactions, in order for each key, and nothing of a value.
 fn assert_exactly(place: &Place, count: usize) {
     let expected: BTreeSet<String> = (0..count).map(|n| format!("d{n}")).collect();
-    let entities = place.read(&place.outputs.entities);
-    let redactions = place.read(&place.outputs.redactions);
+    let entities = place.read(place.outputs.entities.as_ref().unwrap());
+    let redactions = place.read(place.outputs.redactions.as_ref().unwrap());
     let mut ids: Vec<String> = Vec::new();
     for (_, record) in &entities {
         ids.push(record["document_id"].as_str().unwrap().to_owned());
@@ -287,4 +321,159 @@ fn a_second_producer_of_the_same_id_fences_the_first() {
         Err(other) => panic!("{other:?}"),
     }
     assert_exactly(&place, 100);
+}
+
+#[test]
+fn at_least_once_delivers_every_record_without_transactions() {
+    let place = Place::new(2);
+    place.produce((0..200).map(record));
+    let mut options = place.options("a");
+    options.sink.transactional_id = None;
+    let slot = place.slot_with(options);
+    place.wait_for(200);
+    let summary = slot.drained().unwrap();
+    assert_eq!((summary.documents, summary.aborted), (200, 0));
+    // Nothing failed, so nothing is doubled either.
+    assert_exactly(&place, 200);
+}
+
+#[test]
+fn the_broker_may_assign_and_a_member_may_have_a_name() {
+    let place = Place::new(4);
+    place.produce((0..200).map(record));
+    let slots: Vec<Running> = ["a", "b"]
+        .map(|name| {
+            let mut options = place.options(name);
+            options.source.broker_assigns = true;
+            options.source.instance_id = Some(name.to_owned());
+            place.slot_with(options)
+        })
+        .into();
+    place.wait_for(200);
+    let documents: u64 = slots
+        .into_iter()
+        .map(|slot| slot.drained().unwrap().documents)
+        .sum();
+    assert_eq!(documents, 200);
+    assert_exactly(&place, 200);
+}
+
+const TRACE: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+#[test]
+fn tenant_and_id_stand_beside_the_record_and_few_headers_go_on() {
+    let place = Place::new(1);
+    let producer: BaseProducer = place.client().create().unwrap();
+    let send = |key: &str, headers: &[(&str, &[u8])]| {
+        let mut owned = OwnedHeaders::new();
+        for (key, value) in headers {
+            owned = owned.insert(Header {
+                key,
+                value: Some(*value),
+            });
+        }
+        let record = BaseRecord::to(&place.input)
+            .key(key)
+            .payload("{\"text\":\"ask ana@mail.example\"}")
+            .headers(owned);
+        producer.send(record).unwrap();
+    };
+    send(
+        "acme/order-7",
+        &[
+            ("team", b"acme"),
+            ("traceparent", TRACE.as_bytes()),
+            ("tracestate", b"vendor=1"),
+            ("x-shape", b"round"),
+            ("x-mail", b"ana@mail.example"),
+            ("__value_schema_id", b"12345"),
+        ],
+    );
+    send(
+        "acme/order-8",
+        &[("team", b"acme"), ("traceparent", b"ana@mail.example")],
+    );
+    send("acme/order-9", &[("team", b"nobody")]);
+    send("acme/order-10", &[("team", &[0xff])]);
+    producer.flush(Duration::from_secs(20)).unwrap();
+    let mut options = place.options("a");
+    options.source.tenant = Some(source::Beside::Header("team".to_owned()));
+    options.source.id = Some(source::Beside::Key(
+        regex::Regex::new("^[^/]*/(.*)$").unwrap(),
+    ));
+    options.source.records.tenant = TenantFrom::Beside;
+    options.source.pass = vec!["x-sh*".to_owned(), "__value*".to_owned()];
+    options.sink.hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
+    let slot = place.slot_with(options);
+    place.wait_for(4);
+    assert_eq!(slot.drained().unwrap().dead_letters, 2);
+
+    let found = place.messages(place.outputs.entities.as_ref().unwrap());
+    let ids: Vec<Value> = found
+        .iter()
+        .map(|message| serde_json::from_slice(message.payload().unwrap()).unwrap())
+        .map(|record: Value| record["document_id"].clone())
+        .collect();
+    assert_eq!(ids, ["order-7", "order-8"]);
+    let headers = |message: &OwnedMessage| -> Vec<(String, String)> {
+        let headers = message
+            .headers()
+            .into_iter()
+            .flat_map(|headers| headers.iter());
+        let text = |value: Option<&[u8]>| String::from_utf8(value.unwrap().to_vec()).unwrap();
+        headers
+            .map(|header| (header.key.to_owned(), text(header.value)))
+            .collect()
+    };
+    let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+    assert_eq!(
+        headers(&found[0]),
+        [
+            pair("traceparent", TRACE),
+            pair("tracestate", "vendor=1"),
+            pair("x-shape", "round")
+        ]
+    );
+    assert_eq!(headers(&found[1]), []);
+    let redactions = place.messages(place.outputs.redactions.as_ref().unwrap());
+    let key = redactions[0].key().unwrap();
+    assert_eq!(key, found[0].key().unwrap());
+    assert_eq!(key.len(), 32);
+    assert_ne!(key, redactions[1].key().unwrap());
+
+    let letters = place.messages(&place.outputs.dead_letters);
+    let of_letter = headers(&letters[0]);
+    let value = |name: &str| {
+        let found = of_letter.iter().find(|(key, _)| key == name);
+        found.map(|(_, value)| value.as_str())
+    };
+    assert_eq!(value("__dlq.errors.topic"), Some(place.input.as_str()));
+    assert_eq!(value("__connect.errors.offset"), Some("2"));
+    assert_eq!(value("weir.code"), Some("unknown_tenant"));
+    let shown = format!("{:?}", letters.iter().map(headers).collect::<Vec<_>>());
+    assert!(
+        !shown.contains("nobody") && !shown.contains("ana@"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_record_that_no_broker_takes_is_a_dead_letter() {
+    let place = Place::new(1);
+    let long = format!(
+        "{{\"id\":\"long\",\"text\":\"{}\"}}",
+        "words without end ".repeat(300)
+    );
+    place.produce([record(0), ("k".to_owned(), long), record(1)]);
+    let mut options = place.options("a");
+    options.sink.librdkafka.set("message.max.bytes", "3000");
+    options.sink.compression = "none";
+    let slot = place.slot_with(options);
+    place.wait_for(3);
+    let summary = slot.drained().unwrap();
+    assert_eq!((summary.documents, summary.dead_letters), (2, 1));
+    let letters = place.read(&place.outputs.dead_letters);
+    assert_eq!(letters[0].1["code"], "too_large");
+    assert_eq!(letters[0].1["stage"], "sink");
+    assert_exactly(&place, 2);
 }

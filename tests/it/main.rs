@@ -6,16 +6,12 @@ mod formats;
 mod frame;
 mod fuzz;
 mod job;
-#[cfg(feature = "kafka")]
 mod kafka;
-#[cfg(feature = "kafka")]
 mod kafka_broker;
 mod kill;
 mod parity;
 mod privacy;
-#[cfg(feature = "kafka")]
 mod registry;
-#[cfg(feature = "kafka")]
 mod registry_server;
 mod s3_server;
 mod stores;

@@ -14,8 +14,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
-        Engine, Running,
-        job::{Job, Limits, Progress, Summary, Target},
+        Engine, Progress, Running,
+        job::{Job, Limits, Summary, Target},
     },
     sink::{Formats, Ledger, Redactions},
     source::{Columns, Location, Objects, Options},

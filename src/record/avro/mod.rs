@@ -7,20 +7,14 @@
 //! Holds: hostile bytes end in a [`Problem`], never in much memory, a deep stack or a text that is
 //!        cut short (I1, I9); no error holds a value (I7).
 //! Does not know: consumers, producers, transactions.
-#[cfg(feature = "kafka")]
 mod read;
-#[cfg(feature = "kafka")]
 mod registry;
-#[cfg(all(test, feature = "kafka"))]
+#[cfg(test)]
 mod tests;
-#[cfg(feature = "kafka")]
 mod write;
 
-#[cfg(feature = "kafka")]
 pub use read::{Problem, SCHEMA_ID_HEADER, SchemaId, json, split};
-#[cfg(feature = "kafka")]
 pub use registry::{Credentials, Error, Options, Password, Registry, Subjects, Topics, Writers};
-#[cfg(feature = "kafka")]
 pub use write::{Content, Redacted, Writer, schema};
 
 /// Kinds of records that weir writes.

@@ -1,0 +1,576 @@
+//! Kafka's part of the resolved configuration: librdkafka's settings, secrets read, and what may
+//! not be set.
+
+use std::{collections::BTreeMap, fmt, time::Duration};
+
+use super::{
+    Config, Kind,
+    pipeline::Delivery,
+    resolve::{PathPattern, Resolver, Sink, Source, TenantFrom},
+    sink, source,
+};
+use crate::source::brokers::{Brokers, Settings};
+
+/// Topics to read.
+#[derive(Debug, Clone)]
+pub struct KafkaSource {
+    /// Brokers.
+    pub brokers: Brokers,
+    /// Names, or regular expressions behind a `^`.
+    pub topics: Vec<String>,
+    /// Consumer group.
+    pub group_id: String,
+    /// Protocol of the group.
+    pub group_protocol: source::GroupProtocol,
+    /// Static membership.
+    pub group_instance_id: Option<String>,
+    /// After how long of silence the group takes partitions away.
+    pub session_timeout: Duration,
+    /// Where a new group begins.
+    pub offset_reset: source::OffsetReset,
+    /// What a record holds.
+    pub codec: source::Codec,
+    /// Where the tenant is named.
+    pub tenant: TenantFrom,
+    /// Where the id is.
+    pub id: IdFrom,
+    /// Further options.
+    pub options: Settings,
+}
+
+/// Where the id of a document is.
+#[derive(Debug, Clone)]
+pub enum IdFrom {
+    /// A key or JSON Pointer of a JSON document.
+    Field(String),
+    /// A part of the record's key.
+    Key(PathPattern),
+    /// A header of the record.
+    Header(String),
+}
+
+/// Topics to write.
+#[derive(Debug, Clone)]
+pub struct KafkaSink {
+    /// Brokers.
+    pub brokers: Brokers,
+    /// Topics by kind of record.
+    pub topics: sink::Topics,
+    /// First part of transactional ids.
+    pub transactional_id_prefix: String,
+    /// What is promised.
+    pub delivery: Delivery,
+    /// Bounds of a transaction.
+    pub transaction: sink::Transaction,
+    /// Secret of hashed keys; `None` keeps keys.
+    pub hash_key: Option<Secret>,
+    /// Headers that are passed on.
+    pub pass: Vec<String>,
+    /// Compression.
+    pub compression: sink::TopicCompression,
+    /// Further options.
+    pub options: Settings,
+}
+
+/// A secret that `Debug` does not print.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(zeroize::Zeroizing<String>);
+
+impl Secret {
+    /// Wraps a secret.
+    pub fn new(secret: String) -> Self {
+        Self(zeroize::Zeroizing::new(secret))
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// Options that have a key of their own in weir's configuration.
+const HAS_A_KEY: &[(&str, &str)] = &[
+    ("bootstrap.servers", "bootstrap_servers"),
+    ("metadata.broker.list", "bootstrap_servers"),
+    ("security.protocol", "tls and sasl"),
+    ("sasl.mechanism", "sasl.mechanism"),
+    ("sasl.mechanisms", "sasl.mechanism"),
+    ("sasl.username", "sasl.username"),
+    ("sasl.password", "sasl.password_file"),
+    ("ssl.ca.location", "tls.ca_file"),
+    ("ssl.certificate.location", "tls.certificate_file"),
+    ("ssl.key.location", "tls.key_file"),
+    ("ssl.key.password", "tls.key_password_file"),
+    ("group.id", "group_id"),
+    ("group.instance.id", "group_instance_id"),
+    ("group.protocol", "group_protocol"),
+    ("session.timeout.ms", "session_timeout_ms"),
+    ("auto.offset.reset", "auto_offset_reset"),
+    ("transactional.id", "transactional_id_prefix"),
+    ("transaction.timeout.ms", "transaction.timeout_ms"),
+    ("delivery.timeout.ms", "transaction.timeout_ms"),
+    ("message.timeout.ms", "transaction.timeout_ms"),
+    ("compression.type", "compression"),
+    ("compression.codec", "compression"),
+];
+
+/// Options that would break what is promised, and how.
+const BREAKS: &[(&str, &str)] = &[
+    (
+        "isolation.level",
+        "what an aborted transaction wrote would be read",
+    ),
+    (
+        "enable.auto.commit",
+        "offsets would be committed before their records",
+    ),
+    (
+        "auto.commit.enable",
+        "offsets would be committed before their records",
+    ),
+    (
+        "auto.commit.interval.ms",
+        "offsets would be committed before their records",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets would be committed before their records",
+    ),
+    (
+        "offset.store.method",
+        "offsets would not be in the transaction",
+    ),
+    (
+        "partition.assignment.strategy",
+        "members of one group must agree on cooperative-sticky",
+    ),
+    (
+        "enable.partition.eof",
+        "weir does not wait for ends of partitions",
+    ),
+    ("enable.idempotence", "a retry would double records"),
+    ("acks", "records could be lost with a broker"),
+    (
+        "request.required.acks",
+        "records could be lost with a broker",
+    ),
+    ("retries", "records could be lost"),
+    ("message.send.max.retries", "records could be lost"),
+    ("max.in.flight", "records could change places"),
+    (
+        "max.in.flight.requests.per.connection",
+        "records could change places",
+    ),
+    ("enable.gapless.guarantee", "weir takes an error for a gap"),
+    (
+        "partitioner",
+        "records of one key must stay in one partition",
+    ),
+    (
+        "plugin.library.paths",
+        "code of others would run inside weir",
+    ),
+];
+
+impl Resolver<'_> {
+    pub(super) fn kafka_source(&mut self, section: &source::Section) -> Option<KafkaSource> {
+        let source::Section::Kafka {
+            bootstrap_servers,
+            topics,
+            group_id,
+            group_protocol,
+            group_instance_id,
+            session_timeout_ms,
+            auto_offset_reset,
+            decode,
+            tenant,
+            id,
+            sasl,
+            tls,
+            librdkafka_options,
+        } = section
+        else {
+            return None;
+        };
+        for (i, topic) in topics.iter().enumerate() {
+            let message = match topic.strip_prefix('^') {
+                Some(_) if regex::Regex::new(topic).is_err() => "is not a regular expression",
+                None if !is_topic(topic) => "is not the name of a topic",
+                _ => continue,
+            };
+            let key = format!("source.topics.{i}");
+            let fix = "such as \"documents\", or \"^logs\\\\..+\" for a regular expression";
+            self.invalid(&key, format!("`{key}` {message}"), fix);
+        }
+        if let Some(source::Tenant::Column(_)) = tenant {
+            let message = "`column` names no tenant of a Kafka record".to_owned();
+            let fix = "tenant = { header = \"…\" }, { key = \"{tenant}\" } or { field = \"…\" }";
+            self.invalid("source.tenant", message, fix);
+        }
+        let brokers = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
+        let options = self.librdkafka("source", librdkafka_options);
+        let tenant = self.tenant(tenant.as_ref());
+        let id = match id {
+            None => Some(IdFrom::Field("id".to_owned())),
+            Some(source::Id::Field(field)) => Some(IdFrom::Field(field.clone())),
+            Some(source::Id::Header(header)) => Some(IdFrom::Header(header.clone())),
+            Some(source::Id::Key(pattern)) => self
+                .pattern("source.id.key", pattern, "id", "{id}")
+                .map(IdFrom::Key),
+        };
+        Some(KafkaSource {
+            brokers: brokers?,
+            topics: topics.clone(),
+            group_id: group_id.clone(),
+            group_protocol: *group_protocol,
+            group_instance_id: group_instance_id.clone(),
+            session_timeout: Duration::from_millis(*session_timeout_ms),
+            offset_reset: *auto_offset_reset,
+            codec: decode.codec,
+            tenant: tenant?,
+            id: id?,
+            options: options?,
+        })
+    }
+
+    pub(super) fn kafka_sink(&mut self, config: &Config) -> Option<KafkaSink> {
+        let sink::Section::Kafka {
+            bootstrap_servers,
+            topics,
+            transactional_id_prefix,
+            transaction,
+            key,
+            hash_key_file,
+            hash_key_env,
+            headers,
+            compression,
+            sasl,
+            tls,
+            librdkafka_options,
+        } = &config.sink
+        else {
+            return None;
+        };
+        let brokers = match (bootstrap_servers, &config.source) {
+            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
+            (
+                None,
+                source::Section::Kafka {
+                    bootstrap_servers,
+                    sasl: of_source,
+                    tls: of_source_tls,
+                    ..
+                },
+            ) => {
+                let sasl = sasl.as_ref().or(of_source.as_ref());
+                let tls = tls.as_ref().or(of_source_tls.as_ref());
+                self.brokers("sink", bootstrap_servers, sasl, tls)
+            }
+            (None, _) => {
+                let message = "`sink.bootstrap_servers` is missing".to_owned();
+                self.invalid("sink", message, "add the brokers as host:port");
+                None
+            }
+        };
+        self.output_topics(topics);
+        if transaction.max_ms >= transaction.timeout_ms {
+            let at = self.written.place("sink.transaction");
+            let kind = Kind::Conflict(format!(
+                "sink.transaction.max_ms ({}) is not below timeout_ms ({})",
+                transaction.max_ms, transaction.timeout_ms
+            ));
+            self.problems
+                .push(kind, &at, "a transaction must end before its timeout");
+        }
+        let secret = self.secret(
+            "sink.hash_key",
+            hash_key_file.as_deref(),
+            hash_key_env.as_deref(),
+        );
+        let hash_key = match (key, secret?) {
+            (sink::Key::Keep, None) => None,
+            (sink::Key::Hash, Some(secret)) => Some(secret),
+            (sink::Key::Hash, None) => {
+                let message = "sink.key = \"hash\" needs a secret: without one keys of few values \
+                               could be guessed";
+                let fix = "add hash_key_file or hash_key_env";
+                self.invalid("sink.key", message.to_owned(), fix);
+                None
+            }
+            (sink::Key::Keep, Some(_)) => {
+                let message = "sink.hash_key is given, but sink.key is \"keep\"".to_owned();
+                self.invalid("sink", message, "key = \"hash\", or take the secret out");
+                None
+            }
+        };
+        let options = self.librdkafka("sink", librdkafka_options);
+        Some(KafkaSink {
+            brokers: brokers?,
+            topics: topics.clone(),
+            transactional_id_prefix: transactional_id_prefix.clone(),
+            delivery: config.pipeline.delivery,
+            transaction: *transaction,
+            hash_key,
+            pass: headers.pass.clone(),
+            compression: *compression,
+            options: options?,
+        })
+    }
+
+    fn output_topics(&mut self, topics: &sink::Topics) {
+        let named = [
+            ("sink.topics.entities", topics.entities.as_deref()),
+            ("sink.topics.redactions", topics.redactions.as_deref()),
+            ("sink.topics.dead_letters", Some(&*topics.dead_letters)),
+        ];
+        for (key, topic) in named {
+            let Some(topic) = topic else { continue };
+            // A tenant's name must not lead out of the operator's own topics.
+            if topic.starts_with("{tenant}") {
+                let message = format!("`{key}` begins with {{tenant}}");
+                self.invalid(key, message, "put a name of your own before it");
+            } else if !is_topic(&topic.replace("{tenant}", "t")) {
+                let message = format!("`{key}` is not the name of a topic");
+                self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
+            }
+        }
+        if topics.dead_letters.contains("{tenant}") {
+            let message = "`sink.topics.dead_letters` names a tenant, which a dead letter may not \
+                           have";
+            self.invalid(
+                "sink.topics.dead_letters",
+                message.to_owned(),
+                "one topic for all",
+            );
+        }
+        if topics.entities.is_none() && topics.redactions.is_none() {
+            let message = "neither entities nor redactions have a topic".to_owned();
+            self.invalid("sink.topics", message, "add entities, redactions, or both");
+        }
+    }
+
+    /// Rules between a Kafka source and the rest.
+    pub(super) fn kafka_rules(&mut self, config: &Config) {
+        let source::Section::Kafka {
+            session_timeout_ms,
+            group_protocol: source::GroupProtocol::Classic,
+            ..
+        } = &config.source
+        else {
+            return;
+        };
+        let drain = config.pipeline.drain_timeout_secs;
+        if drain * 1000 >= *session_timeout_ms {
+            let at = self.written.place("pipeline.drain_timeout_secs");
+            let kind = Kind::Conflict(format!(
+                "drain_timeout_secs ({drain}) is not below session_timeout_ms ({session_timeout_ms})"
+            ));
+            let fix = format!(
+                "{}, or raise source.session_timeout_ms",
+                (session_timeout_ms / 2000).max(1)
+            );
+            self.problems.push(kind, &at, fix);
+        }
+    }
+
+    /// Source and sink have to go together, and the output is not the input.
+    pub(super) fn kafka_apart(&mut self, source: &Source, sink: &Sink) {
+        let (from, to) = match (source, sink) {
+            (Source::Kafka(from), Sink::Kafka(to)) => (from, to),
+            (Source::Kafka(_), Sink::Stdout(_)) => {
+                let kind = Kind::Conflict(
+                    "a source of type \"kafka\" has no sink of type \"stdout\"".to_owned(),
+                );
+                let at = self.written.place("sink.type");
+                return self
+                    .problems
+                    .push(kind, &at, "\"kafka\" or \"object_store\"");
+            }
+            (Source::ObjectStore(_) | Source::Stdin(_), Sink::Kafka(_)) => {
+                let kind = Kind::Conflict(
+                    "a sink of type \"kafka\" needs a source of type \"kafka\": the offsets are \
+                     committed with the records"
+                        .to_owned(),
+                );
+                let at = self.written.place("sink.type");
+                return self
+                    .problems
+                    .push(kind, &at, "\"object_store\" or \"stdout\"");
+            }
+            _ => return,
+        };
+        let outputs = [
+            ("entities", to.topics.entities.as_deref()),
+            ("redactions", to.topics.redactions.as_deref()),
+            ("dead_letters", Some(&*to.topics.dead_letters)),
+        ];
+        for (kind, topic) in outputs {
+            let Some(topic) = topic else { continue };
+            let read = from.topics.iter().any(|pattern| {
+                pattern == topic
+                    || (pattern.starts_with('^')
+                        && regex::Regex::new(pattern).is_ok_and(|regex| regex.is_match(topic)))
+            });
+            if read {
+                let key = format!("sink.topics.{kind}");
+                let at = self.written.place(&key);
+                let kind = Kind::Conflict(format!(
+                    "{key} is a topic that source.topics reads: weir would read its own output"
+                ));
+                self.problems.push(kind, &at, "another topic");
+            }
+        }
+    }
+
+    fn brokers(
+        &mut self,
+        section: &str,
+        servers: &str,
+        sasl: Option<&source::Sasl>,
+        tls: Option<&source::Tls>,
+    ) -> Option<Brokers> {
+        let mut brokers = Brokers::default();
+        let settings = &mut brokers.settings;
+        settings.set("bootstrap.servers", servers);
+        settings.set(
+            "security.protocol",
+            match (sasl, tls) {
+                (None, None) => "plaintext",
+                (None, Some(_)) => "ssl",
+                (Some(_), None) => "sasl_plaintext",
+                (Some(_), Some(_)) => "sasl_ssl",
+            },
+        );
+        let files = tls.map(|tls| {
+            [
+                ("ca_file", "ssl.ca.location", &tls.ca_file),
+                (
+                    "certificate_file",
+                    "ssl.certificate.location",
+                    &tls.certificate_file,
+                ),
+                ("key_file", "ssl.key.location", &tls.key_file),
+            ]
+        });
+        for (key, option, file) in files.into_iter().flatten() {
+            let Some(file) = file else { continue };
+            let path = self.path(&format!("{section}.tls.{key}"), file);
+            settings.set(option, path.display().to_string());
+        }
+        if let Some(tls) = tls {
+            let file = tls.key_password_file.as_deref();
+            let variable = tls.key_password_env.as_deref();
+            let key = format!("{section}.tls.key_password");
+            if let Some(secret) = self.secret(&key, file, variable)? {
+                settings.set("ssl.key.password", secret.expose());
+            }
+        }
+        let Some(sasl) = sasl else {
+            return Some(brokers);
+        };
+        let name = serde_json::to_value(sasl.mechanism).expect("a word serializes");
+        settings.set("sasl.mechanism", name.as_str().expect("it is a string"));
+        let key = format!("{section}.sasl");
+        let password = self.secret(
+            &format!("{key}.password"),
+            sasl.password_file.as_deref(),
+            sasl.password_env.as_deref(),
+        )?;
+        if sasl.mechanism == source::Mechanism::OauthBearer {
+            let Some(file) = &sasl.token_file else {
+                let message = "OAUTHBEARER needs `token_file`".to_owned();
+                self.invalid(&key, message, "name the file that holds the token");
+                return None;
+            };
+            brokers.token_file = Some(self.path(&format!("{key}.token_file"), file));
+            return Some(brokers);
+        }
+        let (Some(username), Some(password)) = (&sasl.username, password) else {
+            let message = format!("{name} needs `username` and a password");
+            self.invalid(
+                &key,
+                message,
+                "add username, and password_file or password_env",
+            );
+            return None;
+        };
+        settings.set("sasl.username", username.clone());
+        settings.set("sasl.password", password.expose());
+        Some(brokers)
+    }
+
+    fn librdkafka(
+        &mut self,
+        section: &str,
+        options: &BTreeMap<String, String>,
+    ) -> Option<Settings> {
+        let mut sound = true;
+        for name in options.keys() {
+            let at = format!("{section}.librdkafka_options.{name}");
+            if let Some((_, key)) = HAS_A_KEY.iter().find(|(option, _)| option == name) {
+                sound = false;
+                let message = format!("`{name}` has a key of its own in weir's configuration");
+                self.invalid(&at, message, format!("use `{key}`"));
+            } else if let Some((_, why)) = BREAKS.iter().find(|(option, _)| option == name) {
+                sound = false;
+                let message = format!("`{name}` may not be set: {why}");
+                self.invalid(&at, message, "take it out");
+            }
+        }
+        sound.then(|| options.clone().into_iter().collect())
+    }
+
+    /// A secret from a file or a variable; `None` outside means a problem was told.
+    fn secret(
+        &mut self,
+        key: &str,
+        file: Option<&str>,
+        variable: Option<&str>,
+    ) -> Option<Option<Secret>> {
+        let (at, read) = match (file, variable) {
+            (None, None) => return Some(None),
+            (Some(file), None) => {
+                let at = format!("{key}_file");
+                let read = std::fs::read_to_string(self.path(&at, file))
+                    .map_err(|error| super::reason(&error));
+                (at, read)
+            }
+            (None, Some(variable)) => (
+                format!("{key}_env"),
+                std::env::var(variable).map_err(|_| "it is not set".to_owned()),
+            ),
+            (Some(_), Some(_)) => {
+                let message = format!("`{key}_file` and `{key}_env` are both given");
+                self.invalid(&format!("{key}_file"), message, "keep one of them");
+                return None;
+            }
+        };
+        match read {
+            Ok(text) => Some(Some(Secret::new(text.trim_end().to_owned()))),
+            Err(why) => {
+                let message = format!("can't read the secret that `{at}` names: {why}");
+                self.invalid(
+                    &at,
+                    message,
+                    "name a readable file, or a variable that is set",
+                );
+                None
+            }
+        }
+    }
+}
+
+/// What Kafka takes as a topic's name.
+fn is_topic(name: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !name.is_empty()
+        && name.len() <= 249
+        && !matches!(name, "." | "..")
+        && name.chars().all(allowed)
+}

@@ -1,0 +1,181 @@
+//! How Kafka's brokers are reached: librdkafka's settings, and the token of OAUTHBEARER.
+
+use std::{
+    collections::BTreeMap,
+    error::Error,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use rdkafka::{
+    ClientConfig,
+    client::OAuthToken,
+    config::RDKafkaLogLevel,
+    error::{KafkaError, RDKafkaErrorCode},
+};
+use tracing::{debug, error, info, warn};
+
+/// How brokers are reached, for source and sink.
+#[derive(Debug, Clone, Default)]
+pub struct Brokers {
+    /// Addresses, encryption and login.
+    pub settings: Settings,
+    /// File of the token for OAUTHBEARER.
+    pub token_file: Option<PathBuf>,
+}
+
+/// Options by librdkafka's names; `Debug` prints names only: passwords are among the values.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Settings(BTreeMap<String, String>);
+
+impl Brokers {
+    /// Brokers that ask for no login: `host:port`, several with commas.
+    pub fn plain(servers: &str) -> Self {
+        let mut settings = Settings::default();
+        settings.set("bootstrap.servers", servers);
+        Self {
+            settings,
+            token_file: None,
+        }
+    }
+
+    /// What a client is made with, before its own options.
+    pub(crate) fn config(&self) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config.extend(self.settings.0.clone());
+        config
+    }
+}
+
+impl Settings {
+    /// Sets an option.
+    pub fn set(&mut self, name: &str, value: impl Into<String>) {
+        self.0.insert(name.to_owned(), value.into());
+    }
+
+    pub(crate) fn add_to(&self, config: &mut ClientConfig) {
+        config.extend(self.0.clone());
+    }
+}
+
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Settings {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(options: I) -> Self {
+        let options = options
+            .into_iter()
+            .map(|(name, value)| (name.into(), value.into()));
+        Self(options.collect())
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The token of a file. Its lifetime and principal are the claims `exp` and `sub` of the JWT
+/// (RFC 7519); the broker checks the signature.
+pub(crate) fn token(file: Option<&Path>) -> Result<OAuthToken, Box<dyn Error>> {
+    let file = file.ok_or("no token_file is configured")?;
+    let token = std::fs::read_to_string(file)
+        .map_err(|error| format!("the token can't be read: {:?}", error.kind()))?;
+    let token = token.trim().to_owned();
+    let claims = token.split('.').nth(1).ok_or("the token is no JWT")?;
+    let claims = URL_SAFE_NO_PAD
+        .decode(claims.trim_end_matches('='))
+        .map_err(|_| "the token is no JWT")?;
+    // The parser's message would show a piece of the token.
+    let claims: serde_json::Value =
+        serde_json::from_slice(&claims).map_err(|_| "the token is no JWT")?;
+    let expires = claims["exp"]
+        .as_f64()
+        .ok_or("the token has no `exp`: weir can't tell when to read it again")?;
+    Ok(OAuthToken {
+        token,
+        principal_name: claims["sub"].as_str().unwrap_or("weir").to_owned(),
+        lifetime_ms: (expires * 1000.0) as i64,
+    })
+}
+
+/// librdkafka's own lines: brokers, partitions, codes, never a record.
+pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
+    match level {
+        RDKafkaLogLevel::Emerg
+        | RDKafkaLogLevel::Alert
+        | RDKafkaLogLevel::Critical
+        | RDKafkaLogLevel::Error => error!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Warning => warn!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
+            info!(facility, "librdkafka: {message}");
+        }
+        RDKafkaLogLevel::Debug => debug!(facility, "librdkafka: {message}"),
+    }
+}
+
+/// Whether trying again can't help: the operator has to change something.
+pub(crate) fn refused(error: &KafkaError) -> Option<RDKafkaErrorCode> {
+    use RDKafkaErrorCode as Code;
+    let code = error.rdkafka_error_code()?;
+    matches!(
+        code,
+        Code::TopicAuthorizationFailed
+            | Code::GroupAuthorizationFailed
+            | Code::ClusterAuthorizationFailed
+            | Code::TransactionalIdAuthorizationFailed
+            | Code::UnsupportedSASLMechanism
+            | Code::UnsupportedVersion
+            | Code::FencedInstanceId
+            | Code::UnreleasedInstanceId
+            | Code::InvalidGroupId
+            | Code::InvalidSessionTimeout
+            | Code::InvalidTransactionTimeout
+    )
+    .then_some(code)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jwt(claims: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let token = format!("e30.{}.\n", URL_SAFE_NO_PAD.encode(claims));
+        std::fs::write(file.path(), token).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_token_lives_as_long_as_it_says() {
+        let file = jwt(r#"{"sub":"weir","exp":1700000000}"#);
+        let token = token(Some(file.path())).unwrap();
+        assert_eq!(token.lifetime_ms, 1_700_000_000_000);
+        assert_eq!(token.principal_name, "weir");
+        assert!(!token.token.ends_with('\n'));
+    }
+
+    #[test]
+    fn a_broken_token_is_not_shown() {
+        let broken = [
+            jwt(r#"{"sub":"CANARY""#),
+            jwt(r#"{"sub":"CANARY"}"#),
+            jwt("CANARY"),
+        ];
+        for file in broken {
+            let error = token(Some(file.path())).err().unwrap();
+            assert!(!error.to_string().contains("CANARY"), "{error}");
+        }
+        let none = tempfile::NamedTempFile::new().unwrap();
+        assert!(token(Some(none.path())).is_err());
+    }
+
+    #[test]
+    fn debug_shows_names_of_settings_only() {
+        let settings: Settings = [("sasl.password", "CANARY")].into_iter().collect();
+        let shown = format!("{settings:?}");
+        assert!(
+            shown.contains("sasl.password") && !shown.contains("CANARY"),
+            "{shown}"
+        );
+    }
+}
