@@ -30,6 +30,8 @@ pub struct KafkaSource {
     pub offset_reset: source::OffsetReset,
     /// What a record holds.
     pub codec: source::Codec,
+    /// Registry of the schemas of Avro records; given for Avro only.
+    pub registry: Option<Registry>,
     /// Where the tenant is named.
     pub tenant: TenantFrom,
     /// Where the id is.
@@ -66,10 +68,32 @@ pub struct KafkaSink {
     pub hash_key: Option<Secret>,
     /// Headers that are passed on.
     pub pass: Vec<String>,
+    /// Registry of the schemas of Avro records; `None` writes JSON.
+    pub registry: Option<SinkRegistry>,
     /// Compression.
     pub compression: sink::TopicCompression,
     /// Further options.
     pub options: Settings,
+}
+
+/// A schema registry.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// Addresses, tried in order.
+    pub urls: Vec<String>,
+    /// User and password.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// A schema registry, and how weir's schemas stand in it.
+#[derive(Debug, Clone)]
+pub struct SinkRegistry {
+    /// The registry.
+    pub registry: Registry,
+    /// How the subject of a schema is named.
+    pub subjects: sink::SubjectStrategy,
+    /// Whether weir registers a schema that its subject does not hold.
+    pub auto_register: bool,
 }
 
 /// A secret that `Debug` does not print.
@@ -215,6 +239,7 @@ impl Resolver<'_> {
         }
         let brokers = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
         let options = self.librdkafka("source", librdkafka_options);
+        let registry = self.source_registry(decode);
         let tenant = self.tenant(tenant.as_ref());
         let id = match id {
             None => Some(IdFrom::Field("id".to_owned())),
@@ -233,6 +258,7 @@ impl Resolver<'_> {
             session_timeout: Duration::from_millis(*session_timeout_ms),
             offset_reset: *auto_offset_reset,
             codec: decode.codec,
+            registry: registry?,
             tenant: tenant?,
             id: id?,
             options: options?,
@@ -249,6 +275,7 @@ impl Resolver<'_> {
             hash_key_file,
             hash_key_env,
             headers,
+            encode,
             compression,
             sasl,
             tls,
@@ -310,6 +337,10 @@ impl Resolver<'_> {
             }
         };
         let options = self.librdkafka("sink", librdkafka_options);
+        let registry = self.sink_registry(encode, &config.source);
+        if encode.codec == sink::Encoding::Avro {
+            self.one_kind_a_subject(encode, topics);
+        }
         Some(KafkaSink {
             brokers: brokers?,
             topics: topics.clone(),
@@ -318,6 +349,7 @@ impl Resolver<'_> {
             transaction: *transaction,
             hash_key,
             pass: headers.pass.clone(),
+            registry: registry?,
             compression: *compression,
             options: options?,
         })
@@ -503,6 +535,144 @@ impl Resolver<'_> {
         settings.set("sasl.username", username.clone());
         settings.set("sasl.password", password.expose());
         Some(brokers)
+    }
+
+    /// The registry of the source; `None` outside means a problem was told.
+    fn source_registry(&mut self, decode: &source::Decode) -> Option<Option<Registry>> {
+        let is_avro = decode.codec == source::Codec::Avro;
+        let given = decode.schema_registry.as_ref();
+        if !self.registry_fits("source.decode", is_avro, given.is_some()) {
+            return None;
+        }
+        let Some(given) = given else {
+            return Some(None);
+        };
+        self.registry("source.decode.schema_registry", given)
+            .map(Some)
+    }
+
+    fn sink_registry(
+        &mut self,
+        encode: &sink::Encode,
+        source: &source::Section,
+    ) -> Option<Option<SinkRegistry>> {
+        let is_avro = encode.codec == sink::Encoding::Avro;
+        let given = encode.schema_registry.as_ref();
+        if !self.registry_fits("sink.encode", is_avro, given.is_some()) {
+            return None;
+        }
+        let Some(given) = given else {
+            return Some(None);
+        };
+        let of_source = match source {
+            source::Section::Kafka { decode, .. } => decode.schema_registry.as_ref(),
+            _ => None,
+        };
+        let key = "sink.encode.schema_registry";
+        let registry = match (&given.url, of_source) {
+            (Some(url), _) => {
+                let own = source::SchemaRegistry {
+                    url: url.clone(),
+                    username: given.username.clone(),
+                    password_file: given.password_file.clone(),
+                    password_env: given.password_env.clone(),
+                };
+                self.registry(key, &own)?
+            }
+            (None, Some(_))
+                if given.username.is_some()
+                    || given.password_file.is_some()
+                    || given.password_env.is_some() =>
+            {
+                let message = format!("`{key}` has a username or password of its own, but no url");
+                self.invalid(key, message, "add url, or leave all three to the source's");
+                return None;
+            }
+            (None, Some(of_source)) => self.registry("source.decode.schema_registry", of_source)?,
+            (None, None) => {
+                let message = format!("`{key}.url` is missing");
+                self.invalid(key, message, "such as \"https://registry:8081\"");
+                return None;
+            }
+        };
+        Some(Some(SinkRegistry {
+            registry,
+            subjects: given.subject_strategy,
+            auto_register: given.auto_register,
+        }))
+    }
+
+    /// Avro needs a registry, and nothing else has a use for one.
+    fn registry_fits(&mut self, key: &str, is_avro: bool, is_given: bool) -> bool {
+        let message = match (is_avro, is_given) {
+            (true, false) => format!("{key}.codec = \"avro\" needs `schema_registry`"),
+            (false, true) => format!("`{key}.schema_registry` is given, but codec is not \"avro\""),
+            _ => return true,
+        };
+        let fix = "codec = \"avro\", schema_registry = { url = \"https://registry:8081\" }";
+        self.invalid(key, message, fix);
+        false
+    }
+
+    fn registry(&mut self, key: &str, given: &source::SchemaRegistry) -> Option<Registry> {
+        let at = format!("{key}.url");
+        let mut urls = Vec::new();
+        for url in given.url.split(',').map(str::trim) {
+            // The parser's message is not printed: the text may hold a password.
+            let parsed = url::Url::parse(url).ok();
+            let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
+            let Some(parsed) = parsed else {
+                let message = format!("`{at}` is not an address of http or https");
+                self.invalid(&at, message, "such as \"https://registry:8081\"");
+                return None;
+            };
+            if !parsed.username().is_empty() || parsed.password().is_some() {
+                let place = self.written.place(&at);
+                let fix = "take user and password out; add username, and password_file or \
+                           password_env";
+                self.problems.push(Kind::SecretInFile(at), &place, fix);
+                return None;
+            }
+            urls.push(url.to_owned());
+        }
+        let password = self.secret(
+            &format!("{key}.password"),
+            given.password_file.as_deref(),
+            given.password_env.as_deref(),
+        )?;
+        let credentials = match (given.username.clone(), password) {
+            (None, None) => None,
+            (Some(username), Some(password)) => Some((username, password)),
+            _ => {
+                let message = format!("`{key}` needs both a username and a password, or neither");
+                let fix = "add username, and password_file or password_env";
+                self.invalid(key, message, fix);
+                return None;
+            }
+        };
+        Some(Registry { urls, credentials })
+    }
+
+    /// A subject named by its topic alone holds the versions of one schema.
+    fn one_kind_a_subject(&mut self, encode: &sink::Encode, topics: &sink::Topics) {
+        let strategy = encode.schema_registry.as_ref().map(|r| r.subject_strategy);
+        if strategy != Some(sink::SubjectStrategy::TopicName) {
+            return;
+        }
+        let dead_letters = Some(&topics.dead_letters);
+        let (entities, redactions) = (topics.entities.as_ref(), topics.redactions.as_ref());
+        let shared = (entities.is_some() && entities == redactions)
+            || [entities, redactions].contains(&dead_letters);
+        if shared {
+            let at = self.written.place("sink.encode.schema_registry");
+            let kind = Kind::Conflict(
+                "two kinds of records share a topic, and with subject_strategy = \"topic_name\" \
+                 their schemas would share a subject"
+                    .to_owned(),
+            );
+            let fix = "a topic for each, or subject_strategy = \"topic_record_name\"";
+            self.problems.push(kind, &at, fix);
+        }
     }
 
     fn librdkafka(

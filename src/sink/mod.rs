@@ -15,7 +15,7 @@ mod stdout;
 mod table;
 mod writer;
 
-use crate::record::Entities;
+use crate::record::{Change, Entities};
 
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart};
@@ -28,6 +28,9 @@ pub struct Done {
     pub entities: Entities,
     /// Its redaction.
     pub redacted: Redacted,
+    /// What was transformed, where [`Redacted`] does not hold it itself
+    /// ([`crate::pipeline::document::PlainText::Apart`]).
+    pub changes: Vec<Change>,
     /// How often each operator was used on it.
     pub operators: std::collections::BTreeMap<String, u64>,
 }

@@ -18,7 +18,7 @@ pub use registry::{Credentials, Error, Options, Password, Registry, Subjects, To
 pub use write::{Content, Redacted, Writer, schema};
 
 /// Kinds of records that weir writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]
 pub enum Kind {
     Entities,

@@ -7,6 +7,7 @@
 //! again.
 
 use std::{
+    collections::HashMap,
     fmt,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -18,7 +19,8 @@ use schema_registry_converter::{
     async_impl::{
         avro::get_avro_schema,
         schema_registry::{
-            SrSettings, get_schema_by_guid, get_schema_by_id, perform_sr_call, post_schema,
+            SrSettings, get_all_subjects, get_schema_by_guid, get_schema_by_id, perform_sr_call,
+            post_schema,
         },
     },
     error::SRCError,
@@ -187,6 +189,8 @@ pub struct Registry {
     subjects: Subjects,
     auto_register: bool,
     read: Mutex<Read>,
+    /// Of topics and kinds that were asked for.
+    writers: Mutex<HashMap<(Kind, String), Writer>>,
 }
 
 /// What the registry said about the schemas of messages.
@@ -236,6 +240,7 @@ impl Options {
                 schemas: LruCache::new(SCHEMAS),
                 refused: LruCache::new(SCHEMAS),
             }),
+            writers: Mutex::default(),
         })
     }
 }
@@ -255,8 +260,29 @@ impl Registry {
         })
     }
 
-    async fn writer(&self, kind: Kind, topic: &str) -> Result<Writer, Error> {
-        let subject = self.subjects.of(kind, topic);
+    /// Whether the registry answers at all. Blocks no thread.
+    pub async fn reach(&self) -> Result<(), Error> {
+        let answer = get_all_subjects(&self.settings).await;
+        let answer = answer.map_err(|error| unavailable("its subjects".to_owned(), &error));
+        answer.map(|_| ())
+    }
+
+    /// A writer of records of `kind` to `topic`; asks the registry once for each.
+    pub async fn writer(&self, kind: Kind, topic: &str) -> Result<Writer, Error> {
+        let key = (kind, self.subjects.of(kind, topic));
+        let known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = known.get(&key).copied() {
+            return Ok(writer);
+        }
+        drop(known);
+        let writer = self.look_up(kind, &key.1).await?;
+        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        known.insert(key, writer);
+        Ok(writer)
+    }
+
+    async fn look_up(&self, kind: Kind, subject: &str) -> Result<Writer, Error> {
+        let subject = subject.to_owned();
         if let Some(id) = self.registered(kind, &subject).await? {
             return Ok(Writer::new(kind, id));
         }
