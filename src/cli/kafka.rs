@@ -37,16 +37,8 @@ impl Codecs {
     pub async fn open(source: &KafkaSource, sink: &KafkaSink) -> Result<Self, avro::Error> {
         let codecs = Self::of(source, sink)?;
         if let topics::Codec::Avro(registry) = &codecs.sink {
-            let named = [
-                (avro::Kind::Entities, sink.topics.entities.as_deref()),
-                (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
-                (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
-            ];
-            for (kind, topic) in named {
-                // A topic that is a tenant's own is looked up with its first record.
-                if let Some(topic) = topic.filter(|topic| !topic.contains("{tenant}")) {
-                    registry.writer(kind, topic).await?;
-                }
+            for (kind, topic) in fixed(sink) {
+                registry.writer(kind, topic).await?;
             }
         }
         Ok(codecs)
@@ -65,19 +57,73 @@ impl Codecs {
             sink: match &sink.registry {
                 None => topics::Codec::Json,
                 Some(registry) => {
-                    let options = avro::Options {
-                        subjects: match registry.subjects {
-                            SubjectStrategy::TopicName => avro::Subjects::TopicName,
-                            SubjectStrategy::RecordName => avro::Subjects::RecordName,
-                            SubjectStrategy::TopicRecordName => avro::Subjects::TopicRecordName,
-                        },
-                        auto_register: registry.auto_register,
-                        ..registry_options(&registry.registry)
-                    };
+                    let options = sink_options(registry, registry.auto_register);
                     topics::Codec::Avro(Arc::new(options.build()?))
                 }
             },
         })
+    }
+}
+
+/// What is written to topics of fixed names. A tenant's own topic is looked up with its first record.
+fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
+    let named = [
+        (avro::Kind::Entities, sink.topics.entities.as_deref()),
+        (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
+        (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
+    ];
+    let topics = named.into_iter();
+    let topics = topics.filter_map(|(kind, topic)| Some((kind, topic?)));
+    topics.filter(|(_, topic)| !topic.contains("{tenant}"))
+}
+
+/// Whether the registries answer and hold weir's schemas, by the key that names each. Registers
+/// nothing.
+pub async fn registries(
+    source: &KafkaSource,
+    sink: &KafkaSink,
+) -> Vec<(&'static str, Result<&'static str, avro::Error>)> {
+    let mut answers = Vec::new();
+    if let Some(registry) = &source.registry {
+        let answer = match registry_options(registry).build() {
+            Ok(registry) => registry.reach().await.map(|()| "answers"),
+            Err(error) => Err(error),
+        };
+        answers.push(("source.decode.schema_registry", answer));
+    }
+    if let Some(registry) = &sink.registry {
+        let answer = holds_schemas(sink, registry).await;
+        answers.push(("sink.encode.schema_registry", answer));
+    }
+    answers
+}
+
+async fn holds_schemas(
+    sink: &KafkaSink,
+    registry: &kafka::SinkRegistry,
+) -> Result<&'static str, avro::Error> {
+    let client = sink_options(registry, false).build()?;
+    for (kind, topic) in fixed(sink) {
+        match client.writer(kind, topic).await {
+            Ok(_) => {}
+            Err(avro::Error::NotRegistered { .. }) if registry.auto_register => {
+                return Ok("answers, schemas will be registered");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok("answers, schemas are registered")
+}
+
+fn sink_options(registry: &kafka::SinkRegistry, auto_register: bool) -> avro::Options {
+    avro::Options {
+        subjects: match registry.subjects {
+            SubjectStrategy::TopicName => avro::Subjects::TopicName,
+            SubjectStrategy::RecordName => avro::Subjects::RecordName,
+            SubjectStrategy::TopicRecordName => avro::Subjects::TopicRecordName,
+        },
+        auto_register,
+        ..registry_options(&registry.registry)
     }
 }
 

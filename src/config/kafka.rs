@@ -744,3 +744,104 @@ fn is_topic(name: &str) -> bool {
         && !matches!(name, "." | "..")
         && name.chars().all(allowed)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const REST: &str = "[tenants]\ndir = \"./tenants\"\n[model]\npack = \"pack\"\n";
+
+    /// A worker whose `[source]` has `decode` and whose `[sink]` has `encode`.
+    fn resolved(decode: &str, encode: &str) -> Result<(KafkaSource, KafkaSink), String> {
+        let text = format!(
+            "[source]\ntype = \"kafka\"\nbootstrap_servers = \"k:9092\"\ntopics = [\"in\"]\n\
+             group_id = \"g\"\ndecode = {decode}\n[sink]\ntype = \"kafka\"\nencode = {encode}\n\
+             topics = {{ entities = \"e\", redactions = \"r\", dead_letters = \"d\" }}\n{REST}"
+        );
+        let written = Config::parse("weir.toml", &text, 1, [], &[]);
+        let written = written.map_err(|problems| problems.to_string())?;
+        match written.resolve(Path::new("weir.toml")) {
+            Ok(resolved) => match (resolved.source, resolved.sink) {
+                (Source::Kafka(source), Sink::Kafka(sink)) => Ok((source, sink)),
+                _ => unreachable!("both are of type kafka"),
+            },
+            Err(problems) => Err(problems.to_string()),
+        }
+    }
+
+    const AVRO: &str = r#"{ codec = "avro", schema_registry = { url = "http://r:8081" } }"#;
+    const JSON: &str = r#"{ codec = "json" }"#;
+
+    #[test]
+    fn the_sinks_registry_is_the_sources_unless_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let decode = format!(
+            "{{ codec = \"avro\", schema_registry = {{ url = \"http://a:1, https://b\", \
+             username = \"u\", password_file = {file:?} }} }}"
+        );
+        let encode = r#"{ codec = "avro", schema_registry = { auto_register = true, subject_strategy = "record_name" } }"#;
+        let (source, sink) = resolved(&decode, encode).unwrap();
+        let sink = sink.registry.unwrap();
+        assert_eq!(sink.registry.urls, ["http://a:1", "https://b"]);
+        assert_eq!(sink.registry.urls, source.registry.unwrap().urls);
+        let (username, password) = sink.registry.credentials.clone().unwrap();
+        assert_eq!((&*username, password.expose()), ("u", "hunter2"));
+        assert_eq!(sink.subjects, sink::SubjectStrategy::RecordName);
+        assert!(sink.auto_register);
+        assert!(!format!("{sink:?}").contains("hunter2"));
+        let (source, sink) = resolved(JSON, JSON).unwrap();
+        assert!(source.registry.is_none() && sink.registry.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_registry_is_told() {
+        let told = |decode: &str, encode: &str| resolved(decode, encode).unwrap_err();
+        let says = |told: String, words: &str| assert!(told.contains(words), "{told}");
+        says(
+            told(r#"{ codec = "avro" }"#, JSON),
+            "needs `schema_registry`",
+        );
+        says(
+            told(JSON, r#"{ codec = "avro" }"#),
+            "needs `schema_registry`",
+        );
+        let unused = r#"{ schema_registry = { url = "http://r" } }"#;
+        says(told(unused, JSON), "codec is not \"avro\"");
+        says(
+            told(JSON, r#"{ codec = "avro", schema_registry = {} }"#),
+            "url` is missing",
+        );
+        let with = |rest: &str| format!("{{ codec = \"avro\", schema_registry = {{ {rest} }} }}");
+        says(
+            told(&with(r#"url = "registry:8081""#), JSON),
+            "not an address",
+        );
+        says(
+            told(&with(r#"url = "http://r", username = "u""#), JSON),
+            "both a username",
+        );
+        says(
+            told(&with(r#"url = "http://r", usernam = "u""#), JSON),
+            "`username`",
+        );
+        says(
+            told(&with(r#"url = "http://r", auto_register = true"#), JSON),
+            "unknown key",
+        );
+        says(told(AVRO, &with(r#"username = "u""#)), "but no url");
+        for secret in [
+            r#"url = "http://u:CANARY@r""#,
+            r#"url = "http://r", password = "CANARY""#,
+        ] {
+            let told = told(&with(secret), JSON);
+            assert!(
+                told.contains("secret") && !told.contains("CANARY"),
+                "{told}"
+            );
+        }
+    }
+}

@@ -34,14 +34,14 @@ use crate::{
     worker::{PATTERNS_ONLY, job},
 };
 
-struct Place {
+pub struct Place {
     broker: Arc<Broker>,
-    input: String,
-    outputs: sink::Topics,
+    pub input: String,
+    pub outputs: sink::Topics,
 }
 
 impl Place {
-    fn new(partitions: i32) -> Self {
+    pub fn new(partitions: i32) -> Self {
         let broker = Broker::shared();
         let [input, entities, redactions, dead_letters] = broker.topics([
             ("in", partitions),
@@ -71,13 +71,13 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker.address);
         config
     }
 
-    fn options(&self, slot: &str) -> Options {
+    pub fn options(&self, slot: &str) -> Options {
         let records = weir::source::Options {
             max_record_bytes: 10_000,
             ..weir::source::Options::default()
@@ -92,7 +92,7 @@ impl Place {
                 session_timeout: Duration::from_secs(6),
                 from_earliest: true,
                 topics: vec![self.input.clone()],
-                json: true,
+                codec: source::Codec::Json,
                 tenant: None,
                 id: None,
                 pass: Vec::new(),
@@ -105,6 +105,7 @@ impl Place {
                 timeout: Duration::from_secs(20),
                 topics: self.outputs.clone(),
                 hash_key: None,
+                codec: sink::Codec::Json,
                 compression: "zstd",
                 librdkafka: Settings::default(),
             },
@@ -121,7 +122,7 @@ impl Place {
         self.slot_with(self.options(name))
     }
 
-    fn slot_with(&self, options: Options) -> Running {
+    pub fn slot_with(&self, options: Options) -> Running {
         let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
         let worker = stream::Worker {
@@ -144,7 +145,7 @@ impl Place {
         self.messages(topic).into_iter().map(parsed).collect()
     }
 
-    fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
+    pub fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "reader")
@@ -202,13 +203,13 @@ fn runtime() -> tokio::runtime::Handle {
     RUNTIME.get_or_init(engine::runtime).handle().clone()
 }
 
-struct Running {
+pub struct Running {
     drain: CancellationToken,
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
 }
 
 impl Running {
-    fn drained(self) -> Result<Summary, Error> {
+    pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
     }

@@ -7,6 +7,7 @@ mod frame;
 mod fuzz;
 mod job;
 mod kafka;
+mod kafka_avro;
 mod kafka_broker;
 mod kill;
 mod parity;

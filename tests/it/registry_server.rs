@@ -7,7 +7,7 @@
 use std::{
     collections::BTreeMap,
     io::{Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::{Child, Command},
     sync::{
@@ -258,25 +258,34 @@ impl Real {
             eprintln!("{missing}");
             return None;
         }
-        let port = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = port.local_addr().unwrap().port();
-        let log = tempfile::tempfile().unwrap();
+        let log = tempfile::NamedTempFile::new().unwrap();
+        // Below the ports that systems give away, so that no other test is given it meanwhile.
+        let port = rand::random_range(20_000..30_000);
         let child = Command::new("java")
             .current_dir(&folder)
             .args(["-Xmx400m", "-XX:TieredStopAtLevel=1"])
             .arg("-Dquarkus.http.host=127.0.0.1")
             .arg(format!("-Dquarkus.http.port={port}"))
             .args(["-cp", "./*:lib/*", "io.quarkus.runner.GeneratedMain"])
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
+            .stdout(log.reopen().unwrap())
+            .stderr(log.reopen().unwrap())
             .spawn()
             .unwrap();
-        let node = Node(child);
+        let mut node = Node(child);
         let url = format!("http://127.0.0.1:{port}/apis/ccompat/v7");
         let start = Instant::now();
         while request("GET", &format!("{url}/subjects"), "").0 != 200 {
-            let waited = start.elapsed();
-            assert!(waited < Duration::from_secs(120), "no answer in {waited:?}");
+            let said = || std::fs::read_to_string(log.path()).unwrap();
+            assert!(
+                node.0.try_wait().unwrap().is_none(),
+                "it has ended:\n{}",
+                said()
+            );
+            assert!(
+                start.elapsed() < Duration::from_secs(180),
+                "not up:\n{}",
+                said()
+            );
             std::thread::sleep(Duration::from_millis(250));
         }
         Some(Self {
@@ -300,6 +309,8 @@ pub fn request(method: &str, url: &str, body: &str) -> (u16, String) {
     let Ok(mut stream) = TcpStream::connect(address) else {
         return (0, String::new());
     };
+    let patience = Some(Duration::from_secs(30));
+    stream.set_read_timeout(patience).unwrap();
     let text = format!(
         "{method} {} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
          Content-Type: application/vnd.schemaregistry.v1+json\r\nContent-Length: {}\r\n\r\n{body}",
