@@ -282,7 +282,8 @@ pub fn stopped(error: stream::Error) -> Failure {
                 avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
             ),
         )
-        | stream::Error::NoTopic { .. } => Exit::Config,
+        | stream::Error::NoTopic { .. }
+        | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };

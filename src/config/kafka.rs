@@ -265,7 +265,11 @@ impl Resolver<'_> {
         })
     }
 
-    pub(super) fn kafka_sink(&mut self, config: &Config) -> Option<KafkaSink> {
+    pub(super) fn kafka_sink(
+        &mut self,
+        config: &Config,
+        source: Option<&Source>,
+    ) -> Option<KafkaSink> {
         let sink::Section::Kafka {
             bootstrap_servers,
             topics,
@@ -284,21 +288,21 @@ impl Resolver<'_> {
         else {
             return None;
         };
-        let brokers = match (bootstrap_servers, &config.source) {
-            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
-            (
-                None,
-                source::Section::Kafka {
-                    bootstrap_servers,
-                    sasl: of_source,
-                    tls: of_source_tls,
-                    ..
-                },
-            ) => {
-                let sasl = sasl.as_ref().or(of_source.as_ref());
-                let tls = tls.as_ref().or(of_source_tls.as_ref());
-                self.brokers("sink", bootstrap_servers, sasl, tls)
+        let of_source = match &config.source {
+            source::Section::Kafka {
+                bootstrap_servers, ..
+            } => Some(bootstrap_servers),
+            _ => None,
+        };
+        let brokers = match (bootstrap_servers.as_ref().or(of_source), source) {
+            // The source's own, as resolved: what is wrong with them was told there.
+            (Some(_), Some(Source::Kafka(source)))
+                if bootstrap_servers.is_none() && sasl.is_none() && tls.is_none() =>
+            {
+                Some(source.brokers.clone())
             }
+            (Some(_), None) if bootstrap_servers.is_none() => None,
+            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
             (None, _) => {
                 let message = "`sink.bootstrap_servers` is missing".to_owned();
                 self.invalid("sink", message, "add the brokers as host:port");

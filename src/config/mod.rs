@@ -27,6 +27,8 @@ pub mod telemetry;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_kafka;
 
 use std::{ffi::OsString, path::Path, sync::LazyLock};
 

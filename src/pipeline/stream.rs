@@ -83,6 +83,12 @@ pub enum Error {
         /// Its name.
         topic: String,
     },
+    /// Offsets are committed where the records go, so both have to be one cluster.
+    #[error(
+        "source and sink are two clusters, which have no transaction in common: write to the \
+         source's own, or set delivery = \"at_least_once\""
+    )]
+    TwoClusters,
     /// The engine ended.
     #[error("the model's threads have ended")]
     Engine,
@@ -216,10 +222,18 @@ impl Slot {
         }
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(options.in_flight_bytes as f64);
+        let consumer = Consumer::join(options.source.clone())?;
+        let wait = options.sink.timeout;
+        if options.sink.transactional_id.is_some()
+            && let (Some(from), Some(to)) = (consumer.cluster(wait), producer.cluster(wait))
+            && from != to
+        {
+            return Err(Error::TwoClusters);
+        }
         Ok(Self {
             number,
             producer: Some(producer),
-            consumer: Consumer::join(options.source.clone())?,
+            consumer,
             worker,
             options,
             unsure: false,

@@ -17,6 +17,7 @@ use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
+    consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
@@ -111,6 +112,21 @@ pub struct Delivery {
     pub bytes: u64,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
+}
+
+/// A record as it stood in its topic, to be sent there again.
+#[derive(Debug)]
+pub struct Returned {
+    /// Topic.
+    pub topic: String,
+    /// Partition: the same, so that its key stays where it belongs.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Bytes,
+    /// Headers.
+    pub headers: OwnedHeaders,
 }
 
 /// Why a set of deliveries was not committed.
@@ -272,7 +288,7 @@ impl Producer {
         self.inner.context().take_failure();
         let values = self.values(set)?;
         match self.options.transactional_id {
-            Some(_) => self.transaction(set, &values, consumer),
+            Some(_) => self.transaction(|| self.prepare(set, &values, consumer)),
             None => self.at_least_once(set, &values, consumer),
         }
     }
@@ -296,20 +312,36 @@ impl Producer {
         Ok(Values::Avro(writers))
     }
 
-    fn transaction(
+    /// Sends records back to where they came from, in one transaction with the offsets up to which
+    /// the dead letters of each group are done. Blocks.
+    pub fn send_back(
         &self,
-        set: &[Delivery],
-        values: &Values,
-        consumer: &Consumer,
+        records: &[Returned],
+        done: &[(ConsumerGroupMetadata, TopicPartitionList)],
     ) -> Result<(), Error> {
-        let wait = self.options.timeout;
+        self.inner.context().take_failure();
+        self.transaction(|| {
+            for (index, record) in records.iter().enumerate() {
+                let key = record.key.as_ref().map(|key| &key.0[..]);
+                let to = (&*record.topic, Some(record.partition));
+                self.enqueue(index, to, key, &record.value.0, record.headers.clone())?;
+            }
+            for (group, offsets) in done {
+                self.inner
+                    .send_offsets_to_transaction(offsets, group, self.options.timeout)?;
+            }
+            self.answered(self.options.timeout)
+        })
+    }
+
+    fn transaction(&self, prepare: impl FnOnce() -> Result<(), KafkaError>) -> Result<(), Error> {
         self.inner
             .begin_transaction()
             .map_err(|error| outcome(&error, false))?;
-        if let Err(error) = self.prepare(set, values, consumer, wait) {
+        if let Err(error) = prepare() {
             return Err(self.abort(&error));
         }
-        match self.inner.commit_transaction(wait) {
+        match self.inner.commit_transaction(self.options.timeout) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 Err(self.abort(&KafkaError::Transaction(error)))
@@ -323,8 +355,8 @@ impl Producer {
         set: &[Delivery],
         values: &Values,
         consumer: &Consumer,
-        wait: Duration,
     ) -> Result<(), KafkaError> {
+        let wait = self.options.timeout;
         self.send_all(set, values)?;
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
@@ -396,7 +428,7 @@ impl Producer {
             if let Err(letter) = &delivery.outcome {
                 headers = dead_letter_headers(letter, headers);
             }
-            self.enqueue(index, &topic, key.as_deref(), &value, headers)?;
+            self.enqueue(index, (&topic, None), key.as_deref(), &value, headers)?;
         }
         Ok(())
     }
@@ -417,7 +449,7 @@ impl Producer {
     fn enqueue(
         &self,
         index: usize,
-        topic: &str,
+        (topic, partition): (&str, Option<i32>),
         key: Option<&[u8]>,
         value: &[u8],
         headers: OwnedHeaders,
@@ -429,6 +461,9 @@ impl Producer {
                 .headers(headers);
         if let Some(key) = key {
             record = record.key(key);
+        }
+        if let Some(partition) = partition {
+            record = record.partition(partition);
         }
         context.waiting.fetch_add(1, Ordering::AcqRel);
         loop {
@@ -490,6 +525,11 @@ impl Producer {
             },
             None => outcome(error, false),
         }
+    }
+
+    /// The cluster that it writes to.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
     }
 
     /// Topics with fixed names, for a check that they are there.

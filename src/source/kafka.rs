@@ -192,8 +192,9 @@ impl From<DeadLetter> for Unread {
 /// Longest wait between two questions to a registry that does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
+/// What rdkafka calls back into.
 #[derive(Default)]
-struct Context {
+pub(crate) struct Context {
     token_file: Option<PathBuf>,
     revoked: Mutex<Vec<(String, i32)>>,
     ends: Mutex<Vec<End>>,
@@ -485,6 +486,11 @@ impl Consumer {
         Ok(document)
     }
 
+    /// The cluster that it reads from.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
+    }
+
     /// Commits offsets by itself, without a transaction.
     pub fn commit(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
         self.inner.commit(offsets, CommitMode::Sync)
@@ -562,6 +568,38 @@ impl Consumer {
         wait: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
         self.inner.committed_offsets(partitions, wait)
+    }
+}
+
+/// A reader of partitions that it is given: no member of its group, whose name only says under
+/// which offsets are committed.
+pub(crate) struct Reader(BaseConsumer<Context>);
+
+impl Reader {
+    pub(crate) fn new(brokers: &Brokers, group_id: &str) -> Result<Self, Error> {
+        let mut config = brokers.config();
+        config
+            .set("group.id", group_id)
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        let context = Context {
+            token_file: brokers.token_file.clone(),
+            ..Context::default()
+        };
+        let inner: BaseConsumer<Context> = config
+            .create_with_context(context)
+            .map_err(Error::Options)?;
+        if brokers.token_file.is_some() {
+            let _ = inner.poll(Duration::from_millis(100));
+        }
+        Ok(Self(inner))
+    }
+
+    pub(crate) fn client(&self) -> &BaseConsumer<Context> {
+        &self.0
     }
 }
 

@@ -9,6 +9,7 @@ mod job;
 mod kafka;
 mod kafka_avro;
 mod kafka_broker;
+mod kafka_mock;
 mod kill;
 mod parity;
 mod privacy;
