@@ -98,6 +98,8 @@ struct Replay {
     /// A reader for each code's group, and the offsets up to which its letters were sent back.
     done: BTreeMap<Code, Done>,
     producer: Option<Producer>,
+    /// For the schema registry.
+    runtime: tokio::runtime::Runtime,
     summary: Summary,
 }
 
@@ -107,17 +109,17 @@ struct Done {
 }
 
 /// A dead letter as the worker writes them; `None` is something else.
-fn letter(codec: &topics::Codec, payload: &[u8]) -> Result<Option<DeadLetter>, Error> {
+fn letter(
+    codec: &topics::Codec,
+    runtime: &tokio::runtime::Runtime,
+    payload: &[u8],
+) -> Result<Option<DeadLetter>, Error> {
     let topics::Codec::Avro(registry) = codec else {
         return Ok(serde_json::from_slice(payload).ok());
     };
     let Ok((id, values)) = avro::split(None, payload) else {
         return Ok(None);
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime of one thread needs nothing but memory");
     let schema = match runtime.block_on(registry.schema(id)) {
         Ok(schema) => schema,
         Err(error) if error.code().is_some() => return Ok(None),
@@ -127,7 +129,7 @@ fn letter(codec: &topics::Codec, payload: &[u8]) -> Result<Option<DeadLetter>, E
     Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
 }
 
-/// Bytes of a dead letter as JSON; ids and tenants are all in it that has no bound of weir's own.
+/// Bytes of a dead letter as JSON: above what a broker takes by default.
 const LONGEST_LETTER: u64 = 1 << 20;
 
 /// A letter that is to be sent back.
@@ -151,6 +153,10 @@ pub fn run(options: Options) -> Result<Summary, Error> {
         options,
         done: BTreeMap::new(),
         producer,
+        runtime: tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime of one thread needs nothing but memory"),
         summary: Summary::default(),
     };
     replay.turn()?;
@@ -224,7 +230,7 @@ impl Replay {
             match self.letters.client().poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.offset() < high => {
                     let letter = match message.payload() {
-                        Some(payload) => letter(&self.options.sink.codec, payload)?,
+                        Some(payload) => letter(&self.options.sink.codec, &self.runtime, payload)?,
                         None => None,
                     };
                     found.push((message.offset(), letter));
