@@ -15,6 +15,7 @@ setup: ## Get ONNX Runtime; name or install missing system packages
 setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages
 	@tests/setup-s3.sh
 	@tests/setup-kafka.sh
+	@tests/setup-registry.sh
 	@scripts/setup-python.sh
 
 .PHONY: build

@@ -462,6 +462,12 @@ pub enum SchemaOf {
     DeadLetter,
     /// An audit record
     Audit,
+    /// An entities record, as Avro
+    EntitiesAvro,
+    /// A redaction record, as Avro
+    RedactionAvro,
+    /// A dead-letter record, as Avro
+    DeadLetterAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,

@@ -267,6 +267,7 @@ fn empty(policy: &Policy) -> Done {
         },
         redacted: Redacted::Text(String::new()),
         findings: Vec::new(),
+        changes: Vec::new(),
         operators: Default::default(),
     }
 }

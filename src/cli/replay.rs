@@ -24,7 +24,8 @@ pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Config, error)
             .hint("objects are done again when their outputs are taken away"));
     };
-    let slot = kafka::slot(source, sink, &resolved, 0);
+    let codecs = kafka::Codecs::of(source, sink).map_err(kafka::no_registry)?;
+    let slot = kafka::slot(source, sink, &codecs, &resolved, 0);
     let mut producer = slot.sink;
     // Its own id: the worker may run meanwhile. And always in a transaction, whatever the worker does.
     producer.transactional_id = Some(format!(

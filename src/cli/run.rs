@@ -116,9 +116,6 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
                 health: health.clone(),
                 drain: drain.clone(),
             };
-            let slots = (0..resolved.pipeline.slots)
-                .map(|number| kafka::slot(source, sink, resolved, number))
-                .collect();
             if args.dry_run || args.limit.is_some() {
                 let error =
                     anyhow::anyhow!("--dry-run and --limit are for objects, not for topics");
@@ -126,6 +123,11 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
                     "to look at what weir finds in a few records, give them to `weir redact`",
                 ));
             }
+            let codecs = kafka::Codecs::open(source, sink).await;
+            let codecs = codecs.map_err(kafka::no_registry)?;
+            let slots = (0..resolved.pipeline.slots)
+                .map(|number| kafka::slot(source, sink, &codecs, resolved, number))
+                .collect();
             stream::run(worker, slots).await.map_err(kafka::stopped)?;
             Ok(Summary {
                 drained: drain.is_cancelled(),

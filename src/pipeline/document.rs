@@ -43,13 +43,16 @@ pub enum Error {
     Redact(Arc<redact::Error>),
 }
 
-/// The form in which redacted plain text goes out.
+/// The form in which redacted documents go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainText {
     /// As a [`Redaction`] record, with offsets and digests beside the text.
     Record,
     /// As the text alone.
     Text,
+    /// As the text alone, and a JSON document without members of ours: what was transformed stands
+    /// in [`Done::changes`], for codecs that keep it apart.
+    Apart,
 }
 
 /// Fields of one document that are scanned at a time.
@@ -72,7 +75,7 @@ pub async fn process(
             let redacted = field.redacted.clone();
             found.add(field);
             match plain_text {
-                PlainText::Text => Redacted::Text(redacted),
+                PlainText::Text | PlainText::Apart => Redacted::Text(redacted),
                 PlainText::Record => {
                     let record = Redaction {
                         id: id.clone(),
@@ -88,7 +91,8 @@ pub async fn process(
             }
         }
         Body::Json(text) => {
-            Redacted::Record(json(engine, policy, &position, text, &mut found).await?)
+            let members = plain_text != PlainText::Apart;
+            Redacted::Record(json(engine, policy, &position, text, members, &mut found).await?)
         }
         Body::Row(cells) => {
             let rule = policy.rule(&position);
@@ -134,6 +138,10 @@ pub async fn process(
         entities,
         redacted,
         findings,
+        changes: match plain_text {
+            PlainText::Apart => found.changes,
+            PlainText::Record | PlainText::Text => Vec::new(),
+        },
         operators: found.operators,
     })
 }
@@ -174,6 +182,7 @@ async fn json(
     policy: &Policy,
     position: &Position,
     text: Text,
+    members: bool,
     found: &mut Found,
 ) -> Result<Vec<u8>, Error> {
     let not_json = |problem: NotJson| Error::Record {
@@ -214,6 +223,9 @@ async fn json(
             edits.push(literal.replace(applied.source_bytes, replacement));
         }
         found.add(field);
+    }
+    if !members {
+        return Ok(document.rewrite(&edits, &[]).into_bytes());
     }
     let digests = digests(engine, policy);
     let value = |value: &str| quoted(value);

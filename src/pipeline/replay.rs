@@ -18,7 +18,7 @@ use rdkafka::{
 };
 
 use crate::{
-    record::{Code, DeadLetter, Position},
+    record::{Code, DeadLetter, Position, avro},
     sink::kafka::{self as topics, Producer, Returned},
     source::{
         brokers::Brokers,
@@ -62,6 +62,12 @@ pub enum Error {
     },
 }
 
+impl From<avro::Error> for Error {
+    fn from(error: avro::Error) -> Self {
+        Self::Sink(error.into())
+    }
+}
+
 impl From<KafkaError> for Error {
     fn from(error: KafkaError) -> Self {
         Self::Read {
@@ -92,6 +98,8 @@ struct Replay {
     /// A reader for each code's group, and the offsets up to which its letters were sent back.
     done: BTreeMap<Code, Done>,
     producer: Option<Producer>,
+    /// For the schema registry.
+    runtime: tokio::runtime::Runtime,
     summary: Summary,
 }
 
@@ -99,6 +107,30 @@ struct Done {
     reader: Reader,
     before: BTreeMap<i32, i64>,
 }
+
+/// A dead letter as the worker writes them; `None` is something else.
+fn letter(
+    codec: &topics::Codec,
+    runtime: &tokio::runtime::Runtime,
+    payload: &[u8],
+) -> Result<Option<DeadLetter>, Error> {
+    let topics::Codec::Avro(registry) = codec else {
+        return Ok(serde_json::from_slice(payload).ok());
+    };
+    let Ok((id, values)) = avro::split(None, payload) else {
+        return Ok(None);
+    };
+    let schema = match runtime.block_on(registry.schema(id)) {
+        Ok(schema) => schema,
+        Err(error) if error.code().is_some() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let json = avro::json(&schema, values, LONGEST_LETTER).ok();
+    Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
+}
+
+/// Bytes of a dead letter as JSON: above what a broker takes by default.
+const LONGEST_LETTER: u64 = 1 << 20;
 
 /// A letter that is to be sent back.
 struct Wanted {
@@ -121,6 +153,10 @@ pub fn run(options: Options) -> Result<Summary, Error> {
         options,
         done: BTreeMap::new(),
         producer,
+        runtime: tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime of one thread needs nothing but memory"),
         summary: Summary::default(),
     };
     replay.turn()?;
@@ -193,9 +229,10 @@ impl Replay {
         loop {
             match self.letters.client().poll(Duration::from_millis(100)) {
                 Some(Ok(message)) if message.offset() < high => {
-                    let letter = message
-                        .payload()
-                        .and_then(|payload| serde_json::from_slice(payload).ok());
+                    let letter = match message.payload() {
+                        Some(payload) => letter(&self.options.sink.codec, &self.runtime, payload)?,
+                        None => None,
+                    };
                     found.push((message.offset(), letter));
                 }
                 // What came after the beginning is for the next replay.

@@ -23,7 +23,7 @@ use super::{
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, Stage},
+    record::{Code, DeadLetter, Stage, avro},
     sink::kafka::{self as topics, Delivery, Producer},
     source::kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
     telemetry::{
@@ -298,6 +298,9 @@ impl Slot {
             let record = self.consumer.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
+            if self.consumer.waits_for_registry() {
+                self.worker.health.set(Part::Source, false);
+            }
             let Some(record) = record else { break };
             self.worker.health.set(Part::Source, true);
             self.start(record);
@@ -321,7 +324,11 @@ impl Slot {
                 &document.position,
                 &document.id,
             )?;
-            let working = Working::start(&self.worker.engine, policy, document, PlainText::Record);
+            let form = match self.options.sink.codec {
+                topics::Codec::Json => PlainText::Record,
+                topics::Codec::Avro(_) => PlainText::Apart,
+            };
+            let working = Working::start(&self.worker.engine, policy, document, form);
             Ok(State::Working(Box::new(working)))
         });
         self.queue.push_back(Gathered {
@@ -590,6 +597,7 @@ impl Slot {
             topics::Error::Options(_) => "options",
             topics::Error::Fenced => "fenced",
             topics::Error::Refused { .. } => "refused",
+            topics::Error::Registry(_) => "registry",
         };
         counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
             .increment(1);
@@ -597,7 +605,9 @@ impl Slot {
         self.failures += 1;
         if !matches!(
             error,
-            topics::Error::Aborted { .. } | topics::Error::Unknown { .. }
+            topics::Error::Aborted { .. }
+                | topics::Error::Unknown { .. }
+                | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
             return Err(error.into());
         }

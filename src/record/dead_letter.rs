@@ -51,6 +51,10 @@ pub enum Code {
     NotJson,
     /// The record is not valid UTF-8.
     NotUtf8,
+    /// The record is not an Avro message of the schema that it names.
+    NotAvro,
+    /// The schema registry does not know the schema that the record names.
+    UnknownSchema,
     /// The record is larger than `limits.max_record_bytes`.
     TooLarge,
     /// The compressed object ends before its end, or its checksum is wrong.
@@ -94,6 +98,8 @@ impl Code {
         match self {
             Self::NotJson => "not_json",
             Self::NotUtf8 => "not_utf8",
+            Self::NotAvro => "not_avro",
+            Self::UnknownSchema => "unknown_schema",
             Self::TooLarge => "too_large",
             Self::Truncated => "truncated",
             Self::Corrupt => "corrupt",

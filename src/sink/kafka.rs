@@ -6,7 +6,7 @@ use std::{
     error::Error as StdError,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -30,6 +30,7 @@ use crate::{
     record::{
         Audit, DeadLetter, Position,
         audit::{self, DigestKey},
+        avro::{self, Kind},
     },
     source::{
         brokers::{self, Brokers, Settings},
@@ -51,10 +52,28 @@ pub struct Options {
     pub topics: Topics,
     /// Secret of hashed keys; `None` keeps keys as they are.
     pub hash_key: Option<HashKey>,
+    /// What records are written as.
+    pub codec: Codec,
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     pub compression: &'static str,
     /// Further options.
     pub librdkafka: Settings,
+}
+
+/// What records are written as.
+#[derive(Debug, Clone)]
+pub enum Codec {
+    /// JSON objects; text where the pipeline was asked for it.
+    Json,
+    /// Avro whose schemas are in a registry. Redactions have to come
+    /// [apart](crate::pipeline::document::PlainText::Apart).
+    Avro(Arc<avro::Registry>),
+}
+
+/// Writers of one set, their schemas' ids known before its transaction begins.
+enum Values {
+    Json,
+    Avro(BTreeMap<String, [Option<avro::Writer>; 3]>),
 }
 
 /// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
@@ -141,6 +160,9 @@ pub enum Error {
         /// Which of the set.
         index: usize,
     },
+    /// The id of a schema can't be had; nothing of the set was sent.
+    #[error(transparent)]
+    Registry(#[from] avro::Error),
     /// Nothing of the set is visible (at least once: perhaps some), and it can be tried again.
     #[error("the records were not committed ({code:?})")]
     Aborted {
@@ -270,10 +292,30 @@ impl Producer {
     /// Commits what became of a set of records together with their offsets. Blocks.
     pub fn publish(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
         self.inner.context().take_failure();
+        let values = self.values(set)?;
         match self.options.transactional_id {
-            Some(_) => self.transaction(|| self.prepare(set, consumer)),
-            None => self.at_least_once(set, consumer),
+            Some(_) => self.transaction(|| self.prepare(set, &values, consumer)),
+            None => self.at_least_once(set, &values, consumer),
         }
+    }
+
+    /// What the set's records are written with.
+    fn values(&self, set: &[Delivery]) -> Result<Values, Error> {
+        let Codec::Avro(registry) = &self.options.codec else {
+            return Ok(Values::Json);
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let mut writers = BTreeMap::<String, [Option<avro::Writer>; 3]>::new();
+        for delivery in set {
+            for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
+                let of_topic = writers.entry(topic.clone()).or_default();
+                let writer = &mut of_topic[kind as usize];
+                if writer.is_none() {
+                    *writer = Some(runtime.block_on(registry.writer(kind, &topic))?);
+                }
+            }
+        }
+        Ok(Values::Avro(writers))
     }
 
     /// Sends records back to where they came from, in one transaction with the offsets up to which
@@ -314,9 +356,14 @@ impl Producer {
         }
     }
 
-    fn prepare(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), KafkaError> {
+    fn prepare(
+        &self,
+        set: &[Delivery],
+        values: &Values,
+        consumer: &Consumer,
+    ) -> Result<(), KafkaError> {
         let wait = self.options.timeout;
-        self.send_all(set)?;
+        self.send_all(set, values)?;
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
         let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
@@ -327,9 +374,16 @@ impl Producer {
         self.answered(wait)
     }
 
-    fn at_least_once(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+    fn at_least_once(
+        &self,
+        set: &[Delivery],
+        values: &Values,
+        consumer: &Consumer,
+    ) -> Result<(), Error> {
         let wait = self.options.timeout;
-        let sent = self.send_all(set).and_then(|()| self.answered(wait));
+        let sent = self
+            .send_all(set, values)
+            .and_then(|()| self.answered(wait));
         let error = match sent {
             Ok(()) => {
                 let offsets = offsets_after(set).map_err(|error| outcome(&error, false))?;
@@ -344,9 +398,9 @@ impl Producer {
         Err(self.cause(&error))
     }
 
-    fn send_all(&self, set: &[Delivery]) -> Result<(), KafkaError> {
+    fn send_all(&self, set: &[Delivery], values: &Values) -> Result<(), KafkaError> {
         for (index, delivery) in set.iter().enumerate() {
-            self.send(index, delivery)?;
+            self.send(index, delivery, values)?;
         }
         Ok(())
     }
@@ -372,9 +426,8 @@ impl Producer {
         }
     }
 
-    fn send(&self, index: usize, delivery: &Delivery) -> Result<(), KafkaError> {
-        let topics = &self.options.topics;
-        if let (Some(topic), Some(audit)) = (&topics.audit, &delivery.audit) {
+    fn send(&self, index: usize, delivery: &Delivery, values: &Values) -> Result<(), KafkaError> {
+        if let (Some(topic), Some(audit)) = (&self.options.topics.audit, &delivery.audit) {
             // By its partition, so that a chain stands in one partition and in order.
             let (from, partition) = &delivery.partition;
             let key = format!("{from}/{partition}");
@@ -383,35 +436,13 @@ impl Producer {
             self.enqueue(index, to, Some(key.as_bytes()), &value, OwnedHeaders::new())?;
         }
         let key = delivery.key.as_ref().map(|key| self.key(&key.0));
-        let key = key.as_deref();
-        let done = match &delivery.outcome {
-            Ok(done) => done,
-            Err(letter) => {
-                let value = serde_json::to_vec(letter).expect("a dead letter is JSON");
-                let headers = dead_letter_headers(letter, carried(&delivery.headers));
-                return self.enqueue(index, (&topics.dead_letters, None), key, &value, headers);
+        for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
+            let value = values.value(kind, &topic, &delivery.outcome);
+            let mut headers = carried(&delivery.headers);
+            if let Err(letter) = &delivery.outcome {
+                headers = dead_letter_headers(letter, headers);
             }
-        };
-        let tenant = &done.entities.tenant;
-        if let Some(topic) = &topics.entities {
-            let entities = serde_json::to_vec(&done.entities).expect("entities are JSON");
-            let topic = topic.replace("{tenant}", tenant);
-            let to = (&*topic, None);
-            self.enqueue(index, to, key, &entities, carried(&delivery.headers))?;
-        }
-        if let Some(topic) = &topics.redactions {
-            let cells;
-            let redacted = match &done.redacted {
-                Redacted::Record(record) => &record[..],
-                Redacted::Text(text) => text.as_bytes(),
-                Redacted::Row(row) => {
-                    cells = serde_json::to_vec(row).expect("cells are JSON");
-                    &cells
-                }
-            };
-            let topic = topic.replace("{tenant}", tenant);
-            let to = (&*topic, None);
-            self.enqueue(index, to, key, redacted, carried(&delivery.headers))?;
+            self.enqueue(index, (&topic, None), key.as_deref(), &value, headers)?;
         }
         Ok(())
     }
@@ -538,6 +569,79 @@ impl Producer {
         }
         Ok(None)
     }
+}
+
+impl Topics {
+    /// What is written of a delivery, and where.
+    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 2] {
+        let Ok(done) = &delivery.outcome else {
+            return [Some((Kind::DeadLetter, self.dead_letters.clone())), None];
+        };
+        let tenant = &done.entities.tenant;
+        let named = |kind, topic: &Option<String>| {
+            let topic = topic.as_ref()?.replace("{tenant}", tenant);
+            Some((kind, topic))
+        };
+        [
+            named(Kind::Entities, &self.entities),
+            named(Kind::Redaction, &self.redactions),
+        ]
+    }
+}
+
+impl Values {
+    /// The record of `kind` that is made of an outcome, as it is written to `topic`.
+    fn value(&self, kind: Kind, topic: &str, outcome: &Result<Done, DeadLetter>) -> Vec<u8> {
+        let writer = match self {
+            Self::Json => None,
+            Self::Avro(writers) => {
+                let writer = writers
+                    .get(topic)
+                    .and_then(|of_topic| of_topic[kind as usize]);
+                Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
+            }
+        };
+        let done = match (outcome, writer) {
+            (Ok(done), _) => done,
+            (Err(letter), Some(writer)) => return writer.dead_letter(letter),
+            (Err(letter), None) => {
+                return serde_json::to_vec(letter).expect("a dead letter is JSON");
+            }
+        };
+        match (kind, writer) {
+            (Kind::Entities, Some(writer)) => writer.entities(&done.entities),
+            (Kind::Entities, None) => {
+                serde_json::to_vec(&done.entities).expect("entities are JSON")
+            }
+            (_, Some(writer)) => redaction(writer, done),
+            (_, None) => match &done.redacted {
+                Redacted::Record(record) => record.clone(),
+                Redacted::Text(text) => text.clone().into_bytes(),
+                Redacted::Row(row) => serde_json::to_vec(row).expect("cells are JSON"),
+            },
+        }
+    }
+}
+
+fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
+    let record;
+    let content = match &done.redacted {
+        Redacted::Text(text) => avro::Content::Text(text),
+        Redacted::Record(json) => {
+            // Made of a string, so that nothing is lost.
+            record = String::from_utf8_lossy(json);
+            avro::Content::Document(&record)
+        }
+        Redacted::Row(_) => unreachable!("a Kafka record is no row of a table"),
+    };
+    writer.redaction(avro::Redacted {
+        id: &done.entities.document_id,
+        tenant: &done.entities.tenant,
+        source: Some(&done.entities.source),
+        content,
+        redactions: &done.changes,
+        digests: &done.entities.digests,
+    })
 }
 
 /// What an error means. `ending`: the transaction may have been committed.

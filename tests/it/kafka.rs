@@ -38,14 +38,14 @@ use crate::{
     worker::{PATTERNS_ONLY, job},
 };
 
-struct Place {
+pub struct Place {
     broker: Arc<Broker>,
-    input: String,
-    outputs: sink::Topics,
+    pub input: String,
+    pub outputs: sink::Topics,
 }
 
 impl Place {
-    fn new(partitions: i32) -> Self {
+    pub fn new(partitions: i32) -> Self {
         let broker = Broker::shared();
         let [input, entities, redactions, dead_letters] = broker.topics([
             ("in", partitions),
@@ -76,13 +76,13 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker.address);
         config
     }
 
-    fn options(&self, slot: &str) -> Options {
+    pub fn options(&self, slot: &str) -> Options {
         let records = weir::source::Options {
             max_record_bytes: 10_000,
             ..weir::source::Options::default()
@@ -97,7 +97,7 @@ impl Place {
                 session_timeout: Duration::from_secs(6),
                 from_earliest: true,
                 topics: vec![self.input.clone()],
-                json: true,
+                codec: source::Codec::Json,
                 tenant: None,
                 id: None,
                 pass: Vec::new(),
@@ -111,6 +111,7 @@ impl Place {
                 timeout: Duration::from_secs(20),
                 topics: self.outputs.clone(),
                 hash_key: None,
+                codec: sink::Codec::Json,
                 compression: "zstd",
                 librdkafka: Settings::default(),
             },
@@ -127,7 +128,7 @@ impl Place {
         self.slot_with(self.options(name))
     }
 
-    fn slot_with(&self, options: Options) -> Running {
+    pub fn slot_with(&self, options: Options) -> Running {
         let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
         let worker = stream::Worker {
@@ -150,7 +151,7 @@ impl Place {
         self.messages(topic).into_iter().map(parsed).collect()
     }
 
-    fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
+    pub fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "reader")
@@ -208,13 +209,13 @@ fn runtime() -> tokio::runtime::Handle {
     RUNTIME.get_or_init(engine::runtime).handle().clone()
 }
 
-struct Running {
+pub struct Running {
     drain: CancellationToken,
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
 }
 
 impl Running {
-    fn drained(self) -> Result<Summary, Error> {
+    pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
     }
