@@ -22,7 +22,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use sha2::Sha256;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{Done, Redacted};
 use crate::{
@@ -136,6 +136,8 @@ pub enum Error {
 pub struct Producer {
     inner: BaseProducer<Context>,
     options: Options,
+    /// A bug on purpose: see [`offsets_first`].
+    offsets_first: bool,
 }
 
 #[derive(Default)]
@@ -224,6 +226,7 @@ impl Producer {
         let producer = Self {
             inner,
             options: options.clone(),
+            offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
             producer.initialise()?;
@@ -254,6 +257,11 @@ impl Producer {
 
     fn transaction(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
         let wait = self.options.timeout;
+        if self.offsets_first {
+            offsets_after(set)
+                .and_then(|offsets| consumer.commit(&offsets))
+                .map_err(|error| outcome(&error, false))?;
+        }
         self.inner
             .begin_transaction()
             .map_err(|error| outcome(&error, false))?;
@@ -276,6 +284,9 @@ impl Producer {
         wait: Duration,
     ) -> Result<(), KafkaError> {
         self.send_all(set)?;
+        if self.offsets_first {
+            return self.answered(wait);
+        }
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
         let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
@@ -478,6 +489,20 @@ impl Producer {
         }
         Ok(None)
     }
+}
+
+/// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
+/// offsets are committed before the records and outside of their transaction, so that a kill in
+/// between loses records. A release build has no such thing.
+fn offsets_first() -> bool {
+    let planted = cfg!(debug_assertions)
+        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|fault| fault == "offsets_first");
+    if planted {
+        error!(
+            "WEIR_PLANTED_FAULT: this process commits offsets before records, and loses records"
+        );
+    }
+    planted
 }
 
 /// What an error means. `ending`: the transaction may have been committed.
