@@ -98,10 +98,12 @@ pub enum Error {
     /// An option is not librdkafka's, or its value is wrong.
     #[error("the producer can't be made: check the options")]
     Options(#[source] KafkaError),
-    /// Another producer has taken the transactional id over: this worker has to stop.
+    /// Another producer has taken the transactional id over, or the broker ended a transaction that
+    /// was open for too long, and the id with it: this worker has to stop.
     #[error(
-        "another worker has the same transactional id: give each worker a \
-         sink.transactional_id_prefix or a source.group_instance_id of its own"
+        "fenced: this worker was silent for longer than sink.transaction.timeout_ms (start it \
+         again), or another one has the same transactional id (give each worker a \
+         sink.transactional_id_prefix or a source.group_instance_id of its own)"
     )]
     Fenced,
     /// The broker refuses for good.
