@@ -2,7 +2,8 @@
 //! nothing. Every record comes out once, committed with its offset, or the seed is printed.
 //!
 //! `WEIR_CHAOS_SEED` repeats a schedule, `WEIR_CHAOS_FAULTS` sets its length, `WEIR_CHAOS_REPORT`
-//! names a file for the report, `WEIR_CHAOS_BINARY` another weir. The broker is always this test's
+//! names a file for the report, `WEIR_CHAOS_BINARY` another weir; `WEIR_CHAOS_PROTOCOL=consumer` lets
+//! the broker assign (KIP-848). The broker is always this test's
 //! own: it is killed.
 
 mod ledger;
@@ -13,6 +14,7 @@ mod workers;
 use std::{
     collections::BTreeMap,
     process::{Command, Stdio},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -49,9 +51,14 @@ const JVM: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
 const PROPERTIES: &str = "offsets.topic.num.partitions=1\n\
                           transaction.state.log.num.partitions=4\n\
                           transaction.abort.timed.out.transaction.cleanup.interval.ms=1000\n\
+                          group.consumer.session.timeout.ms=4000\n\
+                          group.consumer.min.session.timeout.ms=1000\n\
+                          group.consumer.heartbeat.interval.ms=1000\n\
+                          group.consumer.min.heartbeat.interval.ms=500\n\
                           log.cleaner.enable=false\n";
 
 struct Chaos {
+    _alone: MutexGuard<'static, ()>,
     start: Instant,
     node: Node,
     broker: Broker,
@@ -77,12 +84,16 @@ enum Broker {
 
 impl Chaos {
     fn new(environment: &[(&'static str, &'static str)]) -> Self {
+        // One broker and a handful of workers are load enough.
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let node = Node::start(&JVM, PROPERTIES);
         let address = node.address();
         let topics = [INPUT].into_iter().chain(OUTPUTS);
         let topics: Vec<_> = topics.map(|topic| (topic, PARTITIONS)).collect();
         kafka_broker::create_topics(&address, &topics);
         Self {
+            _alone: alone,
             start: Instant::now(),
             workers: Workers::new(&address, environment),
             ledger: Ledger::new(&address),
@@ -100,7 +111,14 @@ impl Chaos {
     }
 
     fn run(&mut self, steps: &[Step]) {
-        for step in steps {
+        for (number, step) in steps.iter().enumerate() {
+            if number > 0 && number % 20 == 0 {
+                let seconds = self.start.elapsed().as_secs();
+                eprintln!(
+                    "chaos: {number} of {} faults after {seconds} s",
+                    steps.len()
+                );
+            }
             self.wait(step.after);
             let mut done = self.apply(step);
             // Nobody runs whom it could hit: somebody will.
@@ -121,16 +139,15 @@ impl Chaos {
     /// What was done; `None` if nothing could be.
     fn apply(&mut self, step: &Step) -> Option<Fault> {
         let Step { worker, lasts, .. } = *step;
-        let broker_is_up = matches!(self.broker, Broker::Up);
-        let fault = match step.fault {
-            Fault::BrokerRestarted | Fault::BrokerKilled | Fault::BrokerStopped
-                if !broker_is_up =>
-            {
-                Fault::WorkerKilled
-            }
-            fault => fault,
-        };
-        let done = match fault {
+        let of_broker = [
+            Fault::BrokerRestarted,
+            Fault::BrokerKilled,
+            Fault::BrokerStopped,
+        ];
+        if of_broker.contains(&step.fault) && !matches!(self.broker, Broker::Up) {
+            return None;
+        }
+        let done = match step.fault {
             Fault::WorkerKilled => self.workers.kill(worker, lasts),
             Fault::WorkerStopped | Fault::WorkerStoppedLong => self.workers.stop(worker, lasts),
             Fault::WorkerReplaced => self.workers.replace(worker, lasts),
@@ -166,7 +183,7 @@ impl Chaos {
                 true
             }
         };
-        done.then_some(fault)
+        done.then_some(step.fault)
     }
 
     fn wait(&mut self, time: Duration) {
@@ -265,6 +282,9 @@ impl Chaos {
         let (committed, aborted) = transactions(&self.node);
         json!({
             "seed": seed,
+            "group_protocol": workers::protocol(),
+            "weir": env!("CARGO_PKG_VERSION"),
+            "kafka": "4.1.1",
             "seconds": self.start.elapsed().as_secs(),
             "faults": self.faults.values().sum::<u64>(),
             "faults_by_kind": self.faults,
@@ -275,7 +295,8 @@ impl Chaos {
             "poison": last.poison,
             "transactions_committed": committed,
             "transactions_aborted": aborted,
-            "looks": self.verdicts.len(),
+            // Comparisons to the record: with all workers killed, and at the end.
+            "comparisons": self.verdicts.len(),
             "lost": last.lost.len(),
             "doubled": last.doubled.len(),
             "apart": last.apart.len(),
@@ -334,6 +355,29 @@ fn transactions(node: &Node) -> (usize, usize) {
     (count("endTxnMarker: COMMIT"), count("endTxnMarker: ABORT"))
 }
 
+fn in_words(report: &serde_json::Value) -> String {
+    let kinds = report["faults_by_kind"].as_object().unwrap();
+    let kinds: Vec<String> = kinds.iter().map(|(k, n)| format!("{n} {k}")).collect();
+    format!(
+        "chaos: {} faults in {} s ({})\n\
+         chaos: {} records, {} of them poison; transactions: {} committed, {} aborted\n\
+         chaos: lost {}, doubled {}, apart {}, out of order {}, in {} comparisons; seed {}",
+        report["faults"],
+        report["seconds"],
+        kinds.join(", "),
+        report["records"],
+        report["poison"],
+        report["transactions_committed"],
+        report["transactions_aborted"],
+        report["lost"],
+        report["doubled"],
+        report["apart"],
+        report["out_of_order"],
+        report["comparisons"],
+        report["seed"],
+    )
+}
+
 fn number_of(variable: &str) -> Option<u64> {
     let value = std::env::var(variable).ok()?;
     Some(value.parse().expect("a number"))
@@ -354,7 +398,7 @@ fn faults_of_every_kind_lose_and_double_nothing() {
     let failed = chaos.failed(&acknowledged);
     let report = chaos.report(seed);
     let text = serde_json::to_string_pretty(&report).unwrap();
-    eprintln!("{text}");
+    eprintln!("{text}\n{}", in_words(&report));
     if let Some(file) = std::env::var_os("WEIR_CHAOS_REPORT") {
         std::fs::write(file, text + "\n").unwrap();
     }

@@ -104,7 +104,7 @@ fn step(random: &mut StdRng, fault: Fault) -> Step {
         Fault::ScaledUp | Fault::ScaledDown | Fault::AllKilled => (0, 1),
     };
     Step {
-        after: millis(random, 1500, 3500),
+        after: millis(random, 1000, 3000),
         fault,
         worker: random.random_range(0..1000),
         lasts: millis(random, least, most),
