@@ -33,6 +33,8 @@ pub struct Ledger {
     last: BTreeMap<(&'static str, i32, Vec<u8>), i64>,
     /// Records that come after a later one of their key.
     out_of_order: Vec<String>,
+    /// Redactions in which something else stands than should.
+    wrong: Vec<String>,
 }
 
 struct Input {
@@ -51,7 +53,8 @@ pub struct Verdict {
     pub uncommitted: Vec<String>,
     /// Entities without the redaction, or the other way round.
     pub apart: Vec<String>,
-    /// A poison record that was delivered, a good one among the dead letters, or one that nobody wrote.
+    /// A poison record that was delivered, a good one among the dead letters, one that nobody wrote,
+    /// or one whose text is not redacted.
     pub misplaced: Vec<String>,
     pub out_of_order: Vec<String>,
     /// How many records are behind the committed offsets: documents and poison.
@@ -85,6 +88,7 @@ impl Ledger {
             dead_letters: BTreeMap::new(),
             last: BTreeMap::new(),
             out_of_order: Vec::new(),
+            wrong: Vec::new(),
         }
     }
 
@@ -189,6 +193,9 @@ impl Ledger {
         let order = if topic == OUTPUTS[1] {
             let number = value["n"].as_u64().unwrap();
             *self.redactions.entry(number).or_default() += 1;
+            if value["text"] != "ask [EMAIL]" {
+                self.wrong.push(format!("number {number} is not redacted"));
+            }
             number as i64
         } else {
             let source = &value["source"];
@@ -228,6 +235,7 @@ impl Ledger {
     pub fn verdict(&self, committed: &[i64]) -> Verdict {
         let mut verdict = Verdict {
             out_of_order: self.out_of_order.clone(),
+            misplaced: self.wrong.clone(),
             ..Verdict::default()
         };
         for (&position, input) in &self.inputs {
