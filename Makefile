@@ -54,6 +54,10 @@ test-large: setup ## One text of 200 MB through patterns and a model, in bounded
 bench: build ## Measure weir against the bare model on this machine
 	$(release)/weir bench
 
+.PHONY: bench-kafka
+bench-kafka: setup-tests ## Measure the streaming worker on a real broker (about ten minutes)
+	cargo bench --locked --bench stream
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --test it fuzz -- --nocapture

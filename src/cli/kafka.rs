@@ -15,6 +15,7 @@ use crate::{
         source::{Codec, GroupProtocol, OffsetReset},
     },
     pipeline::stream::{self, Options},
+    record::audit::DigestKey,
     sink::kafka as topics,
     source::{self, brokers::Brokers, kafka as group},
 };
@@ -23,7 +24,7 @@ use crate::{
 pub fn slot(source: &KafkaSource, sink: &KafkaSink, resolved: &Resolved, number: u16) -> Options {
     let limits = &resolved.limits;
     Options {
-        source: reader(source, &sink.pass, limits, number),
+        source: reader(source, sink, limits, number),
         sink: writer(source, sink, number),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
@@ -36,7 +37,7 @@ pub fn slot(source: &KafkaSource, sink: &KafkaSink, resolved: &Resolved, number:
 
 fn reader(
     source: &KafkaSource,
-    pass: &[String],
+    sink: &KafkaSink,
     limits: &config::limits::Section,
     number: u16,
 ) -> group::Options {
@@ -79,7 +80,11 @@ fn reader(
         json: source.codec == Codec::Json,
         tenant: tenant_beside,
         id: id_beside,
-        pass: pass.to_vec(),
+        pass: sink.pass.clone(),
+        digest_key: sink
+            .audit_key
+            .as_ref()
+            .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
         records: source::Options {
             tenant,
             id,
@@ -112,6 +117,7 @@ fn writer(source: &KafkaSource, sink: &KafkaSink, number: u16) -> topics::Option
             entities: sink.topics.entities.clone(),
             redactions: sink.topics.redactions.clone(),
             dead_letters: sink.topics.dead_letters.clone(),
+            audit: sink.topics.audit.clone(),
         },
         hash_key: sink
             .hash_key
@@ -133,7 +139,8 @@ pub fn stopped(error: stream::Error) -> Failure {
     let exit = match &error {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
         | stream::Error::Sink(topics::Error::Options(_))
-        | stream::Error::NoTopic { .. } => Exit::Config,
+        | stream::Error::NoTopic { .. }
+        | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };

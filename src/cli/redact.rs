@@ -266,6 +266,7 @@ fn empty(policy: &Policy) -> Done {
             windows: 0,
         },
         redacted: Redacted::Text(String::new()),
+        findings: Vec::new(),
         operators: Default::default(),
     }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{self, reference},
-    record::{DeadLetter, Entities, Redaction},
+    record::{Audit, DeadLetter, Entities, Redaction},
     tenant,
 };
 
@@ -25,6 +25,7 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::Entities => record::<Entities>(),
         SchemaOf::Redaction => record::<Redaction>(),
         SchemaOf::DeadLetter => record::<DeadLetter>(),
+        SchemaOf::Audit => record::<Audit>(),
         SchemaOf::Docs => return reference::markdown(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema serializes");

@@ -64,6 +64,8 @@ pub struct KafkaSink {
     pub transaction: sink::Transaction,
     /// Secret of hashed keys; `None` keeps keys.
     pub hash_key: Option<Secret>,
+    /// Secret of the digests in audit records; `Some` if these have a topic.
+    pub audit_key: Option<Secret>,
     /// Headers that are passed on.
     pub pass: Vec<String>,
     /// Compression.
@@ -239,7 +241,11 @@ impl Resolver<'_> {
         })
     }
 
-    pub(super) fn kafka_sink(&mut self, config: &Config) -> Option<KafkaSink> {
+    pub(super) fn kafka_sink(
+        &mut self,
+        config: &Config,
+        source: Option<&Source>,
+    ) -> Option<KafkaSink> {
         let sink::Section::Kafka {
             bootstrap_servers,
             topics,
@@ -248,6 +254,8 @@ impl Resolver<'_> {
             key,
             hash_key_file,
             hash_key_env,
+            audit_key_file,
+            audit_key_env,
             headers,
             compression,
             sasl,
@@ -257,21 +265,21 @@ impl Resolver<'_> {
         else {
             return None;
         };
-        let brokers = match (bootstrap_servers, &config.source) {
-            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
-            (
-                None,
-                source::Section::Kafka {
-                    bootstrap_servers,
-                    sasl: of_source,
-                    tls: of_source_tls,
-                    ..
-                },
-            ) => {
-                let sasl = sasl.as_ref().or(of_source.as_ref());
-                let tls = tls.as_ref().or(of_source_tls.as_ref());
-                self.brokers("sink", bootstrap_servers, sasl, tls)
+        let of_source = match &config.source {
+            source::Section::Kafka {
+                bootstrap_servers, ..
+            } => Some(bootstrap_servers),
+            _ => None,
+        };
+        let brokers = match (bootstrap_servers.as_ref().or(of_source), source) {
+            // The source's own, as resolved: what is wrong with them was told there.
+            (Some(_), Some(Source::Kafka(source)))
+                if bootstrap_servers.is_none() && sasl.is_none() && tls.is_none() =>
+            {
+                Some(source.brokers.clone())
             }
+            (Some(_), None) if bootstrap_servers.is_none() => None,
+            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
             (None, _) => {
                 let message = "`sink.bootstrap_servers` is missing".to_owned();
                 self.invalid("sink", message, "add the brokers as host:port");
@@ -309,6 +317,26 @@ impl Resolver<'_> {
                 None
             }
         };
+        let secret = self.secret(
+            "sink.audit_key",
+            audit_key_file.as_deref(),
+            audit_key_env.as_deref(),
+        );
+        let audit_key = match (&topics.audit, secret?) {
+            (None, None) => None,
+            (Some(_), Some(secret)) => Some(secret),
+            (Some(_), None) => {
+                let message = "sink.topics.audit needs a secret for its digests";
+                let fix = "add audit_key_file or audit_key_env to [sink]";
+                self.invalid("sink.topics.audit", message.to_owned(), fix);
+                None
+            }
+            (None, Some(_)) => {
+                let message = "sink.audit_key is given, but sink.topics.audit is not".to_owned();
+                self.invalid("sink", message, "name the topic, or take the secret out");
+                None
+            }
+        };
         let options = self.librdkafka("sink", librdkafka_options);
         Some(KafkaSink {
             brokers: brokers?,
@@ -317,6 +345,7 @@ impl Resolver<'_> {
             delivery: config.pipeline.delivery,
             transaction: *transaction,
             hash_key,
+            audit_key,
             pass: headers.pass.clone(),
             compression: *compression,
             options: options?,
@@ -328,6 +357,7 @@ impl Resolver<'_> {
             ("sink.topics.entities", topics.entities.as_deref()),
             ("sink.topics.redactions", topics.redactions.as_deref()),
             ("sink.topics.dead_letters", Some(&*topics.dead_letters)),
+            ("sink.topics.audit", topics.audit.as_deref()),
         ];
         for (key, topic) in named {
             let Some(topic) = topic else { continue };
@@ -340,14 +370,11 @@ impl Resolver<'_> {
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
         }
-        if topics.dead_letters.contains("{tenant}") {
-            let message = "`sink.topics.dead_letters` names a tenant, which a dead letter may not \
-                           have";
-            self.invalid(
-                "sink.topics.dead_letters",
-                message.to_owned(),
-                "one topic for all",
-            );
+        for (key, topic) in &named[2..] {
+            if topic.is_some_and(|topic| topic.contains("{tenant}")) {
+                let message = format!("`{key}` names a tenant, which a dead letter may not have");
+                self.invalid(key, message, "one topic for all");
+            }
         }
         if topics.entities.is_none() && topics.redactions.is_none() {
             let message = "neither entities nor redactions have a topic".to_owned();
@@ -409,6 +436,7 @@ impl Resolver<'_> {
             ("entities", to.topics.entities.as_deref()),
             ("redactions", to.topics.redactions.as_deref()),
             ("dead_letters", Some(&*to.topics.dead_letters)),
+            ("audit", to.topics.audit.as_deref()),
         ];
         for (kind, topic) in outputs {
             let Some(topic) = topic else { continue };

@@ -54,6 +54,12 @@ pub enum Section {
         /// Environment variable that holds the secret for `key = "hash"`.
         #[serde(default)]
         hash_key_env: Option<String>,
+        /// File that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_file: Option<String>,
+        /// Environment variable that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_env: Option<String>,
         /// Headers of the records that are written.
         #[serde(default)]
         headers: Headers,
@@ -96,6 +102,10 @@ pub struct Topics {
     /// Records that could not be processed.
     #[schemars(length(min = 1))]
     pub dead_letters: String,
+    /// What was done to each record, as a chain for each partition of the source; needs
+    /// `audit_key_file` or `audit_key_env`. Unset: not written.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 /// Bounds of one transaction: what is reached first ends it.

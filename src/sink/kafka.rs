@@ -17,6 +17,7 @@ use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
+    consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
@@ -26,7 +27,10 @@ use tracing::{error, warn};
 
 use super::{Done, Redacted};
 use crate::{
-    record::{DeadLetter, Position},
+    record::{
+        Audit, DeadLetter, Position,
+        audit::{self, DigestKey},
+    },
     source::{
         brokers::{self, Brokers, Settings},
         kafka::{self as group, Bytes, Consumer, Partition},
@@ -61,6 +65,7 @@ pub struct Topics {
     pub entities: Option<String>,
     pub redactions: Option<String>,
     pub dead_letters: String,
+    pub audit: Option<String>,
 }
 
 /// Secret of hashed keys; `Debug` does not show it.
@@ -88,8 +93,27 @@ pub struct Delivery {
     pub written: Option<SystemTime>,
     /// Bytes of the source record.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
+    /// Its audit record, chained, put there when its set is published.
+    pub audit: Option<Audit>,
+}
+
+/// A record as it stood in its topic, to be sent there again.
+#[derive(Debug)]
+pub struct Returned {
+    /// Topic.
+    pub topic: String,
+    /// Partition: the same, so that its key stays where it belongs.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Bytes,
+    /// Headers.
+    pub headers: OwnedHeaders,
 }
 
 /// Why a set of deliveries was not committed.
@@ -252,25 +276,41 @@ impl Producer {
     pub fn publish(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
         self.inner.context().take_failure();
         match self.options.transactional_id {
-            Some(_) => self.transaction(set, consumer),
+            Some(_) => self.transaction(|| self.prepare(set, consumer)),
             None => self.at_least_once(set, consumer),
         }
     }
 
-    fn transaction(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
-        let wait = self.options.timeout;
-        if self.offsets_first {
-            offsets_after(set)
-                .and_then(|offsets| consumer.commit(&offsets))
-                .map_err(|error| outcome(&error, false))?;
-        }
+    /// Sends records back to where they came from, in one transaction with the offsets up to which
+    /// the dead letters of each group are done. Blocks.
+    pub fn send_back(
+        &self,
+        records: &[Returned],
+        done: &[(ConsumerGroupMetadata, TopicPartitionList)],
+    ) -> Result<(), Error> {
+        self.inner.context().take_failure();
+        self.transaction(|| {
+            for (index, record) in records.iter().enumerate() {
+                let key = record.key.as_ref().map(|key| &key.0[..]);
+                let to = (&*record.topic, Some(record.partition));
+                self.enqueue(index, to, key, &record.value.0, record.headers.clone())?;
+            }
+            for (group, offsets) in done {
+                self.inner
+                    .send_offsets_to_transaction(offsets, group, self.options.timeout)?;
+            }
+            self.answered(self.options.timeout)
+        })
+    }
+
+    fn transaction(&self, prepare: impl FnOnce() -> Result<(), KafkaError>) -> Result<(), Error> {
         self.inner
             .begin_transaction()
             .map_err(|error| outcome(&error, false))?;
-        if let Err(error) = self.prepare(set, consumer, wait) {
+        if let Err(error) = prepare() {
             return Err(self.abort(&error));
         }
-        match self.inner.commit_transaction(wait) {
+        match self.inner.commit_transaction(self.options.timeout) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 Err(self.abort(&KafkaError::Transaction(error)))
@@ -279,16 +319,14 @@ impl Producer {
         }
     }
 
-    fn prepare(
-        &self,
-        set: &[Delivery],
-        consumer: &Consumer,
-        wait: Duration,
-    ) -> Result<(), KafkaError> {
-        self.send_all(set)?;
+    fn prepare(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), KafkaError> {
+        let wait = self.options.timeout;
         if self.offsets_first {
+            consumer.commit(&offsets_after(set)?)?;
+            self.send_all(set)?;
             return self.answered(wait);
         }
+        self.send_all(set)?;
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
         let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
@@ -346,6 +384,14 @@ impl Producer {
 
     fn send(&self, index: usize, delivery: &Delivery) -> Result<(), KafkaError> {
         let topics = &self.options.topics;
+        if let (Some(topic), Some(audit)) = (&topics.audit, &delivery.audit) {
+            // By its partition, so that a chain stands in one partition and in order.
+            let (from, partition) = &delivery.partition;
+            let key = format!("{from}/{partition}");
+            let value = serde_json::to_vec(audit).expect("an audit record is JSON");
+            let to = (&**topic, None);
+            self.enqueue(index, to, Some(key.as_bytes()), &value, OwnedHeaders::new())?;
+        }
         let key = delivery.key.as_ref().map(|key| self.key(&key.0));
         let key = key.as_deref();
         let done = match &delivery.outcome {
@@ -353,14 +399,15 @@ impl Producer {
             Err(letter) => {
                 let value = serde_json::to_vec(letter).expect("a dead letter is JSON");
                 let headers = dead_letter_headers(letter, carried(&delivery.headers));
-                return self.enqueue(index, &topics.dead_letters, key, &value, headers);
+                return self.enqueue(index, (&topics.dead_letters, None), key, &value, headers);
             }
         };
         let tenant = &done.entities.tenant;
         if let Some(topic) = &topics.entities {
             let entities = serde_json::to_vec(&done.entities).expect("entities are JSON");
             let topic = topic.replace("{tenant}", tenant);
-            self.enqueue(index, &topic, key, &entities, carried(&delivery.headers))?;
+            let to = (&*topic, None);
+            self.enqueue(index, to, key, &entities, carried(&delivery.headers))?;
         }
         if let Some(topic) = &topics.redactions {
             let cells;
@@ -373,7 +420,8 @@ impl Producer {
                 }
             };
             let topic = topic.replace("{tenant}", tenant);
-            self.enqueue(index, &topic, key, redacted, carried(&delivery.headers))?;
+            let to = (&*topic, None);
+            self.enqueue(index, to, key, redacted, carried(&delivery.headers))?;
         }
         Ok(())
     }
@@ -394,7 +442,7 @@ impl Producer {
     fn enqueue(
         &self,
         index: usize,
-        topic: &str,
+        (topic, partition): (&str, Option<i32>),
         key: Option<&[u8]>,
         value: &[u8],
         headers: OwnedHeaders,
@@ -406,6 +454,9 @@ impl Producer {
                 .headers(headers);
         if let Some(key) = key {
             record = record.key(key);
+        }
+        if let Some(partition) = partition {
+            record = record.partition(partition);
         }
         context.waiting.fetch_add(1, Ordering::AcqRel);
         loop {
@@ -469,6 +520,11 @@ impl Producer {
         }
     }
 
+    /// The cluster that it writes to.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
+    }
+
     /// Topics with fixed names, for a check that they are there.
     pub fn missing_topic(&self, wait: Duration) -> Result<Option<String>, KafkaError> {
         let topics = &self.options.topics;
@@ -476,6 +532,7 @@ impl Producer {
             topics.entities.as_deref(),
             topics.redactions.as_deref(),
             Some(&*topics.dead_letters),
+            topics.audit.as_deref(),
         ];
         for topic in named.into_iter().flatten() {
             if topic.contains("{tenant}") {
@@ -524,20 +581,81 @@ fn outcome(error: &KafkaError, ending: bool) -> Error {
     }
 }
 
-/// For each partition of a set the offset after its last record.
+/// For each partition of a set the offset after its last record, and the head of its audit chain
+/// beside it: so chain and offset move in one transaction.
 pub(crate) fn offsets_after(set: &[Delivery]) -> Result<TopicPartitionList, KafkaError> {
-    let mut last: BTreeMap<&Partition, i64> = BTreeMap::new();
+    let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
-        let next = delivery.offset + 1;
-        last.entry(&delivery.partition)
-            .and_modify(|offset| *offset = next.max(*offset))
-            .or_insert(next);
+        let known = last.entry(&delivery.partition).or_insert(delivery);
+        if known.offset < delivery.offset {
+            *known = delivery;
+        }
     }
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in last {
-        list.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
+    let mut list = TopicPartitionList::with_capacity(last.len());
+    for ((topic, partition), delivery) in last {
+        let mut place = list.add_partition(topic, *partition);
+        place.set_offset(Offset::Offset(delivery.offset + 1))?;
+        if let Some(audit) = &delivery.audit {
+            place.set_metadata(format!("{CHAIN}{}", audit.hash));
+        }
     }
     Ok(list)
+}
+
+/// What stands before a chain's head in the metadata of committed offsets.
+const CHAIN: &str = "weir-audit/1:";
+
+/// Heads of the audit chains of some partitions, as committed with their offsets.
+pub(crate) fn heads(committed: &TopicPartitionList) -> BTreeMap<Partition, String> {
+    let head = |metadata: &str| match metadata.strip_prefix(CHAIN) {
+        Some(head) => head.to_owned(),
+        None => audit::GENESIS.to_owned(),
+    };
+    let elements = committed.elements();
+    let heads = elements.iter().map(|place| {
+        let partition = (place.topic().into(), place.partition());
+        (partition, head(place.metadata()))
+    });
+    heads.collect()
+}
+
+/// The audit record of a delivery, not yet chained.
+pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
+    let (topic, partition) = &delivery.partition;
+    let source = Position::Kafka {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset: delivery.offset,
+    };
+    let done = delivery.outcome.as_ref().ok();
+    let letter = delivery.outcome.as_ref().err();
+    let digests = done.map(|done| done.entities.digests.clone());
+    let output = done.map(|done| match &done.redacted {
+        Redacted::Record(record) => key.digest(record),
+        Redacted::Text(text) => key.digest(text.as_bytes()),
+        Redacted::Row(cells) => key.digest(&serde_json::to_vec(cells).expect("cells are JSON")),
+    });
+    let of_letter =
+        |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
+    Audit {
+        event_id: audit::event_id(&source, digests.as_ref()),
+        source,
+        tenant: done
+            .map(|done| done.entities.tenant.clone())
+            .or_else(|| of_letter(|letter| &letter.tenant)),
+        document_id: done
+            .map(|done| done.entities.document_id.clone())
+            .or_else(|| of_letter(|letter| &letter.document_id)),
+        code: letter.map(|letter| letter.code),
+        unit: audit::Unit::CodePoint,
+        findings: done.map_or_else(Vec::new, |done| done.findings.clone()),
+        digests,
+        input_digest: delivery.digest.clone(),
+        output_digest: output,
+        digest_key: key.id(),
+        previous: String::new(),
+        hash: String::new(),
+    }
 }
 
 fn carried(headers: &[group::Header]) -> OwnedHeaders {

@@ -31,7 +31,7 @@ use super::{
     identity::Identity,
     reader::{dead_letter, json_document, not_utf8, text_document},
 };
-use crate::record::{Code, DeadLetter, Document, Position};
+use crate::record::{Code, DeadLetter, Document, Position, audit::DigestKey};
 
 /// What to read, and as whom.
 #[derive(Debug, Clone)]
@@ -59,6 +59,8 @@ pub struct Options {
     pub id: Option<Beside>,
     /// Names or patterns of headers that the sink passes on.
     pub pass: Vec<String>,
+    /// Key of the digests of values, where records are audited.
+    pub digest_key: Option<DigestKey>,
     /// Tenant, id and the largest record, as for other sources.
     pub records: super::Options,
     /// Further options.
@@ -112,6 +114,8 @@ pub struct Record {
     pub written: Option<SystemTime>,
     /// Bytes of the value.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
@@ -150,8 +154,9 @@ pub struct Consumer {
     paused: bool,
 }
 
+/// What rdkafka calls back into.
 #[derive(Default)]
-struct Context {
+pub(crate) struct Context {
     token_file: Option<PathBuf>,
     revoked: Mutex<Vec<(String, i32)>>,
     ends: Mutex<Vec<End>>,
@@ -323,6 +328,12 @@ impl Consumer {
             headers,
             written: written(&message),
             bytes: message.payload().map_or(0, |payload| payload.len() as u64),
+            digest: self
+                .options
+                .digest_key
+                .as_ref()
+                .zip(message.payload())
+                .map(|(key, payload)| key.digest(payload)),
             document: self.document(&message, position),
         }))
     }
@@ -362,6 +373,11 @@ impl Consumer {
             })?;
         }
         Ok(document)
+    }
+
+    /// The cluster that it reads from.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
     }
 
     /// Commits offsets by itself, without a transaction.
@@ -428,6 +444,38 @@ impl Consumer {
         wait: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
         self.inner.committed_offsets(partitions, wait)
+    }
+}
+
+/// A reader of partitions that it is given: no member of its group, whose name only says under
+/// which offsets are committed.
+pub(crate) struct Reader(BaseConsumer<Context>);
+
+impl Reader {
+    pub(crate) fn new(brokers: &Brokers, group_id: &str) -> Result<Self, Error> {
+        let mut config = brokers.config();
+        config
+            .set("group.id", group_id)
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        let context = Context {
+            token_file: brokers.token_file.clone(),
+            ..Context::default()
+        };
+        let inner: BaseConsumer<Context> = config
+            .create_with_context(context)
+            .map_err(Error::Options)?;
+        if brokers.token_file.is_some() {
+            let _ = inner.poll(Duration::from_millis(100));
+        }
+        Ok(Self(inner))
+    }
+
+    pub(crate) fn client(&self) -> &BaseConsumer<Context> {
+        &self.0
     }
 }
 

@@ -9,6 +9,7 @@ mod fuzz;
 mod job;
 mod kafka;
 mod kafka_broker;
+mod kafka_mock;
 mod kill;
 mod parity;
 mod privacy;
