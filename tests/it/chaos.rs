@@ -30,8 +30,13 @@ use self::{
 use crate::kafka_broker::{self, Node};
 
 const INPUT: &str = "documents";
-/// Entities, redactions, dead letters.
-const OUTPUTS: [&str; 3] = ["documents.entities", "documents.redacted", "dlq.documents"];
+/// Entities, redactions, dead letters, audit records.
+const OUTPUTS: [&str; 4] = [
+    "documents.entities",
+    "documents.redacted",
+    "dlq.documents",
+    "weir.audit",
+];
 const GROUP: &str = "chaos";
 const PARTITIONS: i32 = 6;
 
@@ -301,6 +306,7 @@ impl Chaos {
             "doubled": last.doubled.len(),
             "apart": last.apart.len(),
             "out_of_order": last.out_of_order.len(),
+            "broken_chains": last.broken_chains.len(),
             "problems": self.problems,
         })
     }
@@ -361,7 +367,7 @@ fn in_words(report: &serde_json::Value) -> String {
     format!(
         "chaos: {} faults in {} s ({})\n\
          chaos: {} records, {} of them poison; transactions: {} committed, {} aborted\n\
-         chaos: lost {}, doubled {}, apart {}, out of order {}, in {} comparisons; seed {}",
+         chaos: lost {}, doubled {}, apart {}, out of order {}, broken audit chains {}, in {} comparisons; seed {}",
         report["faults"],
         report["seconds"],
         kinds.join(", "),
@@ -373,6 +379,7 @@ fn in_words(report: &serde_json::Value) -> String {
         report["doubled"],
         report["apart"],
         report["out_of_order"],
+        report["broken_chains"],
         report["comparisons"],
         report["seed"],
     )

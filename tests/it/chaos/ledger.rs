@@ -12,6 +12,7 @@ use rdkafka::{
     message::{BorrowedMessage, Headers as _},
 };
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{GROUP, INPUT, OUTPUTS, PARTITIONS, load::Acknowledged};
 
@@ -29,6 +30,10 @@ pub struct Ledger {
     entities: BTreeMap<Position, u32>,
     redactions: BTreeMap<u64, u32>,
     dead_letters: BTreeMap<Position, u32>,
+    audited: BTreeMap<Position, u32>,
+    /// Last audit record of each partition of the input: its offset and its hash.
+    heads: BTreeMap<i32, (i64, String)>,
+    broken_chains: Vec<String>,
     /// The last of each topic, partition and key.
     last: BTreeMap<(&'static str, i32, Vec<u8>), i64>,
     /// Records that come after a later one of their key.
@@ -51,12 +56,14 @@ pub struct Verdict {
     pub doubled: Vec<String>,
     /// There, and not behind the committed offset.
     pub uncommitted: Vec<String>,
-    /// Entities without the redaction, or the other way round.
+    /// Entities without the redaction, or either without the audit record, or the other way round.
     pub apart: Vec<String>,
     /// A poison record that was delivered, a good one among the dead letters, one that nobody wrote,
     /// or one whose text is not redacted.
     pub misplaced: Vec<String>,
     pub out_of_order: Vec<String>,
+    /// Audit records that do not follow the one before them, or whose hash is another.
+    pub broken_chains: Vec<String>,
     /// How many records are behind the committed offsets: documents and poison.
     pub documents: usize,
     pub poison: usize,
@@ -71,6 +78,7 @@ impl Verdict {
             &self.apart,
             &self.misplaced,
             &self.out_of_order,
+            &self.broken_chains,
         ];
         lists.iter().all(|list| list.is_empty())
     }
@@ -86,6 +94,9 @@ impl Ledger {
             entities: BTreeMap::new(),
             redactions: BTreeMap::new(),
             dead_letters: BTreeMap::new(),
+            audited: BTreeMap::new(),
+            heads: BTreeMap::new(),
+            broken_chains: Vec::new(),
             last: BTreeMap::new(),
             out_of_order: Vec::new(),
             wrong: Vec::new(),
@@ -188,7 +199,8 @@ impl Ledger {
         if topic == INPUT {
             return self.take_input(message);
         }
-        let value: Value = serde_json::from_slice(message.payload().unwrap()).unwrap();
+        let text = std::str::from_utf8(message.payload().unwrap()).unwrap();
+        let value: Value = serde_json::from_str(text).unwrap();
         // Order by number where the position is not told; both grow with each key.
         let order = if topic == OUTPUTS[1] {
             let number = value["n"].as_u64().unwrap();
@@ -201,11 +213,15 @@ impl Ledger {
             let source = &value["source"];
             let partition = source["partition"].as_i64().unwrap() as i32;
             let offset = source["offset"].as_i64().unwrap();
-            let counts = match topic == OUTPUTS[0] {
-                true => &mut self.entities,
-                false => &mut self.dead_letters,
+            let counts = match OUTPUTS.iter().position(|output| *output == topic) {
+                Some(0) => &mut self.entities,
+                Some(2) => &mut self.dead_letters,
+                _ => &mut self.audited,
             };
             *counts.entry((partition, offset)).or_default() += 1;
+            if topic == OUTPUTS[3] {
+                self.follow((partition, offset), text, &value);
+            }
             offset
         };
         let key = (topic, message.partition(), message.key().unwrap().to_vec());
@@ -213,6 +229,23 @@ impl Ledger {
         if before.is_some_and(|before| before > order) {
             self.out_of_order.push(format!("{topic} {order}"));
         }
+    }
+
+    /// An audit record holds the hash of the one before it, which is of the record before it, and its
+    /// own hash over all that stands before that.
+    fn follow(&mut self, (partition, offset): Position, text: &str, value: &Value) {
+        let hash = value["hash"].as_str().unwrap().to_owned();
+        let without = text
+            .rfind(",\"hash\":")
+            .map(|at| format!("{}}}", &text[..at]));
+        let digest = without.map(|without| hex::encode(Sha256::digest(without)));
+        let genesis = (-1, "0".repeat(64));
+        let before = self.heads.get(&partition).unwrap_or(&genesis);
+        let follows = before.0 + 1 == offset && value["previous"] == *before.1;
+        if !follows || digest.as_ref() != Some(&hash) {
+            self.broken_chains.push(format!("{partition}@{offset}"));
+        }
+        self.heads.insert(partition, (offset, hash));
     }
 
     fn take_input(&mut self, message: &BorrowedMessage<'_>) {
@@ -236,6 +269,7 @@ impl Ledger {
         let mut verdict = Verdict {
             out_of_order: self.out_of_order.clone(),
             misplaced: self.wrong.clone(),
+            broken_chains: self.broken_chains.clone(),
             ..Verdict::default()
         };
         for (&position, input) in &self.inputs {
@@ -244,6 +278,7 @@ impl Ledger {
         }
         let foreign = |position: &&Position| !self.inputs.contains_key(position);
         let positions = self.entities.keys().chain(self.dead_letters.keys());
+        let positions = positions.chain(self.audited.keys());
         let unknown = positions.filter(foreign).map(|(p, o)| format!("{p}@{o}"));
         verdict.misplaced.extend(unknown);
         let numbers = self.redactions.keys();
@@ -258,10 +293,11 @@ impl Ledger {
         let entities = self.entities.get(&position).copied().unwrap_or(0);
         let redactions = self.redactions.get(&input.number).copied().unwrap_or(0);
         let dead_letters = self.dead_letters.get(&position).copied().unwrap_or(0);
+        let audited = self.audited.get(&position).copied().unwrap_or(0);
         let name = format!("{}@{} (number {})", position.0, position.1, input.number);
         let (own, foreign) = match input.poison {
-            true => ([dead_letters, dead_letters], entities.max(redactions)),
-            false => ([entities, redactions], dead_letters),
+            true => ([dead_letters, audited, audited], entities.max(redactions)),
+            false => ([entities, redactions, audited], dead_letters),
         };
         if behind {
             match input.poison {
@@ -278,7 +314,7 @@ impl Ledger {
         if !behind && own.iter().any(|count| *count > 0) {
             verdict.uncommitted.push(name.clone());
         }
-        if own[0] != own[1] {
+        if own[0] != own[1] || own[1] != own[2] {
             verdict.apart.push(name.clone());
         }
         if foreign > 0 {

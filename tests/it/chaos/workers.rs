@@ -56,6 +56,7 @@ impl Workers {
         let folder = tempfile::tempdir().unwrap();
         write_tenant(&folder.path().join("tenants"), PATTERNS_ONLY);
         tiny_pack::write(&folder.path().join("pack"), &tiny_pack::Options::default());
+        std::fs::write(folder.path().join("audit.key"), "a secret of the test").unwrap();
         let places: Vec<Place> = (0..PLACES).map(Place::absent).collect();
         for (number, place) in places.iter().enumerate() {
             let file = folder.path().join(format!("{}.toml", place.name));
@@ -374,7 +375,7 @@ fn configuration(address: &str, name: &str, number: usize) -> String {
         0 => format!("group_instance_id = \"{name}\"\n"),
         _ => String::new(),
     };
-    let [entities, redactions, dead_letters] = OUTPUTS;
+    let [entities, redactions, dead_letters, audit] = OUTPUTS;
     format!(
         r#"[source]
 type = "kafka"
@@ -387,10 +388,12 @@ session_timeout_ms = {session}
 type = "kafka"
 transactional_id_prefix = "{name}"
 transaction = {{ timeout_ms = {transaction}, max_documents = 20, max_ms = 100 }}
+audit_key_file = "audit.key"
 [sink.topics]
 entities = "{entities}"
 redactions = "{redactions}"
 dead_letters = "{dead_letters}"
+audit = "{audit}"
 [pipeline]
 drain_timeout_secs = 3
 [limits]
