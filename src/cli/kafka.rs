@@ -11,27 +11,55 @@ use crate::{
         self, Resolved,
         kafka::{IdFrom, KafkaSink, KafkaSource},
         pipeline::Delivery,
-        sink::TopicCompression,
+        sink::{Roll, TopicCompression},
         source::{Codec, GroupProtocol, OffsetReset},
     },
-    pipeline::stream::{self, Options},
-    sink::kafka as topics,
+    pipeline::{
+        rolling,
+        stream::{self, Options},
+    },
+    sink::{self, kafka as topics},
     source::{self, brokers::Brokers, kafka as group},
 };
 
-/// The options of a slot.
+/// The options of a slot that writes topics.
 pub fn slot(source: &KafkaSource, sink: &KafkaSink, resolved: &Resolved, number: u16) -> Options {
     let limits = &resolved.limits;
     Options {
         source: reader(source, &sink.pass, limits, number),
-        sink: writer(source, sink, number),
+        sink: stream::Sink::Topics(writer(source, sink, number)),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
         max_wait: Duration::from_millis(sink.transaction.max_ms),
-        in_flight_bytes: (limits.max_in_flight_bytes / u64::from(resolved.pipeline.slots))
-            .max(limits.max_record_bytes),
+        in_flight_bytes: in_flight(resolved),
         max_dead_letters: limits.max_dead_letters,
     }
+}
+
+/// The options of a slot that writes files.
+pub fn rolling_slot(
+    source: &KafkaSource,
+    roll: &Roll,
+    files: rolling::Options,
+    resolved: &Resolved,
+    number: u16,
+) -> Options {
+    Options {
+        // Headers have no place in files.
+        source: reader(source, &[], &resolved.limits, number),
+        sink: stream::Sink::Objects(files),
+        max_documents: usize::try_from(roll.max_documents).unwrap_or(usize::MAX),
+        max_bytes: roll.max_bytes,
+        max_wait: Duration::from_secs(roll.max_secs),
+        in_flight_bytes: in_flight(resolved),
+        max_dead_letters: resolved.limits.max_dead_letters,
+    }
+}
+
+/// A slot's share.
+fn in_flight(resolved: &Resolved) -> u64 {
+    let limits = &resolved.limits;
+    (limits.max_in_flight_bytes / u64::from(resolved.pipeline.slots)).max(limits.max_record_bytes)
 }
 
 fn reader(
@@ -133,11 +161,21 @@ pub fn stopped(error: stream::Error) -> Failure {
     let exit = match &error {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
         | stream::Error::Sink(topics::Error::Options(_))
+        | stream::Error::Store(sink::Error::Shorter { .. })
         | stream::Error::NoTopic { .. } => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
+        stream::Error::Store(_) => Exit::Io,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };
-    Failure::new(exit, error)
+    let hint = match &error {
+        stream::Error::Store(error) => error.hint(),
+        _ => None,
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Whether brokers answer, and which of some topics are not there.

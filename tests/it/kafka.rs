@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{self, Error, Options, Slot, Summary},
+        stream::{self, Error, Options, Sink, Slot, Summary},
     },
     sink::kafka as sink,
     source::{
@@ -34,14 +34,14 @@ use crate::{
     worker::{PATTERNS_ONLY, job},
 };
 
-struct Place {
+pub struct Place {
     broker: Arc<Broker>,
-    input: String,
+    pub input: String,
     outputs: sink::Topics,
 }
 
 impl Place {
-    fn new(partitions: i32) -> Self {
+    pub fn new(partitions: i32) -> Self {
         let broker = Broker::shared();
         let [input, entities, redactions, dead_letters] = broker.topics([
             ("in", partitions),
@@ -60,7 +60,7 @@ impl Place {
         }
     }
 
-    fn produce(&self, records: impl IntoIterator<Item = (String, String)>) {
+    pub fn produce(&self, records: impl IntoIterator<Item = (String, String)>) {
         let producer: BaseProducer = self.client().create().unwrap();
         for (key, value) in records {
             producer
@@ -71,13 +71,13 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    fn client(&self) -> ClientConfig {
+    pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker.address);
         config
     }
 
-    fn options(&self, slot: &str) -> Options {
+    pub fn options(&self, slot: &str) -> Options {
         let records = weir::source::Options {
             max_record_bytes: 10_000,
             ..weir::source::Options::default()
@@ -99,7 +99,7 @@ impl Place {
                 records,
                 librdkafka: Settings::default(),
             },
-            sink: sink::Options {
+            sink: Sink::Topics(sink::Options {
                 brokers,
                 transactional_id: Some(format!("{}-{slot}", self.input)),
                 timeout: Duration::from_secs(20),
@@ -107,7 +107,7 @@ impl Place {
                 hash_key: None,
                 compression: "zstd",
                 librdkafka: Settings::default(),
-            },
+            }),
             max_documents: 20,
             max_bytes: 1 << 20,
             max_wait: Duration::from_millis(50),
@@ -121,7 +121,7 @@ impl Place {
         self.slot_with(self.options(name))
     }
 
-    fn slot_with(&self, options: Options) -> Running {
+    pub fn slot_with(&self, options: Options) -> Running {
         let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
         let worker = stream::Worker {
@@ -197,24 +197,36 @@ impl Place {
 }
 
 /// One for all tests: the slots' documents are processed on it.
-fn runtime() -> tokio::runtime::Handle {
+pub fn runtime() -> tokio::runtime::Handle {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(engine::runtime).handle().clone()
 }
 
-struct Running {
+pub struct Running {
     drain: CancellationToken,
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
 }
 
+fn topics(options: &mut Options) -> &mut sink::Options {
+    match &mut options.sink {
+        Sink::Topics(topics) => topics,
+        Sink::Objects(_) => unreachable!("this test writes topics"),
+    }
+}
+
 impl Running {
-    fn drained(self) -> Result<Summary, Error> {
+    /// Waits for a slot that ends by itself.
+    pub fn ended(self) -> Result<Summary, Error> {
+        self.thread.join().unwrap()
+    }
+
+    pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
     }
 }
 
-fn record(n: usize) -> (String, String) {
+pub fn record(n: usize) -> (String, String) {
     let text = format!("{{\"id\":\"d{n}\",\"n\":{n},\"text\":\"ask user{n}@mail.example\"}}");
     (format!("key-{}", n % 7), text)
 }
@@ -328,7 +340,7 @@ fn at_least_once_delivers_every_record_without_transactions() {
     let place = Place::new(2);
     place.produce((0..200).map(record));
     let mut options = place.options("a");
-    options.sink.transactional_id = None;
+    topics(&mut options).transactional_id = None;
     let slot = place.slot_with(options);
     place.wait_for(200);
     let summary = slot.drained().unwrap();
@@ -403,7 +415,7 @@ fn tenant_and_id_stand_beside_the_record_and_few_headers_go_on() {
     ));
     options.source.records.tenant = TenantFrom::Beside;
     options.source.pass = vec!["x-sh*".to_owned(), "__value*".to_owned()];
-    options.sink.hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
+    topics(&mut options).hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
     let slot = place.slot_with(options);
     place.wait_for(4);
     assert_eq!(slot.drained().unwrap().dead_letters, 2);
@@ -466,8 +478,9 @@ fn a_record_that_no_broker_takes_is_a_dead_letter() {
     );
     place.produce([record(0), ("k".to_owned(), long), record(1)]);
     let mut options = place.options("a");
-    options.sink.librdkafka.set("message.max.bytes", "3000");
-    options.sink.compression = "none";
+    let to = topics(&mut options);
+    to.librdkafka.set("message.max.bytes", "3000");
+    to.compression = "none";
     let slot = place.slot_with(options);
     place.wait_for(3);
     let summary = slot.drained().unwrap();

@@ -8,6 +8,7 @@ mod fuzz;
 mod job;
 mod kafka;
 mod kafka_broker;
+mod kafka_objects;
 mod kill;
 mod parity;
 mod privacy;
