@@ -15,6 +15,7 @@ setup: ## Get ONNX Runtime; name or install missing system packages
 setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages
 	@tests/setup-s3.sh
 	@tests/setup-kafka.sh
+	@tests/setup-registry.sh
 	@scripts/setup-python.sh
 
 .PHONY: build
@@ -42,6 +43,10 @@ test-large: setup ## One text of 200 MB through patterns and a model, in bounded
 .PHONY: bench
 bench: build ## Measure weir against the bare model on this machine
 	$(release)/weir bench
+
+.PHONY: bench-kafka
+bench-kafka: setup-tests ## Measure the streaming worker on a real broker (about ten minutes)
+	cargo bench --locked --bench stream
 
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)

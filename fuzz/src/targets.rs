@@ -32,7 +32,7 @@ use weir::{
     },
     model::{Emissions, Encoder, LabelMatrix, LabelVectors, Pack, Run},
     record::{
-        Body, Code, DeadLetter, Document, Json, Position,
+        Body, Code, DeadLetter, Document, Json, Position, avro as messages,
         json::{Edit, NotJson, Selector},
     },
     redact::{Key, Operator, Redactor},
@@ -439,6 +439,29 @@ fn of_log_line(_: u64, line: &[u8], document: Option<&Document>, letter: Option<
         }
         (None, Err(_)) => assert_eq!(letter.map(|letter| letter.code), Some(Code::NotUtf8)),
         (document, utf8) => panic!("UTF-8: {}, document: {document:?}", utf8.is_ok()),
+    }
+}
+
+/// A Kafka message in Avro: behind its prefix, values of each of weir's own schemas, which have
+/// records, arrays, unions, strings and numbers.
+pub fn avro(data: &[u8]) {
+    let mut rest = data;
+    for header in [Some(data), None] {
+        if let Ok((_, values)) = messages::split(header, data) {
+            assert!(data.ends_with(values), "values are what follows the prefix");
+            rest = values;
+        }
+    }
+    for kind in messages::Kind::ALL {
+        let limit = 4 * data.len() as u64 + 64;
+        match messages::json(messages::schema(kind), rest, limit) {
+            Ok(text) => {
+                assert!(text.len() as u64 <= limit, "the limit is kept");
+                let whole: serde_json::Result<&RawValue> = serde_json::from_str(&text);
+                assert!(whole.is_ok(), "what is read is JSON");
+            }
+            Err(problem) => says_nothing(&problem, &problem.to_string()),
+        }
     }
 }
 
@@ -1324,6 +1347,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets by name: `fuzz_targets/` and the bounded run are checked against it.
 pub const ALL: &[Target] = &[
     ("arrow", arrow),
+    ("avro", avro),
     ("config", config),
     ("detection", detection),
     ("evaluation", evaluation),

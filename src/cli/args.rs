@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::config::telemetry::LogLevel;
+use crate::{config::telemetry::LogLevel, record::Code};
 
 /// Finds the entities that each tenant asked for in streams of documents, and redacts them.
 #[derive(Debug, Parser)]
@@ -88,6 +88,9 @@ pub enum Command {
     /// Look at a model pack, or verify it
     #[command(subcommand)]
     Model(Model),
+    /// Send dead letters of a stream back to the topics they came from
+    #[command(after_help = REPLAY)]
+    Replay(Replay),
     /// Print the JSON Schema of a file or record
     #[command(after_help = SCHEMA)]
     Schema(Schema),
@@ -136,6 +139,35 @@ const RUN: &str = "Examples:
   WEIR_SOURCE__URL=s3://lake/raw weir run --set batch.max_tokens=2048
 
 A job that was stopped or killed goes on where it was: run it again.";
+
+/// `weir replay`.
+#[derive(Debug, Clone, Args)]
+pub struct Replay {
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Topic of the dead letters; sink.topics.dead_letters unless given
+    #[arg(long, value_name = "TOPIC")]
+    pub from: Option<String>,
+    /// Send only those of this code; may be given more than once
+    #[arg(long, value_name = "CODE", value_parser = code)]
+    pub code: Vec<Code>,
+    /// Count them, send nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+const REPLAY: &str = "Examples:
+  weir replay --config stream.toml --dry-run
+  weir replay --config stream.toml --code unknown_tenant
+
+Each record is read again where it stood and written behind the others of its partition. What was
+sent is remembered by code in the groups GROUP.replay.CODE: a second replay sends nothing twice.";
+
+fn code(text: &str) -> Result<Code, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| "no code of a dead letter, such as unknown_tenant or model_failed".to_owned())
+}
 
 /// `weir redact`.
 #[derive(Debug, Clone, Args)]
@@ -428,6 +460,14 @@ pub enum SchemaOf {
     Redaction,
     /// A dead-letter record
     DeadLetter,
+    /// An audit record
+    Audit,
+    /// An entities record, as Avro
+    EntitiesAvro,
+    /// A redaction record, as Avro
+    RedactionAvro,
+    /// A dead-letter record, as Avro
+    DeadLetterAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,

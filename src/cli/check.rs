@@ -12,7 +12,7 @@ use super::{
     out,
 };
 use crate::{
-    config::{Config, Kind, Origin, Place, Problems, Resolved, Written},
+    config::{Config, KafkaSink, KafkaSource, Kind, Origin, Place, Problems, Resolved, Written},
     model,
     source::brokers::Brokers,
     tenant::{self, Policy, Tenants},
@@ -269,11 +269,15 @@ impl Report {
                 ("entities", sink.topics.entities.as_deref()),
                 ("redactions", sink.topics.redactions.as_deref()),
                 ("dead_letters", Some(&*sink.topics.dead_letters)),
+                ("audit", sink.topics.audit.as_deref()),
             ];
             let topics = topics
                 .into_iter()
                 .filter_map(|(kind, topic)| Some((format!("sink.topics.{kind}"), topic?)));
             self.topics("sink", &sink.brokers, topics, written);
+        }
+        if let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) {
+            self.registries(source, sink, written);
         }
         let mut stores = Vec::new();
         if let Source::ObjectStore(source) = &resolved.source {
@@ -290,6 +294,24 @@ impl Report {
                 Err(why) => {
                     let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
                     let fix = "look at the address, the credentials in the cloud's variables, and `options`";
+                    self.problems.push(kind, &written.place(key), fix);
+                }
+            }
+        }
+    }
+
+    /// Asks schema registries whether they answer, and for weir's schemas.
+    fn registries(&mut self, source: &KafkaSource, sink: &KafkaSink, written: &Written) {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime of one thread needs nothing but memory");
+        for (key, answer) in runtime.block_on(super::kafka::registries(source, sink)) {
+            match answer {
+                Ok(found) => self.ok(key, found),
+                Err(error) => {
+                    let fix = error.hint().unwrap_or_default();
+                    let kind = Kind::Invalid(error.to_string());
                     self.problems.push(kind, &written.place(key), fix);
                 }
             }

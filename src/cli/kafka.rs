@@ -1,6 +1,6 @@
 //! What a configuration says about topics, for `run`, `check` and `replay`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     exit::{Exit, Failure},
@@ -9,25 +9,179 @@ use super::{
 use crate::{
     config::{
         self, Resolved,
-        kafka::{IdFrom, KafkaSink, KafkaSource},
+        kafka::{self, IdFrom, KafkaSink, KafkaSource},
         pipeline::Delivery,
-        sink::{Roll, TopicCompression},
-        source::{Codec, GroupProtocol, OffsetReset},
+        sink::{Roll, SubjectStrategy, TopicCompression},
+        source::{GroupProtocol, OffsetReset},
     },
     pipeline::{
         rolling,
         stream::{self, Options},
     },
+    record::{audit::DigestKey, avro},
     sink::{self, kafka as topics},
     source::{self, brokers::Brokers, kafka as group},
 };
 
+/// What the records of a worker are read and written as; its slots share the registries' clients.
+#[derive(Debug, Clone)]
+pub struct Codecs {
+    /// Of the topics that are read.
+    pub source: group::Codec,
+    /// Of the topics that are written.
+    pub sink: topics::Codec,
+}
+
+/// Longest time for one request to a registry: well below every session timeout that is sensible.
+const REGISTRY_TIMEOUT: Duration = Duration::from_secs(5);
+
+impl Codecs {
+    /// Makes clients of the registries, and looks the ids of weir's schemas up or registers them.
+    pub async fn open(source: &KafkaSource, sink: &KafkaSink) -> Result<Self, avro::Error> {
+        let codecs = Self::of(source, sink)?;
+        if let topics::Codec::Avro(registry) = &codecs.sink {
+            for (kind, topic) in fixed(sink) {
+                registry.writer(kind, topic).await?;
+            }
+        }
+        Ok(codecs)
+    }
+
+    /// Makes clients of the registries, and asks nothing.
+    pub fn of(source: &KafkaSource, sink: &KafkaSink) -> Result<Self, avro::Error> {
+        Ok(Self {
+            source: source_codec(source)?,
+            sink: match &sink.registry {
+                None => topics::Codec::Json,
+                Some(registry) => {
+                    let options = sink_options(registry, registry.auto_register);
+                    topics::Codec::Avro(Arc::new(options.build()?))
+                }
+            },
+        })
+    }
+}
+
+/// What records are read as.
+pub fn source_codec(source: &KafkaSource) -> Result<group::Codec, avro::Error> {
+    Ok(match (source.codec, &source.registry) {
+        (config::source::Codec::Text, _) => group::Codec::Text,
+        (config::source::Codec::Avro, Some(registry)) => {
+            group::Codec::Avro(Arc::new(registry_options(registry).build()?))
+        }
+        _ => group::Codec::Json,
+    })
+}
+
+/// What is written to topics of fixed names. A tenant's own topic is looked up with its first record.
+fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
+    let named = [
+        (avro::Kind::Entities, sink.topics.entities.as_deref()),
+        (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
+        (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
+    ];
+    let topics = named.into_iter();
+    let topics = topics.filter_map(|(kind, topic)| Some((kind, topic?)));
+    topics.filter(|(_, topic)| !topic.contains("{tenant}"))
+}
+
+/// Whether the registries answer and hold weir's schemas, by the key that names each. Registers
+/// nothing.
+pub async fn registries(
+    source: &KafkaSource,
+    sink: &KafkaSink,
+) -> Vec<(&'static str, Result<&'static str, avro::Error>)> {
+    let mut answers = Vec::new();
+    if let Some(registry) = &source.registry {
+        let answer = match registry_options(registry).build() {
+            Ok(registry) => registry.reach().await.map(|()| "answers"),
+            Err(error) => Err(error),
+        };
+        answers.push(("source.decode.schema_registry", answer));
+    }
+    if let Some(registry) = &sink.registry {
+        let answer = holds_schemas(sink, registry).await;
+        answers.push(("sink.encode.schema_registry", answer));
+    }
+    answers
+}
+
+async fn holds_schemas(
+    sink: &KafkaSink,
+    registry: &kafka::SinkRegistry,
+) -> Result<&'static str, avro::Error> {
+    let client = sink_options(registry, false).build()?;
+    for (kind, topic) in fixed(sink) {
+        match client.writer(kind, topic).await {
+            Ok(_) => {}
+            Err(avro::Error::NotRegistered { .. }) if registry.auto_register => {
+                return Ok("answers, schemas will be registered");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok("answers, schemas are registered")
+}
+
+fn sink_options(registry: &kafka::SinkRegistry, auto_register: bool) -> avro::Options {
+    avro::Options {
+        subjects: match registry.subjects {
+            SubjectStrategy::TopicName => avro::Subjects::TopicName,
+            SubjectStrategy::RecordName => avro::Subjects::RecordName,
+            SubjectStrategy::TopicRecordName => avro::Subjects::TopicRecordName,
+        },
+        auto_register,
+        ..registry_options(&registry.registry)
+    }
+}
+
+fn registry_options(registry: &kafka::Registry) -> avro::Options {
+    let credentials = registry.credentials.as_ref();
+    avro::Options {
+        urls: registry.urls.clone(),
+        credentials: credentials.map(|(username, password)| avro::Credentials {
+            username: username.clone(),
+            password: avro::Password::from(password.expose().to_owned()),
+        }),
+        subjects: avro::Subjects::default(),
+        auto_register: false,
+        timeout: REGISTRY_TIMEOUT,
+    }
+}
+
+/// A registry without which the worker can't start.
+pub fn no_registry(error: avro::Error) -> Failure {
+    let exit = match &error {
+        avro::Error::Unavailable { .. } => Exit::Unavailable,
+        _ => Exit::Config,
+    };
+    let hint = error.hint();
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
 /// The options of a slot that writes topics.
-pub fn slot(source: &KafkaSource, sink: &KafkaSink, resolved: &Resolved, number: u16) -> Options {
+pub fn slot(
+    source: &KafkaSource,
+    sink: &KafkaSink,
+    codecs: &Codecs,
+    resolved: &Resolved,
+    number: u16,
+) -> Options {
     let limits = &resolved.limits;
     Options {
-        source: reader(source, &sink.pass, limits, number),
-        sink: stream::Sink::Topics(writer(source, sink, number)),
+        source: group::Options {
+            pass: sink.pass.clone(),
+            digest_key: sink
+                .audit_key
+                .as_ref()
+                .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
+            ..reader(source, &codecs.source, limits, number)
+        },
+        sink: stream::Sink::Topics(writer(source, sink, codecs, number)),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
         max_wait: Duration::from_millis(sink.transaction.max_ms),
@@ -39,14 +193,14 @@ pub fn slot(source: &KafkaSource, sink: &KafkaSink, resolved: &Resolved, number:
 /// The options of a slot that writes files.
 pub fn rolling_slot(
     source: &KafkaSource,
+    codec: &group::Codec,
     roll: &Roll,
     files: rolling::Options,
     resolved: &Resolved,
     number: u16,
 ) -> Options {
     Options {
-        // Headers have no place in files.
-        source: reader(source, &[], &resolved.limits, number),
+        source: reader(source, codec, &resolved.limits, number),
         sink: stream::Sink::Objects(files),
         max_documents: usize::try_from(roll.max_documents).unwrap_or(usize::MAX),
         max_bytes: roll.max_bytes,
@@ -62,9 +216,10 @@ fn in_flight(resolved: &Resolved) -> u64 {
     (limits.max_in_flight_bytes / u64::from(resolved.pipeline.slots)).max(limits.max_record_bytes)
 }
 
+/// What to read, whatever the sink: no header goes on, and nothing is audited.
 fn reader(
     source: &KafkaSource,
-    pass: &[String],
+    codec: &group::Codec,
     limits: &config::limits::Section,
     number: u16,
 ) -> group::Options {
@@ -104,10 +259,11 @@ fn reader(
         session_timeout: source.session_timeout,
         from_earliest: source.offset_reset == OffsetReset::Earliest,
         topics: source.topics.clone(),
-        json: source.codec == Codec::Json,
+        codec: codec.clone(),
         tenant: tenant_beside,
         id: id_beside,
-        pass: pass.to_vec(),
+        pass: Vec::new(),
+        digest_key: None,
         records: source::Options {
             tenant,
             id,
@@ -118,7 +274,7 @@ fn reader(
     }
 }
 
-fn writer(source: &KafkaSource, sink: &KafkaSink, number: u16) -> topics::Options {
+fn writer(source: &KafkaSource, sink: &KafkaSink, codecs: &Codecs, number: u16) -> topics::Options {
     // A restarted worker ends what it left open under the same id at once; under another one its
     // readers would wait for the transaction's timeout.
     let worker = match &source.group_instance_id {
@@ -140,11 +296,13 @@ fn writer(source: &KafkaSource, sink: &KafkaSink, number: u16) -> topics::Option
             entities: sink.topics.entities.clone(),
             redactions: sink.topics.redactions.clone(),
             dead_letters: sink.topics.dead_letters.clone(),
+            audit: sink.topics.audit.clone(),
         },
         hash_key: sink
             .hash_key
             .as_ref()
             .map(|secret| topics::HashKey(secret.expose().as_bytes().to_vec())),
+        codec: codecs.sink.clone(),
         compression: match sink.compression {
             TopicCompression::None => "none",
             TopicCompression::Gzip => "gzip",
@@ -160,9 +318,15 @@ fn writer(source: &KafkaSource, sink: &KafkaSink, number: u16) -> topics::Option
 pub fn stopped(error: stream::Error) -> Failure {
     let exit = match &error {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
-        | stream::Error::Sink(topics::Error::Options(_))
+        | stream::Error::Sink(
+            topics::Error::Options(_)
+            | topics::Error::Registry(
+                avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
+            ),
+        )
         | stream::Error::Store(sink::Error::Shorter { .. })
-        | stream::Error::NoTopic { .. } => Exit::Config,
+        | stream::Error::NoTopic { .. }
+        | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
         stream::Error::Store(_) => Exit::Io,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,

@@ -17,6 +17,7 @@ mod labels;
 mod model;
 pub mod out;
 mod redact;
+mod replay;
 mod run;
 mod schema;
 pub mod test;
@@ -70,6 +71,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::execute(args),
         Command::Completions(args) => completions(args),
         Command::Run(args) => run::execute(args, &cli.global),
+        Command::Replay(args) => replay::execute(args),
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),

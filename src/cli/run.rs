@@ -121,13 +121,18 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
             }
             let numbers = 0..resolved.pipeline.slots;
             let slots = match &resolved.sink {
-                Sink::Kafka(sink) => numbers
-                    .map(|number| kafka::slot(source, sink, resolved, number))
-                    .collect(),
+                Sink::Kafka(sink) => {
+                    let codecs = kafka::Codecs::open(source, sink).await;
+                    let codecs = codecs.map_err(kafka::no_registry)?;
+                    let slot = |number| kafka::slot(source, sink, &codecs, resolved, number);
+                    numbers.map(slot).collect()
+                }
                 Sink::ObjectStore(sink) => {
+                    let codec = kafka::source_codec(source).map_err(kafka::no_registry)?;
                     let files = rolled(sink, &source.group_id, resolved, &job).await?;
                     let slot = |number| {
-                        kafka::rolling_slot(source, &sink.roll, files.clone(), resolved, number)
+                        let files = files.clone();
+                        kafka::rolling_slot(source, &codec, &sink.roll, files, resolved, number)
                     };
                     numbers.map(slot).collect()
                 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{self, reference},
-    record::{DeadLetter, Entities, Redaction},
+    record::{Audit, DeadLetter, Entities, Redaction, avro::Kind},
     tenant,
 };
 
@@ -25,6 +25,10 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::Entities => record::<Entities>(),
         SchemaOf::Redaction => record::<Redaction>(),
         SchemaOf::DeadLetter => record::<DeadLetter>(),
+        SchemaOf::Audit => record::<Audit>(),
+        SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
+        SchemaOf::RedactionAvro => return Kind::Redaction.text().to_owned(),
+        SchemaOf::DeadLetterAvro => return Kind::DeadLetter.text().to_owned(),
         SchemaOf::Docs => return reference::markdown(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema serializes");
@@ -57,7 +61,10 @@ mod tests {
                 .to_owned();
             let file = match which {
                 SchemaOf::Docs => "docs/configuration.md".to_owned(),
-                _ => format!("schemas/{name}.json"),
+                _ => match name.strip_suffix("-avro") {
+                    Some(record) => format!("schemas/{record}.avsc"),
+                    None => format!("schemas/{name}.json"),
+                },
             };
             let path = format!("{}/{file}", env!("CARGO_MANIFEST_DIR"));
             let committed = std::fs::read_to_string(path).unwrap_or_default();

@@ -30,6 +30,8 @@ pub struct KafkaSource {
     pub offset_reset: source::OffsetReset,
     /// What a record holds.
     pub codec: source::Codec,
+    /// Registry of the schemas of Avro records; given for Avro only.
+    pub registry: Option<Registry>,
     /// Where the tenant is named.
     pub tenant: TenantFrom,
     /// Where the id is.
@@ -64,12 +66,36 @@ pub struct KafkaSink {
     pub transaction: sink::Transaction,
     /// Secret of hashed keys; `None` keeps keys.
     pub hash_key: Option<Secret>,
+    /// Secret of the digests in audit records; `Some` if these have a topic.
+    pub audit_key: Option<Secret>,
     /// Headers that are passed on.
     pub pass: Vec<String>,
+    /// Registry of the schemas of Avro records; `None` writes JSON.
+    pub registry: Option<SinkRegistry>,
     /// Compression.
     pub compression: sink::TopicCompression,
     /// Further options.
     pub options: Settings,
+}
+
+/// A schema registry.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    /// Addresses, tried in order.
+    pub urls: Vec<String>,
+    /// User and password.
+    pub credentials: Option<(String, Secret)>,
+}
+
+/// A schema registry, and how weir's schemas stand in it.
+#[derive(Debug, Clone)]
+pub struct SinkRegistry {
+    /// The registry.
+    pub registry: Registry,
+    /// How the subject of a schema is named.
+    pub subjects: sink::SubjectStrategy,
+    /// Whether weir registers a schema that its subject does not hold.
+    pub auto_register: bool,
 }
 
 /// A secret that `Debug` does not print.
@@ -215,6 +241,7 @@ impl Resolver<'_> {
         }
         let brokers = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
         let options = self.librdkafka("source", librdkafka_options);
+        let registry = self.source_registry(decode);
         let tenant = self.tenant(tenant.as_ref());
         let id = match id {
             None => Some(IdFrom::Field("id".to_owned())),
@@ -233,13 +260,18 @@ impl Resolver<'_> {
             session_timeout: Duration::from_millis(*session_timeout_ms),
             offset_reset: *auto_offset_reset,
             codec: decode.codec,
+            registry: registry?,
             tenant: tenant?,
             id: id?,
             options: options?,
         })
     }
 
-    pub(super) fn kafka_sink(&mut self, config: &Config) -> Option<KafkaSink> {
+    pub(super) fn kafka_sink(
+        &mut self,
+        config: &Config,
+        source: Option<&Source>,
+    ) -> Option<KafkaSink> {
         let sink::Section::Kafka {
             bootstrap_servers,
             topics,
@@ -248,7 +280,10 @@ impl Resolver<'_> {
             key,
             hash_key_file,
             hash_key_env,
+            audit_key_file,
+            audit_key_env,
             headers,
+            encode,
             compression,
             sasl,
             tls,
@@ -257,21 +292,21 @@ impl Resolver<'_> {
         else {
             return None;
         };
-        let brokers = match (bootstrap_servers, &config.source) {
-            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
-            (
-                None,
-                source::Section::Kafka {
-                    bootstrap_servers,
-                    sasl: of_source,
-                    tls: of_source_tls,
-                    ..
-                },
-            ) => {
-                let sasl = sasl.as_ref().or(of_source.as_ref());
-                let tls = tls.as_ref().or(of_source_tls.as_ref());
-                self.brokers("sink", bootstrap_servers, sasl, tls)
+        let of_source = match &config.source {
+            source::Section::Kafka {
+                bootstrap_servers, ..
+            } => Some(bootstrap_servers),
+            _ => None,
+        };
+        let brokers = match (bootstrap_servers.as_ref().or(of_source), source) {
+            // The source's own, as resolved: what is wrong with them was told there.
+            (Some(_), Some(Source::Kafka(source)))
+                if bootstrap_servers.is_none() && sasl.is_none() && tls.is_none() =>
+            {
+                Some(source.brokers.clone())
             }
+            (Some(_), None) if bootstrap_servers.is_none() => None,
+            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref()),
             (None, _) => {
                 let message = "`sink.bootstrap_servers` is missing".to_owned();
                 self.invalid("sink", message, "add the brokers as host:port");
@@ -309,7 +344,31 @@ impl Resolver<'_> {
                 None
             }
         };
+        let secret = self.secret(
+            "sink.audit_key",
+            audit_key_file.as_deref(),
+            audit_key_env.as_deref(),
+        );
+        let audit_key = match (&topics.audit, secret?) {
+            (None, None) => None,
+            (Some(_), Some(secret)) => Some(secret),
+            (Some(_), None) => {
+                let message = "sink.topics.audit needs a secret for its digests";
+                let fix = "add audit_key_file or audit_key_env to [sink]";
+                self.invalid("sink.topics.audit", message.to_owned(), fix);
+                None
+            }
+            (None, Some(_)) => {
+                let message = "sink.audit_key is given, but sink.topics.audit is not".to_owned();
+                self.invalid("sink", message, "name the topic, or take the secret out");
+                None
+            }
+        };
         let options = self.librdkafka("sink", librdkafka_options);
+        let registry = self.sink_registry(encode, &config.source);
+        if encode.codec == sink::Encoding::Avro {
+            self.one_kind_a_subject(encode, topics);
+        }
         Some(KafkaSink {
             brokers: brokers?,
             topics: topics.clone(),
@@ -317,7 +376,9 @@ impl Resolver<'_> {
             delivery: config.pipeline.delivery,
             transaction: *transaction,
             hash_key,
+            audit_key,
             pass: headers.pass.clone(),
+            registry: registry?,
             compression: *compression,
             options: options?,
         })
@@ -328,6 +389,7 @@ impl Resolver<'_> {
             ("sink.topics.entities", topics.entities.as_deref()),
             ("sink.topics.redactions", topics.redactions.as_deref()),
             ("sink.topics.dead_letters", Some(&*topics.dead_letters)),
+            ("sink.topics.audit", topics.audit.as_deref()),
         ];
         for (key, topic) in named {
             let Some(topic) = topic else { continue };
@@ -340,14 +402,11 @@ impl Resolver<'_> {
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
         }
-        if topics.dead_letters.contains("{tenant}") {
-            let message = "`sink.topics.dead_letters` names a tenant, which a dead letter may not \
-                           have";
-            self.invalid(
-                "sink.topics.dead_letters",
-                message.to_owned(),
-                "one topic for all",
-            );
+        for (key, topic) in &named[2..] {
+            if topic.is_some_and(|topic| topic.contains("{tenant}")) {
+                let message = format!("`{key}` names a tenant, which a dead letter may not have");
+                self.invalid(key, message, "one topic for all");
+            }
         }
         if topics.entities.is_none() && topics.redactions.is_none() {
             let message = "neither entities nor redactions have a topic".to_owned();
@@ -440,6 +499,7 @@ impl Resolver<'_> {
             ("entities", to.topics.entities.as_deref()),
             ("redactions", to.topics.redactions.as_deref()),
             ("dead_letters", Some(&*to.topics.dead_letters)),
+            ("audit", to.topics.audit.as_deref()),
         ];
         for (kind, topic) in outputs {
             let Some(topic) = topic else { continue };
@@ -536,6 +596,144 @@ impl Resolver<'_> {
         Some(brokers)
     }
 
+    /// The registry of the source; `None` outside means a problem was told.
+    fn source_registry(&mut self, decode: &source::Decode) -> Option<Option<Registry>> {
+        let is_avro = decode.codec == source::Codec::Avro;
+        let given = decode.schema_registry.as_ref();
+        if !self.registry_fits("source.decode", is_avro, given.is_some()) {
+            return None;
+        }
+        let Some(given) = given else {
+            return Some(None);
+        };
+        self.registry("source.decode.schema_registry", given)
+            .map(Some)
+    }
+
+    fn sink_registry(
+        &mut self,
+        encode: &sink::Encode,
+        source: &source::Section,
+    ) -> Option<Option<SinkRegistry>> {
+        let is_avro = encode.codec == sink::Encoding::Avro;
+        let given = encode.schema_registry.as_ref();
+        if !self.registry_fits("sink.encode", is_avro, given.is_some()) {
+            return None;
+        }
+        let Some(given) = given else {
+            return Some(None);
+        };
+        let of_source = match source {
+            source::Section::Kafka { decode, .. } => decode.schema_registry.as_ref(),
+            _ => None,
+        };
+        let key = "sink.encode.schema_registry";
+        let registry = match (&given.url, of_source) {
+            (Some(url), _) => {
+                let own = source::SchemaRegistry {
+                    url: url.clone(),
+                    username: given.username.clone(),
+                    password_file: given.password_file.clone(),
+                    password_env: given.password_env.clone(),
+                };
+                self.registry(key, &own)?
+            }
+            (None, Some(_))
+                if given.username.is_some()
+                    || given.password_file.is_some()
+                    || given.password_env.is_some() =>
+            {
+                let message = format!("`{key}` has a username or password of its own, but no url");
+                self.invalid(key, message, "add url, or leave all three to the source's");
+                return None;
+            }
+            (None, Some(of_source)) => self.registry("source.decode.schema_registry", of_source)?,
+            (None, None) => {
+                let message = format!("`{key}.url` is missing");
+                self.invalid(key, message, "such as \"https://registry:8081\"");
+                return None;
+            }
+        };
+        Some(Some(SinkRegistry {
+            registry,
+            subjects: given.subject_strategy,
+            auto_register: given.auto_register,
+        }))
+    }
+
+    /// Avro needs a registry, and nothing else has a use for one.
+    fn registry_fits(&mut self, key: &str, is_avro: bool, is_given: bool) -> bool {
+        let message = match (is_avro, is_given) {
+            (true, false) => format!("{key}.codec = \"avro\" needs `schema_registry`"),
+            (false, true) => format!("`{key}.schema_registry` is given, but codec is not \"avro\""),
+            _ => return true,
+        };
+        let fix = "codec = \"avro\", schema_registry = { url = \"https://registry:8081\" }";
+        self.invalid(key, message, fix);
+        false
+    }
+
+    fn registry(&mut self, key: &str, given: &source::SchemaRegistry) -> Option<Registry> {
+        let at = format!("{key}.url");
+        let mut urls = Vec::new();
+        for url in given.url.split(',').map(str::trim) {
+            // The parser's message is not printed: the text may hold a password.
+            let parsed = url::Url::parse(url).ok();
+            let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
+            let Some(parsed) = parsed else {
+                let message = format!("`{at}` is not an address of http or https");
+                self.invalid(&at, message, "such as \"https://registry:8081\"");
+                return None;
+            };
+            if !parsed.username().is_empty() || parsed.password().is_some() {
+                let place = self.written.place(&at);
+                let fix = "take user and password out; add username, and password_file or \
+                           password_env";
+                self.problems.push(Kind::SecretInFile(at), &place, fix);
+                return None;
+            }
+            urls.push(url.to_owned());
+        }
+        let password = self.secret(
+            &format!("{key}.password"),
+            given.password_file.as_deref(),
+            given.password_env.as_deref(),
+        )?;
+        let credentials = match (given.username.clone(), password) {
+            (None, None) => None,
+            (Some(username), Some(password)) => Some((username, password)),
+            _ => {
+                let message = format!("`{key}` needs both a username and a password, or neither");
+                let fix = "add username, and password_file or password_env";
+                self.invalid(key, message, fix);
+                return None;
+            }
+        };
+        Some(Registry { urls, credentials })
+    }
+
+    /// A subject named by its topic alone holds the versions of one schema.
+    fn one_kind_a_subject(&mut self, encode: &sink::Encode, topics: &sink::Topics) {
+        let strategy = encode.schema_registry.as_ref().map(|r| r.subject_strategy);
+        if strategy != Some(sink::SubjectStrategy::TopicName) {
+            return;
+        }
+        let dead_letters = Some(&topics.dead_letters);
+        let (entities, redactions) = (topics.entities.as_ref(), topics.redactions.as_ref());
+        let shared = (entities.is_some() && entities == redactions)
+            || [entities, redactions].contains(&dead_letters);
+        if shared {
+            let at = self.written.place("sink.encode.schema_registry");
+            let kind = Kind::Conflict(
+                "two kinds of records share a topic, and with subject_strategy = \"topic_name\" \
+                 their schemas would share a subject"
+                    .to_owned(),
+            );
+            let fix = "a topic for each, or subject_strategy = \"topic_record_name\"";
+            self.problems.push(kind, &at, fix);
+        }
+    }
+
     fn librdkafka(
         &mut self,
         section: &str,
@@ -604,4 +802,105 @@ fn is_topic(name: &str) -> bool {
         && name.len() <= 249
         && !matches!(name, "." | "..")
         && name.chars().all(allowed)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    const REST: &str = "[tenants]\ndir = \"./tenants\"\n[model]\npack = \"pack\"\n";
+
+    /// A worker whose `[source]` has `decode` and whose `[sink]` has `encode`.
+    fn resolved(decode: &str, encode: &str) -> Result<(KafkaSource, KafkaSink), String> {
+        let text = format!(
+            "[source]\ntype = \"kafka\"\nbootstrap_servers = \"k:9092\"\ntopics = [\"in\"]\n\
+             group_id = \"g\"\ndecode = {decode}\n[sink]\ntype = \"kafka\"\nencode = {encode}\n\
+             topics = {{ entities = \"e\", redactions = \"r\", dead_letters = \"d\" }}\n{REST}"
+        );
+        let written = Config::parse("weir.toml", &text, 1, [], &[]);
+        let written = written.map_err(|problems| problems.to_string())?;
+        match written.resolve(Path::new("weir.toml")) {
+            Ok(resolved) => match (resolved.source, resolved.sink) {
+                (Source::Kafka(source), Sink::Kafka(sink)) => Ok((source, sink)),
+                _ => unreachable!("both are of type kafka"),
+            },
+            Err(problems) => Err(problems.to_string()),
+        }
+    }
+
+    const AVRO: &str = r#"{ codec = "avro", schema_registry = { url = "http://r:8081" } }"#;
+    const JSON: &str = r#"{ codec = "json" }"#;
+
+    #[test]
+    fn the_sinks_registry_is_the_sources_unless_given() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("password");
+        std::fs::write(&file, "hunter2\n").unwrap();
+        let decode = format!(
+            "{{ codec = \"avro\", schema_registry = {{ url = \"http://a:1, https://b\", \
+             username = \"u\", password_file = {file:?} }} }}"
+        );
+        let encode = r#"{ codec = "avro", schema_registry = { auto_register = true, subject_strategy = "record_name" } }"#;
+        let (source, sink) = resolved(&decode, encode).unwrap();
+        let sink = sink.registry.unwrap();
+        assert_eq!(sink.registry.urls, ["http://a:1", "https://b"]);
+        assert_eq!(sink.registry.urls, source.registry.unwrap().urls);
+        let (username, password) = sink.registry.credentials.clone().unwrap();
+        assert_eq!((&*username, password.expose()), ("u", "hunter2"));
+        assert_eq!(sink.subjects, sink::SubjectStrategy::RecordName);
+        assert!(sink.auto_register);
+        assert!(!format!("{sink:?}").contains("hunter2"));
+        let (source, sink) = resolved(JSON, JSON).unwrap();
+        assert!(source.registry.is_none() && sink.registry.is_none());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_registry_is_told() {
+        let told = |decode: &str, encode: &str| resolved(decode, encode).unwrap_err();
+        let says = |told: String, words: &str| assert!(told.contains(words), "{told}");
+        says(
+            told(r#"{ codec = "avro" }"#, JSON),
+            "needs `schema_registry`",
+        );
+        says(
+            told(JSON, r#"{ codec = "avro" }"#),
+            "needs `schema_registry`",
+        );
+        let unused = r#"{ schema_registry = { url = "http://r" } }"#;
+        says(told(unused, JSON), "codec is not \"avro\"");
+        says(
+            told(JSON, r#"{ codec = "avro", schema_registry = {} }"#),
+            "url` is missing",
+        );
+        let with = |rest: &str| format!("{{ codec = \"avro\", schema_registry = {{ {rest} }} }}");
+        says(
+            told(&with(r#"url = "registry:8081""#), JSON),
+            "not an address",
+        );
+        says(
+            told(&with(r#"url = "http://r", username = "u""#), JSON),
+            "both a username",
+        );
+        says(
+            told(&with(r#"url = "http://r", usernam = "u""#), JSON),
+            "`username`",
+        );
+        says(
+            told(&with(r#"url = "http://r", auto_register = true"#), JSON),
+            "unknown key",
+        );
+        says(told(AVRO, &with(r#"username = "u""#)), "but no url");
+        for secret in [
+            r#"url = "http://u:CANARY@r""#,
+            r#"url = "http://r", password = "CANARY""#,
+        ] {
+            let told = told(&with(secret), JSON);
+            assert!(
+                told.contains("secret") && !told.contains("CANARY"),
+                "{told}"
+            );
+        }
+    }
 }

@@ -27,6 +27,8 @@ pub mod telemetry;
 pub mod tenants;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_kafka;
 
 use std::{ffi::OsString, path::Path, sync::LazyLock};
 
@@ -104,10 +106,7 @@ pub struct Setting {
 
 /// Keys and values that the next versions know.
 const LATER: check::Rules = check::Rules {
-    later: &[
-        ("sink.topics.audit", "audit"),
-        ("sink.headers.cloudevents", "cloudevents"),
-    ],
+    later: &[("sink.headers.cloudevents", "cloudevents")],
     // Redpanda Connect's names for the same.
     elsewhere: &[
         ("seed_brokers", "bootstrap_servers"),

@@ -285,7 +285,7 @@ impl Resolver<'_> {
     fn resolved(&mut self) -> Option<Resolved> {
         let config = &self.written.config;
         let source = self.source(&config.source);
-        let sink = self.sink(config);
+        let sink = self.sink(config, source.as_ref());
         self.rules(config);
         let listen = self.listen(config.telemetry.listen.as_deref());
         let tenants = Tenants {
@@ -468,9 +468,9 @@ impl Resolver<'_> {
         }
     }
 
-    fn sink(&mut self, config: &Config) -> Option<Sink> {
+    fn sink(&mut self, config: &Config, source: Option<&Source>) -> Option<Sink> {
         match &config.sink {
-            sink::Section::Kafka { .. } => self.kafka_sink(config).map(Sink::Kafka),
+            sink::Section::Kafka { .. } => self.kafka_sink(config, source).map(Sink::Kafka),
             sink::Section::ObjectStore {
                 url,
                 options,

@@ -57,9 +57,18 @@ pub enum Section {
         /// Environment variable that holds the secret for `key = "hash"`.
         #[serde(default)]
         hash_key_env: Option<String>,
+        /// File that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_file: Option<String>,
+        /// Environment variable that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_env: Option<String>,
         /// Headers of the records that are written.
         #[serde(default)]
         headers: Headers,
+        /// How a record is written.
+        #[serde(default)]
+        encode: Encode,
         /// Compression of batches.
         #[serde(default)]
         compression: TopicCompression,
@@ -99,6 +108,10 @@ pub struct Topics {
     /// Records that could not be processed.
     #[schemars(length(min = 1))]
     pub dead_letters: String,
+    /// What was done to each record, as a chain for each partition of the source; needs
+    /// `audit_key_file` or `audit_key_env`. Unset: not written.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 /// Bounds of one transaction: what is reached first ends it.
@@ -177,6 +190,61 @@ pub struct Headers {
     /// Names, or patterns with `*`, of headers of the source record that are passed on. Others
     /// are dropped: they may hold personal data.
     pub pass: Vec<String>,
+}
+
+/// How a record is written.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Encode {
+    /// What the records are written as.
+    pub codec: Encoding,
+    /// Registry of the schemas of Avro records.
+    pub schema_registry: Option<SchemaRegistry>,
+}
+
+/// What records are written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Encoding {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// Avro behind the prefix of Confluent's serializers: byte 0 and the id of the schema.
+    Avro,
+}
+
+/// A schema registry that speaks Confluent's API, and how weir's schemas stand in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schemars(rename = "SinkSchemaRegistry")]
+pub struct SchemaRegistry {
+    /// Its address, such as `https://registry:8081`; several, which are tried in order, with commas.
+    /// Unset: that of `source.decode.schema_registry`, with its username and password.
+    pub url: Option<String>,
+    /// Name of the user, or of an API key, for basic authentication.
+    pub username: Option<String>,
+    /// File that holds the password.
+    pub password_file: Option<String>,
+    /// Environment variable that holds the password.
+    pub password_env: Option<String>,
+    /// How the subject of a schema is named.
+    pub subject_strategy: SubjectStrategy,
+    /// Whether weir registers a schema that its subject does not hold. Otherwise it does not start
+    /// before `weir schema entities-avro`, `redaction-avro` and `dead-letter-avro` are registered.
+    pub auto_register: bool,
+}
+
+/// How the subject of a schema is named, as Confluent's serializers do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SubjectStrategy {
+    /// `TOPIC-value`: one kind of record in a topic.
+    #[default]
+    TopicName,
+    /// `weir.v1.Entities`: the same in all topics.
+    RecordName,
+    /// `TOPIC-weir.v1.Entities`.
+    TopicRecordName,
 }
 
 /// Compression of batches of records.

@@ -172,11 +172,31 @@ pub enum OffsetReset {
 }
 
 /// How a record is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decode {
     /// What a record holds.
     pub codec: Codec,
+    /// Registry of the schemas of Avro records.
+    pub schema_registry: Option<SchemaRegistry>,
+}
+
+/// A schema registry that speaks Confluent's API.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SchemaRegistry {
+    /// Its address, such as `https://registry:8081`; several, which are tried in order, with commas.
+    #[schemars(length(min = 1))]
+    pub url: String,
+    /// Name of the user, or of an API key, for basic authentication.
+    #[serde(default)]
+    pub username: Option<String>,
+    /// File that holds the password.
+    #[serde(default)]
+    pub password_file: Option<String>,
+    /// Environment variable that holds the password.
+    #[serde(default)]
+    pub password_env: Option<String>,
 }
 
 /// What a record holds.
@@ -188,6 +208,9 @@ pub enum Codec {
     Json,
     /// Plain text.
     Text,
+    /// Avro whose schema is in a registry, named by the prefix or the header of Confluent's
+    /// serializers. The record is read as a JSON object.
+    Avro,
 }
 
 /// How a client logs in at the brokers.

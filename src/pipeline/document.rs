@@ -14,6 +14,7 @@ use crate::{
     record::{
         Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction,
         Stage, Text,
+        audit::Finding,
         json::{Json, Literal, NotJson, Selector, quoted},
     },
     redact::{self, Applied},
@@ -42,13 +43,16 @@ pub enum Error {
     Redact(Arc<redact::Error>),
 }
 
-/// The form in which redacted plain text goes out.
+/// The form in which redacted documents go out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PlainText {
     /// As a [`Redaction`] record, with offsets and digests beside the text.
     Record,
     /// As the text alone.
     Text,
+    /// As the text alone, and a JSON document without members of ours: what was transformed stands
+    /// in [`Done::changes`], for codecs that keep it apart.
+    Apart,
 }
 
 /// Fields of one document that are scanned at a time.
@@ -71,13 +75,13 @@ pub async fn process(
             let redacted = field.redacted.clone();
             found.add(field);
             match plain_text {
-                PlainText::Text => Redacted::Text(redacted),
+                PlainText::Text | PlainText::Apart => Redacted::Text(redacted),
                 PlainText::Record => {
                     let record = Redaction {
                         id: id.clone(),
                         tenant: policy.tenant.to_string(),
                         text: redacted,
-                        redactions: std::mem::take(&mut found.changes),
+                        redactions: found.changes.clone(),
                         digests: digests(engine, policy),
                     };
                     Redacted::Record(
@@ -87,7 +91,8 @@ pub async fn process(
             }
         }
         Body::Json(text) => {
-            Redacted::Record(json(engine, policy, &position, text, &mut found).await?)
+            let members = plain_text != PlainText::Apart;
+            Redacted::Record(json(engine, policy, &position, text, members, &mut found).await?)
         }
         Body::Row(cells) => {
             let rule = policy.rule(&position);
@@ -119,6 +124,7 @@ pub async fn process(
             )
         }
     };
+    let findings = findings(&found, policy);
     let entities = Entities {
         document_id: id,
         tenant: policy.tenant.to_string(),
@@ -131,8 +137,43 @@ pub async fn process(
     Ok(Done {
         entities,
         redacted,
+        findings,
+        changes: match plain_text {
+            PlainText::Apart => found.changes,
+            PlainText::Record | PlainText::Text => Vec::new(),
+        },
         operators: found.operators,
     })
+}
+
+/// What was found with what was done there. Both are in order of field and offset.
+fn findings(found: &Found, policy: &Policy) -> Vec<Finding> {
+    let mut changes = found.changes.iter().peekable();
+    let mut findings = Vec::with_capacity(found.entities.len());
+    for entity in &found.entities {
+        let of_entity = |change: &&Change| {
+            change.field == entity.field
+                && (change.source_start, change.source_end) == (entity.start, entity.end)
+        };
+        let change = changes.next_if(of_entity);
+        let label = policy.labels.labels.iter();
+        let label = label.clone().find(|label| *label.name == *entity.label);
+        findings.push(Finding {
+            field: entity.field.clone(),
+            start: entity.start,
+            end: entity.end,
+            label: entity.label.clone(),
+            score: entity.score,
+            threshold: label
+                .filter(|_| entity.recognizer == "model")
+                .map(|label| label.threshold),
+            recognizer: entity.recognizer.clone(),
+            // An entity without a change was left as it is.
+            operator: change.map_or_else(|| "keep".to_owned(), |change| change.operator.clone()),
+            key_id: change.and_then(|change| change.key_id.clone()),
+        });
+    }
+    findings
 }
 
 /// Takes a JSON document through its selected strings; everything else stays as received.
@@ -141,6 +182,7 @@ async fn json(
     policy: &Policy,
     position: &Position,
     text: Text,
+    members: bool,
     found: &mut Found,
 ) -> Result<Vec<u8>, Error> {
     let not_json = |problem: NotJson| Error::Record {
@@ -181,6 +223,9 @@ async fn json(
             edits.push(literal.replace(applied.source_bytes, replacement));
         }
         found.add(field);
+    }
+    if !members {
+        return Ok(document.rewrite(&edits, &[]).into_bytes());
     }
     let digests = digests(engine, policy);
     let value = |value: &str| quoted(value);

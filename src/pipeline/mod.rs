@@ -12,6 +12,7 @@ pub mod document;
 mod engine;
 pub mod job;
 mod progress;
+pub mod replay;
 pub mod rolling;
 mod scan;
 pub mod stream;

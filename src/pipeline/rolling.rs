@@ -131,7 +131,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 const WRITERS: usize = 16;
 
 /// Stands before the START of a chain's newest record in what is committed with an offset.
-const HINT: &str = "weir ";
+const HINT: &str = "weir-record/1:";
 
 impl Tally {
     pub(super) fn add(&mut self, delivery: Delivery) {

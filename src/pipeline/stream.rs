@@ -25,7 +25,7 @@ use super::{
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, Stage},
+    record::{Code, DeadLetter, Stage, avro},
     sink::{
         self,
         kafka::{self as topics, Delivery, Producer},
@@ -100,6 +100,12 @@ pub enum Error {
         /// Its name.
         topic: String,
     },
+    /// Offsets are committed where the records go, so both have to be one cluster.
+    #[error(
+        "source and sink are two clusters, which have no transaction in common: write to the \
+         source's own, or set delivery = \"at_least_once\""
+    )]
+    TwoClusters,
     /// The engine ended.
     #[error("the model's threads have ended")]
     Engine,
@@ -140,6 +146,8 @@ pub struct Slot {
     not_before: Instant,
     /// Offsets that this slot has committed.
     committed: BTreeMap<Partition, i64>,
+    /// Heads of the audit chains of its partitions, as far as they are known.
+    heads: BTreeMap<Partition, String>,
     summary: Summary,
 }
 
@@ -164,6 +172,7 @@ struct Gathered {
     headers: Vec<Header>,
     written: Option<SystemTime>,
     bytes: u64,
+    digest: Option<String>,
     state: State,
 }
 
@@ -247,10 +256,16 @@ impl Slot {
         worker.health.set(Part::Sink, true);
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(options.in_flight_bytes as f64);
+        let consumer = Consumer::join(options.source.clone())?;
+        if let Output::Topics(transactions) = &output
+            && transactions.is_elsewhere(&consumer)
+        {
+            return Err(Error::TwoClusters);
+        }
         Ok(Self {
             number,
             output,
-            consumer: Consumer::join(options.source.clone())?,
+            consumer,
             worker,
             options,
             queue: VecDeque::new(),
@@ -260,6 +275,7 @@ impl Slot {
             failures: 0,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
+            heads: BTreeMap::new(),
             summary: Summary::default(),
         })
     }
@@ -317,6 +333,9 @@ impl Slot {
             let record = self.consumer.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
+            if self.consumer.waits_for_registry() {
+                self.worker.health.set(Part::Source, false);
+            }
             let Some(record) = record else { break };
             self.worker.health.set(Part::Source, true);
             self.start(record);
@@ -349,7 +368,14 @@ impl Slot {
                 &document.position,
                 &document.id,
             )?;
-            let working = Working::start(&self.worker.engine, policy, document, PlainText::Record);
+            let form = match &self.output {
+                Output::Topics(transactions) => match transactions.options.codec {
+                    topics::Codec::Json => PlainText::Record,
+                    topics::Codec::Avro(_) => PlainText::Apart,
+                },
+                Output::Objects(_) => PlainText::Record,
+            };
+            let working = Working::start(&self.worker.engine, policy, document, form);
             Ok(State::Working(Box::new(working)))
         });
         self.queue.push_back(Gathered {
@@ -359,6 +385,7 @@ impl Slot {
             headers: record.headers,
             written: record.written,
             bytes: record.bytes,
+            digest: record.digest,
             state: state.unwrap_or_else(State::Rejected),
         });
         self.told_bytes(self.bytes + record.bytes);
@@ -403,6 +430,7 @@ impl Slot {
             // Another worker's number from now on.
             lag_gauge(&partition.0, partition.1).set(f64::NAN);
             self.committed.remove(&partition);
+            self.heads.remove(&partition);
             if let Output::Objects(rolling) = &mut self.output {
                 rolling.forget(&partition);
             }
@@ -477,6 +505,9 @@ impl Slot {
             return self.again(error);
         }
         let count = self.set_len();
+        if let Err(error) = self.chain(count) {
+            return self.again(error);
+        }
         let Output::Topics(Transactions {
             producer: Some(producer),
             ..
@@ -506,9 +537,46 @@ impl Slot {
                     transactions.producer = None;
                     transactions.unsure = true;
                 }
+                self.heads.clear();
                 return self.again(error);
             }
             Err(error) => return self.again(error),
+        }
+        Ok(())
+    }
+
+    /// Gives each record of a set its audit record, behind the last one of its partition. The head of
+    /// a chain is committed with the offset, so whoever takes a partition over goes on with it.
+    fn chain(&mut self, count: usize) -> Result<(), topics::Error> {
+        let Some(key) = self.options.source.digest_key.clone() else {
+            return Ok(());
+        };
+        let failed = |error: rdkafka::error::KafkaError| topics::Error::Aborted {
+            code: error.rdkafka_error_code(),
+        };
+        let Output::Topics(Transactions { options, .. }) = &self.output else {
+            return Ok(());
+        };
+        let set = &mut self.ready[..count];
+        let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
+        if set.iter().any(is_unknown) {
+            let places = topics::offsets_after(set).map_err(failed)?;
+            let committed = self
+                .consumer
+                .committed(places, options.timeout)
+                .map_err(failed)?;
+            for (partition, head) in topics::heads(&committed) {
+                self.heads.entry(partition).or_insert(head);
+            }
+        }
+        let mut heads = self.heads.clone();
+        for delivery in set {
+            let Some(head) = heads.get_mut(&delivery.partition) else {
+                return Err(topics::Error::Aborted { code: None });
+            };
+            let audit = topics::audited(delivery, &key).chained(head);
+            head.clone_from(&audit.hash);
+            delivery.audit = Some(audit);
         }
         Ok(())
     }
@@ -518,6 +586,10 @@ impl Slot {
         let mut bytes = 0;
         for delivery in self.ready.drain(..count) {
             bytes += delivery.bytes;
+            if let Some(audit) = &delivery.audit {
+                self.heads
+                    .insert(delivery.partition.clone(), audit.hash.clone());
+            }
             self.committed
                 .insert(delivery.partition.clone(), delivery.offset + 1);
             tally.add(delivery);
@@ -693,12 +765,15 @@ impl Slot {
             topics::Error::Options(_) => "options",
             topics::Error::Fenced => "fenced",
             topics::Error::Refused { .. } => "refused",
+            topics::Error::Registry(_) => "registry",
         };
         self.summary.aborted += 1;
         self.later(&error, error_type);
         if !matches!(
             error,
-            topics::Error::Aborted { .. } | topics::Error::Unknown { .. }
+            topics::Error::Aborted { .. }
+                | topics::Error::Unknown { .. }
+                | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
             return Err(error.into());
         }
@@ -774,6 +849,18 @@ impl Transactions {
             unsure: false,
         })
     }
+
+    /// Whether a transaction can't hold the source's offsets.
+    fn is_elsewhere(&self, consumer: &Consumer) -> bool {
+        let wait = self.options.timeout;
+        let to = self
+            .producer
+            .as_ref()
+            .and_then(|producer| producer.cluster(wait));
+        self.options.transactional_id.is_some()
+            && to.is_some()
+            && consumer.cluster(wait).is_some_and(|from| Some(from) != to)
+    }
 }
 
 fn lag_gauge(topic: &str, partition: i32) -> metrics::Gauge {
@@ -804,7 +891,9 @@ impl Gathered {
             headers: self.headers,
             written: self.written,
             bytes: self.bytes,
+            digest: self.digest,
             outcome,
+            audit: None,
         }
     }
 }

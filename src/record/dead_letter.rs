@@ -42,13 +42,19 @@ pub enum Stage {
 }
 
 /// Why a record became a dead letter: a small fixed set, also the metric label.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     /// The record is not a JSON object.
     NotJson,
     /// The record is not valid UTF-8.
     NotUtf8,
+    /// The record is not an Avro message of the schema that it names.
+    NotAvro,
+    /// The schema registry does not know the schema that the record names.
+    UnknownSchema,
     /// The record is larger than `limits.max_record_bytes`.
     TooLarge,
     /// The compressed object ends before its end, or its checksum is wrong.
@@ -92,6 +98,8 @@ impl Code {
         match self {
             Self::NotJson => "not_json",
             Self::NotUtf8 => "not_utf8",
+            Self::NotAvro => "not_avro",
+            Self::UnknownSchema => "unknown_schema",
             Self::TooLarge => "too_large",
             Self::Truncated => "truncated",
             Self::Corrupt => "corrupt",

@@ -6,7 +6,7 @@ use std::{
     error::Error as StdError,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -17,6 +17,7 @@ use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
+    consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode},
     message::{DeliveryResult, Header, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
@@ -26,7 +27,11 @@ use tracing::warn;
 
 use super::{Done, Redacted};
 use crate::{
-    record::{DeadLetter, Position},
+    record::{
+        Audit, DeadLetter, Position,
+        audit::{self, DigestKey},
+        avro::{self, Kind},
+    },
     source::{
         brokers::{self, Brokers, Settings},
         kafka::{self as group, Bytes, Consumer, Partition},
@@ -47,10 +52,28 @@ pub struct Options {
     pub topics: Topics,
     /// Secret of hashed keys; `None` keeps keys as they are.
     pub hash_key: Option<HashKey>,
+    /// What records are written as.
+    pub codec: Codec,
     /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
     pub compression: &'static str,
     /// Further options.
     pub librdkafka: Settings,
+}
+
+/// What records are written as.
+#[derive(Debug, Clone)]
+pub enum Codec {
+    /// JSON objects; text where the pipeline was asked for it.
+    Json,
+    /// Avro whose schemas are in a registry. Redactions have to come
+    /// [apart](crate::pipeline::document::PlainText::Apart).
+    Avro(Arc<avro::Registry>),
+}
+
+/// Writers of one set, their schemas' ids known before its transaction begins.
+enum Values {
+    Json,
+    Avro(BTreeMap<String, [Option<avro::Writer>; 3]>),
 }
 
 /// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
@@ -61,6 +84,7 @@ pub struct Topics {
     pub entities: Option<String>,
     pub redactions: Option<String>,
     pub dead_letters: String,
+    pub audit: Option<String>,
 }
 
 /// Secret of hashed keys; `Debug` does not show it.
@@ -88,8 +112,27 @@ pub struct Delivery {
     pub written: Option<SystemTime>,
     /// Bytes of the source record.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
+    /// Its audit record, chained, put there when its set is published.
+    pub audit: Option<Audit>,
+}
+
+/// A record as it stood in its topic, to be sent there again.
+#[derive(Debug)]
+pub struct Returned {
+    /// Topic.
+    pub topic: String,
+    /// Partition: the same, so that its key stays where it belongs.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Bytes,
+    /// Headers.
+    pub headers: OwnedHeaders,
 }
 
 /// Why a set of deliveries was not committed.
@@ -117,6 +160,9 @@ pub enum Error {
         /// Which of the set.
         index: usize,
     },
+    /// The id of a schema can't be had; nothing of the set was sent.
+    #[error(transparent)]
+    Registry(#[from] avro::Error),
     /// Nothing of the set is visible (at least once: perhaps some), and it can be tried again.
     #[error("the records were not committed ({code:?})")]
     Aborted {
@@ -246,21 +292,62 @@ impl Producer {
     /// Commits what became of a set of records together with their offsets. Blocks.
     pub fn publish(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
         self.inner.context().take_failure();
+        let values = self.values(set)?;
         match self.options.transactional_id {
-            Some(_) => self.transaction(set, consumer),
-            None => self.at_least_once(set, consumer),
+            Some(_) => self.transaction(|| self.prepare(set, &values, consumer)),
+            None => self.at_least_once(set, &values, consumer),
         }
     }
 
-    fn transaction(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
-        let wait = self.options.timeout;
+    /// What the set's records are written with.
+    fn values(&self, set: &[Delivery]) -> Result<Values, Error> {
+        let Codec::Avro(registry) = &self.options.codec else {
+            return Ok(Values::Json);
+        };
+        let runtime = tokio::runtime::Handle::current();
+        let mut writers = BTreeMap::<String, [Option<avro::Writer>; 3]>::new();
+        for delivery in set {
+            for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
+                let of_topic = writers.entry(topic.clone()).or_default();
+                let writer = &mut of_topic[kind as usize];
+                if writer.is_none() {
+                    *writer = Some(runtime.block_on(registry.writer(kind, &topic))?);
+                }
+            }
+        }
+        Ok(Values::Avro(writers))
+    }
+
+    /// Sends records back to where they came from, in one transaction with the offsets up to which
+    /// the dead letters of each group are done. Blocks.
+    pub fn send_back(
+        &self,
+        records: &[Returned],
+        done: &[(ConsumerGroupMetadata, TopicPartitionList)],
+    ) -> Result<(), Error> {
+        self.inner.context().take_failure();
+        self.transaction(|| {
+            for (index, record) in records.iter().enumerate() {
+                let key = record.key.as_ref().map(|key| &key.0[..]);
+                let to = (&*record.topic, Some(record.partition));
+                self.enqueue(index, to, key, &record.value.0, record.headers.clone())?;
+            }
+            for (group, offsets) in done {
+                self.inner
+                    .send_offsets_to_transaction(offsets, group, self.options.timeout)?;
+            }
+            self.answered(self.options.timeout)
+        })
+    }
+
+    fn transaction(&self, prepare: impl FnOnce() -> Result<(), KafkaError>) -> Result<(), Error> {
         self.inner
             .begin_transaction()
             .map_err(|error| outcome(&error, false))?;
-        if let Err(error) = self.prepare(set, consumer, wait) {
+        if let Err(error) = prepare() {
             return Err(self.abort(&error));
         }
-        match self.inner.commit_transaction(wait) {
+        match self.inner.commit_transaction(self.options.timeout) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 Err(self.abort(&KafkaError::Transaction(error)))
@@ -272,10 +359,11 @@ impl Producer {
     fn prepare(
         &self,
         set: &[Delivery],
+        values: &Values,
         consumer: &Consumer,
-        wait: Duration,
     ) -> Result<(), KafkaError> {
-        self.send_all(set)?;
+        let wait = self.options.timeout;
+        self.send_all(set, values)?;
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
         let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
@@ -286,9 +374,16 @@ impl Producer {
         self.answered(wait)
     }
 
-    fn at_least_once(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+    fn at_least_once(
+        &self,
+        set: &[Delivery],
+        values: &Values,
+        consumer: &Consumer,
+    ) -> Result<(), Error> {
         let wait = self.options.timeout;
-        let sent = self.send_all(set).and_then(|()| self.answered(wait));
+        let sent = self
+            .send_all(set, values)
+            .and_then(|()| self.answered(wait));
         let error = match sent {
             Ok(()) => {
                 let offsets = offsets_after(set).map_err(|error| outcome(&error, false))?;
@@ -303,9 +398,9 @@ impl Producer {
         Err(self.cause(&error))
     }
 
-    fn send_all(&self, set: &[Delivery]) -> Result<(), KafkaError> {
+    fn send_all(&self, set: &[Delivery], values: &Values) -> Result<(), KafkaError> {
         for (index, delivery) in set.iter().enumerate() {
-            self.send(index, delivery)?;
+            self.send(index, delivery, values)?;
         }
         Ok(())
     }
@@ -331,36 +426,23 @@ impl Producer {
         }
     }
 
-    fn send(&self, index: usize, delivery: &Delivery) -> Result<(), KafkaError> {
-        let topics = &self.options.topics;
-        let key = delivery.key.as_ref().map(|key| self.key(&key.0));
-        let key = key.as_deref();
-        let done = match &delivery.outcome {
-            Ok(done) => done,
-            Err(letter) => {
-                let value = serde_json::to_vec(letter).expect("a dead letter is JSON");
-                let headers = dead_letter_headers(letter, carried(&delivery.headers));
-                return self.enqueue(index, &topics.dead_letters, key, &value, headers);
-            }
-        };
-        let tenant = &done.entities.tenant;
-        if let Some(topic) = &topics.entities {
-            let entities = serde_json::to_vec(&done.entities).expect("entities are JSON");
-            let topic = topic.replace("{tenant}", tenant);
-            self.enqueue(index, &topic, key, &entities, carried(&delivery.headers))?;
+    fn send(&self, index: usize, delivery: &Delivery, values: &Values) -> Result<(), KafkaError> {
+        if let (Some(topic), Some(audit)) = (&self.options.topics.audit, &delivery.audit) {
+            // By its partition, so that a chain stands in one partition and in order.
+            let (from, partition) = &delivery.partition;
+            let key = format!("{from}/{partition}");
+            let value = serde_json::to_vec(audit).expect("an audit record is JSON");
+            let to = (&**topic, None);
+            self.enqueue(index, to, Some(key.as_bytes()), &value, OwnedHeaders::new())?;
         }
-        if let Some(topic) = &topics.redactions {
-            let cells;
-            let redacted = match &done.redacted {
-                Redacted::Record(record) => &record[..],
-                Redacted::Text(text) => text.as_bytes(),
-                Redacted::Row(row) => {
-                    cells = serde_json::to_vec(row).expect("cells are JSON");
-                    &cells
-                }
-            };
-            let topic = topic.replace("{tenant}", tenant);
-            self.enqueue(index, &topic, key, redacted, carried(&delivery.headers))?;
+        let key = delivery.key.as_ref().map(|key| self.key(&key.0));
+        for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
+            let value = values.value(kind, &topic, &delivery.outcome);
+            let mut headers = carried(&delivery.headers);
+            if let Err(letter) = &delivery.outcome {
+                headers = dead_letter_headers(letter, headers);
+            }
+            self.enqueue(index, (&topic, None), key.as_deref(), &value, headers)?;
         }
         Ok(())
     }
@@ -381,7 +463,7 @@ impl Producer {
     fn enqueue(
         &self,
         index: usize,
-        topic: &str,
+        (topic, partition): (&str, Option<i32>),
         key: Option<&[u8]>,
         value: &[u8],
         headers: OwnedHeaders,
@@ -393,6 +475,9 @@ impl Producer {
                 .headers(headers);
         if let Some(key) = key {
             record = record.key(key);
+        }
+        if let Some(partition) = partition {
+            record = record.partition(partition);
         }
         context.waiting.fetch_add(1, Ordering::AcqRel);
         loop {
@@ -456,6 +541,11 @@ impl Producer {
         }
     }
 
+    /// The cluster that it writes to.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
+    }
+
     /// Topics with fixed names, for a check that they are there.
     pub fn missing_topic(&self, wait: Duration) -> Result<Option<String>, KafkaError> {
         let topics = &self.options.topics;
@@ -463,6 +553,7 @@ impl Producer {
             topics.entities.as_deref(),
             topics.redactions.as_deref(),
             Some(&*topics.dead_letters),
+            topics.audit.as_deref(),
         ];
         for topic in named.into_iter().flatten() {
             if topic.contains("{tenant}") {
@@ -478,6 +569,79 @@ impl Producer {
         }
         Ok(None)
     }
+}
+
+impl Topics {
+    /// What is written of a delivery, and where.
+    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 2] {
+        let Ok(done) = &delivery.outcome else {
+            return [Some((Kind::DeadLetter, self.dead_letters.clone())), None];
+        };
+        let tenant = &done.entities.tenant;
+        let named = |kind, topic: &Option<String>| {
+            let topic = topic.as_ref()?.replace("{tenant}", tenant);
+            Some((kind, topic))
+        };
+        [
+            named(Kind::Entities, &self.entities),
+            named(Kind::Redaction, &self.redactions),
+        ]
+    }
+}
+
+impl Values {
+    /// The record of `kind` that is made of an outcome, as it is written to `topic`.
+    fn value(&self, kind: Kind, topic: &str, outcome: &Result<Done, DeadLetter>) -> Vec<u8> {
+        let writer = match self {
+            Self::Json => None,
+            Self::Avro(writers) => {
+                let writer = writers
+                    .get(topic)
+                    .and_then(|of_topic| of_topic[kind as usize]);
+                Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
+            }
+        };
+        let done = match (outcome, writer) {
+            (Ok(done), _) => done,
+            (Err(letter), Some(writer)) => return writer.dead_letter(letter),
+            (Err(letter), None) => {
+                return serde_json::to_vec(letter).expect("a dead letter is JSON");
+            }
+        };
+        match (kind, writer) {
+            (Kind::Entities, Some(writer)) => writer.entities(&done.entities),
+            (Kind::Entities, None) => {
+                serde_json::to_vec(&done.entities).expect("entities are JSON")
+            }
+            (_, Some(writer)) => redaction(writer, done),
+            (_, None) => match &done.redacted {
+                Redacted::Record(record) => record.clone(),
+                Redacted::Text(text) => text.clone().into_bytes(),
+                Redacted::Row(row) => serde_json::to_vec(row).expect("cells are JSON"),
+            },
+        }
+    }
+}
+
+fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
+    let record;
+    let content = match &done.redacted {
+        Redacted::Text(text) => avro::Content::Text(text),
+        Redacted::Record(json) => {
+            // Made of a string, so that nothing is lost.
+            record = String::from_utf8_lossy(json);
+            avro::Content::Document(&record)
+        }
+        Redacted::Row(_) => unreachable!("a Kafka record is no row of a table"),
+    };
+    writer.redaction(avro::Redacted {
+        id: &done.entities.document_id,
+        tenant: &done.entities.tenant,
+        source: Some(&done.entities.source),
+        content,
+        redactions: &done.changes,
+        digests: &done.entities.digests,
+    })
 }
 
 /// What an error means. `ending`: the transaction may have been committed.
@@ -497,20 +661,81 @@ fn outcome(error: &KafkaError, ending: bool) -> Error {
     }
 }
 
-/// For each partition of a set the offset after its last record.
+/// For each partition of a set the offset after its last record, and the head of its audit chain
+/// beside it: so chain and offset move in one transaction.
 pub(crate) fn offsets_after(set: &[Delivery]) -> Result<TopicPartitionList, KafkaError> {
-    let mut last: BTreeMap<&Partition, i64> = BTreeMap::new();
+    let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
-        let next = delivery.offset + 1;
-        last.entry(&delivery.partition)
-            .and_modify(|offset| *offset = next.max(*offset))
-            .or_insert(next);
+        let known = last.entry(&delivery.partition).or_insert(delivery);
+        if known.offset < delivery.offset {
+            *known = delivery;
+        }
     }
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in last {
-        list.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
+    let mut list = TopicPartitionList::with_capacity(last.len());
+    for ((topic, partition), delivery) in last {
+        let mut place = list.add_partition(topic, *partition);
+        place.set_offset(Offset::Offset(delivery.offset + 1))?;
+        if let Some(audit) = &delivery.audit {
+            place.set_metadata(format!("{CHAIN}{}", audit.hash));
+        }
     }
     Ok(list)
+}
+
+/// What stands before a chain's head in the metadata of committed offsets.
+const CHAIN: &str = "weir-audit/1:";
+
+/// Heads of the audit chains of some partitions, as committed with their offsets.
+pub(crate) fn heads(committed: &TopicPartitionList) -> BTreeMap<Partition, String> {
+    let head = |metadata: &str| match metadata.strip_prefix(CHAIN) {
+        Some(head) => head.to_owned(),
+        None => audit::GENESIS.to_owned(),
+    };
+    let elements = committed.elements();
+    let heads = elements.iter().map(|place| {
+        let partition = (place.topic().into(), place.partition());
+        (partition, head(place.metadata()))
+    });
+    heads.collect()
+}
+
+/// The audit record of a delivery, not yet chained.
+pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
+    let (topic, partition) = &delivery.partition;
+    let source = Position::Kafka {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset: delivery.offset,
+    };
+    let done = delivery.outcome.as_ref().ok();
+    let letter = delivery.outcome.as_ref().err();
+    let digests = done.map(|done| done.entities.digests.clone());
+    let output = done.map(|done| match &done.redacted {
+        Redacted::Record(record) => key.digest(record),
+        Redacted::Text(text) => key.digest(text.as_bytes()),
+        Redacted::Row(cells) => key.digest(&serde_json::to_vec(cells).expect("cells are JSON")),
+    });
+    let of_letter =
+        |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
+    Audit {
+        event_id: audit::event_id(&source, digests.as_ref()),
+        source,
+        tenant: done
+            .map(|done| done.entities.tenant.clone())
+            .or_else(|| of_letter(|letter| &letter.tenant)),
+        document_id: done
+            .map(|done| done.entities.document_id.clone())
+            .or_else(|| of_letter(|letter| &letter.document_id)),
+        code: letter.map(|letter| letter.code),
+        unit: audit::Unit::CodePoint,
+        findings: done.map_or_else(Vec::new, |done| done.findings.clone()),
+        digests,
+        input_digest: delivery.digest.clone(),
+        output_digest: output,
+        digest_key: key.id(),
+        previous: String::new(),
+        hash: String::new(),
+    }
 }
 
 fn carried(headers: &[group::Header]) -> OwnedHeaders {

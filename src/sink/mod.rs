@@ -20,7 +20,7 @@ mod stdout;
 mod table;
 mod writer;
 
-use crate::record::Entities;
+use crate::record::{Change, Entities, audit::Finding};
 
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
@@ -34,6 +34,11 @@ pub struct Done {
     pub entities: Entities,
     /// Its redaction.
     pub redacted: Redacted,
+    /// What was done at each place, for the audit.
+    pub findings: Vec<Finding>,
+    /// What was transformed, where [`Redacted`] does not hold it itself
+    /// ([`crate::pipeline::document::PlainText::Apart`]).
+    pub changes: Vec<Change>,
     /// How often each operator was used on it.
     pub operators: std::collections::BTreeMap<String, u64>,
 }

@@ -5,14 +5,15 @@
 //! committed offset.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     error::Error as StdError,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use globset::{Glob, GlobSet};
+use metrics::counter;
 use rdkafka::{
     ClientContext, Message, Offset, Statistics, TopicPartitionList,
     client::OAuthToken,
@@ -21,7 +22,7 @@ use rdkafka::{
         BaseConsumer, CommitMode, Consumer as _, ConsumerContext, ConsumerGroupMetadata, Rebalance,
     },
     error::{KafkaError, RDKafkaErrorCode},
-    message::{BorrowedMessage, Headers as _},
+    message::{Headers as _, OwnedMessage},
 };
 use regex::Regex;
 use tracing::{info, warn};
@@ -31,7 +32,10 @@ use super::{
     identity::Identity,
     reader::{dead_letter, json_document, not_utf8, text_document},
 };
-use crate::record::{Code, DeadLetter, Document, Position};
+use crate::{
+    record::{Code, DeadLetter, Document, Position, audit::DigestKey, avro},
+    telemetry::metric,
+};
 
 /// What to read, and as whom.
 #[derive(Debug, Clone)]
@@ -50,8 +54,8 @@ pub struct Options {
     pub from_earliest: bool,
     /// Topics; one that begins with `^` is a regular expression.
     pub topics: Vec<String>,
-    /// Whether records are JSON objects; otherwise they are text.
-    pub json: bool,
+    /// What records hold.
+    pub codec: Codec,
     /// Where the tenant is, if beside the record; `records.tenant` is [`super::TenantFrom::Beside`]
     /// then.
     pub tenant: Option<Beside>,
@@ -59,10 +63,23 @@ pub struct Options {
     pub id: Option<Beside>,
     /// Names or patterns of headers that the sink passes on.
     pub pass: Vec<String>,
+    /// Key of the digests of values, where records are audited.
+    pub digest_key: Option<DigestKey>,
     /// Tenant, id and the largest record, as for other sources.
     pub records: super::Options,
     /// Further options.
     pub librdkafka: Settings,
+}
+
+/// What records hold.
+#[derive(Debug, Clone)]
+pub enum Codec {
+    /// JSON objects.
+    Json,
+    /// Plain text.
+    Text,
+    /// Avro whose schemas are in a registry; read as JSON objects.
+    Avro(Arc<avro::Registry>),
 }
 
 /// A place beside a record's value.
@@ -112,6 +129,8 @@ pub struct Record {
     pub written: Option<SystemTime>,
     /// Bytes of the value.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
@@ -148,10 +167,38 @@ pub struct Consumer {
     /// Names of topics and headers, each held once.
     names: BTreeMap<String, Arc<str>>,
     paused: bool,
+    waiting: Waiting,
 }
 
+/// Records whose schema the registry could not be asked for, in their order. They are not read again
+/// from the broker, and none that follows them is read before them.
 #[derive(Default)]
-struct Context {
+struct Waiting {
+    records: VecDeque<OwnedMessage>,
+    failures: u32,
+    not_before: Option<Instant>,
+}
+
+/// Why a record is not read.
+enum Unread {
+    /// It never will be.
+    Rejected(DeadLetter),
+    /// The schema registry gave no answer.
+    NotYet(avro::Error),
+}
+
+impl From<DeadLetter> for Unread {
+    fn from(letter: DeadLetter) -> Self {
+        Self::Rejected(letter)
+    }
+}
+
+/// Longest wait between two questions to a registry that does not answer.
+const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// What rdkafka calls back into.
+#[derive(Default)]
+pub(crate) struct Context {
     token_file: Option<PathBuf>,
     revoked: Mutex<Vec<(String, i32)>>,
     ends: Mutex<Vec<End>>,
@@ -288,14 +335,80 @@ impl Consumer {
             options,
             names: BTreeMap::new(),
             paused: false,
+            waiting: Waiting::default(),
         })
     }
 
-    /// The next record, if one comes within `wait`. Serves the group: call it often.
+    /// The next record, if one comes within `wait`. Serves the group: call it often. A registry is
+    /// asked on the runtime that the thread has entered.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Record>, Error> {
-        let message = match self.inner.poll(wait) {
-            None => return Ok(None),
-            Some(Ok(message)) => message,
+        if !self.waiting.records.is_empty() {
+            return self.poll_waiting(wait);
+        }
+        let Some(message) = self.poll_group(wait)? else {
+            return Ok(None);
+        };
+        match self.record(&message) {
+            Ok(record) => Ok(Some(record)),
+            Err(error) => {
+                self.wait_for_registry(&error);
+                self.waiting.records.push_back(message);
+                Ok(None)
+            }
+        }
+    }
+
+    /// As [`Self::poll`] while records wait: the first of them is tried again when it is time for it;
+    /// until then the group is served and nothing is fetched.
+    fn poll_waiting(&mut self, wait: Duration) -> Result<Option<Record>, Error> {
+        let is_due = self
+            .waiting
+            .not_before
+            .is_none_or(|at| Instant::now() >= at);
+        // Before the group is served: what is revoked then is taken out by `take_revoked` first.
+        if let (true, Some(first)) = (is_due, self.waiting.records.pop_front()) {
+            match self.record(&first) {
+                Ok(record) => {
+                    self.waiting.failures = 0;
+                    self.waiting.not_before = None;
+                    if self.waiting.records.is_empty() && !self.paused {
+                        self.fetch(true);
+                    }
+                    return Ok(Some(record));
+                }
+                Err(error) => {
+                    self.wait_for_registry(&error);
+                    self.waiting.records.push_front(first);
+                }
+            }
+        }
+        // Each time: partitions may have been assigned meanwhile.
+        self.fetch(false);
+        if let Some(message) = self.poll_group(wait)? {
+            self.waiting.records.push_back(message);
+        }
+        Ok(None)
+    }
+
+    fn wait_for_registry(&mut self, error: &avro::Error) {
+        counter!(metric::ERRORS_TOTAL, "stage" => "source", "error_type" => "registry")
+            .increment(1);
+        let failures = &mut self.waiting.failures;
+        *failures += 1;
+        warn!(%error, failures, "records wait for the schema registry");
+        let backoff = Duration::from_millis(50) * 2_u32.saturating_pow((*failures).min(10));
+        self.waiting.not_before = Some(Instant::now() + backoff.min(LONGEST_BACKOFF));
+    }
+
+    /// Whether records wait for a registry that does not answer.
+    pub fn waits_for_registry(&self) -> bool {
+        !self.waiting.records.is_empty()
+    }
+
+    fn poll_group(&self, wait: Duration) -> Result<Option<OwnedMessage>, Error> {
+        match self.inner.poll(wait) {
+            None => Ok(None),
+            Some(Ok(message)) => Ok(Some(message.detach())),
             Some(Err(error)) => {
                 let code = error.rdkafka_error_code();
                 if let Some(code) = brokers::refused(&error) {
@@ -306,35 +419,49 @@ impl Consumer {
                 }
                 // librdkafka goes on by itself.
                 warn!(?code, "the consumer reports an error and goes on");
-                return Ok(None);
+                Ok(None)
             }
-        };
+        }
+    }
+
+    fn record(&mut self, message: &OwnedMessage) -> Result<Record, avro::Error> {
         let topic = name(&mut self.names, message.topic());
         let position = Position::Kafka {
             topic: topic.to_string(),
             partition: message.partition(),
             offset: message.offset(),
         };
-        let headers = passed(&message, &self.pass, &self.trace_parent, &mut self.names);
-        Ok(Some(Record {
+        let document = match self.document(message, position) {
+            Ok(document) => Ok(document),
+            Err(Unread::Rejected(letter)) => Err(letter),
+            Err(Unread::NotYet(error)) => return Err(error),
+        };
+        let headers = passed(message, &self.pass, &self.trace_parent, &mut self.names);
+        Ok(Record {
             partition: (topic, message.partition()),
             offset: message.offset(),
             key: message.key().map(|key| Bytes(key.to_vec())),
             headers,
-            written: written(&message),
+            written: written(message),
             bytes: message.payload().map_or(0, |payload| payload.len() as u64),
-            document: self.document(&message, position),
-        }))
+            digest: self
+                .options
+                .digest_key
+                .as_ref()
+                .zip(message.payload())
+                .map(|(key, payload)| key.digest(payload)),
+            document,
+        })
     }
 
-    fn document(
-        &self,
-        message: &BorrowedMessage<'_>,
-        position: Position,
-    ) -> Result<Document, DeadLetter> {
+    fn document(&self, message: &OwnedMessage, position: Position) -> Result<Document, Unread> {
         let Some(payload) = message.payload() else {
             let reason = "the record has no value".to_owned();
-            return Err(dead_letter(position, Code::NotJson, reason));
+            let code = match self.options.codec {
+                Codec::Avro(_) => Code::NotAvro,
+                Codec::Json | Codec::Text => Code::NotJson,
+            };
+            return Err(dead_letter(position, code, reason).into());
         };
         let limit = self.options.records.max_record_bytes;
         if payload.len() as u64 > limit {
@@ -342,14 +469,19 @@ impl Consumer {
                 "the record has {} bytes, allowed are {limit}",
                 payload.len()
             );
-            return Err(dead_letter(position, Code::TooLarge, reason));
+            return Err(dead_letter(position, Code::TooLarge, reason).into());
         }
-        let text = String::from_utf8(payload.to_vec())
-            .map_err(|error| not_utf8(&error, "record", position.clone()))?;
+        let text = match &self.options.codec {
+            Codec::Json | Codec::Text => String::from_utf8(payload.to_vec())
+                .map_err(|error| not_utf8(&error, "record", position.clone()))?,
+            Codec::Avro(registry) => from_avro(registry, message, payload, limit, &position)?,
+        };
         let (topic, place) = (message.topic(), position.clone());
-        let mut document = match self.options.json {
-            true => json_document(text, "record", &self.identity, topic, position)?,
-            false => text_document(text, self.identity.of_object(topic), position),
+        let mut document = match self.options.codec {
+            Codec::Json | Codec::Avro(_) => {
+                json_document(text, "record", &self.identity, topic, position)?
+            }
+            Codec::Text => text_document(text, self.identity.of_object(topic), position),
         };
         if let Some(id) = self.options.id.as_ref().map(|id| beside(id, message)) {
             // An id that can't be read is no reason to hold the record back: the position is one.
@@ -362,6 +494,11 @@ impl Consumer {
             })?;
         }
         Ok(document)
+    }
+
+    /// The cluster that it reads from.
+    pub fn cluster(&self, wait: Duration) -> Option<String> {
+        self.inner.client().fetch_cluster_id(wait)
     }
 
     /// Commits offsets by itself, without a transaction.
@@ -415,13 +552,21 @@ impl Consumer {
 
     /// Partitions that were revoked since the last call: what is not committed of them is another
     /// member's.
-    pub fn take_revoked(&self) -> Vec<(String, i32)> {
+    pub fn take_revoked(&mut self) -> Vec<(String, i32)> {
         let context = self.inner.context();
         let mut revoked = context
             .revoked
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *revoked)
+        let revoked = std::mem::take(&mut *revoked);
+        let is_revoked = |message: &OwnedMessage| {
+            let of = |(topic, partition): &(String, i32)| {
+                topic == message.topic() && *partition == message.partition()
+            };
+            revoked.iter().any(of)
+        };
+        self.waiting.records.retain(|message| !is_revoked(message));
+        revoked
     }
 
     /// Stops or goes on fetching. Polling goes on either way, so that the member stays in its group.
@@ -431,12 +576,17 @@ impl Consumer {
             return;
         }
         self.paused = paused;
+        // What waits goes first.
+        self.fetch(!paused && self.waiting.records.is_empty());
+    }
+
+    fn fetch(&self, on: bool) {
         let Ok(assignment) = self.inner.assignment() else {
             return;
         };
-        let outcome = match paused {
-            true => self.inner.pause(&assignment),
-            false => self.inner.resume(&assignment),
+        let outcome = match on {
+            false => self.inner.pause(&assignment),
+            true => self.inner.resume(&assignment),
         };
         if let Err(error) = outcome {
             warn!(code = ?error.rdkafka_error_code(), "partitions can't be paused or resumed");
@@ -458,10 +608,67 @@ impl Consumer {
     }
 }
 
+/// A reader of partitions that it is given: no member of its group, whose name only says under
+/// which offsets are committed.
+pub(crate) struct Reader(BaseConsumer<Context>);
+
+impl Reader {
+    pub(crate) fn new(brokers: &Brokers, group_id: &str) -> Result<Self, Error> {
+        let mut config = brokers.config();
+        config
+            .set("group.id", group_id)
+            .set("isolation.level", "read_committed")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        let context = Context {
+            token_file: brokers.token_file.clone(),
+            ..Context::default()
+        };
+        let inner: BaseConsumer<Context> = config
+            .create_with_context(context)
+            .map_err(Error::Options)?;
+        if brokers.token_file.is_some() {
+            let _ = inner.poll(Duration::from_millis(100));
+        }
+        Ok(Self(inner))
+    }
+
+    pub(crate) fn client(&self) -> &BaseConsumer<Context> {
+        &self.0
+    }
+}
+
 /// A place beside a record is not text.
 struct NotText;
 
-fn beside(place: &Beside, message: &BorrowedMessage<'_>) -> Result<Option<String>, NotText> {
+/// An Avro record as the text of a JSON object.
+fn from_avro(
+    registry: &avro::Registry,
+    message: &OwnedMessage,
+    payload: &[u8],
+    limit: u64,
+    position: &Position,
+) -> Result<String, Unread> {
+    let rejected = |problem: avro::Problem| {
+        let reason = format!("the record {problem}");
+        dead_letter(position.clone(), problem.code(), reason)
+    };
+    let header = message
+        .headers()
+        .and_then(|headers| headers.iter().find(|h| h.key == avro::SCHEMA_ID_HEADER))
+        .and_then(|header| header.value);
+    let (id, values) = avro::split(header, payload).map_err(rejected)?;
+    let schema = tokio::runtime::Handle::current().block_on(registry.schema(id));
+    let schema = schema.map_err(|error| match error.code() {
+        Some(code) => dead_letter(position.clone(), code, error.to_string()).into(),
+        None => Unread::NotYet(error),
+    })?;
+    Ok(avro::json(&schema, values, limit).map_err(rejected)?)
+}
+
+fn beside(place: &Beside, message: &OwnedMessage) -> Result<Option<String>, NotText> {
     let value = match place {
         Beside::Key(_) => message.key(),
         Beside::Header(name) => message
@@ -485,7 +692,7 @@ fn beside(place: &Beside, message: &BorrowedMessage<'_>) -> Result<Option<String
 /// Headers that go on: those that are configured, and the trace (W3C Trace Context) where it is
 /// well-formed, so that nothing else travels under its name.
 fn passed(
-    message: &BorrowedMessage<'_>,
+    message: &OwnedMessage,
     pass: &GlobSet,
     trace_parent: &Regex,
     names: &mut BTreeMap<String, Arc<str>>,
@@ -523,7 +730,7 @@ fn passed(
         .collect()
 }
 
-fn written(message: &BorrowedMessage<'_>) -> Option<SystemTime> {
+fn written(message: &OwnedMessage) -> Option<SystemTime> {
     let millis = u64::try_from(message.timestamp().to_millis()?).ok()?;
     SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(millis))
 }

@@ -271,6 +271,7 @@ macro_rules! bounded {
 
 bounded!(
     arrow,
+    avro,
     config,
     detection,
     evaluation,

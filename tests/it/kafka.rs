@@ -16,8 +16,12 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
-        Progress,
+        Progress, replay,
         stream::{self, Error, Options, Sink, Slot, Summary},
+    },
+    record::{
+        Audit, Code,
+        audit::{DigestKey, GENESIS},
     },
     sink::kafka as sink,
     source::{
@@ -37,7 +41,7 @@ use crate::{
 pub struct Place {
     broker: Arc<Broker>,
     pub input: String,
-    outputs: sink::Topics,
+    pub outputs: sink::Topics,
 }
 
 impl Place {
@@ -56,6 +60,7 @@ impl Place {
                 entities: Some(entities),
                 redactions: Some(redactions),
                 dead_letters,
+                audit: None,
             },
         }
     }
@@ -92,10 +97,11 @@ impl Place {
                 session_timeout: Duration::from_secs(6),
                 from_earliest: true,
                 topics: vec![self.input.clone()],
-                json: true,
+                codec: source::Codec::Json,
                 tenant: None,
                 id: None,
                 pass: Vec::new(),
+                digest_key: None,
                 records,
                 librdkafka: Settings::default(),
             },
@@ -105,6 +111,7 @@ impl Place {
                 timeout: Duration::from_secs(20),
                 topics: self.outputs.clone(),
                 hash_key: None,
+                codec: sink::Codec::Json,
                 compression: "zstd",
                 librdkafka: Settings::default(),
             }),
@@ -144,7 +151,7 @@ impl Place {
         self.messages(topic).into_iter().map(parsed).collect()
     }
 
-    fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
+    pub fn messages(&self, topic: &str) -> Vec<OwnedMessage> {
         let consumer: BaseConsumer = self
             .client()
             .set("group.id", "reader")
@@ -207,7 +214,8 @@ pub struct Running {
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
 }
 
-fn topics(options: &mut Options) -> &mut sink::Options {
+/// Options of a slot that writes topics.
+pub fn topics_of(options: &mut Options) -> &mut sink::Options {
     match &mut options.sink {
         Sink::Topics(topics) => topics,
         Sink::Objects(_) => unreachable!("this test writes topics"),
@@ -340,7 +348,7 @@ fn at_least_once_delivers_every_record_without_transactions() {
     let place = Place::new(2);
     place.produce((0..200).map(record));
     let mut options = place.options("a");
-    topics(&mut options).transactional_id = None;
+    topics_of(&mut options).transactional_id = None;
     let slot = place.slot_with(options);
     place.wait_for(200);
     let summary = slot.drained().unwrap();
@@ -415,7 +423,7 @@ fn tenant_and_id_stand_beside_the_record_and_few_headers_go_on() {
     ));
     options.source.records.tenant = TenantFrom::Beside;
     options.source.pass = vec!["x-sh*".to_owned(), "__value*".to_owned()];
-    topics(&mut options).hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
+    topics_of(&mut options).hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
     let slot = place.slot_with(options);
     place.wait_for(4);
     assert_eq!(slot.drained().unwrap().dead_letters, 2);
@@ -478,7 +486,7 @@ fn a_record_that_no_broker_takes_is_a_dead_letter() {
     );
     place.produce([record(0), ("k".to_owned(), long), record(1)]);
     let mut options = place.options("a");
-    let to = topics(&mut options);
+    let to = topics_of(&mut options);
     to.librdkafka.set("message.max.bytes", "3000");
     to.compression = "none";
     let slot = place.slot_with(options);
@@ -489,4 +497,125 @@ fn a_record_that_no_broker_takes_is_a_dead_letter() {
     assert_eq!(letters[0].1["code"], "too_large");
     assert_eq!(letters[0].1["stage"], "sink");
     assert_exactly(&place, 2);
+}
+
+/// Dead letters are sent back once, by code, and what is no longer there is told.
+#[test]
+fn dead_letters_are_sent_back_once_their_cause_is_gone() {
+    let place = Place::new(2);
+    let unknown = |n: usize| {
+        let text = format!(
+            "{{\"id\":\"d{n}\",\"n\":{n},\"tenant\":\"later\",\"text\":\"ask user{n}@mail.example\"}}"
+        );
+        (format!("key-{}", n % 7), text)
+    };
+    place.produce((0..10).map(unknown));
+    place.produce([("k".to_owned(), "no json".to_owned())]);
+    let slot = place.slot("a");
+    place.wait_for(11);
+    assert_eq!(slot.drained().unwrap().dead_letters, 11);
+
+    let codes = |codes: &[Code]| codes.iter().copied().collect();
+    let options = |dry_run: bool, codes| replay::Options {
+        source: Brokers::plain(&place.broker.address),
+        group_id: format!("group-{}", place.input),
+        sink: place.options("replay").sink,
+        from: place.outputs.dead_letters.clone(),
+        codes,
+        dry_run,
+        max_records: 4,
+    };
+    let sent = |summary: replay::Summary| (summary.sent, summary.expired, summary.foreign);
+    let ten = || (BTreeMap::from([("unknown_tenant", 10)]), 0, 0);
+    let of_tenant = || codes(&[Code::UnknownTenant]);
+    // A look changes nothing.
+    for _ in 0..2 {
+        assert_eq!(
+            sent(replay::run(options(true, of_tenant())).unwrap()),
+            ten()
+        );
+    }
+    assert_eq!(
+        sent(replay::run(options(false, of_tenant())).unwrap()),
+        ten()
+    );
+    // A second time there is nothing to send; the other code was left for later.
+    assert_eq!(
+        sent(replay::run(options(false, of_tenant())).unwrap()),
+        (BTreeMap::new(), 0, 0)
+    );
+    assert_eq!(
+        sent(replay::run(options(true, codes(&[]))).unwrap()),
+        (BTreeMap::from([("not_json", 1)]), 0, 0)
+    );
+
+    // The tenant has a policy now: what was sent back is delivered, in order per key.
+    let mut with_tenant = place.options("b");
+    with_tenant.source.records.tenant = TenantFrom::Value("acme".to_owned());
+    let slot = place.slot_with(with_tenant);
+    place.wait_for(21);
+    assert_eq!(slot.drained().unwrap().documents, 10);
+    assert_exactly(&place, 10);
+    let input = place.messages(&place.input);
+    let marked = |message: &&OwnedMessage| {
+        let headers = message
+            .headers()
+            .into_iter()
+            .flat_map(|headers| headers.iter());
+        headers
+            .into_iter()
+            .any(|header| header.key == "weir.replay.of")
+    };
+    assert_eq!(input.iter().filter(marked).count(), 10);
+}
+
+/// Each partition's audit records are one chain, whoever writes them and whatever is aborted.
+#[test]
+fn audit_records_are_a_chain_that_goes_on_with_the_partition() {
+    let mut place = Place::new(2);
+    let [audit] = place.broker.topics([("audit", 3)]);
+    place.outputs.audit = Some(audit.clone());
+    let key = DigestKey::new(b"a secret of the test".to_vec());
+    let slot = |name: &str| {
+        let mut options = place.options(name);
+        options.source.digest_key = Some(key.clone());
+        place.slot_with(options)
+    };
+    place.produce((0..60).map(record));
+    place.produce([("k".to_owned(), "no json of wanda@mail.example".to_owned())]);
+    let first = slot("a");
+    place.wait_for(30);
+    let second = slot("b");
+    place.produce((60..100).map(record));
+    place.wait_for(90);
+    first.drained().unwrap();
+    place.wait_for(101);
+    second.drained().unwrap();
+
+    let mut heads: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for message in place.messages(&audit) {
+        let text = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+        assert!(!text.contains("@mail.example"), "a value leaks");
+        let record: Audit = serde_json::from_str(&text).unwrap();
+        let chain = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+        let head = heads.entry(chain).or_insert_with(|| GENESIS.to_owned());
+        assert!(record.follows(head), "{} breaks its chain", record.source);
+        head.clone_from(&record.hash);
+        assert!(
+            seen.insert(record.event_id.clone()),
+            "{} twice",
+            record.source
+        );
+        match record.code {
+            Some(code) => assert_eq!(code, Code::NotJson),
+            None => {
+                assert_eq!(record.findings.len(), 1);
+                assert_eq!(record.findings[0].operator, "replace");
+                assert!(record.output_digest.is_some());
+            }
+        }
+        assert_ne!(record.input_digest, record.output_digest);
+    }
+    assert_eq!((heads.len(), seen.len()), (2, 101));
 }

@@ -633,6 +633,8 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         headers: Vec::new(),
         written: None,
         bytes: 10,
+        digest: None,
+        audit: None,
         outcome: Err(DeadLetter {
             source: Position::Kafka {
                 topic: partition.0.to_string(),
@@ -669,6 +671,8 @@ fn document(partition: &Partition, offset: i64) -> Delivery {
             tokens: 0,
             windows: 0,
         },
+        findings: Vec::new(),
+        changes: Vec::new(),
         redacted: Redacted::Record(format!("{{\"id\":\n\"d{offset}\"}}").into_bytes()),
         operators: Default::default(),
     });

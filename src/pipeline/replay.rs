@@ -1,0 +1,384 @@
+//! Dead letters sent back: each record is read again where it stood and written behind the others of
+//! its partition, once.
+//!
+//! What was sent back is remembered as committed offsets of the dead letters' topic, in a group for
+//! each code (`GROUP.replay.CODE`), in the transaction that sends the records: a replay that is
+//! killed and run again sends nothing twice, and one of a single code leaves the others for later.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    consumer::Consumer as _,
+    error::{KafkaError, RDKafkaErrorCode},
+    message::{Header, OwnedHeaders},
+};
+
+use crate::{
+    record::{Code, DeadLetter, Position, avro},
+    sink::kafka::{self as topics, Producer, Returned},
+    source::{
+        brokers::Brokers,
+        kafka::{self as group, Bytes, Reader},
+    },
+};
+
+/// What is sent back.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Brokers of the topics that were read.
+    pub source: Brokers,
+    /// The worker's consumer group.
+    pub group_id: String,
+    /// Where dead letters are, and the producer's options; its topics are not used.
+    pub sink: topics::Options,
+    /// Topic of the dead letters.
+    pub from: String,
+    /// Codes; none means all.
+    pub codes: BTreeSet<Code>,
+    /// Whether to look only.
+    pub dry_run: bool,
+    /// Most records in one transaction.
+    pub max_records: usize,
+}
+
+/// Why dead letters could not be sent back. What was committed stays sent.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A reader can't be made.
+    #[error(transparent)]
+    Source(#[from] group::Error),
+    /// The records can't be sent.
+    #[error(transparent)]
+    Sink(#[from] topics::Error),
+    /// The brokers don't answer, or not with what was asked for.
+    #[error("the brokers can't be read from ({code:?}): look at the address and the topic")]
+    Read {
+        /// librdkafka's code.
+        code: Option<RDKafkaErrorCode>,
+    },
+}
+
+impl From<avro::Error> for Error {
+    fn from(error: avro::Error) -> Self {
+        Self::Sink(error.into())
+    }
+}
+
+impl From<KafkaError> for Error {
+    fn from(error: KafkaError) -> Self {
+        Self::Read {
+            code: error.rdkafka_error_code(),
+        }
+    }
+}
+
+/// What became of the dead letters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Sent back, by code; to be sent, in a dry run.
+    pub sent: BTreeMap<&'static str, u64>,
+    /// Their records are no longer in their topics.
+    pub expired: u64,
+    /// Records of the topic that are no dead letters of a topic's record.
+    pub foreign: u64,
+}
+
+/// Longest wait for an answer of a broker.
+const WAIT: Duration = Duration::from_secs(30);
+
+struct Replay {
+    options: Options,
+    letters: Reader,
+    /// Reads records again.
+    records: Reader,
+    /// A reader for each code's group, and the offsets up to which its letters were sent back.
+    done: BTreeMap<Code, Done>,
+    producer: Option<Producer>,
+    /// For the schema registry.
+    runtime: tokio::runtime::Runtime,
+    summary: Summary,
+}
+
+struct Done {
+    reader: Reader,
+    before: BTreeMap<i32, i64>,
+}
+
+/// A dead letter as the worker writes them; `None` is something else.
+fn letter(
+    codec: &topics::Codec,
+    runtime: &tokio::runtime::Runtime,
+    payload: &[u8],
+) -> Result<Option<DeadLetter>, Error> {
+    let topics::Codec::Avro(registry) = codec else {
+        return Ok(serde_json::from_slice(payload).ok());
+    };
+    let Ok((id, values)) = avro::split(None, payload) else {
+        return Ok(None);
+    };
+    let schema = match runtime.block_on(registry.schema(id)) {
+        Ok(schema) => schema,
+        Err(error) if error.code().is_some() => return Ok(None),
+        Err(error) => return Err(error.into()),
+    };
+    let json = avro::json(&schema, values, LONGEST_LETTER).ok();
+    Ok(json.and_then(|json| serde_json::from_str(&json).ok()))
+}
+
+/// Bytes of a dead letter as JSON: above what a broker takes by default.
+const LONGEST_LETTER: u64 = 1 << 20;
+
+/// A letter that is to be sent back.
+struct Wanted {
+    partition: i32,
+    offset: i64,
+    code: Code,
+    record: Returned,
+}
+
+/// Sends dead letters back, those that are there when it begins. Blocks.
+pub fn run(options: Options) -> Result<Summary, Error> {
+    let name = format!("{}.replay", options.group_id);
+    let producer = match options.dry_run {
+        true => None,
+        false => Some(Producer::new(&options.sink)?),
+    };
+    let mut replay = Replay {
+        letters: Reader::new(&options.sink.brokers, &name)?,
+        records: Reader::new(&options.source, &name)?,
+        options,
+        done: BTreeMap::new(),
+        producer,
+        runtime: tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .expect("a runtime of one thread needs nothing but memory"),
+        summary: Summary::default(),
+    };
+    replay.turn()?;
+    Ok(replay.summary)
+}
+
+impl Replay {
+    fn turn(&mut self) -> Result<(), Error> {
+        let partitions = self.partitions()?;
+        for partition in partitions {
+            let topic = self.options.from.clone();
+            let (low, high) = self
+                .letters
+                .client()
+                .fetch_watermarks(&topic, partition, WAIT)?;
+            let mut set = Vec::new();
+            for (offset, letter) in self.read(partition, low, high)? {
+                let Some((letter, code)) = self.chosen(letter, partition, offset)? else {
+                    continue;
+                };
+                let Some(record) = self.again(&letter)? else {
+                    self.summary.expired += 1;
+                    continue;
+                };
+                set.push(Wanted {
+                    partition,
+                    offset,
+                    code,
+                    record,
+                });
+                if set.len() >= self.options.max_records {
+                    self.send(std::mem::take(&mut set))?;
+                }
+            }
+            self.send(set)?;
+        }
+        Ok(())
+    }
+
+    fn partitions(&self) -> Result<Vec<i32>, Error> {
+        let metadata = self
+            .letters
+            .client()
+            .fetch_metadata(Some(&self.options.from), WAIT)?;
+        let topic = metadata.topics().first();
+        let partitions = topic.map_or(&[][..], |topic| topic.partitions());
+        if partitions.is_empty() {
+            return Err(Error::Read {
+                code: Some(RDKafkaErrorCode::UnknownTopicOrPartition),
+            });
+        }
+        Ok(partitions.iter().map(|partition| partition.id()).collect())
+    }
+
+    /// Dead letters of a partition with their offsets; `None` for what is none.
+    fn read(
+        &self,
+        partition: i32,
+        low: i64,
+        high: i64,
+    ) -> Result<Vec<(i64, Option<DeadLetter>)>, Error> {
+        let mut found = Vec::new();
+        if low >= high {
+            return Ok(found);
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&self.options.from, partition, Offset::Offset(low))?;
+        self.letters.client().assign(&list)?;
+        let start = Instant::now();
+        loop {
+            match self.letters.client().poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.offset() < high => {
+                    let letter = match message.payload() {
+                        Some(payload) => letter(&self.options.sink.codec, &self.runtime, payload)?,
+                        None => None,
+                    };
+                    found.push((message.offset(), letter));
+                }
+                // What came after the beginning is for the next replay.
+                Some(Ok(_)) | Some(Err(KafkaError::PartitionEOF(_))) => return Ok(found),
+                Some(Err(error)) => return Err(error.into()),
+                None if start.elapsed() > WAIT && found.is_empty() => {
+                    return Err(Error::Read {
+                        code: Some(RDKafkaErrorCode::OperationTimedOut),
+                    });
+                }
+                None => {}
+            }
+        }
+    }
+
+    /// A letter of a topic's record that is asked for and was not sent back before.
+    fn chosen(
+        &mut self,
+        letter: Option<DeadLetter>,
+        partition: i32,
+        offset: i64,
+    ) -> Result<Option<(DeadLetter, Code)>, Error> {
+        let Some(letter) = letter.filter(|letter| matches!(letter.source, Position::Kafka { .. }))
+        else {
+            self.summary.foreign += 1;
+            return Ok(None);
+        };
+        let code = letter.code;
+        if !self.options.codes.is_empty() && !self.options.codes.contains(&code) {
+            return Ok(None);
+        }
+        if offset < self.done_before(code, partition)? {
+            return Ok(None);
+        }
+        Ok(Some((letter, code)))
+    }
+
+    fn done_before(&mut self, code: Code, partition: i32) -> Result<i64, Error> {
+        if !self.done.contains_key(&code) {
+            let name = format!("{}.replay.{code}", self.options.group_id);
+            let reader = Reader::new(&self.options.sink.brokers, &name)?;
+            let before = BTreeMap::new();
+            self.done.insert(code, Done { reader, before });
+        }
+        let done = self.done.get_mut(&code).expect("put there above");
+        if let Some(offset) = done.before.get(&partition) {
+            return Ok(*offset);
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.options.from, partition);
+        let committed = done.reader.client().committed_offsets(list, WAIT)?;
+        let found = committed.find_partition(&self.options.from, partition);
+        let offset = found.and_then(|found| found.offset().to_raw());
+        let offset = offset.unwrap_or(0).max(0);
+        done.before.insert(partition, offset);
+        Ok(offset)
+    }
+
+    /// The record of a letter, read where it stood; `None` if it is no longer there.
+    fn again(&self, letter: &DeadLetter) -> Result<Option<Returned>, Error> {
+        let Position::Kafka {
+            topic,
+            partition,
+            offset,
+        } = &letter.source
+        else {
+            return Ok(None);
+        };
+        let client = self.records.client();
+        let marks = client.fetch_watermarks(topic, *partition, WAIT);
+        let (low, high) = match marks {
+            Ok(marks) => marks,
+            Err(error)
+                if matches!(
+                    error.rdkafka_error_code(),
+                    Some(
+                        RDKafkaErrorCode::UnknownTopicOrPartition
+                            | RDKafkaErrorCode::UnknownPartition
+                            | RDKafkaErrorCode::UnknownTopic
+                    )
+                ) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        if *offset < low || *offset >= high {
+            return Ok(None);
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
+        client.assign(&list)?;
+        let start = Instant::now();
+        while start.elapsed() < WAIT {
+            let message = match client.poll(Duration::from_millis(100)) {
+                None => continue,
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) => return Err(error.into()),
+            };
+            // A later record: compaction took this one away.
+            if message.offset() != *offset || message.topic() != topic {
+                return Ok(None);
+            }
+            let of = letter.source.to_string();
+            let headers = message
+                .headers()
+                .map_or_else(OwnedHeaders::new, |headers| headers.detach());
+            return Ok(Some(Returned {
+                topic: topic.clone(),
+                partition: *partition,
+                key: message.key().map(|key| Bytes(key.to_vec())),
+                value: Bytes(message.payload().unwrap_or_default().to_vec()),
+                headers: headers.insert(Header {
+                    key: "weir.replay.of",
+                    value: Some(&of),
+                }),
+            }));
+        }
+        Err(Error::Read {
+            code: Some(RDKafkaErrorCode::OperationTimedOut),
+        })
+    }
+
+    fn send(&mut self, set: Vec<Wanted>) -> Result<(), Error> {
+        let mut after: BTreeMap<Code, BTreeMap<i32, i64>> = BTreeMap::new();
+        let mut records = Vec::new();
+        for wanted in set {
+            let of_code = after.entry(wanted.code).or_default();
+            of_code.insert(wanted.partition, wanted.offset + 1);
+            *self.summary.sent.entry(wanted.code.as_str()).or_default() += 1;
+            records.push(wanted.record);
+        }
+        let Some(producer) = self.producer.as_ref().filter(|_| !records.is_empty()) else {
+            return Ok(());
+        };
+        let mut done = Vec::new();
+        for (code, offsets) in after {
+            let mut list = TopicPartitionList::new();
+            for (partition, offset) in offsets {
+                list.add_partition_offset(&self.options.from, partition, Offset::Offset(offset))?;
+            }
+            let reader = &self.done[&code].reader;
+            let group = reader.client().group_metadata();
+            done.push((group.expect("its group has a name"), list));
+        }
+        Ok(producer.send_back(&records, &done)?)
+    }
+}

@@ -1,0 +1,59 @@
+//! Avro: the schemas of weir's records, and messages that name their schema in a registry.
+//!
+//! In:  Kafka messages as Confluent's serializers write them: a prefix or a header names the
+//!      writer's schema, which a [`Registry`] gives; the values follow.
+//! Out: the text of a JSON document, which the rest of weir takes; weir's own records behind the
+//!      prefix of their registered schema ([`Writer`]).
+//! Holds: hostile bytes end in a [`Problem`], never in much memory, a deep stack or a text that is
+//!        cut short (I1, I9); no error holds a value (I7).
+//! Does not know: consumers, producers, transactions.
+mod read;
+mod registry;
+#[cfg(test)]
+mod tests;
+mod write;
+
+pub use read::{Problem, SCHEMA_ID_HEADER, SchemaId, json, split};
+pub use registry::{Credentials, Error, Options, Password, Registry, Subjects, Topics, Writers};
+pub use write::{Content, Redacted, Writer, schema};
+
+/// Kinds of records that weir writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs)]
+pub enum Kind {
+    Entities,
+    Redaction,
+    DeadLetter,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Entities, Self::Redaction, Self::DeadLetter];
+
+    /// The schema, as it is registered.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Entities => include_str!("../../../schemas/entities.avsc"),
+            Self::Redaction => include_str!("../../../schemas/redaction.avsc"),
+            Self::DeadLetter => include_str!("../../../schemas/dead-letter.avsc"),
+        }
+    }
+
+    /// Full name of the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Entities => "weir.v1.Entities",
+            Self::Redaction => "weir.v1.Redaction",
+            Self::DeadLetter => "weir.v1.DeadLetter",
+        }
+    }
+
+    /// What `weir schema` calls it.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Entities => "entities-avro",
+            Self::Redaction => "redaction-avro",
+            Self::DeadLetter => "dead-letter-avro",
+        }
+    }
+}

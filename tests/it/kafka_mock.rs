@@ -1,0 +1,283 @@
+//! What brokers may answer, from librdkafka's mock cluster: it hands out errors on request, but
+//! stores no offsets and aborts nothing, so these tests are of reactions, not of exactly-once.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    ClientConfig,
+    mocking::{MockCluster, MockCoordinator},
+    producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
+    types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code},
+};
+use tokio_util::sync::CancellationToken;
+use weir::{
+    pipeline::{
+        Progress,
+        stream::{Error, Options, Sink, Slot, Summary, Worker},
+    },
+    sink::kafka as sink,
+    source::{
+        brokers::{Brokers, Settings},
+        kafka as source,
+    },
+    telemetry::Health,
+};
+
+use crate::{
+    engine,
+    worker::{PATTERNS_ONLY, job},
+};
+
+struct Mock {
+    cluster: MockCluster<'static, DefaultProducerContext>,
+}
+
+struct Running {
+    progress: Arc<Progress>,
+    drain: CancellationToken,
+    thread: std::thread::JoinHandle<Result<Summary, Error>>,
+}
+
+impl Mock {
+    /// Three brokers, with some records in a topic.
+    fn with(records: usize) -> Self {
+        let cluster = MockCluster::new(3).unwrap();
+        for topic in ["in", "entities", "redactions", "dead"] {
+            cluster.create_topic(topic, 2, 3).unwrap();
+        }
+        let producer: BaseProducer = ClientConfig::new()
+            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .create()
+            .unwrap();
+        for n in 0..records {
+            let key = format!("key-{n}");
+            let value = format!("{{\"id\":\"d{n}\",\"text\":\"ask user{n}@mail.example\"}}");
+            producer
+                .send(BaseRecord::to("in").key(&key).payload(&value))
+                .unwrap();
+        }
+        producer.flush(Duration::from_secs(20)).unwrap();
+        Self { cluster }
+    }
+
+    fn start(&self) -> Running {
+        let brokers = Brokers::plain(&self.cluster.bootstrap_servers());
+        let options = Options {
+            source: source::Options {
+                brokers: brokers.clone(),
+                group_id: "group".to_owned(),
+                broker_assigns: false,
+                instance_id: None,
+                session_timeout: Duration::from_secs(6),
+                from_earliest: true,
+                topics: vec!["in".to_owned()],
+                codec: source::Codec::Json,
+                tenant: None,
+                id: None,
+                pass: Vec::new(),
+                digest_key: None,
+                records: weir::source::Options::default(),
+                librdkafka: Settings::default(),
+            },
+            sink: Sink::Topics(sink::Options {
+                brokers,
+                transactional_id: Some("slot".to_owned()),
+                timeout: Duration::from_secs(5),
+                topics: sink::Topics {
+                    entities: Some("entities".to_owned()),
+                    redactions: Some("redactions".to_owned()),
+                    dead_letters: "dead".to_owned(),
+                    audit: None,
+                },
+                hash_key: None,
+                codec: sink::Codec::Json,
+                compression: "none",
+                librdkafka: Settings::default(),
+            }),
+            max_documents: 10,
+            max_bytes: 1 << 20,
+            max_wait: Duration::from_millis(20),
+            in_flight_bytes: 1 << 20,
+            max_dead_letters: None,
+        };
+        let (progress, drain) = (Arc::new(Progress::default()), CancellationToken::new());
+        let job = job(PATTERNS_ONLY);
+        let worker = Worker {
+            engine: job.engine.clone(),
+            tenants: job.tenants.clone(),
+            progress: progress.clone(),
+            health: Health::new(),
+            drain: drain.clone(),
+        };
+        let thread = std::thread::spawn(move || {
+            let runtime = engine::runtime();
+            Slot::open(0, worker, options)?.run(runtime.handle())
+        });
+        Running {
+            progress,
+            drain,
+            thread,
+        }
+    }
+}
+
+impl Running {
+    fn wait_for(&self, documents: u64) {
+        let start = Instant::now();
+        while self.documents() < documents {
+            assert!(!self.thread.is_finished(), "the slot ended early");
+            assert!(
+                start.elapsed() < Duration::from_secs(120),
+                "{} of {documents} documents",
+                self.documents()
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn documents(&self) -> u64 {
+        let counts = engine_counts();
+        self.progress.snapshot(&counts, Duration::ZERO).documents
+    }
+
+    fn drained(self) -> Result<Summary, Error> {
+        self.drain.cancel();
+        self.thread.join().unwrap()
+    }
+}
+
+fn engine_counts() -> weir::batch::Counts {
+    weir::batch::Counts::default()
+}
+
+/// All records are delivered although brokers answer so.
+fn mended(api: Api, errors: &[Code]) -> Summary {
+    let mock = Mock::with(40);
+    mock.cluster.request_errors(api, errors);
+    let slot = mock.start();
+    slot.wait_for(40);
+    let summary = slot.drained().unwrap();
+    assert_eq!((summary.documents, summary.dead_letters), (40, 0));
+    summary
+}
+
+#[test]
+fn a_coordinator_that_loads_or_moves_is_waited_for() {
+    use Code::*;
+    mended(
+        Api::InitProducerId,
+        &[
+            RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+        ],
+    );
+    mended(
+        Api::AddOffsetsToTxn,
+        &[
+            RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+            RD_KAFKA_RESP_ERR_CONCURRENT_TRANSACTIONS,
+        ],
+    );
+    mended(
+        Api::TxnOffsetCommit,
+        &[
+            RD_KAFKA_RESP_ERR_COORDINATOR_LOAD_IN_PROGRESS,
+            RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ],
+    );
+    mended(
+        Api::EndTxn,
+        &[
+            RD_KAFKA_RESP_ERR_COORDINATOR_NOT_AVAILABLE,
+            RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
+        ],
+    );
+}
+
+#[test]
+fn a_member_that_lost_its_partitions_aborts_and_goes_on() {
+    use Code::*;
+    // What a rebalance in the middle of a transaction brings.
+    for error in [
+        RD_KAFKA_RESP_ERR_ILLEGAL_GENERATION,
+        RD_KAFKA_RESP_ERR_UNKNOWN_MEMBER_ID,
+    ] {
+        let summary = mended(Api::TxnOffsetCommit, &[error]);
+        assert!(summary.aborted >= 1, "{error:?}: {summary:?}");
+    }
+}
+
+#[test]
+fn a_producer_of_unknown_outcome_is_replaced() {
+    use Code::*;
+    // Whether the transaction was committed can't be known: the committed offsets are asked.
+    let summary = mended(
+        Api::EndTxn,
+        &[RD_KAFKA_RESP_ERR_INVALID_PRODUCER_ID_MAPPING],
+    );
+    assert!(summary.aborted >= 1, "{summary:?}");
+}
+
+#[test]
+fn a_fenced_slot_stops() {
+    use Code::*;
+    for api in [Api::AddPartitionsToTxn, Api::AddOffsetsToTxn, Api::EndTxn] {
+        let mock = Mock::with(40);
+        mock.cluster
+            .request_errors(api, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
+        let slot = mock.start();
+        let start = Instant::now();
+        while !slot.thread.is_finished() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{api:?}");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        match slot.drained() {
+            Err(Error::Sink(sink::Error::Fenced)) => {}
+            other => panic!("{api:?}: {other:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_trying_again_cannot_mend_ends_the_slot_at_once() {
+    use Code::*;
+    let mock = Mock::with(1);
+    mock.cluster.request_errors(
+        Api::InitProducerId,
+        &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED],
+    );
+    let slot = mock.start();
+    match slot.thread.join().unwrap() {
+        Err(Error::Sink(sink::Error::Refused { .. })) => {}
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn brokers_that_are_down_are_waited_for_and_coordinators_may_move() {
+    let mock = Mock::with(400);
+    let slot = mock.start();
+    slot.wait_for(20);
+    for broker in 1..=3 {
+        mock.cluster.broker_down(broker).unwrap();
+    }
+    // Longer than a transaction may take.
+    std::thread::sleep(Duration::from_secs(8));
+    for broker in 1..=3 {
+        mock.cluster.broker_up(broker).unwrap();
+    }
+    slot.wait_for(100);
+    for broker in [2, 3, 1] {
+        let transaction = MockCoordinator::Transaction("slot".to_owned());
+        mock.cluster.coordinator(transaction, broker).unwrap();
+        let group = MockCoordinator::Group("group".to_owned());
+        mock.cluster.coordinator(group, broker).unwrap();
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    slot.wait_for(400);
+    slot.drained().unwrap();
+}
