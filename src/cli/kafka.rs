@@ -274,7 +274,13 @@ fn reader(
     }
 }
 
-fn writer(source: &KafkaSource, sink: &KafkaSink, codecs: &Codecs, number: u16) -> topics::Options {
+/// The topics to write, as a slot's producer does.
+pub fn writer(
+    source: &KafkaSource,
+    sink: &KafkaSink,
+    codecs: &Codecs,
+    number: u16,
+) -> topics::Options {
     // A restarted worker ends what it left open under the same id at once; under another one its
     // readers would wait for the transaction's timeout.
     let worker = match &source.group_instance_id {

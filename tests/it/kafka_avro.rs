@@ -21,7 +21,7 @@ use weir::{
 
 use crate::{
     engine,
-    kafka::Place,
+    kafka::{Place, topics_of},
     registry_server::{Double, register, register_body},
 };
 
