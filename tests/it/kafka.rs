@@ -519,7 +519,7 @@ fn dead_letters_are_sent_back_once_their_cause_is_gone() {
     let options = |dry_run: bool, codes| replay::Options {
         source: Brokers::plain(&place.broker.address),
         group_id: format!("group-{}", place.input),
-        sink: place.options("replay").sink,
+        sink: topics_of(&mut place.options("replay")).clone(),
         from: place.outputs.dead_letters.clone(),
         codes,
         dry_run,
