@@ -172,14 +172,12 @@ impl Chains {
         let files = set.files.iter().map(|file| async {
             let path = self.location().path(&file.path(partition, set));
             let mut writer = Writer::new(self.store(), path, None);
-            let written = match writer.write(&file.bytes).await {
-                Ok(()) => writer.finish().await,
-                failed => failed,
-            };
-            if written.is_err() {
+            if let Err(error) = writer.write(&file.bytes).await {
                 writer.abort().await;
+                return Err(error);
             }
-            written
+            // Once it is being finished there is nothing to abort: object_store's writer panics.
+            writer.finish().await
         });
         try_join_all(files).await?;
         let record = self.record(partition, set);
