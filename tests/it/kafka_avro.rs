@@ -21,7 +21,7 @@ use weir::{
 
 use crate::{
     engine,
-    kafka::Place,
+    kafka::{Place, topics_of},
     registry_server::{Double, register, register_body},
 };
 
@@ -87,7 +87,7 @@ fn with_registry(place: &Place, server: &Double) -> (Arc<Registry>, Options) {
     options.source.codec = source::Codec::Avro(registry.clone());
     // Whatever is passed on, the header of the source's schema is not.
     options.source.pass = vec!["*".to_owned()];
-    options.sink.codec = sink::Codec::Avro(registry.clone());
+    topics_of(&mut options).codec = sink::Codec::Avro(registry.clone());
     (registry, options)
 }
 
