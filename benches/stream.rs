@@ -308,6 +308,7 @@ impl Bench {
             entities: Some(entities),
             redactions: Some(redactions),
             dead_letters,
+            audit: None,
         };
         (input, outputs)
     }
@@ -339,6 +340,7 @@ impl Bench {
                 tenant: None,
                 id: None,
                 pass: Vec::new(),
+                digest_key: None,
                 records: weir::source::Options::default(),
                 librdkafka: Settings::default(),
             },

@@ -460,12 +460,16 @@ pub enum SchemaOf {
     Redaction,
     /// A dead-letter record
     DeadLetter,
+    /// An audit record
+    Audit,
     /// An entities record, as Avro
     EntitiesAvro,
     /// A redaction record, as Avro
     RedactionAvro,
     /// A dead-letter record, as Avro
     DeadLetterAvro,
+    /// An audit record, as Avro
+    AuditAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,

@@ -269,6 +269,7 @@ impl Report {
                 ("entities", sink.topics.entities.as_deref()),
                 ("redactions", sink.topics.redactions.as_deref()),
                 ("dead_letters", Some(&*sink.topics.dead_letters)),
+                ("audit", sink.topics.audit.as_deref()),
             ];
             let topics = topics
                 .into_iter()

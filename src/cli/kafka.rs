@@ -15,7 +15,7 @@ use crate::{
         source::{GroupProtocol, OffsetReset},
     },
     pipeline::stream::{self, Options},
-    record::avro,
+    record::{audit::DigestKey, avro},
     sink::kafka as topics,
     source::{self, brokers::Brokers, kafka as group},
 };
@@ -71,6 +71,7 @@ fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
         (avro::Kind::Entities, sink.topics.entities.as_deref()),
         (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
         (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
+        (avro::Kind::Audit, sink.topics.audit.as_deref()),
     ];
     let topics = named.into_iter();
     let topics = topics.filter_map(|(kind, topic)| Some((kind, topic?)));
@@ -165,7 +166,7 @@ pub fn slot(
 ) -> Options {
     let limits = &resolved.limits;
     Options {
-        source: reader(source, codecs, &sink.pass, limits, number),
+        source: reader(source, codecs, sink, limits, number),
         sink: writer(source, sink, codecs, number),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
@@ -179,7 +180,7 @@ pub fn slot(
 fn reader(
     source: &KafkaSource,
     codecs: &Codecs,
-    pass: &[String],
+    sink: &KafkaSink,
     limits: &config::limits::Section,
     number: u16,
 ) -> group::Options {
@@ -222,7 +223,11 @@ fn reader(
         codec: codecs.source.clone(),
         tenant: tenant_beside,
         id: id_beside,
-        pass: pass.to_vec(),
+        pass: sink.pass.clone(),
+        digest_key: sink
+            .audit_key
+            .as_ref()
+            .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
         records: source::Options {
             tenant,
             id,
@@ -255,6 +260,7 @@ fn writer(source: &KafkaSource, sink: &KafkaSink, codecs: &Codecs, number: u16) 
             entities: sink.topics.entities.clone(),
             redactions: sink.topics.redactions.clone(),
             dead_letters: sink.topics.dead_letters.clone(),
+            audit: sink.topics.audit.clone(),
         },
         hash_key: sink
             .hash_key

@@ -267,6 +267,7 @@ fn empty(policy: &Policy) -> Done {
         },
         redacted: Redacted::Text(String::new()),
         changes: Vec::new(),
+        findings: Vec::new(),
         operators: Default::default(),
     }
 }

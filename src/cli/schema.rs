@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     config::{self, reference},
-    record::{DeadLetter, Entities, Redaction, avro::Kind},
+    record::{Audit, DeadLetter, Entities, Redaction, avro::Kind},
     tenant,
 };
 
@@ -25,9 +25,11 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::Entities => record::<Entities>(),
         SchemaOf::Redaction => record::<Redaction>(),
         SchemaOf::DeadLetter => record::<DeadLetter>(),
+        SchemaOf::Audit => record::<Audit>(),
         SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
         SchemaOf::RedactionAvro => return Kind::Redaction.text().to_owned(),
         SchemaOf::DeadLetterAvro => return Kind::DeadLetter.text().to_owned(),
+        SchemaOf::AuditAvro => return Kind::Audit.text().to_owned(),
         SchemaOf::Docs => return reference::markdown(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema serializes");

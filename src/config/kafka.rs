@@ -66,6 +66,8 @@ pub struct KafkaSink {
     pub transaction: sink::Transaction,
     /// Secret of hashed keys; `None` keeps keys.
     pub hash_key: Option<Secret>,
+    /// Secret of the digests in audit records; `Some` if these have a topic.
+    pub audit_key: Option<Secret>,
     /// Headers that are passed on.
     pub pass: Vec<String>,
     /// Registry of the schemas of Avro records; `None` writes JSON.
@@ -278,6 +280,8 @@ impl Resolver<'_> {
             key,
             hash_key_file,
             hash_key_env,
+            audit_key_file,
+            audit_key_env,
             headers,
             encode,
             compression,
@@ -340,6 +344,26 @@ impl Resolver<'_> {
                 None
             }
         };
+        let secret = self.secret(
+            "sink.audit_key",
+            audit_key_file.as_deref(),
+            audit_key_env.as_deref(),
+        );
+        let audit_key = match (&topics.audit, secret?) {
+            (None, None) => None,
+            (Some(_), Some(secret)) => Some(secret),
+            (Some(_), None) => {
+                let message = "sink.topics.audit needs a secret for its digests";
+                let fix = "add audit_key_file or audit_key_env to [sink]";
+                self.invalid("sink.topics.audit", message.to_owned(), fix);
+                None
+            }
+            (None, Some(_)) => {
+                let message = "sink.audit_key is given, but sink.topics.audit is not".to_owned();
+                self.invalid("sink", message, "name the topic, or take the secret out");
+                None
+            }
+        };
         let options = self.librdkafka("sink", librdkafka_options);
         let registry = self.sink_registry(encode, &config.source);
         if encode.codec == sink::Encoding::Avro {
@@ -352,6 +376,7 @@ impl Resolver<'_> {
             delivery: config.pipeline.delivery,
             transaction: *transaction,
             hash_key,
+            audit_key,
             pass: headers.pass.clone(),
             registry: registry?,
             compression: *compression,
@@ -364,6 +389,7 @@ impl Resolver<'_> {
             ("sink.topics.entities", topics.entities.as_deref()),
             ("sink.topics.redactions", topics.redactions.as_deref()),
             ("sink.topics.dead_letters", Some(&*topics.dead_letters)),
+            ("sink.topics.audit", topics.audit.as_deref()),
         ];
         for (key, topic) in named {
             let Some(topic) = topic else { continue };
@@ -376,14 +402,11 @@ impl Resolver<'_> {
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
         }
-        if topics.dead_letters.contains("{tenant}") {
-            let message = "`sink.topics.dead_letters` names a tenant, which a dead letter may not \
-                           have";
-            self.invalid(
-                "sink.topics.dead_letters",
-                message.to_owned(),
-                "one topic for all",
-            );
+        for (key, topic) in &named[2..] {
+            if topic.is_some_and(|topic| topic.contains("{tenant}")) {
+                let message = format!("`{key}` names a tenant, which a dead letter may not have");
+                self.invalid(key, message, "one topic for all");
+            }
         }
         if topics.entities.is_none() && topics.redactions.is_none() {
             let message = "neither entities nor redactions have a topic".to_owned();
@@ -445,6 +468,7 @@ impl Resolver<'_> {
             ("entities", to.topics.entities.as_deref()),
             ("redactions", to.topics.redactions.as_deref()),
             ("dead_letters", Some(&*to.topics.dead_letters)),
+            ("audit", to.topics.audit.as_deref()),
         ];
         for (kind, topic) in outputs {
             let Some(topic) = topic else { continue };
@@ -663,10 +687,10 @@ impl Resolver<'_> {
         if strategy != Some(sink::SubjectStrategy::TopicName) {
             return;
         }
-        let dead_letters = Some(&topics.dead_letters);
-        let (entities, redactions) = (topics.entities.as_ref(), topics.redactions.as_ref());
-        let shared = (entities.is_some() && entities == redactions)
-            || [entities, redactions].contains(&dead_letters);
+        let named = [&topics.entities, &topics.redactions, &topics.audit];
+        let named = named.into_iter().flatten().chain([&topics.dead_letters]);
+        let mut seen = std::collections::BTreeSet::new();
+        let shared = !named.into_iter().all(|topic| seen.insert(topic));
         if shared {
             let at = self.written.place("sink.encode.schema_registry");
             let kind = Kind::Conflict(

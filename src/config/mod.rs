@@ -106,10 +106,7 @@ pub struct Setting {
 
 /// Keys and values that the next versions know.
 const LATER: check::Rules = check::Rules {
-    later: &[
-        ("sink.topics.audit", "audit"),
-        ("sink.headers.cloudevents", "cloudevents"),
-    ],
+    later: &[("sink.headers.cloudevents", "cloudevents")],
     // Redpanda Connect's names for the same.
     elsewhere: &[
         ("seed_brokers", "bootstrap_servers"),

@@ -54,6 +54,12 @@ pub enum Section {
         /// Environment variable that holds the secret for `key = "hash"`.
         #[serde(default)]
         hash_key_env: Option<String>,
+        /// File that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_file: Option<String>,
+        /// Environment variable that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_env: Option<String>,
         /// Headers of the records that are written.
         #[serde(default)]
         headers: Headers,
@@ -99,6 +105,10 @@ pub struct Topics {
     /// Records that could not be processed.
     #[schemars(length(min = 1))]
     pub dead_letters: String,
+    /// What was done to each record, as a chain for each partition of the source; needs
+    /// `audit_key_file` or `audit_key_env`. Unset: not written.
+    #[serde(default)]
+    pub audit: Option<String>,
 }
 
 /// Bounds of one transaction: what is reached first ends it.
@@ -191,7 +201,8 @@ pub struct SchemaRegistry {
     /// How the subject of a schema is named.
     pub subject_strategy: SubjectStrategy,
     /// Whether weir registers a schema that its subject does not hold. Otherwise it does not start
-    /// before `weir schema entities-avro`, `redaction-avro` and `dead-letter-avro` are registered.
+    /// before what `weir schema entities-avro`, `redaction-avro`, `dead-letter-avro` and `audit-avro`
+    /// print is registered.
     pub auto_register: bool,
 }
 

@@ -198,7 +198,8 @@ fn later_things_are_named_as_such() {
 type = "kafkas"
 [sink]
 type = "kafka"
-topics = { dead_letters = "dlq", audit = "audit" }
+topics = { dead_letters = "dlq" }
+headers = { cloudevents = true }
 "##;
     let told = problems(text);
     assert!(!told.contains("CANARY"), "a value leaks");

@@ -14,6 +14,7 @@ use crate::{
     record::{
         Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction,
         Stage, Text,
+        audit::Finding,
         json::{Json, Literal, NotJson, Selector, quoted},
     },
     redact::{self, Applied},
@@ -80,7 +81,7 @@ pub async fn process(
                         id: id.clone(),
                         tenant: policy.tenant.to_string(),
                         text: redacted,
-                        redactions: std::mem::take(&mut found.changes),
+                        redactions: found.changes.clone(),
                         digests: digests(engine, policy),
                     };
                     Redacted::Record(
@@ -123,6 +124,7 @@ pub async fn process(
             )
         }
     };
+    let findings = findings(&found, policy);
     let entities = Entities {
         document_id: id,
         tenant: policy.tenant.to_string(),
@@ -135,12 +137,43 @@ pub async fn process(
     Ok(Done {
         entities,
         redacted,
+        findings,
         changes: match plain_text {
             PlainText::Apart => found.changes,
             PlainText::Record | PlainText::Text => Vec::new(),
         },
         operators: found.operators,
     })
+}
+
+/// What was found with what was done there. Both are in order of field and offset.
+fn findings(found: &Found, policy: &Policy) -> Vec<Finding> {
+    let mut changes = found.changes.iter().peekable();
+    let mut findings = Vec::with_capacity(found.entities.len());
+    for entity in &found.entities {
+        let of_entity = |change: &&Change| {
+            change.field == entity.field
+                && (change.source_start, change.source_end) == (entity.start, entity.end)
+        };
+        let change = changes.next_if(of_entity);
+        let label = policy.labels.labels.iter();
+        let label = label.clone().find(|label| *label.name == *entity.label);
+        findings.push(Finding {
+            field: entity.field.clone(),
+            start: entity.start,
+            end: entity.end,
+            label: entity.label.clone(),
+            score: entity.score,
+            threshold: label
+                .filter(|_| entity.recognizer == "model")
+                .map(|label| label.threshold),
+            recognizer: entity.recognizer.clone(),
+            // An entity without a change was left as it is.
+            operator: change.map_or_else(|| "keep".to_owned(), |change| change.operator.clone()),
+            key_id: change.and_then(|change| change.key_id.clone()),
+        });
+    }
+    findings
 }
 
 /// Takes a JSON document through its selected strings; everything else stays as received.

@@ -132,6 +132,8 @@ pub struct Slot {
     not_before: Instant,
     /// Offsets that this slot has committed.
     committed: BTreeMap<Partition, i64>,
+    /// Heads of the audit chains of its partitions, as far as they are known.
+    heads: BTreeMap<Partition, String>,
     summary: Summary,
 }
 
@@ -142,6 +144,7 @@ struct Gathered {
     headers: Vec<Header>,
     written: Option<SystemTime>,
     bytes: u64,
+    digest: Option<String>,
     state: State,
 }
 
@@ -244,6 +247,7 @@ impl Slot {
             failures: 0,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
+            heads: BTreeMap::new(),
             summary: Summary::default(),
         })
     }
@@ -334,6 +338,7 @@ impl Slot {
             headers: record.headers,
             written: record.written,
             bytes: record.bytes,
+            digest: record.digest,
             state: state.unwrap_or_else(State::Rejected),
         });
         self.told_bytes(self.bytes + record.bytes);
@@ -384,7 +389,9 @@ impl Slot {
         for (topic, partition) in revoked {
             // Another worker's number from now on.
             lag_gauge(&topic, partition).set(f64::NAN);
-            self.committed.remove(&(topic.into(), partition));
+            let partition = (topic.into(), partition);
+            self.committed.remove(&partition);
+            self.heads.remove(&partition);
         }
     }
 
@@ -437,6 +444,9 @@ impl Slot {
             return self.again(error);
         }
         let count = self.set_len();
+        if let Err(error) = self.chain(count) {
+            return self.again(error);
+        }
         let (Some(producer), true) = (&self.producer, count > 0) else {
             return Ok(());
         };
@@ -457,9 +467,41 @@ impl Slot {
             Err(error @ topics::Error::Unknown { .. }) => {
                 self.producer = None;
                 self.unsure = true;
+                self.heads.clear();
                 return self.again(error);
             }
             Err(error) => return self.again(error),
+        }
+        Ok(())
+    }
+
+    /// Gives each record of a set its audit record, behind the last one of its partition. The head of
+    /// a chain is committed with the offset, so whoever takes a partition over goes on with it.
+    fn chain(&mut self, count: usize) -> Result<(), topics::Error> {
+        let Some(key) = self.options.source.digest_key.clone() else {
+            return Ok(());
+        };
+        let failed = |error: rdkafka::error::KafkaError| topics::Error::Aborted {
+            code: error.rdkafka_error_code(),
+        };
+        let set = &mut self.ready[..count];
+        let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
+        if set.iter().any(is_unknown) {
+            let places = topics::offsets_after(set).map_err(failed)?;
+            let timeout = self.options.sink.timeout;
+            let committed = self.consumer.committed(places, timeout).map_err(failed)?;
+            for (partition, head) in topics::heads(&committed) {
+                self.heads.entry(partition).or_insert(head);
+            }
+        }
+        let mut heads = self.heads.clone();
+        for delivery in set {
+            let Some(head) = heads.get_mut(&delivery.partition) else {
+                return Err(topics::Error::Aborted { code: None });
+            };
+            let audit = topics::audited(delivery, &key).chained(head);
+            head.clone_from(&audit.hash);
+            delivery.audit = Some(audit);
         }
         Ok(())
     }
@@ -485,6 +527,9 @@ impl Slot {
                     self.summary.dead_letters += 1;
                     counts.letters.push(letter);
                 }
+            }
+            if let Some(audit) = delivery.audit {
+                self.heads.insert(delivery.partition.clone(), audit.hash);
             }
             self.committed
                 .insert(delivery.partition, delivery.offset + 1);
@@ -640,7 +685,9 @@ impl Gathered {
             headers: self.headers,
             written: self.written,
             bytes: self.bytes,
+            digest: self.digest,
             outcome,
+            audit: None,
         }
     }
 }

@@ -1,9 +1,10 @@
 //! The records that cross weir's boundary, and their codecs.
 //!
 //! In:  documents as JSON, plain text, log lines or table rows.
-//! Out: [`Entities`], [`Redaction`] and [`DeadLetter`] records, version 1.
+//! Out: [`Entities`], [`Redaction`], [`DeadLetter`] and [`Audit`] records, version 1.
 //! Holds: offsets are of the source as received (I8); no raw value in a dead letter (I7).
 //! Does not know: models, tenants' policies, where records come from or go.
+pub mod audit;
 pub mod avro;
 mod dead_letter;
 mod document;
@@ -13,6 +14,7 @@ mod position;
 mod redaction;
 mod text;
 
+pub use audit::Audit;
 pub use dead_letter::{Code, DeadLetter, Stage};
 pub use document::{Body, Document};
 pub use entities::{Digests, Entities, Entity};

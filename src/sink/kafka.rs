@@ -28,7 +28,8 @@ use tracing::warn;
 use super::{Done, Redacted};
 use crate::{
     record::{
-        DeadLetter, Position,
+        Audit, DeadLetter, Position,
+        audit::{self, DigestKey},
         avro::{self, Kind},
     },
     source::{
@@ -72,7 +73,7 @@ pub enum Codec {
 /// Writers of one set, their schemas' ids known before its transaction begins.
 enum Values {
     Json,
-    Avro(BTreeMap<String, [Option<avro::Writer>; 3]>),
+    Avro(BTreeMap<String, [Option<avro::Writer>; Kind::ALL.len()]>),
 }
 
 /// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
@@ -83,6 +84,7 @@ pub struct Topics {
     pub entities: Option<String>,
     pub redactions: Option<String>,
     pub dead_letters: String,
+    pub audit: Option<String>,
 }
 
 /// Secret of hashed keys; `Debug` does not show it.
@@ -110,8 +112,12 @@ pub struct Delivery {
     pub written: Option<SystemTime>,
     /// Bytes of the source record.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
+    /// Its audit record, chained, put there when its set is published.
+    pub audit: Option<Audit>,
 }
 
 /// A record as it stood in its topic, to be sent there again.
@@ -299,7 +305,7 @@ impl Producer {
             return Ok(Values::Json);
         };
         let runtime = tokio::runtime::Handle::current();
-        let mut writers = BTreeMap::<String, [Option<avro::Writer>; 3]>::new();
+        let mut writers = BTreeMap::<String, [Option<avro::Writer>; Kind::ALL.len()]>::new();
         for delivery in set {
             for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
                 let of_topic = writers.entry(topic.clone()).or_default();
@@ -423,7 +429,15 @@ impl Producer {
     fn send(&self, index: usize, delivery: &Delivery, values: &Values) -> Result<(), KafkaError> {
         let key = delivery.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
-            let value = values.value(kind, &topic, &delivery.outcome);
+            let value = values.value(kind, &topic, delivery);
+            if kind == Kind::Audit {
+                // By its partition, so that a chain stands in one partition and in order.
+                let (from, partition) = &delivery.partition;
+                let key = format!("{from}/{partition}");
+                let (to, headers) = ((&*topic, None), OwnedHeaders::new());
+                self.enqueue(index, to, Some(key.as_bytes()), &value, headers)?;
+                continue;
+            }
             let mut headers = carried(&delivery.headers);
             if let Err(letter) = &delivery.outcome {
                 headers = dead_letter_headers(letter, headers);
@@ -539,6 +553,7 @@ impl Producer {
             topics.entities.as_deref(),
             topics.redactions.as_deref(),
             Some(&*topics.dead_letters),
+            topics.audit.as_deref(),
         ];
         for topic in named.into_iter().flatten() {
             if topic.contains("{tenant}") {
@@ -558,9 +573,15 @@ impl Producer {
 
 impl Topics {
     /// What is written of a delivery, and where.
-    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 2] {
+    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 3] {
+        let audit = self.audit.clone().filter(|_| delivery.audit.is_some());
+        let audit = audit.map(|topic| (Kind::Audit, topic));
         let Ok(done) = &delivery.outcome else {
-            return [Some((Kind::DeadLetter, self.dead_letters.clone())), None];
+            return [
+                audit,
+                Some((Kind::DeadLetter, self.dead_letters.clone())),
+                None,
+            ];
         };
         let tenant = &done.entities.tenant;
         let named = |kind, topic: &Option<String>| {
@@ -568,6 +589,7 @@ impl Topics {
             Some((kind, topic))
         };
         [
+            audit,
             named(Kind::Entities, &self.entities),
             named(Kind::Redaction, &self.redactions),
         ]
@@ -575,18 +597,22 @@ impl Topics {
 }
 
 impl Values {
-    /// The record of `kind` that is made of an outcome, as it is written to `topic`.
-    fn value(&self, kind: Kind, topic: &str, outcome: &Result<Done, DeadLetter>) -> Vec<u8> {
+    /// The record of `kind` that is made of a delivery, as it is written to `topic`.
+    fn value(&self, kind: Kind, topic: &str, delivery: &Delivery) -> Vec<u8> {
         let writer = match self {
             Self::Json => None,
             Self::Avro(writers) => {
-                let writer = writers
-                    .get(topic)
-                    .and_then(|of_topic| of_topic[kind as usize]);
+                let writer = writers.get(topic).and_then(|own| own[kind as usize]);
                 Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
             }
         };
-        let done = match (outcome, writer) {
+        if let (Kind::Audit, Some(audit)) = (kind, &delivery.audit) {
+            return match writer {
+                Some(writer) => writer.audit(audit),
+                None => serde_json::to_vec(audit).expect("an audit record is JSON"),
+            };
+        }
+        let done = match (&delivery.outcome, writer) {
             (Ok(done), _) => done,
             (Err(letter), Some(writer)) => return writer.dead_letter(letter),
             (Err(letter), None) => {
@@ -646,20 +672,81 @@ fn outcome(error: &KafkaError, ending: bool) -> Error {
     }
 }
 
-/// For each partition of a set the offset after its last record.
+/// For each partition of a set the offset after its last record, and the head of its audit chain
+/// beside it: so chain and offset move in one transaction.
 pub(crate) fn offsets_after(set: &[Delivery]) -> Result<TopicPartitionList, KafkaError> {
-    let mut last: BTreeMap<&Partition, i64> = BTreeMap::new();
+    let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
-        let next = delivery.offset + 1;
-        last.entry(&delivery.partition)
-            .and_modify(|offset| *offset = next.max(*offset))
-            .or_insert(next);
+        let known = last.entry(&delivery.partition).or_insert(delivery);
+        if known.offset < delivery.offset {
+            *known = delivery;
+        }
     }
-    let mut list = TopicPartitionList::new();
-    for ((topic, partition), offset) in last {
-        list.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
+    let mut list = TopicPartitionList::with_capacity(last.len());
+    for ((topic, partition), delivery) in last {
+        let mut place = list.add_partition(topic, *partition);
+        place.set_offset(Offset::Offset(delivery.offset + 1))?;
+        if let Some(audit) = &delivery.audit {
+            place.set_metadata(format!("{CHAIN}{}", audit.hash));
+        }
     }
     Ok(list)
+}
+
+/// What stands before a chain's head in the metadata of committed offsets.
+const CHAIN: &str = "weir-audit/1:";
+
+/// Heads of the audit chains of some partitions, as committed with their offsets.
+pub(crate) fn heads(committed: &TopicPartitionList) -> BTreeMap<Partition, String> {
+    let head = |metadata: &str| match metadata.strip_prefix(CHAIN) {
+        Some(head) => head.to_owned(),
+        None => audit::GENESIS.to_owned(),
+    };
+    let elements = committed.elements();
+    let heads = elements.iter().map(|place| {
+        let partition = (place.topic().into(), place.partition());
+        (partition, head(place.metadata()))
+    });
+    heads.collect()
+}
+
+/// The audit record of a delivery, not yet chained.
+pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
+    let (topic, partition) = &delivery.partition;
+    let source = Position::Kafka {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset: delivery.offset,
+    };
+    let done = delivery.outcome.as_ref().ok();
+    let letter = delivery.outcome.as_ref().err();
+    let digests = done.map(|done| done.entities.digests.clone());
+    let output = done.map(|done| match &done.redacted {
+        Redacted::Record(record) => key.digest(record),
+        Redacted::Text(text) => key.digest(text.as_bytes()),
+        Redacted::Row(cells) => key.digest(&serde_json::to_vec(cells).expect("cells are JSON")),
+    });
+    let of_letter =
+        |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
+    Audit {
+        event_id: audit::event_id(&source, digests.as_ref()),
+        source,
+        tenant: done
+            .map(|done| done.entities.tenant.clone())
+            .or_else(|| of_letter(|letter| &letter.tenant)),
+        document_id: done
+            .map(|done| done.entities.document_id.clone())
+            .or_else(|| of_letter(|letter| &letter.document_id)),
+        code: letter.map(|letter| letter.code),
+        unit: audit::Unit::CodePoint,
+        findings: done.map_or_else(Vec::new, |done| done.findings.clone()),
+        digests,
+        input_digest: delivery.digest.clone(),
+        output_digest: output,
+        digest_key: key.id(),
+        previous: String::new(),
+        hash: String::new(),
+    }
 }
 
 fn carried(headers: &[group::Header]) -> OwnedHeaders {

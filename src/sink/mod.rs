@@ -15,7 +15,7 @@ mod stdout;
 mod table;
 mod writer;
 
-use crate::record::{Change, Entities};
+use crate::record::{Change, Entities, audit::Finding};
 
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart};
@@ -28,6 +28,8 @@ pub struct Done {
     pub entities: Entities,
     /// Its redaction.
     pub redacted: Redacted,
+    /// What was done at each place, for the audit.
+    pub findings: Vec<Finding>,
     /// What was transformed, where [`Redacted`] does not hold it itself
     /// ([`crate::pipeline::document::PlainText::Apart`]).
     pub changes: Vec<Change>,

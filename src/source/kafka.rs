@@ -33,7 +33,7 @@ use super::{
     reader::{dead_letter, json_document, not_utf8, text_document},
 };
 use crate::{
-    record::{Code, DeadLetter, Document, Position, avro},
+    record::{Code, DeadLetter, Document, Position, audit::DigestKey, avro},
     telemetry::metric,
 };
 
@@ -63,6 +63,8 @@ pub struct Options {
     pub id: Option<Beside>,
     /// Names or patterns of headers that the sink passes on.
     pub pass: Vec<String>,
+    /// Key of the digests of values, where records are audited.
+    pub digest_key: Option<DigestKey>,
     /// Tenant, id and the largest record, as for other sources.
     pub records: super::Options,
     /// Further options.
@@ -127,6 +129,8 @@ pub struct Record {
     pub written: Option<SystemTime>,
     /// Bytes of the value.
     pub bytes: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
@@ -440,6 +444,12 @@ impl Consumer {
             headers,
             written: written(message),
             bytes: message.payload().map_or(0, |payload| payload.len() as u64),
+            digest: self
+                .options
+                .digest_key
+                .as_ref()
+                .zip(message.payload())
+                .map(|(key, payload)| key.digest(payload)),
             document,
         })
     }

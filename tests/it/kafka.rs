@@ -19,7 +19,10 @@ use weir::{
         Progress, replay,
         stream::{self, Error, Options, Slot, Summary},
     },
-    record::Code,
+    record::{
+        Audit, Code,
+        audit::{DigestKey, GENESIS},
+    },
     sink::kafka as sink,
     source::{
         TenantFrom,
@@ -57,6 +60,7 @@ impl Place {
                 entities: Some(entities),
                 redactions: Some(redactions),
                 dead_letters,
+                audit: None,
             },
         }
     }
@@ -97,6 +101,7 @@ impl Place {
                 tenant: None,
                 id: None,
                 pass: Vec::new(),
+                digest_key: None,
                 records,
                 librdkafka: Settings::default(),
             },
@@ -548,4 +553,55 @@ fn dead_letters_are_sent_back_once_their_cause_is_gone() {
             .any(|header| header.key == "weir.replay.of")
     };
     assert_eq!(input.iter().filter(marked).count(), 10);
+}
+
+/// Each partition's audit records are one chain, whoever writes them and whatever is aborted.
+#[test]
+fn audit_records_are_a_chain_that_goes_on_with_the_partition() {
+    let mut place = Place::new(2);
+    let [audit] = place.broker.topics([("audit", 3)]);
+    place.outputs.audit = Some(audit.clone());
+    let key = DigestKey::new(b"a secret of the test".to_vec());
+    let slot = |name: &str| {
+        let mut options = place.options(name);
+        options.source.digest_key = Some(key.clone());
+        place.slot_with(options)
+    };
+    place.produce((0..60).map(record));
+    place.produce([("k".to_owned(), "no json of wanda@mail.example".to_owned())]);
+    let first = slot("a");
+    place.wait_for(30);
+    let second = slot("b");
+    place.produce((60..100).map(record));
+    place.wait_for(90);
+    first.drained().unwrap();
+    place.wait_for(101);
+    second.drained().unwrap();
+
+    let mut heads: BTreeMap<String, String> = BTreeMap::new();
+    let mut seen = BTreeSet::new();
+    for message in place.messages(&audit) {
+        let text = String::from_utf8(message.payload().unwrap().to_vec()).unwrap();
+        assert!(!text.contains("@mail.example"), "a value leaks");
+        let record: Audit = serde_json::from_str(&text).unwrap();
+        let chain = String::from_utf8(message.key().unwrap().to_vec()).unwrap();
+        let head = heads.entry(chain).or_insert_with(|| GENESIS.to_owned());
+        assert!(record.follows(head), "{} breaks its chain", record.source);
+        head.clone_from(&record.hash);
+        assert!(
+            seen.insert(record.event_id.clone()),
+            "{} twice",
+            record.source
+        );
+        match record.code {
+            Some(code) => assert_eq!(code, Code::NotJson),
+            None => {
+                assert_eq!(record.findings.len(), 1);
+                assert_eq!(record.findings[0].operator, "replace");
+                assert!(record.output_digest.is_some());
+            }
+        }
+        assert_ne!(record.input_digest, record.output_digest);
+    }
+    assert_eq!((heads.len(), seen.len()), (2, 101));
 }

@@ -385,6 +385,7 @@ fn invented() -> Done {
         },
         redacted: Redacted::Record(b"{\"id\":\"late\"}".to_vec()),
         changes: Vec::new(),
+        findings: Vec::new(),
         operators: Default::default(),
     }
 }
