@@ -26,6 +26,11 @@ build: setup ## Build weir (release)
 demo: build ## Run weir over the examples and show what it does
 	@WEIR="$(release)/weir" examples/demo.sh
 
+.PHONY: demo-kafka
+demo-kafka: build ## The same on Kafka: a local broker, a stream, a worker that is killed half-way
+	@tests/setup-kafka.sh
+	@WEIR="$(release)/weir" examples/demo-kafka.sh
+
 .PHONY: lint
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
@@ -35,6 +40,12 @@ lint: ## Format and lints, warnings denied
 test: setup-tests ## Set up what the tests need and run them all
 	cargo test --locked
 	.weir/python/bin/python -m pytest -q tools/tests
+
+.PHONY: chaos
+chaos: setup ## CHAOS_FAULTS faults (default 200) on workers and a broker; report in .weir/chaos.json
+	@tests/setup-kafka.sh
+	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
+		cargo test --locked --test it faults_of_every_kind -- --nocapture
 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory

@@ -266,8 +266,8 @@ fn empty(policy: &Policy) -> Done {
             windows: 0,
         },
         redacted: Redacted::Text(String::new()),
-        changes: Vec::new(),
         findings: Vec::new(),
+        changes: Vec::new(),
         operators: Default::default(),
     }
 }

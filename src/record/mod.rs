@@ -4,6 +4,7 @@
 //! Out: [`Entities`], [`Redaction`], [`DeadLetter`] and [`Audit`] records, version 1.
 //! Holds: offsets are of the source as received (I8); no raw value in a dead letter (I7).
 //! Does not know: models, tenants' policies, where records come from or go.
+/// Audit records: what was done to each record, in chains.
 pub mod audit;
 pub mod avro;
 mod dead_letter;

@@ -23,7 +23,7 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use sha2::Sha256;
-use tracing::warn;
+use tracing::{error, warn};
 
 use super::{Done, Redacted};
 use crate::{
@@ -141,10 +141,12 @@ pub enum Error {
     /// An option is not librdkafka's, or its value is wrong.
     #[error("the producer can't be made: check the options")]
     Options(#[source] KafkaError),
-    /// Another producer has taken the transactional id over: this worker has to stop.
+    /// Another producer has taken the transactional id over, or the broker ended a transaction that
+    /// was open for too long, and the id with it: this worker has to stop.
     #[error(
-        "another worker has the same transactional id: give each worker a \
-         sink.transactional_id_prefix or a source.group_instance_id of its own"
+        "fenced: this worker was silent for longer than sink.transaction.timeout_ms (start it \
+         again), or another one has the same transactional id (give each worker a \
+         sink.transactional_id_prefix or a source.group_instance_id of its own)"
     )]
     Fenced,
     /// The broker refuses for good.
@@ -182,6 +184,8 @@ pub enum Error {
 pub struct Producer {
     inner: BaseProducer<Context>,
     options: Options,
+    /// A bug on purpose: see [`offsets_first`].
+    offsets_first: bool,
 }
 
 #[derive(Default)]
@@ -270,6 +274,7 @@ impl Producer {
         let producer = Self {
             inner,
             options: options.clone(),
+            offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
             producer.initialise()?;
@@ -363,6 +368,11 @@ impl Producer {
         consumer: &Consumer,
     ) -> Result<(), KafkaError> {
         let wait = self.options.timeout;
+        if self.offsets_first {
+            consumer.commit(&offsets_after(set)?)?;
+            self.send_all(set, values)?;
+            return self.answered(wait);
+        }
         self.send_all(set, values)?;
         // Fresh for every transaction: it carries the generation of the group, by which a broker
         // tells a member that has lost its partitions (KIP-447).
@@ -653,6 +663,20 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
         redactions: &done.changes,
         digests: &done.entities.digests,
     })
+}
+
+/// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
+/// offsets are committed before the records and outside of their transaction, so that a kill in
+/// between loses records. A release build has no such thing.
+fn offsets_first() -> bool {
+    let planted = cfg!(debug_assertions)
+        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|fault| fault == "offsets_first");
+    if planted {
+        error!(
+            "WEIR_PLANTED_FAULT: this process commits offsets before records, and loses records"
+        );
+    }
+    planted
 }
 
 /// What an error means. `ending`: the transaction may have been committed.

@@ -25,9 +25,12 @@ pub struct Broker {
     _node: Option<Node>,
 }
 
-struct Node {
+/// A broker's process with its folder and its port, which outlive it.
+pub struct Node {
     child: Child,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+    port: u16,
+    jvm: Vec<&'static str>,
 }
 
 impl Broker {
@@ -50,11 +53,41 @@ impl Broker {
                 _node: None,
             };
         }
-        let libs = Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/kafka/libs");
+        let node = Node::start(&[], "");
+        Self {
+            address: node.address(),
+            _node: Some(node),
+        }
+    }
+
+    /// Topics of fresh names, by the names that the test uses.
+    pub fn topics<const N: usize>(&self, names: [(&str, i32); N]) -> [String; N] {
+        static TEST: AtomicUsize = AtomicUsize::new(0);
+        let test = TEST.fetch_add(1, Ordering::Relaxed);
+        let fresh = |name: &str| format!("weir-{}-{test}-{name}", std::process::id());
+        let topics = names.map(|(name, _)| fresh(name));
+        let new: Vec<(&str, i32)> = topics
+            .iter()
+            .zip(names)
+            .map(|(name, (_, count))| (&**name, count))
+            .collect();
+        create_topics(&self.address, &new);
+        topics
+    }
+}
+
+impl Node {
+    /// Starts a broker of its own on a free port. Options of the virtual machine and properties are
+    /// added to the usual ones; `{port}` and `{controller}` in them stand for the node's ports.
+    pub fn start(jvm: &[&'static str], properties: &str) -> Self {
+        let libs = libs();
         assert!(libs.is_dir(), "no Kafka here: run `make setup-tests`");
         let folder = tempfile::tempdir().unwrap();
         let (port, controller) = (free_port(), free_port());
-        let properties = folder.path().join("server.properties");
+        let file = folder.path().join("server.properties");
+        let properties = properties
+            .replace("{port}", &port.to_string())
+            .replace("{controller}", &controller.to_string());
         let text = format!(
             "process.roles=broker,controller\nnode.id=1\n\
              controller.quorum.voters=1@127.0.0.1:{controller}\n\
@@ -66,65 +99,93 @@ impl Broker {
              transaction.state.log.min.isr=1\n\
              group.initial.rebalance.delay.ms=0\n\
              group.min.session.timeout.ms=1000\n\
-             auto.create.topics.enable=false\n",
+             auto.create.topics.enable=false\n\
+             {properties}",
             folder.path().join("data").display()
         );
-        std::fs::write(&properties, text).unwrap();
+        std::fs::write(&file, text).unwrap();
         let id =
             base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
         let format = ["kafka.tools.StorageTool", "format", "-t", &id, "-c"];
-        let formatted = java(&libs, &format, &properties).status().unwrap();
+        let formatted = java(&libs, &[], &format).arg(file).status().unwrap();
         assert!(
             formatted.success(),
             "the broker's folder can't be formatted"
         );
-        let log = std::fs::File::create(folder.path().join("log")).unwrap();
-        let child = java(&libs, &["kafka.Kafka"], &properties)
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let node = Node {
-            child,
-            _folder: folder,
+        let mut node = Self {
+            child: spawn(folder.path(), jvm),
+            folder,
+            port,
+            jvm: jvm.to_vec(),
         };
+        node.wait_until_it_answers();
+        node
+    }
+
+    /// `host:port`, the same for all of the node's life.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// The process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Where the logs of the topics lie.
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Whether the process has ended.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Starts the broker again on its port and folder, once its process has ended.
+    pub fn start_again(&mut self) {
+        assert!(self.has_ended(), "two brokers on one folder");
+        self.child = spawn(self.folder.path(), &self.jvm);
+    }
+
+    /// Whether the port is open.
+    pub fn answers(&self) -> bool {
+        TcpStream::connect(("127.0.0.1", self.port)).is_ok()
+    }
+
+    pub fn wait_until_it_answers(&mut self) {
         let start = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            if start.elapsed() > Duration::from_secs(60) {
+        while !self.answers() {
+            if self.has_ended() || start.elapsed() > Duration::from_secs(60) {
                 let mut said = String::new();
-                let log = node._folder.path().join("log");
+                let log = self.folder.path().join("log");
                 let _ = std::fs::File::open(log).and_then(|mut log| log.read_to_string(&mut said));
-                panic!("the broker does not answer after 60 s:\n{said}");
+                panic!("the broker does not answer:\n{said}");
             }
             std::thread::sleep(Duration::from_millis(50));
         }
-        Self {
-            address: format!("127.0.0.1:{port}"),
-            _node: Some(node),
-        }
     }
+}
 
-    /// Topics of fresh names, by the names that the test uses.
-    pub fn topics<const N: usize>(&self, names: [(&str, i32); N]) -> [String; N] {
-        static TEST: AtomicUsize = AtomicUsize::new(0);
-        let test = TEST.fetch_add(1, Ordering::Relaxed);
-        let fresh = |name: &str| format!("weir-{}-{test}-{name}", std::process::id());
-        let topics = names.map(|(name, _)| fresh(name));
-        let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
-            .set("bootstrap.servers", &self.address)
-            .create()
-            .unwrap();
-        let new: Vec<NewTopic<'_>> = topics
-            .iter()
-            .zip(names)
-            .map(|(name, (_, count))| NewTopic::new(name, count, TopicReplication::Fixed(1)))
-            .collect();
-        let made =
-            crate::engine::runtime().block_on(admin.create_topics(&new, &AdminOptions::new()));
-        for topic in made.unwrap() {
-            topic.unwrap();
-        }
-        topics
+/// Makes topics: names and numbers of partitions.
+pub fn create_topics(address: &str, topics: &[(&str, i32)]) {
+    let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .create()
+        .unwrap();
+    let new: Vec<NewTopic<'_>> = topics
+        .iter()
+        .map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(1)))
+        .collect();
+    let made = crate::engine::runtime().block_on(admin.create_topics(&new, &AdminOptions::new()));
+    for topic in made.unwrap() {
+        topic.unwrap();
     }
 }
 
@@ -135,18 +196,42 @@ impl Drop for Node {
     }
 }
 
-fn java(libs: &Path, args: &[&str], properties: &PathBuf) -> Command {
+fn spawn(folder: &Path, jvm: &[&str]) -> Child {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    java(&libs(), jvm, &["kafka.Kafka"])
+        .arg(folder.join("server.properties"))
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+fn libs() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/kafka/libs")
+}
+
+/// One of Kafka's programs.
+pub fn tool(args: &[&str]) -> Command {
+    java(&libs(), &[], args)
+}
+
+fn java(libs: &Path, jvm: &[&str], args: &[&str]) -> Command {
     let mut command = Command::new("java");
     command
-        .args(["-Xmx512m", "-cp", &format!("{}/*", libs.display())])
+        .arg("-Xmx512m")
+        .args(jvm)
+        .args(["-cp", &format!("{}/*", libs.display())])
         .args(args)
-        .arg(properties)
         .stdin(Stdio::null())
         .stdout(Stdio::null());
     command
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

@@ -1,4 +1,5 @@
 //! End-to-end tests: one binary, one module per theme.
+mod chaos;
 mod cli;
 mod engine;
 mod failures;
@@ -9,6 +10,7 @@ mod job;
 mod kafka;
 mod kafka_avro;
 mod kafka_broker;
+mod kafka_login;
 mod kafka_mock;
 mod kill;
 mod parity;

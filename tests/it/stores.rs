@@ -384,8 +384,8 @@ fn invented() -> Done {
             windows: 0,
         },
         redacted: Redacted::Record(b"{\"id\":\"late\"}".to_vec()),
-        changes: Vec::new(),
         findings: Vec::new(),
+        changes: Vec::new(),
         operators: Default::default(),
     }
 }
