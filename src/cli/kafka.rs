@@ -79,6 +79,7 @@ fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
         (avro::Kind::Entities, sink.topics.entities.as_deref()),
         (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
         (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
+        (avro::Kind::Audit, sink.topics.audit.as_deref()),
     ];
     let topics = named.into_iter();
     let topics = topics.filter_map(|(kind, topic)| Some((kind, topic?)));

@@ -718,10 +718,10 @@ impl Resolver<'_> {
         if strategy != Some(sink::SubjectStrategy::TopicName) {
             return;
         }
-        let dead_letters = Some(&topics.dead_letters);
-        let (entities, redactions) = (topics.entities.as_ref(), topics.redactions.as_ref());
-        let shared = (entities.is_some() && entities == redactions)
-            || [entities, redactions].contains(&dead_letters);
+        let named = [&topics.entities, &topics.redactions, &topics.audit];
+        let named = named.into_iter().flatten().chain([&topics.dead_letters]);
+        let mut seen = std::collections::BTreeSet::new();
+        let shared = !named.into_iter().all(|topic| seen.insert(topic));
         if shared {
             let at = self.written.place("sink.encode.schema_registry");
             let kind = Kind::Conflict(

@@ -230,7 +230,8 @@ pub struct SchemaRegistry {
     /// How the subject of a schema is named.
     pub subject_strategy: SubjectStrategy,
     /// Whether weir registers a schema that its subject does not hold. Otherwise it does not start
-    /// before `weir schema entities-avro`, `redaction-avro` and `dead-letter-avro` are registered.
+    /// before what `weir schema entities-avro`, `redaction-avro`, `dead-letter-avro` and `audit-avro`
+    /// print is registered.
     pub auto_register: bool,
 }
 
