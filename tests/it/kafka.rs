@@ -215,6 +215,10 @@ pub struct Running {
 }
 
 impl Running {
+    pub fn thread_is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
