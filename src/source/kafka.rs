@@ -566,6 +566,10 @@ impl Consumer {
             revoked.iter().any(of)
         };
         self.waiting.records.retain(|message| !is_revoked(message));
+        // Nothing waits any more: other partitions go on.
+        if !revoked.is_empty() && self.waiting.records.is_empty() && !self.paused {
+            self.fetch(true);
+        }
         revoked
     }
 

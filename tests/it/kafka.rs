@@ -228,6 +228,10 @@ impl Running {
         self.thread.join().unwrap()
     }
 
+    pub fn thread_is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
