@@ -206,8 +206,8 @@ headers = { cloudevents = true }
     insta::assert_snapshot!(told, @r#"
     error: `type` is not one of the known values: "kafkas"
       weir.toml:2:8   fix: "kafka"
-    error: `audit` is not in this version yet
-      weir.toml:5:34  fix: `entities`, `redactions`, `dead_letters`
+    error: `cloudevents` is not in this version yet
+      weir.toml:6:13  fix: `pass`
     "#);
 }
 
