@@ -344,7 +344,7 @@ impl Bench {
                 records: weir::source::Options::default(),
                 librdkafka: Settings::default(),
             },
-            sink: sink::Options {
+            sink: stream::Sink::Topics(sink::Options {
                 brokers,
                 transactional_id: case.transactions.then(|| format!("bench-{input}")),
                 timeout: Duration::from_secs(60),
@@ -353,7 +353,7 @@ impl Bench {
                 codec: sink::Codec::Json,
                 compression: "zstd",
                 librdkafka: Settings::default(),
-            },
+            }),
             max_documents: 500,
             max_bytes: 8 << 20,
             max_wait: case.max_wait,

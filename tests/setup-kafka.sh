@@ -1,14 +1,10 @@
 #!/usr/bin/env bash
-# Gets the jars of a real Apache Kafka for the tests, under .weir/kafka/libs (git-ignored), and looks for
-# what librdkafka is built with.
+# Gets the jars of a real Apache Kafka for the tests, under .weir/kafka/libs (git-ignored).
 # WEIR_TEST_KAFKA=host:port points the tests at a running cluster instead, all but the chaos tests: those
 # kill their broker, and need one of their own.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 missing=()
-command -v pkg-config >/dev/null || missing+=(pkg-config)
-pkg-config --exists libssl 2>/dev/null || missing+=(libssl-dev)
-pkg-config --exists zlib 2>/dev/null || missing+=(zlib1g-dev)
 has_java() { java -version 2>&1 | grep -qE 'version "(1[7-9]|[2-9][0-9])'; }
 if [ -z "${WEIR_TEST_KAFKA:-}" ]; then
     has_java || missing+=(openjdk-17-jre-headless)

@@ -468,6 +468,8 @@ pub enum SchemaOf {
     RedactionAvro,
     /// A dead-letter record, as Avro
     DeadLetterAvro,
+    /// An audit record, as Avro
+    AuditAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,

@@ -15,7 +15,7 @@ pub enum Exit {
     Usage = 2,
     /// More dead letters than `limits.max_dead_letters`.
     DeadLetters = 65,
-    /// A store can't be reached.
+    /// A store or broker can't be reached, or refuses.
     Unavailable = 69,
     /// A bug in weir.
     Bug = 70,
@@ -34,7 +34,7 @@ Exit codes:
   1    the verdict is no (check, test, eval)
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
-  69   a store can't be reached
+  69   a store or broker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
   78   the configuration, a tenant file or the pack is wrong

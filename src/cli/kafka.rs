@@ -11,12 +11,15 @@ use crate::{
         self, Resolved,
         kafka::{self, IdFrom, KafkaSink, KafkaSource},
         pipeline::Delivery,
-        sink::{SubjectStrategy, TopicCompression},
+        sink::{Roll, SubjectStrategy, TopicCompression},
         source::{GroupProtocol, OffsetReset},
     },
-    pipeline::stream::{self, Options},
+    pipeline::{
+        rolling,
+        stream::{self, Options},
+    },
     record::{audit::DigestKey, avro},
-    sink::kafka as topics,
+    sink::{self, kafka as topics},
     source::{self, brokers::Brokers, kafka as group},
 };
 
@@ -47,13 +50,7 @@ impl Codecs {
     /// Makes clients of the registries, and asks nothing.
     pub fn of(source: &KafkaSource, sink: &KafkaSink) -> Result<Self, avro::Error> {
         Ok(Self {
-            source: match (source.codec, &source.registry) {
-                (config::source::Codec::Text, _) => group::Codec::Text,
-                (config::source::Codec::Avro, Some(registry)) => {
-                    group::Codec::Avro(Arc::new(registry_options(registry).build()?))
-                }
-                _ => group::Codec::Json,
-            },
+            source: source_codec(source)?,
             sink: match &sink.registry {
                 None => topics::Codec::Json,
                 Some(registry) => {
@@ -65,12 +62,24 @@ impl Codecs {
     }
 }
 
+/// What records are read as.
+pub fn source_codec(source: &KafkaSource) -> Result<group::Codec, avro::Error> {
+    Ok(match (source.codec, &source.registry) {
+        (config::source::Codec::Text, _) => group::Codec::Text,
+        (config::source::Codec::Avro, Some(registry)) => {
+            group::Codec::Avro(Arc::new(registry_options(registry).build()?))
+        }
+        _ => group::Codec::Json,
+    })
+}
+
 /// What is written to topics of fixed names. A tenant's own topic is looked up with its first record.
 fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
     let named = [
         (avro::Kind::Entities, sink.topics.entities.as_deref()),
         (avro::Kind::Redaction, sink.topics.redactions.as_deref()),
         (avro::Kind::DeadLetter, Some(&*sink.topics.dead_letters)),
+        (avro::Kind::Audit, sink.topics.audit.as_deref()),
     ];
     let topics = named.into_iter();
     let topics = topics.filter_map(|(kind, topic)| Some((kind, topic?)));
@@ -155,7 +164,7 @@ pub fn no_registry(error: avro::Error) -> Failure {
     }
 }
 
-/// The options of a slot.
+/// The options of a slot that writes topics.
 pub fn slot(
     source: &KafkaSource,
     sink: &KafkaSink,
@@ -165,21 +174,53 @@ pub fn slot(
 ) -> Options {
     let limits = &resolved.limits;
     Options {
-        source: reader(source, codecs, sink, limits, number),
-        sink: writer(source, sink, codecs, number),
+        source: group::Options {
+            pass: sink.pass.clone(),
+            digest_key: sink
+                .audit_key
+                .as_ref()
+                .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
+            ..reader(source, &codecs.source, limits, number)
+        },
+        sink: stream::Sink::Topics(writer(source, sink, codecs, number)),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
         max_wait: Duration::from_millis(sink.transaction.max_ms),
-        in_flight_bytes: (limits.max_in_flight_bytes / u64::from(resolved.pipeline.slots))
-            .max(limits.max_record_bytes),
+        in_flight_bytes: in_flight(resolved),
         max_dead_letters: limits.max_dead_letters,
     }
 }
 
+/// The options of a slot that writes files.
+pub fn rolling_slot(
+    source: &KafkaSource,
+    codec: &group::Codec,
+    roll: &Roll,
+    files: rolling::Options,
+    resolved: &Resolved,
+    number: u16,
+) -> Options {
+    Options {
+        source: reader(source, codec, &resolved.limits, number),
+        sink: stream::Sink::Objects(files),
+        max_documents: usize::try_from(roll.max_documents).unwrap_or(usize::MAX),
+        max_bytes: roll.max_bytes,
+        max_wait: Duration::from_secs(roll.max_secs),
+        in_flight_bytes: in_flight(resolved),
+        max_dead_letters: resolved.limits.max_dead_letters,
+    }
+}
+
+/// A slot's share.
+fn in_flight(resolved: &Resolved) -> u64 {
+    let limits = &resolved.limits;
+    (limits.max_in_flight_bytes / u64::from(resolved.pipeline.slots)).max(limits.max_record_bytes)
+}
+
+/// What to read, whatever the sink: no header goes on, and nothing is audited.
 fn reader(
     source: &KafkaSource,
-    codecs: &Codecs,
-    sink: &KafkaSink,
+    codec: &group::Codec,
     limits: &config::limits::Section,
     number: u16,
 ) -> group::Options {
@@ -219,14 +260,11 @@ fn reader(
         session_timeout: source.session_timeout,
         from_earliest: source.offset_reset == OffsetReset::Earliest,
         topics: source.topics.clone(),
-        codec: codecs.source.clone(),
+        codec: codec.clone(),
         tenant: tenant_beside,
         id: id_beside,
-        pass: sink.pass.clone(),
-        digest_key: sink
-            .audit_key
-            .as_ref()
-            .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
+        pass: Vec::new(),
+        digest_key: None,
         records: source::Options {
             tenant,
             id,
@@ -237,7 +275,13 @@ fn reader(
     }
 }
 
-fn writer(source: &KafkaSource, sink: &KafkaSink, codecs: &Codecs, number: u16) -> topics::Options {
+/// The topics to write, as a slot's producer does.
+pub fn writer(
+    source: &KafkaSource,
+    sink: &KafkaSink,
+    codecs: &Codecs,
+    number: u16,
+) -> topics::Options {
     // A restarted worker ends what it left open under the same id at once; under another one its
     // readers would wait for the transaction's timeout.
     let worker = match &source.group_instance_id {
@@ -287,12 +331,22 @@ pub fn stopped(error: stream::Error) -> Failure {
                 avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
             ),
         )
+        | stream::Error::Store(sink::Error::Shorter { .. })
         | stream::Error::NoTopic { .. }
         | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
+        stream::Error::Store(_) => Exit::Io,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };
-    Failure::new(exit, error)
+    let hint = match &error {
+        stream::Error::Store(error) => error.hint(),
+        _ => None,
+    };
+    let failure = Failure::new(exit, error);
+    match hint {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
 }
 
 /// Whether brokers answer, and which of some topics are not there.

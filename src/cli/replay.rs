@@ -25,8 +25,7 @@ pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
             .hint("objects are done again when their outputs are taken away"));
     };
     let codecs = kafka::Codecs::of(source, sink).map_err(kafka::no_registry)?;
-    let slot = kafka::slot(source, sink, &codecs, &resolved, 0);
-    let mut producer = slot.sink;
+    let mut producer = kafka::writer(source, sink, &codecs, 0);
     // Its own id: the worker may run meanwhile. And always in a transaction, whatever the worker does.
     producer.transactional_id = Some(format!(
         "{}-{}-replay",
@@ -42,7 +41,7 @@ pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
         sink: producer,
         codes: args.code.iter().copied().collect(),
         dry_run: args.dry_run,
-        max_records: slot.max_documents,
+        max_records: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
     };
     let summary = replay::run(options).map_err(failed)?;
     out::data(&told(&summary, args.dry_run))?;

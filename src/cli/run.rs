@@ -19,7 +19,7 @@ use crate::{
     pipeline::{
         Progress,
         job::{self, Job, Summary, Target},
-        stream,
+        rolling, stream,
     },
     sink::{self, Formats, Ledger, Printer, Redactions},
     source::{self, Columns, Compression, Format, Location, Objects, Reader},
@@ -105,10 +105,6 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let start = Instant::now();
     let outcome = match &resolved.source {
         Source::Kafka(source) => {
-            let Sink::Kafka(sink) = &resolved.sink else {
-                let error = anyhow::anyhow!("this sink is not for a source of type \"kafka\"");
-                return Err(Failure::new(Exit::Config, error));
-            };
             let worker = stream::Worker {
                 engine: job.engine.clone(),
                 tenants: job.tenants.clone(),
@@ -123,11 +119,28 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
                     "to look at what weir finds in a few records, give them to `weir redact`",
                 ));
             }
-            let codecs = kafka::Codecs::open(source, sink).await;
-            let codecs = codecs.map_err(kafka::no_registry)?;
-            let slots = (0..resolved.pipeline.slots)
-                .map(|number| kafka::slot(source, sink, &codecs, resolved, number))
-                .collect();
+            let numbers = 0..resolved.pipeline.slots;
+            let slots = match &resolved.sink {
+                Sink::Kafka(sink) => {
+                    let codecs = kafka::Codecs::open(source, sink).await;
+                    let codecs = codecs.map_err(kafka::no_registry)?;
+                    let slot = |number| kafka::slot(source, sink, &codecs, resolved, number);
+                    numbers.map(slot).collect()
+                }
+                Sink::ObjectStore(sink) => {
+                    let codec = kafka::source_codec(source).map_err(kafka::no_registry)?;
+                    let files = rolled(sink, &source.group_id, resolved, &job).await?;
+                    let slot = |number| {
+                        let files = files.clone();
+                        kafka::rolling_slot(source, &codec, &sink.roll, files, resolved, number)
+                    };
+                    numbers.map(slot).collect()
+                }
+                Sink::Stdout(_) => {
+                    let error = anyhow::anyhow!("this sink is not for a source of type \"kafka\"");
+                    return Err(Failure::new(Exit::Config, error));
+                }
+            };
             stream::run(worker, slots).await.map_err(kafka::stopped)?;
             Ok(Summary {
                 drained: drain.is_cancelled(),
@@ -251,13 +264,7 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
             return Err(Failure::new(Exit::Config, error));
         }
     };
-    let options = sink
-        .options
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let location = Location::create(sink.url.as_str(), &options)
-        .map_err(|error| failed(sink::Error::from(error)))?;
+    let location = location(sink)?;
     for kind in ["entities", "redactions", "dead_letters"] {
         let inside = objects
             .location()
@@ -278,12 +285,57 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
             RedactionFormat::Text => Redactions::Text,
         },
         entities_as_parquet: sink.formats.entities == EntityFormat::Parquet,
-        compression: match sink.compression {
-            config::sink::Compression::None => None,
-            config::sink::Compression::Gzip => Some(Compression::Gzip),
-            config::sink::Compression::Zstd => Some(Compression::Zstd),
-        },
+        compression: compression(sink),
     };
+    let digest = configuration(resolved, job);
+    Ok(Target::Objects(Ledger::new(
+        location, formats, sink.lease, digest,
+    )))
+}
+
+/// Where the files of a topic's records go.
+async fn rolled(
+    sink: &config::ObjectSink,
+    group: &str,
+    resolved: &Resolved,
+    job: &Job,
+) -> Result<rolling::Options, Failure> {
+    let location = location(sink)?;
+    // A store that is never there is told at once; one that goes away later is waited for.
+    location
+        .connect()
+        .await
+        .map_err(|error| failed(sink::Error::from(error)))?;
+    Ok(rolling::Options {
+        chains: sink::chain::Options {
+            location,
+            group: group.to_owned(),
+            configuration: configuration(resolved, job),
+            pack: job.engine.pack().digest().to_owned(),
+        },
+        compression: compression(sink),
+    })
+}
+
+fn location(sink: &config::ObjectSink) -> Result<Location, Failure> {
+    let options = sink
+        .options
+        .iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Location::create(sink.url.as_str(), &options).map_err(|error| failed(sink::Error::from(error)))
+}
+
+fn compression(sink: &config::ObjectSink) -> Option<Compression> {
+    match sink.compression {
+        config::sink::Compression::None => None,
+        config::sink::Compression::Gzip => Some(Compression::Gzip),
+        config::sink::Compression::Zstd => Some(Compression::Zstd),
+    }
+}
+
+/// Digest of what decides about the output.
+fn configuration(resolved: &Resolved, job: &Job) -> String {
     // Everything but the object that decides about its outputs: another policy, pack or version of
     // weir makes other outputs under other names.
     let mut digest = blake3::Hasher::new();
@@ -301,10 +353,7 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
             .update(&(part.len() as u64).to_le_bytes())
             .update(part.as_bytes());
     }
-    let digest = digest.finalize().to_hex()[..32].to_owned();
-    Ok(Target::Objects(Ledger::new(
-        location, formats, sink.lease, digest,
-    )))
+    digest.finalize().to_hex()[..32].to_owned()
 }
 
 fn printer(sink: &config::StdoutSink) -> Printer {

@@ -29,6 +29,7 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
         SchemaOf::RedactionAvro => return Kind::Redaction.text().to_owned(),
         SchemaOf::DeadLetterAvro => return Kind::DeadLetter.text().to_owned(),
+        SchemaOf::AuditAvro => return Kind::Audit.text().to_owned(),
         SchemaOf::Docs => return reference::markdown(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema serializes");

@@ -438,6 +438,37 @@ impl Resolver<'_> {
         }
     }
 
+    /// Files of a topic are JSON lines, and only they roll.
+    pub(super) fn rolled(&mut self, config: &Config) {
+        let sink::Section::ObjectStore { formats, roll, .. } = &config.sink else {
+            return;
+        };
+        if !matches!(config.source, source::Section::Kafka { .. }) {
+            if roll.is_some() {
+                let message = "`sink.roll` is for a source of type \"kafka\": an object's records go \
+                               into files of their own";
+                self.invalid("sink.roll", message.to_owned(), "take it out");
+            }
+            return;
+        }
+        use sink::{EntityFormat, RedactionFormat};
+        let refused = match (formats.redactions, formats.entities) {
+            (RedactionFormat::Parquet, _) => Some(("redactions", "parquet")),
+            (RedactionFormat::Text, _) => Some(("redactions", "text")),
+            (_, EntityFormat::Parquet) => Some(("entities", "parquet")),
+            (RedactionFormat::Auto | RedactionFormat::Jsonl, EntityFormat::Jsonl) => None,
+        };
+        if let Some((kind, format)) = refused {
+            let key = format!("sink.formats.{kind}");
+            let at = self.written.place(&key);
+            let kind = Kind::Conflict(format!(
+                "{key} (\"{format}\") is not for a source of type \"kafka\", whose records become \
+                 JSON lines"
+            ));
+            self.problems.push(kind, &at, "\"jsonl\"");
+        }
+    }
+
     /// Source and sink have to go together, and the output is not the input.
     pub(super) fn kafka_apart(&mut self, source: &Source, sink: &Sink) {
         let (from, to) = match (source, sink) {
@@ -687,10 +718,10 @@ impl Resolver<'_> {
         if strategy != Some(sink::SubjectStrategy::TopicName) {
             return;
         }
-        let dead_letters = Some(&topics.dead_letters);
-        let (entities, redactions) = (topics.entities.as_ref(), topics.redactions.as_ref());
-        let shared = (entities.is_some() && entities == redactions)
-            || [entities, redactions].contains(&dead_letters);
+        let named = [&topics.entities, &topics.redactions, &topics.audit];
+        let named = named.into_iter().flatten().chain([&topics.dead_letters]);
+        let mut seen = std::collections::BTreeSet::new();
+        let shared = !named.into_iter().all(|topic| seen.insert(topic));
         if shared {
             let at = self.written.place("sink.encode.schema_registry");
             let kind = Kind::Conflict(

@@ -134,6 +134,8 @@ pub struct ObjectSink {
     pub compression: sink::Compression,
     /// After how long without renewal a claim on an object is void.
     pub lease: std::time::Duration,
+    /// When the files of a topic's partition are written.
+    pub roll: sink::Roll,
 }
 
 /// Standard output.
@@ -475,6 +477,7 @@ impl Resolver<'_> {
                 formats,
                 compression,
                 lease_secs,
+                roll,
             } => {
                 let url = self.url("sink.url", url);
                 let options = self.options("sink.options", options);
@@ -484,6 +487,7 @@ impl Resolver<'_> {
                     formats: *formats,
                     compression: *compression,
                     lease: std::time::Duration::from_secs(lease_secs.get()),
+                    roll: roll.unwrap_or_default(),
                 }))
             }
             sink::Section::Stdout { records, format } => Some(Sink::Stdout(StdoutSink {
@@ -496,6 +500,7 @@ impl Resolver<'_> {
     /// Rules across keys: the message names both values.
     fn rules(&mut self, config: &Config) {
         self.kafka_rules(config);
+        self.rolled(config);
         let limits = &config.limits;
         if limits.max_in_flight_bytes < limits.max_record_bytes {
             let at = self.written.place("limits.max_in_flight_bytes");
@@ -725,7 +730,14 @@ fn digest(config: &Config) -> String {
     let mut sink = serde_json::to_value(&config.sink).expect("a section serializes");
     for section in [&mut source, &mut sink] {
         if let Some(section) = section.as_object_mut() {
-            for key in ["options", "lease_secs", "include", "exclude", "poll_secs"] {
+            for key in [
+                "options",
+                "lease_secs",
+                "include",
+                "exclude",
+                "poll_secs",
+                "roll",
+            ] {
                 section.remove(key);
             }
         }

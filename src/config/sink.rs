@@ -29,6 +29,9 @@ pub enum Section {
         /// Shorter: quicker recovery. Longer: fewer objects read twice when a worker stalls.
         #[serde(default = "lease_secs")]
         lease_secs: NonZeroU64,
+        /// When a partition's files are written; for a source of type `kafka` only.
+        #[serde(default)]
+        roll: Option<Roll>,
     },
     /// Topics of Apache Kafka.
     Kafka {
@@ -141,6 +144,32 @@ impl Default for Transaction {
     }
 }
 
+/// When the files of one partition are written: at the bound that is reached first, or earlier if
+/// what is gathered of all partitions takes half of `limits.max_in_flight_bytes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Roll {
+    /// Most documents.
+    #[schemars(range(min = 1, max = 10_000_000))]
+    pub max_documents: u64,
+    /// Most bytes of documents as received.
+    #[schemars(range(min = 1024))]
+    pub max_bytes: u64,
+    /// Most seconds after the first document. Shorter: readers see it sooner. Longer: larger files.
+    #[schemars(range(min = 1, max = 86_400))]
+    pub max_secs: u64,
+}
+
+impl Default for Roll {
+    fn default() -> Self {
+        Self {
+            max_documents: 10_000,
+            max_bytes: 64 << 20,
+            max_secs: 60,
+        }
+    }
+}
+
 /// Keys of the records that are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
@@ -201,7 +230,8 @@ pub struct SchemaRegistry {
     /// How the subject of a schema is named.
     pub subject_strategy: SubjectStrategy,
     /// Whether weir registers a schema that its subject does not hold. Otherwise it does not start
-    /// before `weir schema entities-avro`, `redaction-avro` and `dead-letter-avro` are registered.
+    /// before what `weir schema entities-avro`, `redaction-avro`, `dead-letter-avro` and `audit-avro`
+    /// print is registered.
     pub auto_register: bool,
 }
 

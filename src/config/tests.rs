@@ -684,3 +684,32 @@ fn the_schema_takes_what_the_code_takes_as_its_examples() {
         assert!(parsed.is_ok(), "{}", parsed.unwrap_err());
     }
 }
+
+#[test]
+fn files_of_a_topic_are_json_lines_and_only_they_roll() {
+    let lake = |sink: &str| {
+        let kafka = "[source]\ntype = \"kafka\"\nbootstrap_servers = \"k:9092\"\n\
+                     topics = [\"in\"]\ngroup_id = \"g\"\n";
+        let objects = "[sink]\ntype = \"object_store\"\nurl = \"./out\"\n";
+        unresolved(&format!("{kafka}{objects}{sink}"))
+    };
+    assert_eq!(lake("roll = { max_secs = 5 }\n"), "none");
+    assert_eq!(lake("formats = { redactions = \"jsonl\" }\n"), "none");
+    for formats in [
+        "redactions = \"parquet\"",
+        "redactions = \"text\"",
+        "entities = \"parquet\"",
+    ] {
+        let told = lake(&format!("formats = {{ {formats} }}\n"));
+        let key = formats.split(' ').next().unwrap();
+        assert!(
+            told.contains(&format!("error: sink.formats.{key} (")),
+            "{told}"
+        );
+    }
+    let told = unresolved("[sink]\ntype = \"object_store\"\nurl = \"./out\"\nroll = {}\n");
+    assert!(
+        told.contains("`sink.roll` is for a source of type"),
+        "{told}"
+    );
+}

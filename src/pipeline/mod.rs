@@ -13,6 +13,7 @@ mod engine;
 pub mod job;
 mod progress;
 pub mod replay;
+pub mod rolling;
 mod scan;
 pub mod stream;
 mod work;

@@ -1,5 +1,6 @@
-//! The streaming worker: slots that read topics, and publish what becomes of each record in one
-//! transaction with its offset (I5).
+//! The streaming worker: slots that read topics, and publish what becomes of each record exactly
+//! once (I5): to topics in one transaction with its offset, or to an object store in files that a
+//! commit record lists with their offsets (`rolling.rs`).
 //!
 //! No transaction is open while the group is served: records are gathered and processed first, and
 //! a set of them is begun, sent and committed in one go. A rebalance so never meets an open
@@ -19,12 +20,16 @@ use tracing::{info, warn};
 use super::{
     Engine,
     document::PlainText,
-    progress::{Counts, Progress},
+    progress::Progress,
+    rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
     work::{self, Working},
 };
 use crate::{
     record::{Code, DeadLetter, Stage, avro},
-    sink::kafka::{self as topics, Delivery, Producer},
+    sink::{
+        self,
+        kafka::{self as topics, Delivery, Producer},
+    },
     source::kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
     telemetry::{
         Health,
@@ -39,11 +44,11 @@ use crate::{
 pub struct Options {
     /// Topics to read.
     pub source: group::Options,
-    /// Topics to write.
-    pub sink: topics::Options,
-    /// Most documents in one transaction.
+    /// Where records go.
+    pub sink: Sink,
+    /// Most documents in one transaction, or of one partition in one set of files.
     pub max_documents: usize,
-    /// Most bytes of source records in one transaction; one record may be larger.
+    /// Most bytes of source records in it; one record may be larger.
     pub max_bytes: u64,
     /// Longest time that a document which is done waits for company.
     pub max_wait: Duration,
@@ -51,6 +56,15 @@ pub struct Options {
     pub in_flight_bytes: u64,
     /// Dead letters of this run after which the worker stops.
     pub max_dead_letters: Option<u64>,
+}
+
+/// Where records go.
+#[derive(Debug, Clone)]
+pub enum Sink {
+    /// Topics, in transactions.
+    Topics(topics::Options),
+    /// An object store, in files with commit records.
+    Objects(rolling::Options),
 }
 
 /// What all slots of a worker share.
@@ -77,6 +91,9 @@ pub enum Error {
     /// The topics can't be written.
     #[error(transparent)]
     Sink(#[from] topics::Error),
+    /// The object store can't be written.
+    #[error(transparent)]
+    Store(#[from] sink::Error),
     /// A topic to write is not there, and the brokers make none.
     #[error("the topic {topic} is not there: create it, or let the brokers create topics")]
     NoTopic {
@@ -104,9 +121,9 @@ pub struct Summary {
     pub documents: u64,
     /// Dead letters.
     pub dead_letters: u64,
-    /// Transactions that were committed.
+    /// Transactions, or sets of files, that were committed.
     pub transactions: u64,
-    /// Transactions that were aborted or whose outcome was looked up.
+    /// Those that were aborted or whose outcome was looked up.
     pub aborted: u64,
 }
 
@@ -116,16 +133,13 @@ pub struct Slot {
     worker: Worker,
     options: Options,
     consumer: Consumer,
-    /// `None` once an outcome was unknown, until a new one is made.
-    producer: Option<Producer>,
-    /// Whether it has to be looked up what an earlier producer committed.
-    unsure: bool,
+    output: Output,
     /// Under way, in the order in which they were read.
     queue: VecDeque<Gathered>,
     /// Done, in the same order, since the first of them.
     ready: Vec<Delivery>,
     since: Instant,
-    /// Bytes of records in `queue` and `ready`.
+    /// Bytes of records in `queue` and `ready`, and of what is gathered in files.
     bytes: u64,
     failures: u32,
     /// After a failure: not tried again before.
@@ -135,6 +149,20 @@ pub struct Slot {
     /// Heads of the audit chains of its partitions, as far as they are known.
     heads: BTreeMap<Partition, String>,
     summary: Summary,
+}
+
+/// What publishes.
+enum Output {
+    Topics(Transactions),
+    Objects(Rolling),
+}
+
+struct Transactions {
+    options: topics::Options,
+    /// `None` once an outcome was unknown, until a new one is made.
+    producer: Option<Producer>,
+    /// Whether it has to be looked up what an earlier producer committed.
+    unsure: bool,
 }
 
 struct Gathered {
@@ -213,33 +241,33 @@ impl Summary {
 impl Slot {
     /// Joins the group and ends what an earlier producer of this id left open. Blocks.
     pub fn open(number: u16, worker: Worker, options: Options) -> Result<Self, Error> {
-        let producer = Producer::new(&options.sink)?;
-        let missing = producer.missing_topic(options.sink.timeout);
-        match missing {
-            Ok(None) => worker.health.set(Part::Sink, true),
-            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
-            Err(error) => {
-                let code = error.rdkafka_error_code();
-                return Err(topics::Error::Aborted { code }.into());
+        let output = match &options.sink {
+            Sink::Topics(topics) => Output::Topics(Transactions::open(topics.clone())?),
+            Sink::Objects(files) => {
+                let bounds = Bounds {
+                    documents: options.max_documents,
+                    bytes: options.max_bytes,
+                    wait: options.max_wait,
+                    memory: options.in_flight_bytes,
+                };
+                Output::Objects(Rolling::new(files.clone(), bounds))
             }
-        }
+        };
+        worker.health.set(Part::Sink, true);
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(options.in_flight_bytes as f64);
         let consumer = Consumer::join(options.source.clone())?;
-        let wait = options.sink.timeout;
-        if options.sink.transactional_id.is_some()
-            && let (Some(from), Some(to)) = (consumer.cluster(wait), producer.cluster(wait))
-            && from != to
+        if let Output::Topics(transactions) = &output
+            && transactions.is_elsewhere(&consumer)
         {
             return Err(Error::TwoClusters);
         }
         Ok(Self {
             number,
-            producer: Some(producer),
+            output,
             consumer,
             worker,
             options,
-            unsure: false,
             queue: VecDeque::new(),
             ready: Vec::new(),
             since: Instant::now(),
@@ -272,11 +300,18 @@ impl Slot {
             self.gather(draining)?;
             self.settle(runtime)?;
             let over = draining && self.queue.is_empty();
-            if over && self.ready.is_empty() {
+            let gathered = match &self.output {
+                Output::Topics(_) => false,
+                Output::Objects(rolling) => !rolling.is_idle(),
+            };
+            if over && self.ready.is_empty() && !gathered {
+                self.leave();
                 return Ok(());
             }
-            if self.is_due(over) {
-                self.publish()?;
+            match &self.output {
+                Output::Topics(_) if self.is_due(over) => self.publish()?,
+                Output::Topics(_) => {}
+                Output::Objects(_) => self.roll(runtime, over)?,
             }
         }
     }
@@ -311,11 +346,20 @@ impl Slot {
     }
 
     fn is_full(&self) -> bool {
-        self.bytes >= self.options.in_flight_bytes
-            || self.queue.len() + self.ready.len() >= 2 * self.options.max_documents.max(BURST)
+        let set = match self.output {
+            Output::Topics(_) => self.options.max_documents.max(BURST),
+            // What is ready goes into files, however many documents these take.
+            Output::Objects(_) => 2 * BURST,
+        };
+        self.bytes >= self.options.in_flight_bytes || self.queue.len() + self.ready.len() >= 2 * set
     }
 
     fn start(&mut self, record: Record) {
+        if let Output::Objects(rolling) = &self.output
+            && rolling.is_astray(&record.partition)
+        {
+            return;
+        }
         let state = record.document.and_then(|document| {
             let tenants = self.worker.tenants.current();
             let policy = work::policy(
@@ -324,9 +368,12 @@ impl Slot {
                 &document.position,
                 &document.id,
             )?;
-            let form = match self.options.sink.codec {
-                topics::Codec::Json => PlainText::Record,
-                topics::Codec::Avro(_) => PlainText::Apart,
+            let form = match &self.output {
+                Output::Topics(transactions) => match transactions.options.codec {
+                    topics::Codec::Json => PlainText::Record,
+                    topics::Codec::Avro(_) => PlainText::Apart,
+                },
+                Output::Objects(_) => PlainText::Record,
             };
             let working = Working::start(&self.worker.engine, policy, document, form);
             Ok(State::Working(Box::new(working)))
@@ -374,25 +421,39 @@ impl Slot {
         if revoked.is_empty() {
             return;
         }
-        let is_revoked = |(topic, partition): &Partition| {
-            revoked
-                .iter()
-                .any(|(name, number)| **name == **topic && number == partition)
-        };
-        self.ready
-            .retain(|delivery| !is_revoked(&delivery.partition));
-        self.queue
-            .retain(|gathered| !is_revoked(&gathered.partition));
-        let waiting: u64 = self.queue.iter().map(|gathered| gathered.bytes).sum();
-        let done: u64 = self.ready.iter().map(|delivery| delivery.bytes).sum();
-        self.told_bytes(waiting + done);
-        for (topic, partition) in revoked {
+        let revoked: Vec<Partition> = revoked
+            .into_iter()
+            .map(|(topic, partition)| (topic.into(), partition))
+            .collect();
+        self.drop_records(&revoked);
+        for partition in revoked {
             // Another worker's number from now on.
-            lag_gauge(&topic, partition).set(f64::NAN);
-            let partition = (topic.into(), partition);
+            lag_gauge(&partition.0, partition.1).set(f64::NAN);
             self.committed.remove(&partition);
             self.heads.remove(&partition);
+            if let Output::Objects(rolling) = &mut self.output {
+                rolling.forget(&partition);
+            }
         }
+        self.weigh();
+    }
+
+    /// Drops what was read of some partitions and is not gathered in files.
+    fn drop_records(&mut self, of: &[Partition]) {
+        self.ready
+            .retain(|delivery| !of.contains(&delivery.partition));
+        self.queue
+            .retain(|gathered| !of.contains(&gathered.partition));
+    }
+
+    fn weigh(&mut self) {
+        let waiting: u64 = self.queue.iter().map(|gathered| gathered.bytes).sum();
+        let done: u64 = self.ready.iter().map(|delivery| delivery.bytes).sum();
+        let gathered = match &self.output {
+            Output::Topics(_) => 0,
+            Output::Objects(rolling) => rolling.memory(),
+        };
+        self.told_bytes(waiting + done + gathered);
     }
 
     /// Lag and paused partitions, when there are new figures.
@@ -447,9 +508,16 @@ impl Slot {
         if let Err(error) = self.chain(count) {
             return self.again(error);
         }
-        let (Some(producer), true) = (&self.producer, count > 0) else {
+        let Output::Topics(Transactions {
+            producer: Some(producer),
+            ..
+        }) = &self.output
+        else {
             return Ok(());
         };
+        if count == 0 {
+            return Ok(());
+        }
         let began = Instant::now();
         let published = producer.publish(&self.ready[..count], &self.consumer);
         let outcome = match &published {
@@ -465,8 +533,10 @@ impl Slot {
             Ok(()) => self.delivered(count),
             Err(topics::Error::TooLarge { index }) => self.reject(index),
             Err(error @ topics::Error::Unknown { .. }) => {
-                self.producer = None;
-                self.unsure = true;
+                if let Output::Topics(transactions) = &mut self.output {
+                    transactions.producer = None;
+                    transactions.unsure = true;
+                }
                 self.heads.clear();
                 return self.again(error);
             }
@@ -484,12 +554,17 @@ impl Slot {
         let failed = |error: rdkafka::error::KafkaError| topics::Error::Aborted {
             code: error.rdkafka_error_code(),
         };
+        let Output::Topics(Transactions { options, .. }) = &self.output else {
+            return Ok(());
+        };
         let set = &mut self.ready[..count];
         let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
         if set.iter().any(is_unknown) {
             let places = topics::offsets_after(set).map_err(failed)?;
-            let timeout = self.options.sink.timeout;
-            let committed = self.consumer.committed(places, timeout).map_err(failed)?;
+            let committed = self
+                .consumer
+                .committed(places, options.timeout)
+                .map_err(failed)?;
             for (partition, head) in topics::heads(&committed) {
                 self.heads.entry(partition).or_insert(head);
             }
@@ -507,35 +582,30 @@ impl Slot {
     }
 
     fn delivered(&mut self, count: usize) {
-        let mut counts = Counts::default();
-        let now = SystemTime::now();
+        let mut tally = Tally::default();
         let mut bytes = 0;
         for delivery in self.ready.drain(..count) {
             bytes += delivery.bytes;
-            if let Some(passed) = delivery
-                .written
-                .and_then(|then| now.duration_since(then).ok())
-            {
-                histogram!(metric::END_TO_END_SECONDS).record(passed);
-            }
-            match delivery.outcome {
-                Ok(done) => {
-                    self.summary.documents += 1;
-                    counts.add(&done, delivery.bytes);
-                }
-                Err(letter) => {
-                    self.summary.dead_letters += 1;
-                    counts.letters.push(letter);
-                }
-            }
-            if let Some(audit) = delivery.audit {
-                self.heads.insert(delivery.partition.clone(), audit.hash);
+            if let Some(audit) = &delivery.audit {
+                self.heads
+                    .insert(delivery.partition.clone(), audit.hash.clone());
             }
             self.committed
-                .insert(delivery.partition, delivery.offset + 1);
+                .insert(delivery.partition.clone(), delivery.offset + 1);
+            tally.add(delivery);
         }
         self.told_bytes(self.bytes - bytes);
-        self.worker.progress.count(counts);
+        self.since = Instant::now();
+        self.count(tally);
+    }
+
+    /// Counts what is committed.
+    fn count(&mut self, tally: Tally) {
+        let now = SystemTime::now();
+        tally.tell_times(now);
+        self.summary.documents += tally.documents;
+        self.summary.dead_letters += tally.dead_letters;
+        self.worker.progress.count(tally.counts);
         let seconds = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64());
@@ -550,7 +620,105 @@ impl Slot {
         self.summary.transactions += 1;
         self.failures = 0;
         self.worker.health.set(Part::Sink, true);
-        self.since = Instant::now();
+    }
+
+    /// Files: takes in what is ready, writes what is due, and looks at what was written.
+    fn roll(&mut self, runtime: &tokio::runtime::Handle, over: bool) -> Result<(), Error> {
+        let pause = Instant::now() < self.not_before;
+        let Output::Objects(rolling) = &mut self.output else {
+            return Ok(());
+        };
+        let again = match pause {
+            true => Ok(Vec::new()),
+            false => rolling.look_up(runtime, &self.consumer, &self.ready),
+        };
+        rolling.seek(&self.consumer);
+        let again = match again {
+            Ok(again) => again,
+            Err(Unknown::Store(error)) => return self.store_failed(error),
+            Err(error) => {
+                self.later(&error, "look_up");
+                return Ok(());
+            }
+        };
+        self.drop_records(&again);
+        let Output::Objects(rolling) = &mut self.output else {
+            return Ok(());
+        };
+        rolling.take(&mut self.ready);
+        rolling.write(runtime, over, pause);
+        let ended = rolling.ended(runtime);
+        for (ended, passed) in ended {
+            self.written(ended, passed)?;
+        }
+        self.weigh();
+        Ok(())
+    }
+
+    /// What became of a partition's files.
+    fn written(&mut self, ended: Ended, passed: Duration) -> Result<(), Error> {
+        let outcome = match &ended {
+            Ended::Committed(..) => "committed",
+            Ended::Overtaken(_) => "aborted",
+            Ended::Failed(_) | Ended::Panicked => "unknown",
+        };
+        counter!(metric::TRANSACTIONS_TOTAL, "outcome" => outcome).increment(1);
+        histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => outcome).record(passed);
+        histogram!(metric::STAGE_DURATION_SECONDS, "stage" => Stage::Sink.as_str()).record(passed);
+        match ended {
+            Ended::Committed(partition, head, tally) => {
+                // For tools that show the lag: what is committed is what the chain says.
+                let told = rolling::offsets([(&partition, head)])
+                    .and_then(|offsets| self.consumer.commit_later(&offsets));
+                if let Err(error) = told {
+                    warn!(code = ?error.rdkafka_error_code(), "the group's offset is behind");
+                }
+                self.committed.insert(partition, head.next);
+                self.count(tally);
+                Ok(())
+            }
+            Ended::Overtaken(partition) => {
+                warn!(
+                    topic = &*partition.0,
+                    partition = partition.1,
+                    "another worker has committed these offsets: read again from there"
+                );
+                self.summary.aborted += 1;
+                self.drop_records(&[partition]);
+                Ok(())
+            }
+            Ended::Failed(error) => {
+                self.summary.aborted += 1;
+                self.store_failed(error)
+            }
+            Ended::Panicked => Err(Error::Panicked),
+        }
+    }
+
+    /// A store may be away for a while; what it holds does not change by waiting.
+    fn store_failed(&mut self, error: sink::Error) -> Result<(), Error> {
+        match error {
+            sink::Error::Store { .. } | sink::Error::Write { .. } => {
+                self.later(&error, "store");
+                Ok(())
+            }
+            error => Err(error.into()),
+        }
+    }
+
+    /// Before the end of a slot that has written all it had.
+    fn leave(&self) {
+        let Output::Objects(rolling) = &self.output else {
+            return;
+        };
+        // Once more, and waited for: the last ones may not have reached the broker.
+        let told = rolling.offsets().and_then(|offsets| match offsets.count() {
+            0 => Ok(()),
+            _ => self.consumer.commit(&offsets),
+        });
+        if let Err(error) = told {
+            warn!(code = ?error.rdkafka_error_code(), "the group's offsets are behind");
+        }
     }
 
     /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
@@ -599,10 +767,8 @@ impl Slot {
             topics::Error::Refused { .. } => "refused",
             topics::Error::Registry(_) => "registry",
         };
-        counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
-            .increment(1);
         self.summary.aborted += 1;
-        self.failures += 1;
+        self.later(&error, error_type);
         if !matches!(
             error,
             topics::Error::Aborted { .. }
@@ -611,6 +777,13 @@ impl Slot {
         ) {
             return Err(error.into());
         }
+        Ok(())
+    }
+
+    fn later(&mut self, error: &dyn std::error::Error, error_type: &'static str) {
+        counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
+            .increment(1);
+        self.failures += 1;
         warn!(%error, failures = self.failures, "not committed: tried again");
         // One abort is what a rebalance brings; more are an outage.
         if self.failures >= 3 {
@@ -618,23 +791,25 @@ impl Slot {
         }
         let backoff = Duration::from_millis(50) * 2_u32.saturating_pow(self.failures.min(10));
         self.not_before = Instant::now() + backoff.min(LONGEST_BACKOFF);
-        Ok(())
     }
 
     /// After an unknown outcome: a new producer ends the old one's transaction one way or the other,
     /// and the committed offsets tell which.
     fn renew(&mut self) -> Result<(), topics::Error> {
-        if self.producer.is_none() {
-            self.producer = Some(Producer::new(&self.options.sink)?);
+        let Output::Topics(transactions) = &mut self.output else {
+            return Ok(());
+        };
+        if transactions.producer.is_none() {
+            transactions.producer = Some(Producer::new(&transactions.options)?);
         }
-        if !self.unsure {
+        if !transactions.unsure {
             return Ok(());
         }
         let failed = |error: rdkafka::error::KafkaError| topics::Error::Unknown {
             code: error.rdkafka_error_code(),
         };
         let list = topics::offsets_after(&self.ready).map_err(failed)?;
-        let timeout = self.options.sink.timeout;
+        let timeout = transactions.options.timeout;
         let committed = self.consumer.committed(list, timeout).map_err(failed)?;
         let is_committed = |delivery: &Delivery| {
             let (topic, partition) = &delivery.partition;
@@ -642,7 +817,7 @@ impl Slot {
             let offset = found.and_then(|found| found.offset().to_raw());
             offset.is_some_and(|offset| offset >= 0 && delivery.offset < offset)
         };
-        self.unsure = false;
+        transactions.unsure = false;
         // Offsets are committed for a set as a whole, so what is committed stands in front.
         let count = self
             .ready
@@ -654,6 +829,37 @@ impl Slot {
             self.delivered(count);
         }
         Ok(())
+    }
+}
+
+impl Transactions {
+    fn open(options: topics::Options) -> Result<Self, Error> {
+        let producer = Producer::new(&options)?;
+        match producer.missing_topic(options.timeout) {
+            Ok(None) => {}
+            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                return Err(topics::Error::Aborted { code }.into());
+            }
+        }
+        Ok(Self {
+            options,
+            producer: Some(producer),
+            unsure: false,
+        })
+    }
+
+    /// Whether a transaction can't hold the source's offsets.
+    fn is_elsewhere(&self, consumer: &Consumer) -> bool {
+        let wait = self.options.timeout;
+        let to = self
+            .producer
+            .as_ref()
+            .and_then(|producer| producer.cluster(wait));
+        self.options.transactional_id.is_some()
+            && to.is_some()
+            && consumer.cluster(wait).is_some_and(|from| Some(from) != to)
     }
 }
 

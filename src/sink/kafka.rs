@@ -73,7 +73,7 @@ pub enum Codec {
 /// Writers of one set, their schemas' ids known before its transaction begins.
 enum Values {
     Json,
-    Avro(BTreeMap<String, [Option<avro::Writer>; 3]>),
+    Avro(BTreeMap<String, [Option<avro::Writer>; Kind::ALL.len()]>),
 }
 
 /// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
@@ -310,7 +310,7 @@ impl Producer {
             return Ok(Values::Json);
         };
         let runtime = tokio::runtime::Handle::current();
-        let mut writers = BTreeMap::<String, [Option<avro::Writer>; 3]>::new();
+        let mut writers = BTreeMap::<String, [Option<avro::Writer>; Kind::ALL.len()]>::new();
         for delivery in set {
             for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
                 let of_topic = writers.entry(topic.clone()).or_default();
@@ -437,17 +437,17 @@ impl Producer {
     }
 
     fn send(&self, index: usize, delivery: &Delivery, values: &Values) -> Result<(), KafkaError> {
-        if let (Some(topic), Some(audit)) = (&self.options.topics.audit, &delivery.audit) {
-            // By its partition, so that a chain stands in one partition and in order.
-            let (from, partition) = &delivery.partition;
-            let key = format!("{from}/{partition}");
-            let value = serde_json::to_vec(audit).expect("an audit record is JSON");
-            let to = (&**topic, None);
-            self.enqueue(index, to, Some(key.as_bytes()), &value, OwnedHeaders::new())?;
-        }
         let key = delivery.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
-            let value = values.value(kind, &topic, &delivery.outcome);
+            let value = values.value(kind, &topic, delivery);
+            if kind == Kind::Audit {
+                // By its partition, so that a chain stands in one partition and in order.
+                let (from, partition) = &delivery.partition;
+                let key = format!("{from}/{partition}");
+                let (to, headers) = ((&*topic, None), OwnedHeaders::new());
+                self.enqueue(index, to, Some(key.as_bytes()), &value, headers)?;
+                continue;
+            }
             let mut headers = carried(&delivery.headers);
             if let Err(letter) = &delivery.outcome {
                 headers = dead_letter_headers(letter, headers);
@@ -583,9 +583,15 @@ impl Producer {
 
 impl Topics {
     /// What is written of a delivery, and where.
-    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 2] {
+    fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 3] {
+        let audit = self.audit.clone().filter(|_| delivery.audit.is_some());
+        let audit = audit.map(|topic| (Kind::Audit, topic));
         let Ok(done) = &delivery.outcome else {
-            return [Some((Kind::DeadLetter, self.dead_letters.clone())), None];
+            return [
+                audit,
+                Some((Kind::DeadLetter, self.dead_letters.clone())),
+                None,
+            ];
         };
         let tenant = &done.entities.tenant;
         let named = |kind, topic: &Option<String>| {
@@ -593,6 +599,7 @@ impl Topics {
             Some((kind, topic))
         };
         [
+            audit,
             named(Kind::Entities, &self.entities),
             named(Kind::Redaction, &self.redactions),
         ]
@@ -600,18 +607,22 @@ impl Topics {
 }
 
 impl Values {
-    /// The record of `kind` that is made of an outcome, as it is written to `topic`.
-    fn value(&self, kind: Kind, topic: &str, outcome: &Result<Done, DeadLetter>) -> Vec<u8> {
+    /// The record of `kind` that is made of a delivery, as it is written to `topic`.
+    fn value(&self, kind: Kind, topic: &str, delivery: &Delivery) -> Vec<u8> {
         let writer = match self {
             Self::Json => None,
             Self::Avro(writers) => {
-                let writer = writers
-                    .get(topic)
-                    .and_then(|of_topic| of_topic[kind as usize]);
+                let writer = writers.get(topic).and_then(|own| own[kind as usize]);
                 Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
             }
         };
-        let done = match (outcome, writer) {
+        if let (Kind::Audit, Some(audit)) = (kind, &delivery.audit) {
+            return match writer {
+                Some(writer) => writer.audit(audit),
+                None => serde_json::to_vec(audit).expect("an audit record is JSON"),
+            };
+        }
+        let done = match (&delivery.outcome, writer) {
             (Ok(done), _) => done,
             (Err(letter), Some(writer)) => return writer.dead_letter(letter),
             (Err(letter), None) => {

@@ -8,6 +8,11 @@
 //!
 //! A [`Ledger`] hands out one [`Claim`] for each source object; a claim has one [`Output`], which
 //! writes files that are not visible before [`Output::commit`].
+//!
+//! Where the source is a topic, there are no objects to claim: what is gathered of a partition, a
+//! [`FileSet`], is committed by the next record of the partition's chain ([`chain`]).
+pub mod chain;
+mod files;
 pub mod kafka;
 mod ledger;
 mod output;
@@ -17,6 +22,7 @@ mod writer;
 
 use crate::record::{Change, Entities, audit::Finding};
 
+pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart};
 pub use stdout::Printer;
@@ -118,6 +124,26 @@ pub enum Error {
         /// Kind of the problem: never the library's message, which may hold a value.
         problem: &'static str,
     },
+    /// A commit record can't be used.
+    #[error("the commit record {at} can't be used ({problem})")]
+    Record {
+        /// Where it is.
+        at: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// More is committed of a partition than it holds.
+    #[error("{topic}/{partition} ends at offset {end}, but it is committed up to {next}")]
+    Shorter {
+        /// Topic.
+        topic: String,
+        /// Partition.
+        partition: i32,
+        /// Its end.
+        end: i64,
+        /// The end of what is committed.
+        next: i64,
+    },
     /// Another worker took the object over while this one was silent.
     #[error("{object} was taken over by another worker")]
     Lost {
@@ -139,6 +165,14 @@ impl Error {
             }
             _ if self.io_kind().is_some_and(full) => {
                 "the disk is full: make room and run again; what is committed stays".to_owned()
+            }
+            Self::Record { .. } => {
+                "use the version of weir that wrote it, or write to another sink.url".to_owned()
+            }
+            Self::Shorter { .. } => {
+                "if the topic was made anew, write to another sink.url or read as another \
+                 source.group_id"
+                    .to_owned()
             }
             Self::Store { .. } | Self::Write { .. } => {
                 "check that the sink may be written, then run again; what is committed stays"

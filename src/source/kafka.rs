@@ -15,7 +15,7 @@ use std::{
 use globset::{Glob, GlobSet};
 use metrics::counter;
 use rdkafka::{
-    ClientContext, Message, Statistics, TopicPartitionList,
+    ClientContext, Message, Offset, Statistics, TopicPartitionList,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     consumer::{
@@ -504,6 +504,33 @@ impl Consumer {
     /// Commits offsets by itself, without a transaction.
     pub fn commit(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
         self.inner.commit(offsets, CommitMode::Sync)
+    }
+
+    /// Commits offsets without waiting; [`Self::commit`] tells whether it worked.
+    pub fn commit_later(&self, offsets: &TopicPartitionList) -> Result<(), KafkaError> {
+        self.inner.commit(offsets, CommitMode::Async)
+    }
+
+    /// Goes on reading a partition of this member at another offset. Nothing from before comes
+    /// after it has returned: librdkafka discards what it had fetched. After an error nothing is
+    /// known.
+    pub fn seek(
+        &self,
+        (topic, partition): &Partition,
+        offset: i64,
+        wait: Duration,
+    ) -> Result<(), KafkaError> {
+        let offset = Offset::Offset(offset);
+        self.inner.seek(topic, *partition, offset, wait)
+    }
+
+    /// The first offset of a partition, and the one after the last that may be read.
+    pub fn bounds(
+        &self,
+        (topic, partition): &Partition,
+        wait: Duration,
+    ) -> Result<(i64, i64), KafkaError> {
+        self.inner.fetch_watermarks(topic, *partition, wait)
     }
 
     /// Ends of this member's partitions, once for each statistics.

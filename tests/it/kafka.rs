@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress, replay,
-        stream::{self, Error, Options, Slot, Summary},
+        stream::{self, Error, Options, Sink, Slot, Summary},
     },
     record::{
         Audit, Code,
@@ -65,7 +65,7 @@ impl Place {
         }
     }
 
-    fn produce(&self, records: impl IntoIterator<Item = (String, String)>) {
+    pub fn produce(&self, records: impl IntoIterator<Item = (String, String)>) {
         let producer: BaseProducer = self.client().create().unwrap();
         for (key, value) in records {
             producer
@@ -105,7 +105,7 @@ impl Place {
                 records,
                 librdkafka: Settings::default(),
             },
-            sink: sink::Options {
+            sink: Sink::Topics(sink::Options {
                 brokers,
                 transactional_id: Some(format!("{}-{slot}", self.input)),
                 timeout: Duration::from_secs(20),
@@ -114,7 +114,7 @@ impl Place {
                 codec: sink::Codec::Json,
                 compression: "zstd",
                 librdkafka: Settings::default(),
-            },
+            }),
             max_documents: 20,
             max_bytes: 1 << 20,
             max_wait: Duration::from_millis(50),
@@ -204,7 +204,7 @@ impl Place {
 }
 
 /// One for all tests: the slots' documents are processed on it.
-fn runtime() -> tokio::runtime::Handle {
+pub fn runtime() -> tokio::runtime::Handle {
     static RUNTIME: OnceLock<tokio::runtime::Runtime> = OnceLock::new();
     RUNTIME.get_or_init(engine::runtime).handle().clone()
 }
@@ -214,14 +214,27 @@ pub struct Running {
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
 }
 
+/// Options of a slot that writes topics.
+pub fn topics_of(options: &mut Options) -> &mut sink::Options {
+    match &mut options.sink {
+        Sink::Topics(topics) => topics,
+        Sink::Objects(_) => unreachable!("this test writes topics"),
+    }
+}
+
 impl Running {
+    /// Waits for a slot that ends by itself.
+    pub fn ended(self) -> Result<Summary, Error> {
+        self.thread.join().unwrap()
+    }
+
     pub fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
         self.thread.join().unwrap()
     }
 }
 
-fn record(n: usize) -> (String, String) {
+pub fn record(n: usize) -> (String, String) {
     let text = format!("{{\"id\":\"d{n}\",\"n\":{n},\"text\":\"ask user{n}@mail.example\"}}");
     (format!("key-{}", n % 7), text)
 }
@@ -335,7 +348,7 @@ fn at_least_once_delivers_every_record_without_transactions() {
     let place = Place::new(2);
     place.produce((0..200).map(record));
     let mut options = place.options("a");
-    options.sink.transactional_id = None;
+    topics_of(&mut options).transactional_id = None;
     let slot = place.slot_with(options);
     place.wait_for(200);
     let summary = slot.drained().unwrap();
@@ -410,7 +423,7 @@ fn tenant_and_id_stand_beside_the_record_and_few_headers_go_on() {
     ));
     options.source.records.tenant = TenantFrom::Beside;
     options.source.pass = vec!["x-sh*".to_owned(), "__value*".to_owned()];
-    options.sink.hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
+    topics_of(&mut options).hash_key = Some(sink::HashKey(b"a secret of the test".to_vec()));
     let slot = place.slot_with(options);
     place.wait_for(4);
     assert_eq!(slot.drained().unwrap().dead_letters, 2);
@@ -473,8 +486,9 @@ fn a_record_that_no_broker_takes_is_a_dead_letter() {
     );
     place.produce([record(0), ("k".to_owned(), long), record(1)]);
     let mut options = place.options("a");
-    options.sink.librdkafka.set("message.max.bytes", "3000");
-    options.sink.compression = "none";
+    let to = topics_of(&mut options);
+    to.librdkafka.set("message.max.bytes", "3000");
+    to.compression = "none";
     let slot = place.slot_with(options);
     place.wait_for(3);
     let summary = slot.drained().unwrap();
@@ -505,7 +519,7 @@ fn dead_letters_are_sent_back_once_their_cause_is_gone() {
     let options = |dry_run: bool, codes| replay::Options {
         source: Brokers::plain(&place.broker.address),
         group_id: format!("group-{}", place.input),
-        sink: place.options("replay").sink,
+        sink: topics_of(&mut place.options("replay")).clone(),
         from: place.outputs.dead_letters.clone(),
         codes,
         dry_run,

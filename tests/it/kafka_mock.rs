@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{Error, Options, Slot, Summary, Worker},
+        stream::{Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::kafka as sink,
     source::{
@@ -82,7 +82,7 @@ impl Mock {
                 records: weir::source::Options::default(),
                 librdkafka: Settings::default(),
             },
-            sink: sink::Options {
+            sink: Sink::Topics(sink::Options {
                 brokers,
                 transactional_id: Some("slot".to_owned()),
                 timeout: Duration::from_secs(5),
@@ -96,7 +96,7 @@ impl Mock {
                 codec: sink::Codec::Json,
                 compression: "none",
                 librdkafka: Settings::default(),
-            },
+            }),
             max_documents: 10,
             max_bytes: 1 << 20,
             max_wait: Duration::from_millis(20),

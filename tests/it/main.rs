@@ -12,6 +12,7 @@ mod kafka_avro;
 mod kafka_broker;
 mod kafka_login;
 mod kafka_mock;
+mod kafka_objects;
 mod kill;
 mod parity;
 mod privacy;

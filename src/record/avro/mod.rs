@@ -24,11 +24,17 @@ pub enum Kind {
     Entities,
     Redaction,
     DeadLetter,
+    Audit,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Entities, Self::Redaction, Self::DeadLetter];
+    pub const ALL: [Self; 4] = [
+        Self::Entities,
+        Self::Redaction,
+        Self::DeadLetter,
+        Self::Audit,
+    ];
 
     /// The schema, as it is registered.
     pub fn text(self) -> &'static str {
@@ -36,6 +42,7 @@ impl Kind {
             Self::Entities => include_str!("../../../schemas/entities.avsc"),
             Self::Redaction => include_str!("../../../schemas/redaction.avsc"),
             Self::DeadLetter => include_str!("../../../schemas/dead-letter.avsc"),
+            Self::Audit => include_str!("../../../schemas/audit.avsc"),
         }
     }
 
@@ -45,6 +52,7 @@ impl Kind {
             Self::Entities => "weir.v1.Entities",
             Self::Redaction => "weir.v1.Redaction",
             Self::DeadLetter => "weir.v1.DeadLetter",
+            Self::Audit => "weir.v1.Audit",
         }
     }
 
@@ -54,6 +62,7 @@ impl Kind {
             Self::Entities => "entities-avro",
             Self::Redaction => "redaction-avro",
             Self::DeadLetter => "dead-letter-avro",
+            Self::Audit => "audit-avro",
         }
     }
 }

@@ -12,7 +12,8 @@ use serde_json::{Value as Json, json};
 
 use super::*;
 use crate::record::{
-    Change, Code, DeadLetter, Digests, Entities, Entity, Position, Redaction, Stage,
+    Audit, Change, Code, DeadLetter, Digests, Entities, Entity, Position, Redaction, Stage,
+    audit::{Finding, Unit},
 };
 
 // ---- weir's records
@@ -245,6 +246,73 @@ proptest! {
     }
 }
 
+fn finding() -> impl Strategy<Value = Finding> {
+    (
+        [word(), word(), word(), word()],
+        [count(), count()],
+        0.0f32..=1.0,
+        proptest::option::of(0.0f32..=1.0),
+        proptest::option::of(word()),
+    )
+        .prop_map(
+            |([field, label, recognizer, operator], [start, end], score, threshold, key_id)| {
+                Finding {
+                    field,
+                    start,
+                    end,
+                    label,
+                    score,
+                    threshold,
+                    recognizer,
+                    operator,
+                    key_id,
+                }
+            },
+        )
+}
+
+fn audit() -> impl Strategy<Value = Audit> {
+    (
+        dead_letter(),
+        proptest::option::of(digests()),
+        proptest::collection::vec(finding(), 0..4),
+        [proptest::option::of(word()), proptest::option::of(word())],
+        ([word(), word(), word()], any::<bool>()),
+    )
+        .prop_map(
+            |(letter, digests, findings, [input_digest, output_digest], (words, delivered))| {
+                let [event_id, digest_key, previous] = words;
+                let record = Audit {
+                    event_id,
+                    source: letter.source,
+                    tenant: letter.tenant,
+                    document_id: letter.document_id,
+                    code: (!delivered).then_some(letter.code),
+                    unit: Unit::CodePoint,
+                    findings,
+                    digests,
+                    input_digest,
+                    output_digest,
+                    digest_key,
+                    previous: String::new(),
+                    hash: String::new(),
+                };
+                record.chained(&previous)
+            },
+        )
+}
+
+proptest! {
+    #[test]
+    fn audit_records_say_the_same_in_avro_and_json_and_their_hash_holds(record in audit()) {
+        let message = Writer::new(Kind::Audit, 7).audit(&record);
+        let read = as_read(Kind::Audit, &message);
+        prop_assert_eq!(&read, &without_nulls(as_json(&record)));
+        let read: Audit = serde_json::from_value(read).unwrap();
+        prop_assert!(read.follows(&record.previous));
+    }
+}
+
 /// Names of the fields of a record in a JSON Schema.
 fn in_json<T: schemars::JsonSchema>() -> BTreeSet<String> {
     let schema = schemars::schema_for!(T).to_value();
@@ -287,6 +355,8 @@ fn avro_has_every_field_that_json_has() {
         in_json::<DeadLetter>()
     );
     assert_eq!(in_avro(Kind::Redaction, "Change"), in_json::<Change>());
+    assert_eq!(in_avro(Kind::Audit, "Audit"), in_json::<Audit>());
+    assert_eq!(in_avro(Kind::Audit, "Finding"), in_json::<Finding>());
     let mut redaction = in_json::<Redaction>();
     redaction.extend(["source", "document"].map(str::to_owned));
     assert_eq!(in_avro(Kind::Redaction, "Redaction"), redaction);
@@ -337,6 +407,7 @@ fn first(kind: Kind) -> Schema {
         Kind::Entities => include_str!("../../../schemas/v1/entities.avsc"),
         Kind::Redaction => include_str!("../../../schemas/v1/redaction.avsc"),
         Kind::DeadLetter => include_str!("../../../schemas/v1/dead-letter.avsc"),
+        Kind::Audit => include_str!("../../../schemas/v1/audit.avsc"),
     })
     .unwrap()
 }

@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use apache_avro::{Schema, types::Value, writer::datum::GenericDatumWriter};
 
 use super::Kind;
-use crate::record::{Change, DeadLetter, Digests, Entities, Entity, Position};
+use crate::record::{
+    Audit, Change, DeadLetter, Digests, Entities, Entity, Position,
+    audit::{Finding, Unit},
+};
 
 /// A redaction, in the parts that its schema keeps apart.
 #[derive(Clone, Copy)]
@@ -66,6 +69,11 @@ impl Writer {
         self.message(Kind::DeadLetter, dead_letter(record))
     }
 
+    /// An audit record.
+    pub fn audit(&self, record: &Audit) -> Vec<u8> {
+        self.message(Kind::Audit, audit(record))
+    }
+
     /// Byte 0, the id with its big end first, the values.
     fn message(&self, kind: Kind, record: Value) -> Vec<u8> {
         debug_assert_eq!(self.kind, kind, "a writer is of one kind");
@@ -80,14 +88,14 @@ impl Writer {
 
 /// The parsed schema of a kind.
 pub fn schema(kind: Kind) -> &'static Schema {
-    static ALL: LazyLock<[Schema; 3]> = LazyLock::new(|| {
+    static ALL: LazyLock<[Schema; Kind::ALL.len()]> = LazyLock::new(|| {
         Kind::ALL.map(|kind| Schema::parse_str(kind.text()).expect("weir's schemas are Avro"))
     });
     &ALL[kind as usize]
 }
 
 fn writer(kind: Kind) -> &'static GenericDatumWriter<'static> {
-    static ALL: LazyLock<[GenericDatumWriter<'static>; 3]> = LazyLock::new(|| {
+    static ALL: LazyLock<[GenericDatumWriter<'static>; Kind::ALL.len()]> = LazyLock::new(|| {
         Kind::ALL.map(|kind| {
             GenericDatumWriter::builder(schema(kind))
                 .build()
@@ -217,6 +225,82 @@ pub(super) fn dead_letter(record: &DeadLetter) -> Value {
         ("code", string(code.as_str())),
         ("reason", string(reason)),
         ("attempts", long((*attempts).into())),
+    ])
+}
+
+pub(super) fn audit(record: &Audit) -> Value {
+    let Audit {
+        event_id,
+        source,
+        tenant,
+        document_id,
+        code,
+        unit,
+        findings,
+        digests: made_by,
+        input_digest,
+        output_digest,
+        digest_key,
+        previous,
+        hash,
+    } = record;
+    let unit = match unit {
+        Unit::CodePoint => "code_point",
+    };
+    let mut fields = vec![
+        ("event_id", string(event_id)),
+        ("source", position(source)),
+        ("tenant", optional(tenant.as_deref().map(string))),
+        ("document_id", optional(document_id.as_deref().map(string))),
+        ("code", optional(code.map(|code| string(code.as_str())))),
+        ("unit", string(unit)),
+        (
+            "findings",
+            Value::Array(findings.iter().map(finding).collect()),
+        ),
+    ];
+    fields.extend(match made_by {
+        Some(made_by) => digests(made_by).map(|(name, value)| (name, optional(Some(value)))),
+        None => ["pack", "label_set", "policy", "weir_version"].map(|name| (name, optional(None))),
+    });
+    fields.extend([
+        (
+            "input_digest",
+            optional(input_digest.as_deref().map(string)),
+        ),
+        (
+            "output_digest",
+            optional(output_digest.as_deref().map(string)),
+        ),
+        ("digest_key", string(digest_key)),
+        ("previous", string(previous)),
+        ("hash", string(hash)),
+    ]);
+    object(fields)
+}
+
+fn finding(record: &Finding) -> Value {
+    let Finding {
+        field,
+        start,
+        end,
+        label,
+        score,
+        threshold,
+        recognizer,
+        operator,
+        key_id,
+    } = record;
+    object(vec![
+        ("field", string(field)),
+        ("start", long(*start)),
+        ("end", long(*end)),
+        ("label", string(label)),
+        ("score", Value::Float(*score)),
+        ("threshold", optional(threshold.map(Value::Float))),
+        ("recognizer", string(recognizer)),
+        ("operator", string(operator)),
+        ("key_id", optional(key_id.as_deref().map(string))),
     ])
 }
 
