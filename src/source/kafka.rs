@@ -270,6 +270,16 @@ impl ConsumerContext for Context {
             Rebalance::Error(error) => warn!(code = ?error.rdkafka_error_code(), "no rebalance"),
         }
     }
+
+    /// A partition that is lost while it is paused may come back paused, and nobody would resume it
+    /// then: what was to be waited for was dropped with it. Whoever still waits pauses anew.
+    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance
+            && let Err(error) = consumer.resume(partitions)
+        {
+            warn!(code = ?error.rdkafka_error_code(), "partitions can't be resumed");
+        }
+    }
 }
 
 impl Consumer {
