@@ -5,6 +5,7 @@ import json
 import os
 import re
 import secrets
+import signal
 import socket
 import subprocess
 import sys
@@ -29,6 +30,8 @@ SHOWN = ["chat-003", "chat-010", "chat-012", "o-1002", "m-014"]
 
 def main() -> None:
     style = Style()
+    # So that a SIGTERM, too, ends what was started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="weir-demo-") as folder, Processes() as processes:
         run(Path(folder), processes, style)
 

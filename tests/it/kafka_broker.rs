@@ -162,7 +162,7 @@ impl Node {
     pub fn wait_until_it_answers(&mut self) {
         let start = Instant::now();
         while !self.answers() {
-            if self.has_ended() || start.elapsed() > Duration::from_secs(60) {
+            if self.has_ended() || start.elapsed() > Duration::from_secs(180) {
                 let mut said = String::new();
                 let log = self.folder.path().join("log");
                 let _ = std::fs::File::open(log).and_then(|mut log| log.read_to_string(&mut said));
