@@ -270,15 +270,16 @@ impl Registry {
     /// A writer of records of `kind` to `topic`; asks the registry once for each.
     pub async fn writer(&self, kind: Kind, topic: &str) -> Result<Writer, Error> {
         let key = (kind, self.subjects.of(kind, topic));
-        let known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(writer) = known.get(&key).copied() {
+        if let Some(writer) = self.known_writers().get(&key).copied() {
             return Ok(writer);
         }
-        drop(known);
         let writer = self.look_up(kind, &key.1).await?;
-        let mut known = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
-        known.insert(key, writer);
+        self.known_writers().insert(key, writer);
         Ok(writer)
+    }
+
+    fn known_writers(&self) -> std::sync::MutexGuard<'_, HashMap<(Kind, String), Writer>> {
+        self.writers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_up(&self, kind: Kind, subject: &str) -> Result<Writer, Error> {
