@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 
 from weir_tools import data, evaluate, export, graphs, linear, manifest, sources, train
 from weir_tools.bert import Kernels
-from weir_tools.examples import Asker, Names, windows
+from weir_tools.examples import Asker, Drawer, Example, Item, Names, windows
 from weir_tools.examples import Text as PlainText
 from weir_tools.model import Model, Shape, padded
 from weir_tools.pack import Pack, session
@@ -142,9 +142,45 @@ def test_the_most_specific_asked_for_label_is_right(tokenizer: Tokenizer) -> Non
     (item,) = windows(tokenizer, [text])
     chain = list(text.spans[0][2])
     for seed in range(200):
-        example = Asker(Names()).ask(item, train.random.Random(seed))
+        example = Asker(Names()).ask(item, train.random.Random(seed), {})
         asked = [one for one in chain if one in example.labels]
         assert [example.labels[label] for _, _, label in example.spans] == asked[:1]
+
+
+def test_a_full_batch_keeps_the_general_labels_that_stand_beside_the_right_ones() -> None:
+    physicist = Example([1], ["person", "river", "physicist"], [(0, 1, 2)], [{"physicist", "person"}], [], True)
+    painter = Example([2], ["sea", "painter"], [(0, 1, 1)], [{"painter", "person"}], [], True)
+    first, second = train.share_labels([physicist, painter], most=2)
+    assert first.labels == ["person", "physicist"]
+    assert second.labels == ["painter"]
+    assert [first.labels[label] for _, _, label in first.spans] == ["physicist"]
+
+
+def test_a_scheme_is_asked_whole_and_nothing_beside_it() -> None:
+    types = ("date", "phone", "fax", "username")
+    item = Item("x", [1, 2], [(0, 1, ("fax", "phone")), (1, 2, ("username",))], types)
+    scheme = frozenset({"date", "phone"})
+    asked = [Asker(Names(), None, [scheme]).ask(item, train.random.Random(seed), {}) for seed in range(100)]
+    alone = [example for example in asked if set(example.labels) == scheme]
+    assert 15 < len(alone) < 60
+    assert {example.labels[label] for example in alone for _, _, label in example.spans} == {"phone"}
+
+
+def test_a_concept_has_one_name_in_a_batch() -> None:
+    names = Names()
+    names.add("phone", ["phone", "telephone", "mobile", "call number"])
+    item = Item("x", [1], [(0, 1, ("phone",))], ("phone", "date"))
+    called: dict[str, str] = {}
+    rng = train.random.Random(3)
+    asked = [Asker(names).ask(item, rng, called) for _ in range(50)]
+    assert len({label for example in asked for label in example.labels} - {"date"}) == 1
+
+
+def test_a_group_gets_its_share_of_the_tokens_however_long_its_texts() -> None:
+    items = [Item("short", [0] * 10, [], ()), Item("long", [0] * 90, [], ())]
+    drawn = Drawer(items, {"short": 0.5, "long": 0.5}, by_label=True).draw(train.random.Random(0), 2000)
+    tokens = {group: sum(len(item.ids) for item in drawn if item.group == group) for group in ("short", "long")}
+    assert 0.8 < tokens["short"] / tokens["long"] < 1.25
 
 
 def test_a_withheld_corpus_is_never_trained_on(tokenizer: Tokenizer, tmp_path: Path) -> None:

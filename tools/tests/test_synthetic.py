@@ -65,6 +65,10 @@ def test_the_55_categories_of_nemotron_and_no_more_are_asked_for() -> None:
     assert len(wanted) == NEMOTRON_CATEGORIES
 
 
+def test_training_asks_the_labels_of_privacy_filter_as_the_evaluation_does() -> None:
+    assert set(PRIVATE.values()) == synthetic.PRIVACY_FILTER <= set(synthetic.scheme_types("whole"))
+
+
 def test_a_name_means_one_concept_only() -> None:
     for scheme in ("parts", "whole"):
         met = Counter(

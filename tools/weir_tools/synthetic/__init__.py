@@ -44,6 +44,10 @@ EXTRA_NAMES = {
     "location": ["location", "place", "geographical place"],
     "any_account": ["private account number", "card or account number", "financial account", "payment account number"],
 }
+# The labels of openai/privacy-filter, by concept.
+PRIVACY_FILTER = frozenset(
+    PREFIX + name for name in ("any_account", "address", "date", "email", "person", "phone", "url", "secret")
+)
 WHOLE_ONLY = {"person", "address"}
 PARTS_ONLY = {"first_name", "last_name", "street_address"}
 NO_PII = "n"
