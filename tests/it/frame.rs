@@ -84,6 +84,7 @@ fn help_names_every_command() {
       eval         Measure precision, recall and F1 on evaluation files
       bench        Measure speed on this machine
       model        Look at a model pack, or verify it
+      replay       Send dead letters of a stream back to the topics they came from
       schema       Print the JSON Schema of a file or record
       completions  Print the completion script of a shell
       help         Print this message or the help of the given subcommand(s)
@@ -300,7 +301,7 @@ fn check_counts_origins_and_lists_what_it_skipped() {
     insta::assert_snapshot!(shown, @r#"
     exit 1
     -- stdout
-    ok    weir.toml  27 keys: 15 default, 10 file, 1 environment, 1 flag
+    ok    weir.toml  29 keys: 17 default, 10 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     1 error, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
     -- stderr
@@ -357,10 +358,12 @@ fn check_explains_where_each_value_comes_from() {
     limits.max_record_bytes = 16777216  # default
     limits.max_in_flight_bytes = 268435456  # default
     pipeline.drain_timeout_secs = 20  # default
+    pipeline.delivery = "exactly_once"  # default
+    pipeline.slots = 1  # default
     telemetry.log_format = "auto"  # weir.toml:23:1
     telemetry.log_level = "info"  # default
 
-    ok    weir.toml  27 keys: 16 default, 10 file, 1 environment
+    ok    weir.toml  29 keys: 18 default, 10 file, 1 environment
     ok    ./tenants/  1 tenant, 2 labels
     1 error, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
     -- stderr
