@@ -376,7 +376,7 @@ impl Consumer {
             .not_before
             .is_none_or(|at| Instant::now() >= at);
         // Before the group is served: what is revoked then is taken out by `take_revoked` first.
-        if let (true, Some(first)) = (is_due, self.waiting.records.pop_front()) {
+        if is_due && let Some(first) = self.waiting.records.pop_front() {
             match self.record(&first) {
                 Ok(record) => {
                     self.waiting.failures = 0;
