@@ -239,7 +239,8 @@ impl Job {
         Ok(Summary {
             skipped: summary.skipped,
             busy: summary.busy,
-            drained: summary.drained,
+            // A worker has no other end, also if the signal came between two looks.
+            drained: summary.drained || (poll.is_some() && self.drain.is_cancelled()),
             unknown: summary.unknown,
             ..Summary::of(&self.progress)
         })
