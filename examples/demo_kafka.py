@@ -138,7 +138,7 @@ transaction.state.log.min.isr=1
 group.initial.rebalance.delay.ms=0
 """)
     cluster = secrets.token_urlsafe(16)
-    wait_for([java("kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties))])
+    wait_for([java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", "-c", str(properties))])
     log = (folder / "broker.log").open("w")
     processes.broker = java("kafka.Kafka", str(properties), stdout=log)
     processes.all.append(processes.broker)

@@ -106,7 +106,9 @@ impl Node {
         std::fs::write(&file, text).unwrap();
         let id =
             base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
-        let format = ["kafka.tools.StorageTool", "format", "-t", &id, "-c"];
+        // one id in 64 begins with a hyphen and would be read as an option of its own
+        let id = format!("--cluster-id={id}");
+        let format = ["kafka.tools.StorageTool", "format", &id, "-c"];
         let formatted = java(&libs, &[], &format).arg(file).status().unwrap();
         assert!(
             formatted.success(),
