@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
-use crate::{config::telemetry::LogLevel, record::Code};
+use crate::{
+    config::{Config, Problems, Resolved, telemetry::LogLevel},
+    record::Code,
+};
 
 /// Finds the entities that each tenant asked for in streams of documents, and redacts them.
 #[derive(Debug, Parser)]
@@ -114,6 +117,13 @@ pub struct Configuration {
     /// Override a key: section.key=value
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
+}
+
+impl Configuration {
+    /// The configuration, ready to be used.
+    pub fn resolve(&self) -> Result<Resolved, Problems> {
+        Config::load(&self.config, std::env::vars_os(), &self.set)?.resolve(&self.config)
+    }
 }
 
 /// `weir run`.

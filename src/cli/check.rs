@@ -265,15 +265,8 @@ impl Report {
             self.topics("source", &source.brokers, topics, written);
         }
         if let Sink::Kafka(sink) = &resolved.sink {
-            let topics = [
-                ("entities", sink.topics.entities.as_deref()),
-                ("redactions", sink.topics.redactions.as_deref()),
-                ("dead_letters", Some(&*sink.topics.dead_letters)),
-                ("audit", sink.topics.audit.as_deref()),
-            ];
-            let topics = topics
-                .into_iter()
-                .filter_map(|(kind, topic)| Some((format!("sink.topics.{kind}"), topic?)));
+            let topics = sink.topics.named();
+            let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
             self.topics("sink", &sink.brokers, topics, written);
         }
         if let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) {

@@ -8,7 +8,6 @@ use super::{
     out,
 };
 use crate::{
-    config::Config,
     decode::patterns::Patterns,
     model::{Encoder, LabelVectors},
     tenant::Tenants,
@@ -46,12 +45,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
     let mut folder = args.model.clone();
     let mut options = None;
     if args.label.is_empty() {
-        let written = Config::load(
-            &args.configuration.config,
-            std::env::vars_os(),
-            &args.configuration.set,
-        )?;
-        let resolved = written.resolve(&args.configuration.config)?;
+        let resolved = args.configuration.resolve()?;
         let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
         for policy in tenants.iter().filter(|policy| {
             args.tenant

@@ -239,7 +239,7 @@ async fn one(
             Body::Text(source.clone())
         },
     };
-    match document::process(engine, policy, document, PlainText::Text).await {
+    match document::process(engine, policy, &document, PlainText::Text).await {
         Ok(done) => Line::Done { source, done },
         Err(error) => Line::Failed {
             code: error.code(),
@@ -266,7 +266,6 @@ fn empty(policy: &Policy) -> Done {
             windows: 0,
         },
         redacted: Redacted::Text(String::new()),
-        findings: Vec::new(),
         changes: Vec::new(),
         operators: Default::default(),
     }

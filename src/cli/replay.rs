@@ -6,18 +6,13 @@ use super::{
     kafka, out,
 };
 use crate::{
-    config::{Config, Sink, Source},
+    config::{Sink, Source},
     pipeline::replay::{self, Error, Options, Summary},
 };
 
 /// Sends dead letters back.
 pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
-    let written = Config::load(
-        &args.configuration.config,
-        std::env::vars_os(),
-        &args.configuration.set,
-    )?;
-    let resolved = written.resolve(&args.configuration.config)?;
+    let resolved = args.configuration.resolve()?;
     let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) else {
         let error =
             anyhow::anyhow!("`weir replay` is for a stream: source and sink of type \"kafka\"");

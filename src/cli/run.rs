@@ -15,7 +15,7 @@ use super::{
     kafka, out,
 };
 use crate::{
-    config::{self, Config, Resolved, Sink, Source},
+    config::{self, Resolved, Sink, Source},
     pipeline::{
         Progress,
         job::{self, Job, Summary, Target},
@@ -32,12 +32,7 @@ const LINE_EVERY: Duration = Duration::from_secs(30);
 
 /// Runs the job.
 pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure> {
-    let written = Config::load(
-        &args.configuration.config,
-        std::env::vars_os(),
-        &args.configuration.set,
-    )?;
-    let resolved = written.resolve(&args.configuration.config)?;
+    let resolved = args.configuration.resolve()?;
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let style = telemetry::log::Style::of(resolved.telemetry.log_format, colour);
     let lines = telemetry::log::init(

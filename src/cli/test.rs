@@ -6,7 +6,6 @@ use super::{
     out,
 };
 use crate::{
-    config::Config,
     pipeline::document::{self, PlainText},
     record::{Body, Document, Position},
     sink::Redacted,
@@ -15,12 +14,7 @@ use crate::{
 
 /// Runs the examples of the tenants of a configuration.
 pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
-    let written = Config::load(
-        &args.configuration.config,
-        std::env::vars_os(),
-        &args.configuration.set,
-    )?;
-    let resolved = written.resolve(&args.configuration.config)?;
+    let resolved = args.configuration.resolve()?;
     let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
     if let Some(name) = args
         .tenant
@@ -44,7 +38,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
         let done = runtime.block_on(document::process(
             &engine,
             policy,
-            document,
+            &document,
             PlainText::Text,
         ))?;
         let Redacted::Text(text) = done.redacted else {

@@ -385,14 +385,8 @@ impl Resolver<'_> {
     }
 
     fn output_topics(&mut self, topics: &sink::Topics) {
-        let named = [
-            ("sink.topics.entities", topics.entities.as_deref()),
-            ("sink.topics.redactions", topics.redactions.as_deref()),
-            ("sink.topics.dead_letters", Some(&*topics.dead_letters)),
-            ("sink.topics.audit", topics.audit.as_deref()),
-        ];
-        for (key, topic) in named {
-            let Some(topic) = topic else { continue };
+        for (kind, topic) in topics.named() {
+            let key = &format!("sink.topics.{kind}");
             // A tenant's name must not lead out of the operator's own topics.
             if topic.starts_with("{tenant}") {
                 let message = format!("`{key}` begins with {{tenant}}");
@@ -401,9 +395,7 @@ impl Resolver<'_> {
                 let message = format!("`{key}` is not the name of a topic");
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
-        }
-        for (key, topic) in &named[2..] {
-            if topic.is_some_and(|topic| topic.contains("{tenant}")) {
+            if matches!(kind, "dead_letters" | "audit") && topic.contains("{tenant}") {
                 let message = format!("`{key}` names a tenant, which a dead letter may not have");
                 self.invalid(key, message, "one topic for all");
             }
@@ -495,14 +487,7 @@ impl Resolver<'_> {
             }
             _ => return,
         };
-        let outputs = [
-            ("entities", to.topics.entities.as_deref()),
-            ("redactions", to.topics.redactions.as_deref()),
-            ("dead_letters", Some(&*to.topics.dead_letters)),
-            ("audit", to.topics.audit.as_deref()),
-        ];
-        for (kind, topic) in outputs {
-            let Some(topic) = topic else { continue };
+        for (kind, topic) in to.topics.named() {
             let read = from.topics.iter().any(|pattern| {
                 pattern == topic
                     || (pattern.starts_with('^')
@@ -718,10 +703,8 @@ impl Resolver<'_> {
         if strategy != Some(sink::SubjectStrategy::TopicName) {
             return;
         }
-        let named = [&topics.entities, &topics.redactions, &topics.audit];
-        let named = named.into_iter().flatten().chain([&topics.dead_letters]);
         let mut seen = std::collections::BTreeSet::new();
-        let shared = !named.into_iter().all(|topic| seen.insert(topic));
+        let shared = !topics.named().all(|(_, topic)| seen.insert(topic));
         if shared {
             let at = self.written.place("sink.encode.schema_registry");
             let kind = Kind::Conflict(
@@ -762,36 +745,17 @@ impl Resolver<'_> {
         file: Option<&str>,
         variable: Option<&str>,
     ) -> Option<Option<Secret>> {
-        let (at, read) = match (file, variable) {
+        let (at, from) = match (file, variable) {
             (None, None) => return Some(None),
-            (Some(file), None) => {
-                let at = format!("{key}_file");
-                let read = std::fs::read_to_string(self.path(&at, file))
-                    .map_err(|error| super::reason(&error));
-                (at, read)
-            }
-            (None, Some(variable)) => (
-                format!("{key}_env"),
-                std::env::var(variable).map_err(|_| "it is not set".to_owned()),
-            ),
+            (Some(file), None) => (format!("{key}_file"), file),
+            (None, Some(variable)) => (format!("{key}_env"), variable),
             (Some(_), Some(_)) => {
                 let message = format!("`{key}_file` and `{key}_env` are both given");
                 self.invalid(&format!("{key}_file"), message, "keep one of them");
                 return None;
             }
         };
-        match read {
-            Ok(text) => Some(Some(Secret::new(text.trim_end().to_owned()))),
-            Err(why) => {
-                let message = format!("can't read the secret that `{at}` names: {why}");
-                self.invalid(
-                    &at,
-                    message,
-                    "name a readable file, or a variable that is set",
-                );
-                None
-            }
-        }
+        Some(Some(Secret::new(self.read_secret(&at, from)?)))
     }
 }
 

@@ -672,37 +672,39 @@ impl Resolver<'_> {
         let mut resolved = BTreeMap::new();
         let mut sound = true;
         for (name, value) in options {
-            let source = match name.rsplit_once('_') {
-                Some((name, from @ ("file" | "env"))) if is_secret_name(name) => Some((name, from)),
-                _ => None,
+            let secret = match name.rsplit_once('_') {
+                Some((name, "file" | "env")) if is_secret_name(name) => name,
+                _ => {
+                    resolved.insert(name.clone(), value.clone());
+                    continue;
+                }
             };
-            let Some((secret, from)) = source else {
-                resolved.insert(name.clone(), value.clone());
-                continue;
-            };
-            let at = format!("{key}.{name}");
-            let read = match from {
-                "file" => std::fs::read_to_string(self.path(&at, value))
-                    .map(|text| text.trim_end().to_owned())
-                    .map_err(|error| reason(&error)),
-                _ => std::env::var(value).map_err(|_| "it is not set".to_owned()),
-            };
-            match read {
-                Ok(text) => {
+            match self.read_secret(&format!("{key}.{name}"), value) {
+                Some(text) => {
                     resolved.insert(secret.to_owned(), text);
                 }
-                Err(why) => {
-                    sound = false;
-                    let message = format!("can't read `{secret}` from what `{name}` names: {why}");
-                    self.invalid(
-                        &at,
-                        message,
-                        "name a readable file, or a variable that is set",
-                    );
-                }
+                None => sound = false,
             }
         }
         sound.then_some(StoreOptions(resolved))
+    }
+
+    /// What the file or the variable holds that the key `at`, of a name that ends in `_file` or
+    /// `_env`, is set to.
+    pub(super) fn read_secret(&mut self, at: &str, from: &str) -> Option<String> {
+        let read = match at.ends_with("_file") {
+            true => std::fs::read_to_string(self.path(at, from)).map_err(|error| reason(&error)),
+            false => std::env::var(from).map_err(|_| "it is not set".to_owned()),
+        };
+        match read {
+            Ok(text) => Some(text.trim_end().to_owned()),
+            Err(why) => {
+                let message = format!("can't read the secret that `{at}` names: {why}");
+                let fix = "name a readable file, or a variable that is set";
+                self.invalid(at, message, fix);
+                None
+            }
+        }
     }
 }
 

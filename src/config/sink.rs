@@ -114,6 +114,21 @@ pub struct Topics {
     pub audit: Option<String>,
 }
 
+impl Topics {
+    /// Key and topic of each kind of record that is written.
+    pub fn named(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let named = [
+            ("entities", self.entities.as_deref()),
+            ("redactions", self.redactions.as_deref()),
+            ("dead_letters", Some(&*self.dead_letters)),
+            ("audit", self.audit.as_deref()),
+        ];
+        named
+            .into_iter()
+            .filter_map(|(key, topic)| Some((key, topic?)))
+    }
+}
+
 /// Bounds of one transaction: what is reached first ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
