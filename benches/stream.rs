@@ -21,10 +21,7 @@ use weir::{
     model::Pack,
     pipeline::{self, Engine, Progress, stream},
     sink::kafka as sink,
-    source::{
-        brokers::{Brokers, Settings},
-        kafka as source,
-    },
+    source::{brokers::Brokers, kafka as source},
     telemetry::Health,
     tenant::reload,
 };
@@ -327,38 +324,14 @@ impl Bench {
         };
         let redactions = outputs.redactions.clone().unwrap();
         let brokers = Brokers::plain(&self.broker.address);
+        let source = source::Options::new(brokers.clone(), &format!("group-{input}"), &[&input]);
+        let sink = sink::Options {
+            transactional_id: case.transactions.then(|| format!("bench-{input}")),
+            ..sink::Options::new(brokers, &input, outputs)
+        };
         let slot = stream::Options {
-            source: source::Options {
-                brokers: brokers.clone(),
-                group_id: format!("group-{input}"),
-                broker_assigns: false,
-                instance_id: None,
-                session_timeout: Duration::from_secs(45),
-                from_earliest: true,
-                topics: vec![input.clone()],
-                codec: source::Codec::Json,
-                tenant: None,
-                id: None,
-                pass: Vec::new(),
-                digest_key: None,
-                records: weir::source::Options::default(),
-                librdkafka: Settings::default(),
-            },
-            sink: stream::Sink::Topics(sink::Options {
-                brokers,
-                transactional_id: case.transactions.then(|| format!("bench-{input}")),
-                timeout: Duration::from_secs(60),
-                topics: outputs,
-                hash_key: None,
-                codec: sink::Codec::Json,
-                compression: "zstd",
-                librdkafka: Settings::default(),
-            }),
-            max_documents: 500,
-            max_bytes: 8 << 20,
             max_wait: case.max_wait,
-            in_flight_bytes: 256 << 20,
-            max_dead_letters: None,
+            ..stream::Options::new(source, stream::Sink::Topics(sink))
         };
         Run {
             ended: self.runtime.spawn(stream::run(worker, vec![slot])),

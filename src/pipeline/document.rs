@@ -62,7 +62,7 @@ const FIELDS_AT_ONCE: usize = 64;
 pub async fn process(
     engine: &Engine,
     policy: &Policy,
-    document: Document,
+    document: &Document,
     plain_text: PlainText,
 ) -> Result<Done, Error> {
     let Document {
@@ -71,9 +71,8 @@ pub async fn process(
     let mut found = Found::default();
     let redacted = match body {
         Body::Text(text) => {
-            let field = scan(engine, policy, "text", &text, Treatment::Scan).await?;
-            let redacted = field.redacted.clone();
-            found.add(field);
+            let field = scan(engine, policy, "text", text, Treatment::Scan).await?;
+            let redacted = found.add(field);
             match plain_text {
                 PlainText::Text | PlainText::Apart => Redacted::Text(redacted),
                 PlainText::Record => {
@@ -81,23 +80,25 @@ pub async fn process(
                         id: id.clone(),
                         tenant: policy.tenant.to_string(),
                         text: redacted,
-                        redactions: found.changes.clone(),
+                        redactions: found.changes,
                         digests: digests(engine, policy),
                     };
-                    Redacted::Record(
-                        serde_json::to_vec(&record).expect("strings and numbers are JSON"),
-                    )
+                    let json = serde_json::to_vec(&record).expect("strings and numbers are JSON");
+                    found.changes = record.redactions;
+                    Redacted::Record(json)
                 }
             }
         }
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
-            Redacted::Record(json(engine, policy, &position, text, members, &mut found).await?)
+            Redacted::Record(
+                json(engine, policy, position, text.clone(), members, &mut found).await?,
+            )
         }
         Body::Row(cells) => {
-            let rule = policy.rule(&position);
+            let rule = policy.rule(position);
             let mut scans: Vec<BoxFuture<'_, Result<Option<Field>, Error>>> = Vec::new();
-            for (column, text) in &cells {
+            for (column, text) in cells {
                 let treatment = match rule.map_or(Some(false), |rule| rule.column(column)) {
                     None => Treatment::Pass,
                     Some(false) => Treatment::Scan,
@@ -124,11 +125,10 @@ pub async fn process(
             )
         }
     };
-    let findings = findings(&found, policy);
     let entities = Entities {
-        document_id: id,
+        document_id: id.clone(),
         tenant: policy.tenant.to_string(),
-        source: position,
+        source: position.clone(),
         entities: found.entities,
         digests: digests(engine, policy),
         tokens: found.tokens,
@@ -137,20 +137,16 @@ pub async fn process(
     Ok(Done {
         entities,
         redacted,
-        findings,
-        changes: match plain_text {
-            PlainText::Apart => found.changes,
-            PlainText::Record | PlainText::Text => Vec::new(),
-        },
+        changes: found.changes,
         operators: found.operators,
     })
 }
 
-/// What was found with what was done there. Both are in order of field and offset.
-fn findings(found: &Found, policy: &Policy) -> Vec<Finding> {
-    let mut changes = found.changes.iter().peekable();
-    let mut findings = Vec::with_capacity(found.entities.len());
-    for entity in &found.entities {
+/// What was found with what was done there, for the audit. Both are in order of field and offset.
+pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
+    let mut changes = done.changes.iter().peekable();
+    let mut findings = Vec::with_capacity(done.entities.entities.len());
+    for entity in &done.entities.entities {
         let of_entity = |change: &&Change| {
             change.field == entity.field
                 && (change.source_start, change.source_end) == (entity.start, entity.end)

@@ -163,7 +163,7 @@ impl Pending {
     /// Documents and bytes that it holds.
     fn size(&self) -> (usize, u64) {
         match self {
-            Self::Document(working) => (1, working.bytes),
+            Self::Document(working) => (1, working.bytes()),
             Self::Rejected(_) => (0, 0),
             Self::Table(table, rows) => (rows.len(), table.batch.get_array_memory_size() as u64),
         }

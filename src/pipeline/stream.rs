@@ -8,7 +8,7 @@
 //! committed, and its next owner reads it again.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant, SystemTime},
 };
@@ -19,7 +19,7 @@ use tracing::{info, warn};
 
 use super::{
     Engine,
-    document::PlainText,
+    document::{self, PlainText},
     progress::Progress,
     rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
     work::{self, Working},
@@ -56,6 +56,21 @@ pub struct Options {
     pub in_flight_bytes: u64,
     /// Dead letters of this run after which the worker stops.
     pub max_dead_letters: Option<u64>,
+}
+
+impl Options {
+    /// The bounds that are configured by default.
+    pub fn new(source: group::Options, sink: Sink) -> Self {
+        Self {
+            source,
+            sink,
+            max_documents: 500,
+            max_bytes: 8 << 20,
+            max_wait: Duration::from_secs(1),
+            in_flight_bytes: 256 << 20,
+            max_dead_letters: None,
+        }
+    }
 }
 
 /// Where records go.
@@ -141,6 +156,8 @@ pub struct Slot {
     since: Instant,
     /// Bytes of records in `queue` and `ready`, and of what is gathered in files.
     bytes: u64,
+    /// Since when there is no room.
+    full_since: Option<Instant>,
     failures: u32,
     /// After a failure: not tried again before.
     not_before: Instant,
@@ -186,6 +203,11 @@ const BURST: usize = 256;
 
 /// Longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
+
+/// A slot that is full for a moment leaves records where they are: librdkafka throws away what it
+/// has fetched of a partition that is paused, and fetches it again afterwards. The group waits no
+/// longer than this to be served.
+const FULL: Duration = Duration::from_millis(500);
 
 /// Silence after which a slot counts as stuck: a transaction may wait for its timeout more than once.
 const SILENCE: Duration = Duration::from_secs(300);
@@ -272,6 +294,7 @@ impl Slot {
             ready: Vec::new(),
             since: Instant::now(),
             bytes: 0,
+            full_since: None,
             failures: 0,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
@@ -328,8 +351,14 @@ impl Slot {
             false => Duration::from_millis(2),
         };
         for _ in 0..BURST {
-            let pause = draining || self.is_full();
-            self.consumer.pause(pause);
+            let full = self.is_full();
+            if !full {
+                self.full_since = None;
+            } else if self.full_since.get_or_insert_with(Instant::now).elapsed() < FULL {
+                std::thread::sleep(wait);
+                break;
+            }
+            self.consumer.pause(draining || full);
             let record = self.consumer.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
@@ -399,9 +428,10 @@ impl Slot {
 
     /// Moves what is done, in the order in which it was read.
     fn settle(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+        let audited = self.options.source.digest_key.is_some();
         while self.queue.front().is_some_and(Gathered::ended) {
             let first = self.queue.pop_front().expect("looked at above");
-            let delivery = runtime.block_on(first.delivery());
+            let delivery = runtime.block_on(first.delivery(audited));
             if let Err(letter) = &delivery.outcome
                 && letter.code == Code::ModelFailed
                 && self.worker.engine.has_stopped()
@@ -582,7 +612,7 @@ impl Slot {
     }
 
     fn delivered(&mut self, count: usize) {
-        let mut tally = Tally::default();
+        let (mut tally, mut of) = (Tally::default(), BTreeSet::new());
         let mut bytes = 0;
         for delivery in self.ready.drain(..count) {
             bytes += delivery.bytes;
@@ -592,15 +622,16 @@ impl Slot {
             }
             self.committed
                 .insert(delivery.partition.clone(), delivery.offset + 1);
+            of.insert(delivery.partition.clone());
             tally.add(delivery);
         }
         self.told_bytes(self.bytes - bytes);
         self.since = Instant::now();
-        self.count(tally);
+        self.count(tally, &of);
     }
 
-    /// Counts what is committed.
-    fn count(&mut self, tally: Tally) {
+    /// Counts what is committed of some partitions.
+    fn count<'a>(&mut self, tally: Tally, of: impl IntoIterator<Item = &'a Partition>) {
         let now = SystemTime::now();
         tally.tell_times(now);
         self.summary.documents += tally.documents;
@@ -609,7 +640,7 @@ impl Slot {
         let seconds = now
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64());
-        for (topic, partition) in self.committed.keys() {
+        for (topic, partition) in of {
             gauge!(
                 metric::LAST_COMMIT_TIMESTAMP_SECONDS,
                 "topic" => label("topic", topic),
@@ -673,8 +704,8 @@ impl Slot {
                 if let Err(error) = told {
                     warn!(code = ?error.rdkafka_error_code(), "the group's offset is behind");
                 }
+                self.count(tally, [&partition]);
                 self.committed.insert(partition, head.next);
-                self.count(tally);
                 Ok(())
             }
             Ended::Overtaken(partition) => {
@@ -759,6 +790,7 @@ impl Slot {
     /// again can't mend ends the slot: an outage of the brokers may last.
     fn again(&mut self, error: topics::Error) -> Result<(), Error> {
         let error_type = match &error {
+            topics::Error::NoAnswer { .. } => "no_answer",
             topics::Error::Aborted { .. } => "aborted",
             topics::Error::Unknown { .. } => "unknown",
             topics::Error::TooLarge { .. } => "too_large",
@@ -771,7 +803,8 @@ impl Slot {
         self.later(&error, error_type);
         if !matches!(
             error,
-            topics::Error::Aborted { .. }
+            topics::Error::NoAnswer { .. }
+                | topics::Error::Aborted { .. }
                 | topics::Error::Unknown { .. }
                 | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
@@ -840,7 +873,7 @@ impl Transactions {
             Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
             Err(error) => {
                 let code = error.rdkafka_error_code();
-                return Err(topics::Error::Aborted { code }.into());
+                return Err(topics::Error::NoAnswer { code }.into());
             }
         }
         Ok(Self {
@@ -879,10 +912,17 @@ impl Gathered {
         }
     }
 
-    async fn delivery(self) -> Delivery {
-        let outcome = match self.state {
-            State::Working(working) => working.done().await.map(|(done, ..)| done),
-            State::Rejected(letter) => Err(letter),
+    async fn delivery(self, audited: bool) -> Delivery {
+        let (outcome, policy) = match self.state {
+            State::Working(working) => {
+                let policy = working.policy();
+                (working.done().await.map(|(done, ..)| done), Some(policy))
+            }
+            State::Rejected(letter) => (Err(letter), None),
+        };
+        let findings = match (&outcome, policy) {
+            (Ok(done), Some(policy)) if audited => document::findings(done, &policy),
+            _ => Vec::new(),
         };
         Delivery {
             partition: self.partition,
@@ -892,6 +932,7 @@ impl Gathered {
             written: self.written,
             bytes: self.bytes,
             digest: self.digest,
+            findings,
             outcome,
             audit: None,
         }

@@ -51,10 +51,8 @@ pub(super) struct Working {
     task: JoinHandle<Result<Done, DeadLetter>>,
     finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
     began: Instant,
-    pub(super) bytes: u64,
-    tenant: String,
-    id: String,
-    position: Position,
+    document: Arc<Document>,
+    policy: Arc<Policy>,
 }
 
 impl Working {
@@ -65,19 +63,12 @@ impl Working {
         document: Document,
         plain_text: PlainText,
     ) -> Self {
-        let (id, position, bytes) = (
-            document.id.clone(),
-            document.position.clone(),
-            document.body.bytes(),
-        );
-        let (engine, tenant) = (engine.clone(), policy.tenant.to_string());
-        let place = (position.clone(), tenant.clone(), id.clone());
+        let document = Arc::new(document);
+        let (engine, own_policy, own) = (engine.clone(), policy.clone(), document.clone());
         let task = tokio::spawn(async move {
-            let (position, tenant, id) = place;
             let mut attempts = 1;
             loop {
-                let again = document.clone();
-                let done = document::process(&engine, &policy, again, plain_text).await;
+                let done = document::process(&engine, &own_policy, &own, plain_text).await;
                 let error = match done {
                     Ok(done) => return Ok(done),
                     Err(error) => error,
@@ -89,7 +80,9 @@ impl Working {
                     attempts += 1;
                     continue;
                 }
-                let mut letter = error.dead_letter(position, Some(tenant), Some(id));
+                let tenant = own_policy.tenant.to_string();
+                let id = Some(own.id.clone());
+                let mut letter = error.dead_letter(own.position.clone(), Some(tenant), id);
                 letter.attempts = attempts;
                 return Err(letter);
             }
@@ -98,11 +91,19 @@ impl Working {
             task,
             finished: None,
             began: Instant::now(),
-            bytes,
-            tenant,
-            id,
-            position,
+            document,
+            policy,
         }
+    }
+
+    /// Bytes of the document's text.
+    pub(super) fn bytes(&self) -> u64 {
+        self.document.body.bytes()
+    }
+
+    /// The policy by which it is processed.
+    pub(super) fn policy(&self) -> Arc<Policy> {
+        self.policy.clone()
     }
 
     /// Whether the task has ended: [`Self::done`] will not wait.
@@ -121,11 +122,11 @@ impl Working {
     pub(super) async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
         self.finish().await;
         match self.finished.expect("waited for above") {
-            Ok(done) => done.map(|done| (done, self.bytes, self.began)),
+            Ok(done) => done.map(|done| (done, self.document.body.bytes(), self.began)),
             Err(_) => Err(DeadLetter {
-                source: self.position,
-                tenant: Some(self.tenant),
-                document_id: Some(self.id),
+                source: self.document.position.clone(),
+                tenant: Some(self.policy.tenant.to_string()),
+                document_id: Some(self.document.id.clone()),
                 stage: Stage::Decode,
                 code: Code::Panicked,
                 reason: "internal error".to_owned(),

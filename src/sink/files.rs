@@ -98,8 +98,7 @@ impl FileSet {
         self.entities.add(entities);
         self.redactions.add(match &done.redacted {
             Redacted::Record(record) => on_one_line(record),
-            Redacted::Text(text) => text.clone().into_bytes(),
-            Redacted::Row(row) => serde_json::to_vec(row).expect("cells are JSON"),
+            other => other.bytes().into_owned(),
         });
     }
 

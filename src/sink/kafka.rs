@@ -29,7 +29,7 @@ use super::{Done, Redacted};
 use crate::{
     record::{
         Audit, DeadLetter, Position,
-        audit::{self, DigestKey},
+        audit::{self, DigestKey, Finding},
         avro::{self, Kind},
     },
     source::{
@@ -58,6 +58,22 @@ pub struct Options {
     pub compression: &'static str,
     /// Further options.
     pub librdkafka: Settings,
+}
+
+impl Options {
+    /// JSON in transactions, all else as configured by default.
+    pub fn new(brokers: Brokers, transactional_id: &str, topics: Topics) -> Self {
+        Self {
+            brokers,
+            transactional_id: Some(transactional_id.to_owned()),
+            timeout: Duration::from_secs(60),
+            topics,
+            hash_key: None,
+            codec: Codec::Json,
+            compression: "zstd",
+            librdkafka: Settings::default(),
+        }
+    }
 }
 
 /// What records are written as.
@@ -114,6 +130,8 @@ pub struct Delivery {
     pub bytes: u64,
     /// Digest of the value, where records are audited.
     pub digest: Option<String>,
+    /// What was done at each place, where records are audited.
+    pub findings: Vec<Finding>,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
     /// Its audit record, chained, put there when its set is published.
@@ -165,6 +183,15 @@ pub enum Error {
     /// The id of a schema can't be had; nothing of the set was sent.
     #[error(transparent)]
     Registry(#[from] avro::Error),
+    /// Nothing was begun: no broker answered in time.
+    #[error(
+        "the brokers did not answer ({code:?}): check that they run, and their addresses, TLS and \
+         login"
+    )]
+    NoAnswer {
+        /// librdkafka's code.
+        code: Option<RDKafkaErrorCode>,
+    },
     /// Nothing of the set is visible (at least once: perhaps some), and it can be tried again.
     #[error("the records were not committed ({code:?})")]
     Aborted {
@@ -289,6 +316,10 @@ impl Producer {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error))
                     if error.is_retriable() && start.elapsed() < self.options.timeout => {}
+                Err(KafkaError::Transaction(error)) if error.is_retriable() => {
+                    let code = Some(error.code());
+                    return Err(Error::NoAnswer { code });
+                }
                 Err(error) => return Err(outcome(&error, false)),
             }
         }
@@ -635,11 +666,7 @@ impl Values {
                 serde_json::to_vec(&done.entities).expect("entities are JSON")
             }
             (_, Some(writer)) => redaction(writer, done),
-            (_, None) => match &done.redacted {
-                Redacted::Record(record) => record.clone(),
-                Redacted::Text(text) => text.clone().into_bytes(),
-                Redacted::Row(row) => serde_json::to_vec(row).expect("cells are JSON"),
-            },
+            (_, None) => done.redacted.bytes().into_owned(),
         }
     }
 }
@@ -745,11 +772,6 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
     let done = delivery.outcome.as_ref().ok();
     let letter = delivery.outcome.as_ref().err();
     let digests = done.map(|done| done.entities.digests.clone());
-    let output = done.map(|done| match &done.redacted {
-        Redacted::Record(record) => key.digest(record),
-        Redacted::Text(text) => key.digest(text.as_bytes()),
-        Redacted::Row(cells) => key.digest(&serde_json::to_vec(cells).expect("cells are JSON")),
-    });
     let of_letter =
         |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
     Audit {
@@ -763,10 +785,10 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
             .or_else(|| of_letter(|letter| &letter.document_id)),
         code: letter.map(|letter| letter.code),
         unit: audit::Unit::CodePoint,
-        findings: done.map_or_else(Vec::new, |done| done.findings.clone()),
+        findings: delivery.findings.clone(),
         digests,
         input_digest: delivery.digest.clone(),
-        output_digest: output,
+        output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
         digest_key: key.id(),
         previous: String::new(),
         hash: String::new(),

@@ -20,7 +20,9 @@ mod stdout;
 mod table;
 mod writer;
 
-use crate::record::{Change, Entities, audit::Finding};
+use std::borrow::Cow;
+
+use crate::record::{Change, Entities};
 
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
@@ -34,10 +36,7 @@ pub struct Done {
     pub entities: Entities,
     /// Its redaction.
     pub redacted: Redacted,
-    /// What was done at each place, for the audit.
-    pub findings: Vec<Finding>,
-    /// What was transformed, where [`Redacted`] does not hold it itself
-    /// ([`crate::pipeline::document::PlainText::Apart`]).
+    /// What was transformed: [`Redacted`] may hold it too.
     pub changes: Vec<Change>,
     /// How often each operator was used on it.
     pub operators: std::collections::BTreeMap<String, u64>,
@@ -52,6 +51,17 @@ pub enum Redacted {
     Text(String),
     /// Cells of the text columns of a table row, in the order of the document's body.
     Row(Vec<Option<String>>),
+}
+
+impl Redacted {
+    /// As one record: a JSON object, a text, or a JSON array of cells.
+    pub fn bytes(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Record(record) => record.into(),
+            Self::Text(text) => text.as_bytes().into(),
+            Self::Row(cells) => serde_json::to_vec(cells).expect("cells are JSON").into(),
+        }
+    }
 }
 
 impl std::fmt::Debug for Redacted {

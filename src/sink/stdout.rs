@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Done, Error, Redacted};
+use super::{Done, Error};
 use crate::record::DeadLetter;
 
 /// Prints records, a line each.
@@ -15,11 +15,9 @@ pub struct Printer {
 impl Printer {
     /// Prints a document. A reader that has had enough ends the job, as an error of kind `BrokenPipe`.
     pub fn document(self, done: &Done) -> Result<(), Error> {
-        let mut line = match &done.redacted {
-            _ if self.entities => serde_json::to_vec(&done.entities).expect("entities are JSON"),
-            Redacted::Record(record) => record.clone(),
-            Redacted::Text(text) => text.clone().into_bytes(),
-            Redacted::Row(cells) => serde_json::to_vec(cells).expect("cells are JSON"),
+        let mut line = match self.entities {
+            true => serde_json::to_vec(&done.entities).expect("entities are JSON"),
+            false => done.redacted.bytes().into_owned(),
         };
         line.push(b'\n');
         let mut out = io::stdout().lock();

@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeMap, VecDeque},
     error::Error as StdError,
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime},
 };
 
@@ -69,6 +69,28 @@ pub struct Options {
     pub records: super::Options,
     /// Further options.
     pub librdkafka: Settings,
+}
+
+impl Options {
+    /// JSON objects of some topics, from the oldest on, all else as configured by default.
+    pub fn new(brokers: Brokers, group_id: &str, topics: &[&str]) -> Self {
+        Self {
+            brokers,
+            group_id: group_id.to_owned(),
+            broker_assigns: false,
+            instance_id: None,
+            session_timeout: Duration::from_secs(45),
+            from_earliest: true,
+            topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
+            codec: Codec::Json,
+            tenant: None,
+            id: None,
+            pass: Vec::new(),
+            digest_key: None,
+            records: super::Options::default(),
+            librdkafka: Settings::default(),
+        }
+    }
 }
 
 /// What records hold.
@@ -167,6 +189,8 @@ pub struct Consumer {
     /// Names of topics and headers, each held once.
     names: BTreeMap<String, Arc<str>>,
     paused: bool,
+    /// Whether librdkafka fetches: what it was told last.
+    fetching: bool,
     waiting: Waiting,
 }
 
@@ -201,7 +225,24 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 pub(crate) struct Context {
     token_file: Option<PathBuf>,
     revoked: Mutex<Vec<(String, i32)>>,
+    assigned: Mutex<Vec<(String, i32)>>,
     ends: Mutex<Vec<End>>,
+}
+
+fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
+    list.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn taken<T>(list: &Mutex<Vec<T>>) -> Vec<T> {
+    std::mem::take(&mut *locked(list))
+}
+
+fn names_of(partitions: &TopicPartitionList) -> Vec<(String, i32)> {
+    let elements = partitions.elements();
+    let names = elements
+        .iter()
+        .map(|e| (e.topic().to_owned(), e.partition()));
+    names.collect()
 }
 
 /// How far a partition goes, by the last statistics.
@@ -229,7 +270,7 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
-        let mut ends = self.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ends = locked(&self.ends);
         ends.clear();
         for (topic, of_topic) in &statistics.topics {
             for (number, partition) in &of_topic.partitions {
@@ -255,14 +296,8 @@ impl ConsumerContext for Context {
     fn pre_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         match rebalance {
             Rebalance::Revoke(partitions) => {
-                let elements = partitions.elements();
-                let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
-                revoked.extend(
-                    elements
-                        .iter()
-                        .map(|e| (e.topic().to_owned(), e.partition())),
-                );
-                info!(partitions = elements.len(), "partitions revoked");
+                locked(&self.revoked).extend(names_of(partitions));
+                info!(partitions = partitions.count(), "partitions revoked");
             }
             Rebalance::Assign(partitions) => {
                 info!(partitions = partitions.count(), "partitions assigned");
@@ -271,13 +306,9 @@ impl ConsumerContext for Context {
         }
     }
 
-    /// A partition that is lost while it is paused may come back paused, and nobody would resume it
-    /// then: what was to be waited for was dropped with it. Whoever still waits pauses anew.
-    fn post_rebalance(&self, consumer: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
-        if let Rebalance::Assign(partitions) = rebalance
-            && let Err(error) = consumer.resume(partitions)
-        {
-            warn!(code = ?error.rdkafka_error_code(), "partitions can't be resumed");
+    fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
+        if let Rebalance::Assign(partitions) = rebalance {
+            locked(&self.assigned).extend(names_of(partitions));
         }
     }
 }
@@ -345,6 +376,7 @@ impl Consumer {
             options,
             names: BTreeMap::new(),
             paused: false,
+            fetching: true,
             waiting: Waiting::default(),
         })
     }
@@ -381,9 +413,6 @@ impl Consumer {
                 Ok(record) => {
                     self.waiting.failures = 0;
                     self.waiting.not_before = None;
-                    if self.waiting.records.is_empty() && !self.paused {
-                        self.fetch(true);
-                    }
                     return Ok(Some(record));
                 }
                 Err(error) => {
@@ -392,8 +421,6 @@ impl Consumer {
                 }
             }
         }
-        // Each time: partitions may have been assigned meanwhile.
-        self.fetch(false);
         if let Some(message) = self.poll_group(wait)? {
             self.waiting.records.push_back(message);
         }
@@ -415,7 +442,8 @@ impl Consumer {
         !self.waiting.records.is_empty()
     }
 
-    fn poll_group(&self, wait: Duration) -> Result<Option<OwnedMessage>, Error> {
+    fn poll_group(&mut self, wait: Duration) -> Result<Option<OwnedMessage>, Error> {
+        self.fetch();
         match self.inner.poll(wait) {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message.detach())),
@@ -545,9 +573,7 @@ impl Consumer {
 
     /// Ends of this member's partitions, once for each statistics.
     pub fn take_ends(&self) -> Vec<End> {
-        let context = self.inner.context();
-        let mut ends = context.ends.lock().unwrap_or_else(PoisonError::into_inner);
-        std::mem::take(&mut *ends)
+        taken(&self.inner.context().ends)
     }
 
     /// Whether fetching is stopped.
@@ -563,12 +589,7 @@ impl Consumer {
     /// Partitions that were revoked since the last call: what is not committed of them is another
     /// member's.
     pub fn take_revoked(&mut self) -> Vec<(String, i32)> {
-        let context = self.inner.context();
-        let mut revoked = context
-            .revoked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let revoked = std::mem::take(&mut *revoked);
+        let revoked = taken(&self.inner.context().revoked);
         let is_revoked = |message: &OwnedMessage| {
             let of = |(topic, partition): &(String, i32)| {
                 topic == message.topic() && *partition == message.partition()
@@ -576,31 +597,40 @@ impl Consumer {
             revoked.iter().any(of)
         };
         self.waiting.records.retain(|message| !is_revoked(message));
-        // Nothing waits any more: other partitions go on.
-        if !revoked.is_empty() && self.waiting.records.is_empty() && !self.paused {
-            self.fetch(true);
-        }
         revoked
     }
 
-    /// Stops or goes on fetching. Polling goes on either way, so that the member stays in its group.
+    /// Stops or goes on fetching with the next poll. Polling goes on either way, so that the member
+    /// stays in its group.
     pub fn pause(&mut self, paused: bool) {
-        // Also while nothing changes: partitions that were assigned meanwhile are not paused.
-        if !paused && !self.paused {
-            return;
-        }
         self.paused = paused;
-        // What waits goes first.
-        self.fetch(!paused && self.waiting.records.is_empty());
     }
 
-    fn fetch(&self, on: bool) {
-        let Ok(assignment) = self.inner.assignment() else {
-            return;
+    /// Tells librdkafka whether to fetch, when that changes: each time it throws away what it has
+    /// fetched. Partitions that are assigned are told by themselves: they come unpaused, or, where
+    /// they were lost while they were paused, paused.
+    fn fetch(&mut self) {
+        // What waits goes first.
+        let on = !self.paused && self.waiting.records.is_empty();
+        let assigned = taken(&self.inner.context().assigned);
+        let partitions = match on == self.fetching {
+            true if assigned.is_empty() => return,
+            true => {
+                let mut list = TopicPartitionList::with_capacity(assigned.len());
+                for (topic, partition) in &assigned {
+                    list.add_partition(topic, *partition);
+                }
+                list
+            }
+            false => match self.inner.assignment() {
+                Ok(assignment) => assignment,
+                Err(_) => return,
+            },
         };
+        self.fetching = on;
         let outcome = match on {
-            false => self.inner.pause(&assignment),
-            true => self.inner.resume(&assignment),
+            true => self.inner.resume(&partitions),
+            false => self.inner.pause(&partitions),
         };
         if let Err(error) = outcome {
             warn!(code = ?error.rdkafka_error_code(), "partitions can't be paused or resumed");

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
-    process::{Command, Stdio},
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -407,13 +407,7 @@ fn a_worker_polls_until_sigterm() {
     let job = Job::with(&config.replace("url = \"in\"\n", "url = \"in\"\npoll_secs = 1\n"));
     let record = |id: &str| format!("{{\"id\":\"{id}\",\"text\":\"ana@mail.example\"}}\n");
     job.write("in/first.jsonl", record("a"));
-    let child = job
-        .command(&[])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = piped(&mut job.command(&[]));
     let delivered = |ids: &[&str]| {
         let start = Instant::now();
         // Beside a record that was just made its first name may still stand, `ID.json#1`.
@@ -447,13 +441,7 @@ fn sighup_reads_tenants_and_their_lists_again() {
     let record =
         |id: usize| format!("{{\"id\":\"{id}\",\"text\":\"Wanda Canary and Bo Canary\"}}\n");
     job.write("in/0.jsonl", record(0));
-    let child = job
-        .command(&["--quiet"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = piped(&mut job.command(&["--quiet"]));
     let start = Instant::now();
     let redacted = |id: usize| loop {
         let id = id.to_string();
@@ -493,13 +481,7 @@ fn sigterm_drains_and_the_next_run_does_the_rest() {
             .collect();
         job.write(&format!("in/{n:03}.jsonl"), lines);
     }
-    let child = job
-        .command(&[])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let child = piped(&mut job.command(&[]));
     let start = Instant::now();
     while job.files("out/_weir/commits").is_empty() {
         assert!(start.elapsed() < Duration::from_secs(30));

@@ -24,11 +24,7 @@ use weir::{
         audit::{DigestKey, GENESIS},
     },
     sink::kafka as sink,
-    source::{
-        TenantFrom,
-        brokers::{Brokers, Settings},
-        kafka as source,
-    },
+    source::{TenantFrom, brokers::Brokers, kafka as source},
     telemetry::Health,
 };
 
@@ -88,38 +84,23 @@ impl Place {
             ..weir::source::Options::default()
         };
         let brokers = Brokers::plain(&self.broker.address);
+        let group = format!("group-{}", self.input);
+        let source = source::Options {
+            session_timeout: Duration::from_secs(6),
+            records,
+            ..source::Options::new(brokers.clone(), &group, &[&self.input])
+        };
+        let id = format!("{}-{slot}", self.input);
+        let sink = sink::Options {
+            timeout: Duration::from_secs(20),
+            ..sink::Options::new(brokers, &id, self.outputs.clone())
+        };
         Options {
-            source: source::Options {
-                brokers: brokers.clone(),
-                group_id: format!("group-{}", self.input),
-                broker_assigns: false,
-                instance_id: None,
-                session_timeout: Duration::from_secs(6),
-                from_earliest: true,
-                topics: vec![self.input.clone()],
-                codec: source::Codec::Json,
-                tenant: None,
-                id: None,
-                pass: Vec::new(),
-                digest_key: None,
-                records,
-                librdkafka: Settings::default(),
-            },
-            sink: Sink::Topics(sink::Options {
-                brokers,
-                transactional_id: Some(format!("{}-{slot}", self.input)),
-                timeout: Duration::from_secs(20),
-                topics: self.outputs.clone(),
-                hash_key: None,
-                codec: sink::Codec::Json,
-                compression: "zstd",
-                librdkafka: Settings::default(),
-            }),
             max_documents: 20,
             max_bytes: 1 << 20,
             max_wait: Duration::from_millis(50),
             in_flight_bytes: 1 << 20,
-            max_dead_letters: None,
+            ..Options::new(source, Sink::Topics(sink))
         }
     }
 

@@ -1,7 +1,7 @@
 //! Encryption and login at a real broker, through the configuration and the real process.
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Output},
     time::{Duration, Instant},
 };
@@ -15,6 +15,7 @@ use rdkafka::{
 };
 
 use crate::{
+    job::command,
     kafka_broker::{Node, create_topics, free_port, tool},
     tiny_pack,
     worker::{self, PATTERNS_ONLY},
@@ -149,14 +150,7 @@ impl Login {
             self.address
         );
         std::fs::write(self.path("weir.toml"), text).unwrap();
-        let library =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-            command.env("ORT_DYLIB_PATH", library);
-        }
-        command
-            .args(arguments)
+        command(arguments)
             .arg("--config")
             .arg(self.path("weir.toml"))
             .output()

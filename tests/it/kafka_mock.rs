@@ -19,10 +19,7 @@ use weir::{
         stream::{Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::kafka as sink,
-    source::{
-        brokers::{Brokers, Settings},
-        kafka as source,
-    },
+    source::{brokers::Brokers, kafka as source},
     telemetry::Health,
 };
 
@@ -39,6 +36,41 @@ struct Running {
     progress: Arc<Progress>,
     drain: CancellationToken,
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
+}
+
+fn options(brokers: Brokers) -> Options {
+    let source = source::Options {
+        session_timeout: Duration::from_secs(6),
+        ..source::Options::new(brokers.clone(), "group", &["in"])
+    };
+    let topics = sink::Topics {
+        entities: Some("entities".to_owned()),
+        redactions: Some("redactions".to_owned()),
+        dead_letters: "dead".to_owned(),
+        audit: None,
+    };
+    let sink = sink::Options {
+        timeout: Duration::from_secs(5),
+        ..sink::Options::new(brokers, "slot", topics)
+    };
+    Options {
+        max_documents: 10,
+        max_bytes: 1 << 20,
+        max_wait: Duration::from_millis(20),
+        in_flight_bytes: 1 << 20,
+        ..Options::new(source, Sink::Topics(sink))
+    }
+}
+
+fn worker() -> Worker {
+    let job = job(PATTERNS_ONLY);
+    Worker {
+        engine: job.engine.clone(),
+        tenants: job.tenants.clone(),
+        progress: Arc::new(Progress::default()),
+        health: Health::new(),
+        drain: CancellationToken::new(),
+    }
 }
 
 impl Mock {
@@ -65,53 +97,9 @@ impl Mock {
 
     fn start(&self) -> Running {
         let brokers = Brokers::plain(&self.cluster.bootstrap_servers());
-        let options = Options {
-            source: source::Options {
-                brokers: brokers.clone(),
-                group_id: "group".to_owned(),
-                broker_assigns: false,
-                instance_id: None,
-                session_timeout: Duration::from_secs(6),
-                from_earliest: true,
-                topics: vec!["in".to_owned()],
-                codec: source::Codec::Json,
-                tenant: None,
-                id: None,
-                pass: Vec::new(),
-                digest_key: None,
-                records: weir::source::Options::default(),
-                librdkafka: Settings::default(),
-            },
-            sink: Sink::Topics(sink::Options {
-                brokers,
-                transactional_id: Some("slot".to_owned()),
-                timeout: Duration::from_secs(5),
-                topics: sink::Topics {
-                    entities: Some("entities".to_owned()),
-                    redactions: Some("redactions".to_owned()),
-                    dead_letters: "dead".to_owned(),
-                    audit: None,
-                },
-                hash_key: None,
-                codec: sink::Codec::Json,
-                compression: "none",
-                librdkafka: Settings::default(),
-            }),
-            max_documents: 10,
-            max_bytes: 1 << 20,
-            max_wait: Duration::from_millis(20),
-            in_flight_bytes: 1 << 20,
-            max_dead_letters: None,
-        };
-        let (progress, drain) = (Arc::new(Progress::default()), CancellationToken::new());
-        let job = job(PATTERNS_ONLY);
-        let worker = Worker {
-            engine: job.engine.clone(),
-            tenants: job.tenants.clone(),
-            progress: progress.clone(),
-            health: Health::new(),
-            drain: drain.clone(),
-        };
+        let options = options(brokers);
+        let worker = worker();
+        let (progress, drain) = (worker.progress.clone(), worker.drain.clone());
         let thread = std::thread::spawn(move || {
             let runtime = engine::runtime();
             Slot::open(0, worker, options)?.run(runtime.handle())
@@ -280,4 +268,21 @@ fn brokers_that_are_down_are_waited_for_and_coordinators_may_move() {
     }
     slot.wait_for(400);
     slot.drained().unwrap();
+}
+
+#[test]
+fn brokers_that_are_away_from_the_start_are_an_error_that_says_so() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap().to_string();
+    drop(nobody);
+    let mut options = options(Brokers::plain(&address));
+    if let Sink::Topics(topics) = &mut options.sink {
+        topics.timeout = Duration::from_secs(1);
+    }
+    let error = Slot::open(0, worker(), options).err().unwrap();
+    assert!(
+        matches!(error, Error::Sink(sink::Error::NoAnswer { .. })),
+        "{error}"
+    );
+    assert!(error.to_string().contains("check that they run"), "{error}");
 }

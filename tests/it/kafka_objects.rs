@@ -634,6 +634,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         written: None,
         bytes: 10,
         digest: None,
+        findings: Vec::new(),
         audit: None,
         outcome: Err(DeadLetter {
             source: Position::Kafka {
@@ -671,7 +672,6 @@ fn document(partition: &Partition, offset: i64) -> Delivery {
             tokens: 0,
             windows: 0,
         },
-        findings: Vec::new(),
         changes: Vec::new(),
         redacted: Redacted::Record(format!("{{\"id\":\n\"d{offset}\"}}").into_bytes()),
         operators: Default::default(),

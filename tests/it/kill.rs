@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -12,6 +12,7 @@ use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
 use crate::{
     engine,
+    job::command,
     s3_server::S3Server,
     tiny_pack,
     worker::{self, Kind, Outputs, PATTERNS_ONLY, Place},
@@ -113,18 +114,11 @@ threads = 1
     }
 
     fn start(&self) -> Child {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_weir"));
-        command
-            .args(["run", "--config"])
-            .arg(self.path("weir.toml"));
+        let mut command = command(&["run", "--config"]);
+        command.arg(self.path("weir.toml"));
         // Kept from the environment: another S3's variables, if the tests run there.
         if let Some(server) = &self.server {
             command.envs(server.variables());
-        }
-        let library =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
-        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-            command.env("ORT_DYLIB_PATH", library);
         }
         let log = std::fs::File::options()
             .create(true)

@@ -384,7 +384,6 @@ fn invented() -> Done {
             windows: 0,
         },
         redacted: Redacted::Record(b"{\"id\":\"late\"}".to_vec()),
-        findings: Vec::new(),
         changes: Vec::new(),
         operators: Default::default(),
     }

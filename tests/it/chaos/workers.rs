@@ -319,12 +319,9 @@ impl Workers {
         command
             .args(["run", "--config"])
             .arg(self.folder.path().join(format!("{name}.toml")))
-            .envs(self.environment.iter().copied());
-        if std::env::var_os("ORT_DYLIB_PATH").is_none() {
-            let library =
-                Path::new(env!("CARGO_MANIFEST_DIR")).join(".weir/onnxruntime/libonnxruntime.so");
-            command.env("ORT_DYLIB_PATH", library);
-        }
+            .envs(self.environment.iter().copied())
+            // where it finds what `make setup` got
+            .current_dir(env!("CARGO_MANIFEST_DIR"));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
