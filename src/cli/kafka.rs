@@ -188,6 +188,7 @@ pub fn slot(
         max_wait: Duration::from_millis(sink.transaction.max_ms),
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: limits.max_dead_letters,
+        drain_for: drain_for(resolved),
     }
 }
 
@@ -208,7 +209,13 @@ pub fn rolling_slot(
         max_wait: Duration::from_secs(roll.max_secs),
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: resolved.limits.max_dead_letters,
+        drain_for: drain_for(resolved),
     }
+}
+
+/// Half of the time for draining: the other half is for the last commit.
+fn drain_for(resolved: &Resolved) -> Duration {
+    Duration::from_secs(resolved.pipeline.drain_timeout_secs) / 2
 }
 
 /// A slot's share.

@@ -16,6 +16,7 @@ pub mod replay;
 pub mod rolling;
 mod scan;
 pub mod stream;
+mod transactions;
 mod work;
 
 pub use engine::{Engine, Error, Labels, Options, Running};

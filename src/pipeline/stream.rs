@@ -2,10 +2,9 @@
 //! once (I5): to topics in one transaction with its offset, or to an object store in files that a
 //! commit record lists with their offsets (`rolling.rs`).
 //!
-//! No transaction is open while the group is served: records are gathered and processed first, and
-//! a set of them is begun, sent and committed in one go. A rebalance so never meets an open
-//! transaction. What was gathered of a partition that is revoked is dropped: its offsets were not
-//! committed, and its next owner reads it again.
+//! Records are gathered and processed first, and a set of them is begun, sent and committed in one
+//! go, while the next is gathered (`transactions.rs`). What was gathered of a partition that is
+//! revoked is dropped: its offsets were not committed, and its next owner reads it again.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -22,13 +21,14 @@ use super::{
     document::{self, PlainText},
     progress::Progress,
     rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
+    transactions::Transactions,
     work::{self, Working},
 };
 use crate::{
     record::{Code, DeadLetter, Stage, avro},
     sink::{
         self,
-        kafka::{self as topics, Delivery, Producer},
+        kafka::{self as topics, Delivery},
     },
     source::kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
     telemetry::{
@@ -56,6 +56,9 @@ pub struct Options {
     pub in_flight_bytes: u64,
     /// Dead letters of this run after which the worker stops.
     pub max_dead_letters: Option<u64>,
+    /// Of what is under way when the worker is drained, what is not processed after this time is
+    /// left to whoever reads the partitions next.
+    pub drain_for: Duration,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             max_wait: Duration::from_secs(1),
             in_flight_bytes: 256 << 20,
             max_dead_letters: None,
+            drain_for: Duration::from_secs(10),
         }
     }
 }
@@ -158,6 +162,8 @@ pub struct Slot {
     bytes: u64,
     /// Since when there is no room.
     full_since: Option<Instant>,
+    /// Since when the worker is drained.
+    draining_since: Option<Instant>,
     failures: u32,
     /// After a failure: not tried again before.
     not_before: Instant,
@@ -172,14 +178,6 @@ pub struct Slot {
 enum Output {
     Topics(Transactions),
     Objects(Rolling),
-}
-
-struct Transactions {
-    options: topics::Options,
-    /// `None` once an outcome was unknown, until a new one is made.
-    producer: Option<Producer>,
-    /// Whether it has to be looked up what an earlier producer committed.
-    unsure: bool,
 }
 
 struct Gathered {
@@ -295,6 +293,7 @@ impl Slot {
             since: Instant::now(),
             bytes: 0,
             full_since: None,
+            draining_since: None,
             failures: 0,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
@@ -322,12 +321,16 @@ impl Slot {
             let draining = self.worker.drain.is_cancelled();
             self.gather(draining)?;
             self.settle(runtime)?;
+            if draining {
+                self.leave_undone();
+            }
+            self.published(runtime)?;
             let over = draining && self.queue.is_empty();
-            let gathered = match &self.output {
-                Output::Topics(_) => false,
+            let under_way = match &self.output {
+                Output::Topics(transactions) => transactions.is_busy(),
                 Output::Objects(rolling) => !rolling.is_idle(),
             };
-            if over && self.ready.is_empty() && !gathered {
+            if over && self.ready.is_empty() && !under_way {
                 self.leave();
                 return Ok(());
             }
@@ -337,6 +340,18 @@ impl Slot {
                 Output::Objects(_) => self.roll(runtime, over)?,
             }
         }
+    }
+
+    /// Drops what could not be processed in the time for draining. Its offsets are not committed, so
+    /// nothing is lost; the rest of the time is for what is done.
+    fn leave_undone(&mut self) {
+        let since = *self.draining_since.get_or_insert_with(Instant::now);
+        if since.elapsed() < self.options.drain_for || self.queue.is_empty() {
+            return;
+        }
+        info!(records = self.queue.len(), "left to the next reader");
+        self.queue.clear();
+        self.weigh();
     }
 
     fn too_many_dead_letters(&self) -> bool {
@@ -398,7 +413,7 @@ impl Slot {
                 &document.id,
             )?;
             let form = match &self.output {
-                Output::Topics(transactions) => match transactions.options.codec {
+                Output::Topics(transactions) => match transactions.codec() {
                     topics::Codec::Json => PlainText::Record,
                     topics::Codec::Avro(_) => PlainText::Apart,
                 },
@@ -456,6 +471,9 @@ impl Slot {
             .map(|(topic, partition)| (topic.into(), partition))
             .collect();
         self.drop_records(&revoked);
+        if let Output::Topics(transactions) = &mut self.output {
+            transactions.forget(&revoked);
+        }
         for partition in revoked {
             // Another worker's number from now on.
             lag_gauge(&partition.0, partition.1).set(f64::NAN);
@@ -480,7 +498,7 @@ impl Slot {
         let waiting: u64 = self.queue.iter().map(|gathered| gathered.bytes).sum();
         let done: u64 = self.ready.iter().map(|delivery| delivery.bytes).sum();
         let gathered = match &self.output {
-            Output::Topics(_) => 0,
+            Output::Topics(transactions) => transactions.bytes(),
             Output::Objects(rolling) => rolling.memory(),
         };
         self.told_bytes(waiting + done + gathered);
@@ -521,7 +539,8 @@ impl Slot {
     }
 
     fn is_due(&self, over: bool) -> bool {
-        if self.ready.is_empty() || Instant::now() < self.not_before {
+        let busy = matches!(&self.output, Output::Topics(own) if own.is_busy());
+        if busy || self.ready.is_empty() || Instant::now() < self.not_before {
             return false;
         }
         over || self.since.elapsed() >= self.options.max_wait
@@ -531,48 +550,79 @@ impl Slot {
     }
 
     fn publish(&mut self) -> Result<(), Error> {
-        if let Err(error) = self.renew() {
-            return self.again(error);
+        let Output::Topics(transactions) = &mut self.output else {
+            return Ok(());
+        };
+        match transactions.renew(&self.ready, &self.consumer) {
+            Ok(0) => {}
+            Ok(committed) => {
+                let set = self.ready.drain(..committed).collect();
+                self.delivered(set, &BTreeSet::new());
+                return Ok(());
+            }
+            Err(error) => return self.again(error),
         }
         let count = self.set_len();
         if let Err(error) = self.chain(count) {
             return self.again(error);
         }
-        let Output::Topics(Transactions {
-            producer: Some(producer),
-            ..
-        }) = &self.output
-        else {
+        let Output::Topics(transactions) = &mut self.output else {
             return Ok(());
         };
-        if count == 0 {
-            return Ok(());
+        if let Err(error) = transactions.commit_first(&self.ready[..count], &self.consumer) {
+            return self.again(error);
         }
-        let began = Instant::now();
-        let published = producer.publish(&self.ready[..count], &self.consumer);
-        let outcome = match &published {
+        let set = self.ready.drain(..count).collect();
+        // Of this moment: all partitions of the set are this slot's.
+        transactions.start(set, self.consumer.group());
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    /// Takes in what came of the set that was under way.
+    fn published(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+        let Output::Topics(transactions) = &mut self.output else {
+            return Ok(());
+        };
+        let Some(mut ended) = transactions.ended(runtime, &self.consumer)? else {
+            return Ok(());
+        };
+        let name = match &ended.outcome {
             Ok(()) => "committed",
             Err(topics::Error::Unknown { .. }) => "unknown",
             Err(_) => "aborted",
         };
-        counter!(metric::TRANSACTIONS_TOTAL, "outcome" => outcome).increment(1);
-        histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => outcome)
-            .record(began.elapsed());
-        metric::stage(Stage::Sink, began);
-        match published {
-            Ok(()) => self.delivered(count),
-            Err(topics::Error::TooLarge { index }) => self.reject(index),
-            Err(error @ topics::Error::Unknown { .. }) => {
-                if let Output::Topics(transactions) = &mut self.output {
-                    transactions.producer = None;
-                    transactions.unsure = true;
-                }
-                self.heads.clear();
-                return self.again(error);
+        counter!(metric::TRANSACTIONS_TOTAL, "outcome" => name).increment(1);
+        histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => name)
+            .record(ended.began.elapsed());
+        metric::stage(Stage::Sink, ended.began);
+        let error = match ended.outcome {
+            Ok(()) => {
+                self.delivered(ended.set, &ended.lost);
+                return Ok(());
             }
-            Err(error) => return self.again(error),
+            Err(error) => error,
+        };
+        if let topics::Error::TooLarge { index } = error {
+            reject(&mut ended.set[index]);
         }
-        Ok(())
+        // In front of what came after it, but what is another's by now.
+        ended.set.retain(|own| !ended.lost.contains(&own.partition));
+        self.ready.splice(..0, ended.set);
+        self.weigh();
+        self.since = ended.began;
+        match error {
+            topics::Error::TooLarge { .. } => {
+                self.summary.aborted += 1;
+                Ok(())
+            }
+            error => {
+                if let topics::Error::Unknown { .. } = error {
+                    self.heads.clear();
+                }
+                self.again(error)
+            }
+        }
     }
 
     /// Gives each record of a set its audit record, behind the last one of its partition. The head of
@@ -584,17 +634,15 @@ impl Slot {
         let failed = |error: rdkafka::error::KafkaError| topics::Error::Aborted {
             code: error.rdkafka_error_code(),
         };
-        let Output::Topics(Transactions { options, .. }) = &self.output else {
+        let Output::Topics(transactions) = &self.output else {
             return Ok(());
         };
+        let timeout = transactions.timeout();
         let set = &mut self.ready[..count];
         let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
         if set.iter().any(is_unknown) {
-            let places = topics::offsets_after(set).map_err(failed)?;
-            let committed = self
-                .consumer
-                .committed(places, options.timeout)
-                .map_err(failed)?;
+            let places = topics::offsets_after(&*set).map_err(failed)?;
+            let committed = self.consumer.committed(places, timeout).map_err(failed)?;
             for (partition, head) in topics::heads(&committed) {
                 self.heads.entry(partition).or_insert(head);
             }
@@ -611,22 +659,22 @@ impl Slot {
         Ok(())
     }
 
-    fn delivered(&mut self, count: usize) {
+    /// A set is committed; some of its partitions may be another's by now.
+    fn delivered(&mut self, set: Vec<Delivery>, lost: &BTreeSet<Partition>) {
         let (mut tally, mut of) = (Tally::default(), BTreeSet::new());
-        let mut bytes = 0;
-        for delivery in self.ready.drain(..count) {
-            bytes += delivery.bytes;
-            if let Some(audit) = &delivery.audit {
-                self.heads
-                    .insert(delivery.partition.clone(), audit.hash.clone());
+        for delivery in set {
+            let partition = &delivery.partition;
+            if !lost.contains(partition) {
+                if let Some(audit) = &delivery.audit {
+                    self.heads.insert(partition.clone(), audit.hash.clone());
+                }
+                self.committed
+                    .insert(partition.clone(), delivery.offset + 1);
+                of.insert(partition.clone());
             }
-            self.committed
-                .insert(delivery.partition.clone(), delivery.offset + 1);
-            of.insert(delivery.partition.clone());
             tally.add(delivery);
         }
-        self.told_bytes(self.bytes - bytes);
-        self.since = Instant::now();
+        self.weigh();
         self.count(tally, &of);
     }
 
@@ -752,40 +800,6 @@ impl Slot {
         }
     }
 
-    /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
-    fn reject(&mut self, index: usize) {
-        self.summary.aborted += 1;
-        let Some(delivery) = self.ready.get_mut(index) else {
-            return;
-        };
-        let (tenant, document_id) = match &delivery.outcome {
-            Ok(done) => (
-                Some(done.entities.tenant.clone()),
-                Some(done.entities.document_id.clone()),
-            ),
-            // A dead letter that is too large itself would stop the partition; its id is what is
-            // long in it.
-            Err(letter) => (letter.tenant.clone(), None),
-        };
-        let (topic, partition) = &delivery.partition;
-        delivery.outcome = Err(DeadLetter {
-            source: crate::record::Position::Kafka {
-                topic: topic.to_string(),
-                partition: *partition,
-                offset: delivery.offset,
-            },
-            tenant,
-            document_id,
-            stage: Stage::Sink,
-            code: Code::TooLarge,
-            reason:
-                "the broker takes no record of this size: raise message.max.bytes of topic and \
-                     producer"
-                    .to_owned(),
-            attempts: 1,
-        });
-    }
-
     /// The same set is tried again later, unless its partitions are gone by then. Only what trying
     /// again can't mend ends the slot: an outage of the brokers may last.
     fn again(&mut self, error: topics::Error) -> Result<(), Error> {
@@ -825,75 +839,36 @@ impl Slot {
         let backoff = Duration::from_millis(50) * 2_u32.saturating_pow(self.failures.min(10));
         self.not_before = Instant::now() + backoff.min(LONGEST_BACKOFF);
     }
-
-    /// After an unknown outcome: a new producer ends the old one's transaction one way or the other,
-    /// and the committed offsets tell which.
-    fn renew(&mut self) -> Result<(), topics::Error> {
-        let Output::Topics(transactions) = &mut self.output else {
-            return Ok(());
-        };
-        if transactions.producer.is_none() {
-            transactions.producer = Some(Producer::new(&transactions.options)?);
-        }
-        if !transactions.unsure {
-            return Ok(());
-        }
-        let failed = |error: rdkafka::error::KafkaError| topics::Error::Unknown {
-            code: error.rdkafka_error_code(),
-        };
-        let list = topics::offsets_after(&self.ready).map_err(failed)?;
-        let timeout = transactions.options.timeout;
-        let committed = self.consumer.committed(list, timeout).map_err(failed)?;
-        let is_committed = |delivery: &Delivery| {
-            let (topic, partition) = &delivery.partition;
-            let found = committed.find_partition(topic, *partition);
-            let offset = found.and_then(|found| found.offset().to_raw());
-            offset.is_some_and(|offset| offset >= 0 && delivery.offset < offset)
-        };
-        transactions.unsure = false;
-        // Offsets are committed for a set as a whole, so what is committed stands in front.
-        let count = self
-            .ready
-            .iter()
-            .take_while(|own| is_committed(own))
-            .count();
-        info!(committed = count, "outcome looked up");
-        if count > 0 {
-            self.delivered(count);
-        }
-        Ok(())
-    }
 }
 
-impl Transactions {
-    fn open(options: topics::Options) -> Result<Self, Error> {
-        let producer = Producer::new(&options)?;
-        match producer.missing_topic(options.timeout) {
-            Ok(None) => {}
-            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
-            Err(error) => {
-                let code = error.rdkafka_error_code();
-                return Err(topics::Error::NoAnswer { code }.into());
-            }
-        }
-        Ok(Self {
-            options,
-            producer: Some(producer),
-            unsure: false,
-        })
-    }
-
-    /// Whether a transaction can't hold the source's offsets.
-    fn is_elsewhere(&self, consumer: &Consumer) -> bool {
-        let wait = self.options.timeout;
-        let to = self
-            .producer
-            .as_ref()
-            .and_then(|producer| producer.cluster(wait));
-        self.options.transactional_id.is_some()
-            && to.is_some()
-            && consumer.cluster(wait).is_some_and(|from| Some(from) != to)
-    }
+/// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
+fn reject(delivery: &mut Delivery) {
+    let (tenant, document_id) = match &delivery.outcome {
+        Ok(done) => (
+            Some(done.entities.tenant.clone()),
+            Some(done.entities.document_id.clone()),
+        ),
+        // A dead letter that is too large itself would stop the partition; its id is what is
+        // long in it.
+        Err(letter) => (letter.tenant.clone(), None),
+    };
+    let (topic, partition) = &delivery.partition;
+    delivery.findings.clear();
+    delivery.outcome = Err(DeadLetter {
+        source: crate::record::Position::Kafka {
+            topic: topic.to_string(),
+            partition: *partition,
+            offset: delivery.offset,
+        },
+        tenant,
+        document_id,
+        stage: Stage::Sink,
+        code: Code::TooLarge,
+        reason: "the broker takes no record of this size: raise message.max.bytes of topic and \
+                     producer"
+            .to_owned(),
+        attempts: 1,
+    });
 }
 
 fn lag_gauge(topic: &str, partition: i32) -> metrics::Gauge {

@@ -325,14 +325,25 @@ impl Producer {
         }
     }
 
-    /// Commits what became of a set of records together with their offsets. Blocks.
-    pub fn publish(&self, set: &[Delivery], consumer: &Consumer) -> Result<(), Error> {
+    /// Commits what became of a set of records together with their offsets, as the member of the
+    /// group that the slot was when it made the set up; at least once: sends it, and [`commit`] has
+    /// to follow. Blocks.
+    pub fn publish(
+        &self,
+        set: &[Delivery],
+        group: Option<&ConsumerGroupMetadata>,
+    ) -> Result<(), Error> {
         self.inner.context().take_failure();
         let values = self.values(set)?;
         match self.options.transactional_id {
-            Some(_) => self.transaction(|| self.prepare(set, &values, consumer)),
-            None => self.at_least_once(set, &values, consumer),
+            Some(_) => self.transaction(|| self.prepare(set, &values, group)),
+            None => self.at_least_once(set, &values),
         }
+    }
+
+    /// A bug on purpose: see [`offsets_first`].
+    pub(crate) fn commits_first(&self) -> bool {
+        self.offsets_first
     }
 
     /// What the set's records are written with.
@@ -396,44 +407,28 @@ impl Producer {
         &self,
         set: &[Delivery],
         values: &Values,
-        consumer: &Consumer,
+        group: Option<&ConsumerGroupMetadata>,
     ) -> Result<(), KafkaError> {
         let wait = self.options.timeout;
-        if self.offsets_first {
-            consumer.commit(&offsets_after(set)?)?;
-            self.send_all(set, values)?;
-            return self.answered(wait);
-        }
-        self.send_all(set, values)?;
-        // Fresh for every transaction: it carries the generation of the group, by which a broker
-        // tells a member that has lost its partitions (KIP-447).
-        let group = consumer.group().ok_or(KafkaError::ConsumerCommit(
+        // The generation of the group, by which a broker tells a member that has lost its partitions
+        // (KIP-447).
+        let group = group.ok_or(KafkaError::ConsumerCommit(
             RDKafkaErrorCode::UnknownMemberId,
         ))?;
-        self.inner
-            .send_offsets_to_transaction(&offsets_after(set)?, &group, wait)?;
+        self.send_all(set, values)?;
+        if !self.offsets_first {
+            self.inner
+                .send_offsets_to_transaction(&offsets_after(set)?, group, wait)?;
+        }
         self.answered(wait)
     }
 
-    fn at_least_once(
-        &self,
-        set: &[Delivery],
-        values: &Values,
-        consumer: &Consumer,
-    ) -> Result<(), Error> {
+    fn at_least_once(&self, set: &[Delivery], values: &Values) -> Result<(), Error> {
         let wait = self.options.timeout;
         let sent = self
             .send_all(set, values)
             .and_then(|()| self.answered(wait));
-        let error = match sent {
-            Ok(()) => {
-                let offsets = offsets_after(set).map_err(|error| outcome(&error, false))?;
-                return consumer
-                    .commit(&offsets)
-                    .map_err(|error| outcome(&error, false));
-            }
-            Err(error) => error,
-        };
+        let Err(error) = sent else { return Ok(()) };
         // What is still under way must not come after what is tried again.
         let _ = self.inner.flush(wait);
         Err(self.cause(&error))
@@ -723,9 +718,24 @@ fn outcome(error: &KafkaError, ending: bool) -> Error {
     }
 }
 
+/// Commits the offsets of deliveries by themselves.
+pub(crate) fn commit<'d>(
+    set: impl IntoIterator<Item = &'d Delivery>,
+    consumer: &Consumer,
+) -> Result<(), Error> {
+    offsets_after(set)
+        .and_then(|offsets| match offsets.count() {
+            0 => Ok(()),
+            _ => consumer.commit(&offsets),
+        })
+        .map_err(|error| outcome(&error, false))
+}
+
 /// For each partition of a set the offset after its last record, and the head of its audit chain
 /// beside it: so chain and offset move in one transaction.
-pub(crate) fn offsets_after(set: &[Delivery]) -> Result<TopicPartitionList, KafkaError> {
+pub(crate) fn offsets_after<'d>(
+    set: impl IntoIterator<Item = &'d Delivery>,
+) -> Result<TopicPartitionList, KafkaError> {
     let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
         let known = last.entry(&delivery.partition).or_insert(delivery);

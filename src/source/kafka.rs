@@ -637,9 +637,12 @@ impl Consumer {
         }
     }
 
-    /// What the transaction shows the broker to prove that this member still owns its partitions.
+    /// What a transaction shows the broker to prove that this member still has its partitions. `None`
+    /// where the group has let it go: librdkafka has forgotten the member's name and generation then,
+    /// and without them a broker takes offsets from anybody.
     pub fn group(&self) -> Option<ConsumerGroupMetadata> {
-        self.inner.group_metadata()
+        let group = self.inner.group_metadata();
+        group.filter(|_| !self.inner.assignment_lost())
     }
 
     /// Offsets that are committed for some partitions.

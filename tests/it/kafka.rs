@@ -272,6 +272,24 @@ fn records_come_out_once_and_in_order_while_slots_come_and_go() {
 }
 
 #[test]
+fn what_is_not_done_in_the_time_for_draining_is_the_next_readers() {
+    let place = Place::new(2);
+    place.produce((0..400).map(record));
+    let mut options = place.options("a");
+    options.drain_for = Duration::ZERO;
+    options.max_documents = 400; // many are under way when the drain comes
+    let first = place.slot_with(options);
+    place.wait_for(1);
+    place.produce((400..800).map(record));
+    let one = first.drained().unwrap();
+    let second = place.slot("b");
+    place.wait_for(800);
+    let two = second.drained().unwrap();
+    assert_eq!(one.documents + two.documents, 800);
+    assert_exactly(&place, 800);
+}
+
+#[test]
 fn poison_goes_to_the_dead_letters_and_the_partition_moves_on() {
     let place = Place::new(1);
     place.produce([

@@ -1,0 +1,197 @@
+//! Sets of records on their way into topics: one at a time, on a thread that may block, while the
+//! slot gathers the next one.
+//!
+//! So a rebalance may meet a set that is under way. It carries the generation that the group had when
+//! it was made up, by the thread that serves the group, when all of its partitions were the slot's.
+//! Once the group has gone on to the next generation, the broker refuses the set's offsets, and all of
+//! it is aborted. Before that no other member has its partitions, and whoever gets them then waits for
+//! the outcome before it is told where to begin (KIP-447).
+
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+use rdkafka::{consumer::ConsumerGroupMetadata, error::KafkaError};
+use tokio::{runtime::Handle, task::JoinHandle};
+use tracing::info;
+
+use super::stream::Error;
+use crate::{
+    sink::kafka::{self as topics, Delivery, Producer},
+    source::kafka::{Consumer, Partition},
+};
+
+/// A slot's producer, and the set that it publishes.
+pub(super) struct Transactions {
+    options: topics::Options,
+    /// `None` while a set is under way, and once an outcome was unknown, until a new one is made.
+    producer: Option<Producer>,
+    /// Whether it has to be looked up what an earlier producer committed.
+    unsure: bool,
+    under_way: Option<UnderWay>,
+}
+
+struct UnderWay {
+    task: JoinHandle<(Producer, Vec<Delivery>, Result<(), topics::Error>)>,
+    began: Instant,
+    bytes: u64,
+    lost: BTreeSet<Partition>,
+}
+
+/// What came of a set.
+pub(super) struct Ended {
+    pub(super) set: Vec<Delivery>,
+    /// Partitions that were revoked meanwhile: their records are somebody else's.
+    pub(super) lost: BTreeSet<Partition>,
+    pub(super) outcome: Result<(), topics::Error>,
+    pub(super) began: Instant,
+}
+
+impl Transactions {
+    /// Makes a producer and ends what an earlier one of its id left open. Blocks.
+    pub(super) fn open(options: topics::Options) -> Result<Self, Error> {
+        let producer = Producer::new(&options)?;
+        match producer.missing_topic(options.timeout) {
+            Ok(None) => {}
+            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
+            Err(error) => {
+                let code = error.rdkafka_error_code();
+                return Err(topics::Error::NoAnswer { code }.into());
+            }
+        }
+        Ok(Self {
+            options,
+            producer: Some(producer),
+            unsure: false,
+            under_way: None,
+        })
+    }
+
+    /// Whether a transaction can't hold the source's offsets.
+    pub(super) fn is_elsewhere(&self, consumer: &Consumer) -> bool {
+        let wait = self.options.timeout;
+        let to = self
+            .producer
+            .as_ref()
+            .and_then(|producer| producer.cluster(wait));
+        self.options.transactional_id.is_some()
+            && to.is_some()
+            && consumer.cluster(wait).is_some_and(|from| Some(from) != to)
+    }
+
+    pub(super) fn codec(&self) -> &topics::Codec {
+        &self.options.codec
+    }
+
+    /// Longest wait for an answer of the brokers.
+    pub(super) fn timeout(&self) -> Duration {
+        self.options.timeout
+    }
+
+    /// Whether a set is under way: the next one has to wait.
+    pub(super) fn is_busy(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Bytes of the source records of the set that is under way.
+    pub(super) fn bytes(&self) -> u64 {
+        self.under_way.as_ref().map_or(0, |own| own.bytes)
+    }
+
+    /// Takes note that partitions are no longer the slot's.
+    pub(super) fn forget(&mut self, revoked: &[Partition]) {
+        if let Some(under_way) = &mut self.under_way {
+            under_way.lost.extend(revoked.iter().cloned());
+        }
+    }
+
+    /// Publishes a set; [`Self::renew`] was called before.
+    pub(super) fn start(&mut self, set: Vec<Delivery>, group: Option<ConsumerGroupMetadata>) {
+        let producer = self.producer.take().expect("renewed before");
+        debug_assert!(self.under_way.is_none());
+        let bytes = set.iter().map(|delivery| delivery.bytes).sum();
+        let task = tokio::task::spawn_blocking(move || {
+            let outcome = producer.publish(&set, group.as_ref());
+            (producer, set, outcome)
+        });
+        self.under_way = Some(UnderWay {
+            task,
+            began: Instant::now(),
+            bytes,
+            lost: BTreeSet::new(),
+        });
+    }
+
+    /// What came of the set that was under way, once it is known.
+    pub(super) fn ended(
+        &mut self,
+        runtime: &Handle,
+        consumer: &Consumer,
+    ) -> Result<Option<Ended>, Error> {
+        let Some(own) = self.under_way.take_if(|own| own.task.is_finished()) else {
+            return Ok(None);
+        };
+        let joined = runtime.block_on(own.task);
+        let (producer, set, mut outcome) = joined.map_err(|_| Error::Panicked)?;
+        if outcome.is_ok() && self.options.transactional_id.is_none() {
+            let kept = set.iter().filter(|d| !own.lost.contains(&d.partition));
+            outcome = topics::commit(kept, consumer);
+        }
+        match &outcome {
+            Err(topics::Error::Unknown { .. }) => self.unsure = true,
+            _ => self.producer = Some(producer),
+        }
+        Ok(Some(Ended {
+            set,
+            lost: own.lost,
+            outcome,
+            began: own.began,
+        }))
+    }
+
+    /// After an unknown outcome: a new producer ends the old one's transaction one way or the other,
+    /// and the committed offsets tell how many of `ready` went with it. Blocks.
+    pub(super) fn renew(
+        &mut self,
+        ready: &[Delivery],
+        consumer: &Consumer,
+    ) -> Result<usize, topics::Error> {
+        if self.producer.is_none() {
+            self.producer = Some(Producer::new(&self.options)?);
+        }
+        if !self.unsure {
+            return Ok(0);
+        }
+        let failed = |error: KafkaError| topics::Error::Unknown {
+            code: error.rdkafka_error_code(),
+        };
+        let list = topics::offsets_after(ready).map_err(failed)?;
+        let committed = consumer
+            .committed(list, self.options.timeout)
+            .map_err(failed)?;
+        let is_committed = |delivery: &Delivery| {
+            let (topic, partition) = &delivery.partition;
+            let found = committed.find_partition(topic, *partition);
+            let offset = found.and_then(|found| found.offset().to_raw());
+            offset.is_some_and(|offset| offset >= 0 && delivery.offset < offset)
+        };
+        self.unsure = false;
+        // Offsets are committed for a set as a whole, so what is committed stands in front.
+        let count = ready.iter().take_while(|own| is_committed(own)).count();
+        info!(committed = count, "outcome looked up");
+        Ok(count)
+    }
+
+    /// See [`topics::Producer::commits_first`].
+    pub(super) fn commit_first(
+        &self,
+        set: &[Delivery],
+        consumer: &Consumer,
+    ) -> Result<(), topics::Error> {
+        match &self.producer {
+            Some(producer) if producer.commits_first() => topics::commit(set, consumer),
+            _ => Ok(()),
+        }
+    }
+}
