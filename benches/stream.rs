@@ -68,7 +68,7 @@ const CASE: Case = Case {
     transactions: true,
     partitions: 4,
     // As configured by default.
-    max_documents: 2000,
+    max_documents: 5000,
     max_wait: Duration::from_millis(1000),
 };
 
@@ -98,7 +98,7 @@ fn main() {
     let (many, few) = (number("RECORDS", 60_000), number("MODEL_RECORDS", 1_500));
     let bench = Bench::new();
     println!(
-        "one slot, default transaction: 2000 documents, 8 MiB or 1 s; records of about 500 bytes\n"
+        "one slot, default transaction: 5000 documents, 8 MiB or 1 s; records of about 500 bytes\n"
     );
     bench.speed(CASE, many); // the broker's code is compiled while it runs
     bench.ratio("without the model", CASE, many, rounds);
@@ -106,8 +106,8 @@ fn main() {
         tenant: MODEL,
         ..CASE
     };
-    bench.ratio("with weir-mini, 3 labels", model, few, rounds.min(3));
-    for max_documents in [100, 500, 5000] {
+    bench.ratio("with weir-mini, 3 labels", model, few, rounds.min(5));
+    for max_documents in [100, 500, 2000] {
         let case = Case {
             max_documents,
             ..CASE

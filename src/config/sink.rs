@@ -152,7 +152,7 @@ impl Default for Transaction {
     fn default() -> Self {
         Self {
             timeout_ms: 60_000, // librdkafka's default
-            max_documents: 2000,
+            max_documents: 5000,
             max_bytes: 8 << 20,
             max_ms: 1000,
         }

@@ -55,7 +55,7 @@ fn a_stream_needs_little() {
     assert_eq!(source.codec, Codec::Json);
     assert_eq!(sink.delivery, Delivery::ExactlyOnce);
     assert_eq!(sink.brokers.settings, source.brokers.settings);
-    assert_eq!(sink.transaction.max_documents, 2000);
+    assert_eq!(sink.transaction.max_documents, 5000);
 }
 
 #[test]

@@ -67,7 +67,7 @@ impl Options {
         Self {
             source,
             sink,
-            max_documents: 2000,
+            max_documents: 5000,
             max_bytes: 8 << 20,
             max_wait: Duration::from_secs(1),
             in_flight_bytes: 256 << 20,

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -72,6 +73,13 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
+    fn produce_to(&self, partition: i32, (key, value): (String, String)) {
+        let producer: BaseProducer = self.client().create().unwrap();
+        let record = BaseRecord::to(&self.input).partition(partition);
+        producer.send(record.key(&key).payload(&value)).unwrap();
+        producer.flush(Duration::from_secs(20)).unwrap();
+    }
+
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker.address);
@@ -110,6 +118,17 @@ impl Place {
     }
 
     pub fn slot_with(&self, options: Options) -> Running {
+        self.slot_run(options, |run| run())
+    }
+
+    /// `around` is given the slot's whole life, on the slot's thread.
+    fn slot_run(
+        &self,
+        options: Options,
+        around: impl FnOnce(&dyn Fn() -> Result<Summary, Error>) -> Result<Summary, Error>
+        + Send
+        + 'static,
+    ) -> Running {
         let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
         let worker = stream::Worker {
@@ -119,7 +138,8 @@ impl Place {
             health: Health::new(),
             drain: drain.clone(),
         };
-        let thread = std::thread::spawn(move || Slot::open(0, worker, options)?.run(&runtime()));
+        let run = move || Slot::open(0, worker.clone(), options.clone())?.run(&runtime());
+        let thread = std::thread::spawn(move || around(&run));
         Running { drain, thread }
     }
 
@@ -287,6 +307,36 @@ fn what_is_not_done_in_the_time_for_draining_is_the_next_readers() {
     let two = second.drained().unwrap();
     assert_eq!(one.documents + two.documents, 800);
     assert_exactly(&place, 800);
+}
+
+#[test]
+fn the_time_of_the_last_commit_is_each_partitions_own() {
+    let place = Place::new(2);
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let committed_at = |partition: &str| {
+        let found = metrics.snapshot().into_vec().into_iter().find(|(key, ..)| {
+            key.key().name() == "weir_last_commit_timestamp_seconds"
+                && key.key().labels().any(|label| label.value() == partition)
+        });
+        match found.map(|(.., value)| value) {
+            Some(DebugValue::Gauge(seconds)) => seconds.into_inner(),
+            other => panic!("no gauge of partition {partition}: {other:?}"),
+        }
+    };
+    let options = place.options("a");
+    let slot = place.slot_run(options, move |run| {
+        metrics::with_local_recorder(&recorder, run)
+    });
+    place.produce_to(0, record(0));
+    place.wait_for(1);
+    place.produce_to(1, record(1));
+    place.wait_for(2);
+    place.produce_to(1, record(2));
+    place.wait_for(3);
+    slot.drained().unwrap();
+    // A partition that stands still must not look as fresh as the others.
+    assert!(committed_at("0") < committed_at("1"));
 }
 
 #[test]
