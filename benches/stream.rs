@@ -106,6 +106,7 @@ fn main() {
         tenant: MODEL,
         ..CASE
     };
+    bench.speed(model, few / 4);
     bench.ratio("with weir-mini, 3 labels", model, few, rounds.min(5));
     for max_documents in [100, 500, 2000] {
         let case = Case {

@@ -263,14 +263,16 @@ impl Report {
             let topics = source.topics.iter().enumerate();
             let topics = topics.map(|(i, topic)| (format!("source.topics.{i}"), topic.as_str()));
             self.topics("source", &source.brokers, topics, written);
+            let sink = match &resolved.sink {
+                Sink::Kafka(sink) => Some(sink),
+                _ => None,
+            };
+            self.registries(source, sink, written);
         }
         if let Sink::Kafka(sink) = &resolved.sink {
             let topics = sink.topics.named();
             let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
             self.topics("sink", &sink.brokers, topics, written);
-        }
-        if let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) {
-            self.registries(source, sink, written);
         }
         let mut stores = Vec::new();
         if let Source::ObjectStore(source) = &resolved.source {
@@ -294,7 +296,7 @@ impl Report {
     }
 
     /// Asks schema registries whether they answer, and for weir's schemas.
-    fn registries(&mut self, source: &KafkaSource, sink: &KafkaSink, written: &Written) {
+    fn registries(&mut self, source: &KafkaSource, sink: Option<&KafkaSink>, written: &Written) {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

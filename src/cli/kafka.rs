@@ -90,7 +90,7 @@ fn fixed(sink: &KafkaSink) -> impl Iterator<Item = (avro::Kind, &str)> {
 /// nothing.
 pub async fn registries(
     source: &KafkaSource,
-    sink: &KafkaSink,
+    sink: Option<&KafkaSink>,
 ) -> Vec<(&'static str, Result<&'static str, avro::Error>)> {
     let mut answers = Vec::new();
     if let Some(registry) = &source.registry {
@@ -100,7 +100,9 @@ pub async fn registries(
         };
         answers.push(("source.decode.schema_registry", answer));
     }
-    if let Some(registry) = &sink.registry {
+    if let Some(sink) = sink
+        && let Some(registry) = &sink.registry
+    {
         let answer = holds_schemas(sink, registry).await;
         answers.push(("sink.encode.schema_registry", answer));
     }

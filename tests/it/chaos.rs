@@ -13,7 +13,7 @@ mod workers;
 
 use std::{
     collections::BTreeMap,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -27,7 +27,10 @@ use self::{
     schedule::{Fault, Step},
     workers::Workers,
 };
-use crate::kafka_broker::{self, Node};
+use crate::{
+    job::signal,
+    kafka_broker::{self, Node},
+};
 
 const INPUT: &str = "documents";
 /// Entities, redactions, dead letters, audit records.
@@ -322,15 +325,6 @@ impl Drop for Chaos {
             eprintln!("the workers' logs: {}", self.workers.folder().display());
         }
     }
-}
-
-/// A signal to a process that this test started.
-fn signal(pid: u32, name: &str) {
-    let sent = Command::new("kill")
-        .args([&format!("-{name}"), &pid.to_string()])
-        .stderr(Stdio::null())
-        .status();
-    sent.expect("there is a program `kill`");
 }
 
 /// What the broker answers, as soon as it is ready to.

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::job::{Job, TENANT, ended, pack, piped, run, weir, weir_reads};
+use crate::job::{Job, TENANT, ended, pack, piped, run, signal, terminate, weir, weir_reads};
 
 const COMMANDS: [&str; 11] = [
     "run",
@@ -374,17 +374,6 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     );
 }
 
-fn terminate(child: &std::process::Child) {
-    signal(child, "TERM");
-}
-
-fn signal(child: &std::process::Child, name: &str) {
-    let status = Command::new("kill")
-        .args(["-s", name, &child.id().to_string()])
-        .status();
-    assert!(status.unwrap().success());
-}
-
 #[test]
 fn sigterm_drains_an_idle_pipe() {
     let job = stdin_job("");
@@ -454,7 +443,7 @@ fn sighup_reads_tenants_and_their_lists_again() {
     };
     assert_eq!(redacted(0), "[NAME] and Bo Canary");
     job.write("lists/names.txt", "Wanda Canary\nBo Canary\n");
-    signal(&child, "HUP");
+    signal(child.id(), "HUP");
     for id in 1.. {
         job.write("whole", record(id));
         std::fs::rename(job.path("whole"), job.path(&format!("in/{id}.jsonl"))).unwrap();

@@ -88,6 +88,20 @@ pub fn piped(command: &mut Command) -> Child {
     command.spawn().unwrap()
 }
 
+/// SIGTERM.
+pub fn terminate(child: &Child) {
+    signal(child.id(), "TERM");
+}
+
+/// A signal to a process that a test started; it may have ended.
+pub fn signal(pid: u32, name: &str) {
+    let sent = Command::new("kill")
+        .args(["-s", name, &pid.to_string()])
+        .stderr(Stdio::null())
+        .status();
+    sent.expect("there is a program `kill`");
+}
+
 pub fn ended(child: Child) -> Ran {
     let output = child.wait_with_output().unwrap();
     Ran {

@@ -80,6 +80,10 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
+    pub fn address(&self) -> &str {
+        &self.broker.address
+    }
+
     pub fn client(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.set("bootstrap.servers", &self.broker.address);

@@ -40,6 +40,7 @@ use weir::{
 };
 
 use crate::{
+    job::{Job, ended, pack, piped, terminate},
     kafka::{Place, Running, record, runtime},
     worker,
 };
@@ -161,6 +162,51 @@ impl Lake {
             );
         }
     }
+}
+
+/// The program itself, from its configuration to SIGTERM.
+#[test]
+fn the_program_writes_files_until_sigterm() {
+    let kafka = Place::new(2);
+    let job = Job::with(&format!(
+        "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{}\"]\n\
+         group_id = \"lake\"\n[sink]\ntype = \"object_store\"\nurl = \"out\"\n\
+         compression = \"none\"\nroll = {{ max_secs = 1 }}\n\
+         [tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n[model]\npack = {:?}\n",
+        kafka.address(),
+        kafka.input,
+        pack().display().to_string()
+    ));
+    job.write("tenants/acme.toml", worker::PATTERNS_ONLY);
+    let lines = || job.records("out/redactions");
+    let wait_for = |count: usize| {
+        let start = Instant::now();
+        while lines().len() < count {
+            assert!(start.elapsed() < Duration::from_secs(90), "{count} lines");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    };
+    kafka.produce((0..30).map(record));
+    let first = piped(&mut job.command(&[]));
+    wait_for(30);
+    terminate(&first);
+    ended(first).expect(0).says(&["drained", "30 documents"]);
+    kafka.produce((30..50).map(record));
+    let second = piped(&mut job.command(&[]));
+    wait_for(50);
+    terminate(&second);
+    ended(second).expect(0).says(&["drained", "20 documents"]);
+    let numbers: BTreeSet<u64> = lines()
+        .iter()
+        .map(|line| line["n"].as_u64().unwrap())
+        .collect();
+    assert_eq!((lines().len(), numbers.len()), (50, 50));
+    assert!(lines().iter().all(|line| line["text"] == "ask [EMAIL]"));
+    let records = job.files(&format!("out/_weir/kafka/lake/{}", kafka.input));
+    assert!(
+        records.len() >= 4,
+        "a chain for each partition: {records:?}"
+    );
 }
 
 /// What a reader finds who goes by the commit records and believes nothing.

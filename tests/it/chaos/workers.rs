@@ -8,8 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{GROUP, INPUT, OUTPUTS, load::MAX_RECORD_BYTES, signal};
+use super::{GROUP, INPUT, OUTPUTS, load::MAX_RECORD_BYTES};
 use crate::{
+    job::signal,
     tiny_pack,
     worker::{PATTERNS_ONLY, write_tenant},
 };
