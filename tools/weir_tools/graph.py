@@ -1,6 +1,7 @@
 """A small ONNX graph builder: nodes are added in order, tensors are known by name.
 
-Graphs are written node by node, not traced, so that every kernel that will run is chosen here.
+Graphs are written node by node, not traced, so that every kernel that will run is chosen here. With a file for its
+data a graph of any size is built with one constant in memory at a time.
 """
 
 from collections.abc import Sequence
@@ -17,9 +18,19 @@ OPSET = 17
 Shape = Sequence[int | str]
 
 
+# Constants below this many bytes stand in the graph itself.
+SMALL = 1024
+# Pages of every common machine begin at multiples of this, so that ONNX Runtime can map what it reads.
+PAGE = 4096
+
+
 class Graph:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, data: Path | None = None) -> None:
+        """`data`: a file beside the graph for its large constants."""
         self._name = name
+        self._data = data
+        if data:
+            data.write_bytes(b"")
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -35,8 +46,24 @@ class Graph:
     def constant(self, name: str, value: np.ndarray | np.generic) -> str:
         if name in self._constants:
             raise ValueError(f"constant {name} is defined twice")
-        self._constants[name] = numpy_helper.from_array(np.ascontiguousarray(value), name)
+        value = np.ascontiguousarray(value)
+        if self._data and value.nbytes >= SMALL:
+            self._constants[name] = self._outside(name, value)
+        else:
+            self._constants[name] = numpy_helper.from_array(value, name)
         return name
+
+    def _outside(self, name: str, value: np.ndarray) -> onnx.TensorProto:
+        with self._data.open("ab") as file:
+            file.write(b"\0" * (-file.tell() % PAGE))
+            start = file.tell()
+            value.tofile(file)
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        tensor = onnx.TensorProto(name=name, data_type=kind, dims=value.shape)
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        for key, text in (("location", self._data.name), ("offset", str(start)), ("length", str(value.nbytes))):
+            tensor.external_data.add(key=key, value=text)
+        return tensor
 
     def has(self, name: str) -> bool:
         return any(name in node.output for node in self._nodes)
@@ -49,6 +76,15 @@ class Graph:
     def contrib(self, op: str, inputs: Sequence[str], name: str, **attributes: Any) -> str:
         """Adds a node of ONNX Runtime's own operator set."""
         return self.node(op, inputs, name, domain=MICROSOFT, **attributes)
+
+    def nodes(self, op: str, inputs: Sequence[str], names: Sequence[str], domain: str = "", **attributes: Any) -> None:
+        """Adds a node of several outputs; one that is not wanted is called ""."""
+        name = next(name for name in names if name)
+        self._nodes.append(helper.make_node(op, list(inputs), list(names), name=name, domain=domain, **attributes))
+
+    def shared(self, name: str, value: np.ndarray | np.generic) -> str:
+        """A constant that several nodes use; its value follows from its name."""
+        return name if name in self._constants else self.constant(name, value)
 
     def save(self, path: Path) -> None:
         graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values()))

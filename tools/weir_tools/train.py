@@ -23,7 +23,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from . import data, decode, sources
-from .examples import IGNORED, Asker, Drawer, Example, Item, Names, Relatives
+from .examples import IGNORED, Asker, Drawer, Example, Item, Names
 from .model import PREFIX, SUFFIX, Model, Shape, padded
 
 # Labels so general that nearly any entity is one: never a wrong answer to another example's entity.
