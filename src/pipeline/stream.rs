@@ -164,6 +164,9 @@ pub struct Slot {
     full_since: Option<Instant>,
     /// Since when the worker is drained.
     draining_since: Option<Instant>,
+    /// Records were left undone: none that may stand behind them is taken in, nor its offset
+    /// committed.
+    takes_no_more: bool,
     failures: u32,
     /// After a failure: not tried again before.
     not_before: Instant,
@@ -294,6 +297,7 @@ impl Slot {
             bytes: 0,
             full_since: None,
             draining_since: None,
+            takes_no_more: false,
             failures: 0,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
@@ -346,12 +350,15 @@ impl Slot {
     /// nothing is lost; the rest of the time is for what is done.
     fn leave_undone(&mut self) {
         let since = *self.draining_since.get_or_insert_with(Instant::now);
-        if since.elapsed() < self.options.drain_for || self.queue.is_empty() {
+        if since.elapsed() < self.options.drain_for {
             return;
         }
-        info!(records = self.queue.len(), "left to the next reader");
-        self.queue.clear();
-        self.weigh();
+        self.takes_no_more = true;
+        if !self.queue.is_empty() {
+            info!(records = self.queue.len(), "left to the next reader");
+            self.queue.clear();
+            self.weigh();
+        }
     }
 
     fn too_many_dead_letters(&self) -> bool {
@@ -382,6 +389,10 @@ impl Slot {
             }
             let Some(record) = record else { break };
             self.worker.health.set(Part::Source, true);
+            // One whose schema was asked for may come while partitions are paused.
+            if self.takes_no_more {
+                continue;
+            }
             self.start(record);
             wait = Duration::ZERO;
         }
