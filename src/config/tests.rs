@@ -387,9 +387,9 @@ options = { aws_secret_access_key_file = "/nowhere/key", aws_session_token_env =
     let told = unresolved(text);
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
-    error: can't read `aws_secret_access_key` from what `aws_secret_access_key_file` names: no such file
+    error: can't read the secret that `source.options.aws_secret_access_key_file` names: no such file
       weir.toml:4:13  fix: name a readable file, or a variable that is set
-    error: can't read `aws_session_token` from what `aws_session_token_env` names: it is not set
+    error: can't read the secret that `source.options.aws_session_token_env` names: it is not set
       weir.toml:4:58  fix: name a readable file, or a variable that is set
     "#);
 }

@@ -384,7 +384,7 @@ impl Slot {
             let record = self.consumer.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
-            if self.consumer.waits_for_registry() {
+            if self.consumer.is_waiting() {
                 self.worker.health.set(Part::Source, false);
             }
             let Some(record) = record else { break };

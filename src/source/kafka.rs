@@ -5,7 +5,7 @@
 //! committed offset.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error as StdError,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -191,11 +191,13 @@ pub struct Consumer {
     paused: bool,
     /// Whether librdkafka fetches: what it was told last.
     fetching: bool,
+    /// Partitions of which is known that they began where they should.
+    begun: BTreeSet<Partition>,
     waiting: Waiting,
 }
 
-/// Records whose schema the registry could not be asked for, in their order. They are not read again
-/// from the broker, and none that follows them is read before them.
+/// Records that can't be taken yet, in their order. They are not read again from the broker, and
+/// none that follows them is read before them.
 #[derive(Default)]
 struct Waiting {
     records: VecDeque<OwnedMessage>,
@@ -207,8 +209,19 @@ struct Waiting {
 enum Unread {
     /// It never will be.
     Rejected(DeadLetter),
+    /// It is tried again.
+    NotYet(NotYet),
+}
+
+/// Why a record has to wait.
+#[derive(Debug, thiserror::Error)]
+enum NotYet {
     /// The schema registry gave no answer.
-    NotYet(avro::Error),
+    #[error(transparent)]
+    Registry(avro::Error),
+    /// The committed offset of its partition is not known.
+    #[error("the group's offsets can't be read ({:?})", .0.rdkafka_error_code())]
+    Offsets(KafkaError),
 }
 
 impl From<DeadLetter> for Unread {
@@ -216,6 +229,9 @@ impl From<DeadLetter> for Unread {
         Self::Rejected(letter)
     }
 }
+
+/// Longest wait for the brokers where the slot does not poll meanwhile.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Longest wait between two questions to a registry that does not answer.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
@@ -377,12 +393,14 @@ impl Consumer {
             names: BTreeMap::new(),
             paused: false,
             fetching: true,
+            begun: BTreeSet::new(),
             waiting: Waiting::default(),
         })
     }
 
-    /// The next record, if one comes within `wait`. Serves the group: call it often. A registry is
-    /// asked on the runtime that the thread has entered.
+    /// The next record, if one comes within `wait`. Serves the group: call it often. A partition that
+    /// was assigned begins at its committed offset. A registry is asked on the runtime that the thread
+    /// has entered.
     pub fn poll(&mut self, wait: Duration) -> Result<Option<Record>, Error> {
         if !self.waiting.records.is_empty() {
             return self.poll_waiting(wait);
@@ -390,14 +408,63 @@ impl Consumer {
         let Some(message) = self.poll_group(wait)? else {
             return Ok(None);
         };
-        match self.record(&message) {
-            Ok(record) => Ok(Some(record)),
-            Err(error) => {
-                self.wait_for_registry(&error);
-                self.waiting.records.push_back(message);
-                Ok(None)
-            }
+        let taken = self.take(&message);
+        Ok(taken.unwrap_or_else(|error| {
+            self.wait_for(&error);
+            self.waiting.records.push_back(message);
+            None
+        }))
+    }
+
+    /// A message as a record; `None` if it stands where its partition should not have begun.
+    fn take(&mut self, message: &OwnedMessage) -> Result<Option<Record>, NotYet> {
+        match self.begins_right(message).map_err(NotYet::Offsets)? {
+            true => self.record(message).map(Some),
+            false => Ok(None),
         }
+    }
+
+    /// Whether a partition's first message is one at or behind the committed offset; it is sent there
+    /// if not.
+    ///
+    /// librdkafka does not hold this itself (2.12, `rd_kafka_assignment_apply_offsets`): if the offset
+    /// can't be told yet because a transaction of the last owner is open (`UNSTABLE_OFFSET_COMMIT`), and
+    /// the assignment changes meanwhile, the partition begins where `auto.offset.reset` says. All of it
+    /// would be doubled with `earliest`, and lost with `latest`.
+    fn begins_right(&mut self, message: &OwnedMessage) -> Result<bool, KafkaError> {
+        let offset = message.offset();
+        let topic = name(&mut self.names, message.topic());
+        let partition = (topic, message.partition());
+        if self.begun.contains(&partition) {
+            return Ok(true);
+        }
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(&partition.0, partition.1);
+        let committed = self.committed(list, ANSWER)?;
+        let committed = committed
+            .find_partition(&partition.0, partition.1)
+            .and_then(|found| found.offset().to_raw())
+            .filter(|offset| *offset >= 0);
+        // Nothing is committed: it begins where `auto.offset.reset` says.
+        let from = committed.unwrap_or(offset);
+        if offset != from {
+            if offset < from {
+                warn!(
+                    topic = &*partition.0,
+                    partition = partition.1,
+                    offset,
+                    committed = from,
+                    "a partition began before its committed offset: sent there"
+                );
+            }
+            // Also if it is behind: there may be nothing between, or all that is between was passed over.
+            self.seek(&partition, from, ANSWER)?;
+            self.waiting.records.retain(|waiting| {
+                (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
+            });
+        }
+        self.begun.insert(partition);
+        Ok(offset == from)
     }
 
     /// As [`Self::poll`] while records wait: the first of them is tried again when it is time for it;
@@ -409,14 +476,14 @@ impl Consumer {
             .is_none_or(|at| Instant::now() >= at);
         // Before the group is served: what is revoked then is taken out by `take_revoked` first.
         if is_due && let Some(first) = self.waiting.records.pop_front() {
-            match self.record(&first) {
-                Ok(record) => {
+            match self.take(&first) {
+                Ok(taken) => {
                     self.waiting.failures = 0;
                     self.waiting.not_before = None;
-                    return Ok(Some(record));
+                    return Ok(taken);
                 }
                 Err(error) => {
-                    self.wait_for_registry(&error);
+                    self.wait_for(&error);
                     self.waiting.records.push_front(first);
                 }
             }
@@ -427,26 +494,36 @@ impl Consumer {
         Ok(None)
     }
 
-    fn wait_for_registry(&mut self, error: &avro::Error) {
-        counter!(metric::ERRORS_TOTAL, "stage" => "source", "error_type" => "registry")
+    fn wait_for(&mut self, error: &NotYet) {
+        let error_type = match error {
+            NotYet::Registry(_) => "registry",
+            NotYet::Offsets(_) => "offsets",
+        };
+        counter!(metric::ERRORS_TOTAL, "stage" => "source", "error_type" => error_type)
             .increment(1);
         let failures = &mut self.waiting.failures;
         *failures += 1;
-        warn!(%error, failures, "records wait for the schema registry");
+        warn!(%error, failures, "records wait");
         let backoff = Duration::from_millis(50) * 2_u32.saturating_pow((*failures).min(10));
         self.waiting.not_before = Some(Instant::now() + backoff.min(LONGEST_BACKOFF));
     }
 
-    /// Whether records wait for a registry that does not answer.
-    pub fn waits_for_registry(&self) -> bool {
+    /// Whether records wait for an answer of the registry or the brokers.
+    pub fn is_waiting(&self) -> bool {
         !self.waiting.records.is_empty()
     }
 
     fn poll_group(&mut self, wait: Duration) -> Result<Option<OwnedMessage>, Error> {
         self.fetch();
-        match self.inner.poll(wait) {
+        let polled = self.inner.poll(wait);
+        let polled = polled.map(|message| message.map(|message| message.detach()));
+        // A partition may have gone and come back within the call, and begins anew.
+        for (topic, partition) in &*locked(&self.inner.context().revoked) {
+            self.begun.remove(&(topic.as_str().into(), *partition));
+        }
+        match polled {
             None => Ok(None),
-            Some(Ok(message)) => Ok(Some(message.detach())),
+            Some(Ok(message)) => Ok(Some(message)),
             Some(Err(error)) => {
                 let code = error.rdkafka_error_code();
                 if let Some(code) = brokers::refused(&error) {
@@ -462,7 +539,7 @@ impl Consumer {
         }
     }
 
-    fn record(&mut self, message: &OwnedMessage) -> Result<Record, avro::Error> {
+    fn record(&mut self, message: &OwnedMessage) -> Result<Record, NotYet> {
         let topic = name(&mut self.names, message.topic());
         let position = Position::Kafka {
             topic: topic.to_string(),
@@ -645,13 +722,17 @@ impl Consumer {
         group.filter(|_| !self.inner.assignment_lost())
     }
 
-    /// Offsets that are committed for some partitions.
+    /// Offsets that are committed for some partitions; all of them, or an error.
     pub fn committed(
         &self,
         partitions: TopicPartitionList,
         wait: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
-        self.inner.committed_offsets(partitions, wait)
+        let committed = self.inner.committed_offsets(partitions, wait)?;
+        for partition in committed.elements() {
+            partition.error()?;
+        }
+        Ok(committed)
     }
 }
 
@@ -710,7 +791,7 @@ fn from_avro(
     let schema = tokio::runtime::Handle::current().block_on(registry.schema(id));
     let schema = schema.map_err(|error| match error.code() {
         Some(code) => dead_letter(position.clone(), code, error.to_string()).into(),
-        None => Unread::NotYet(error),
+        None => Unread::NotYet(NotYet::Registry(error)),
     })?;
     Ok(avro::json(&schema, values, limit).map_err(rejected)?)
 }

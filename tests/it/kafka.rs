@@ -9,7 +9,7 @@ use std::{
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    consumer::{BaseConsumer, CommitMode, Consumer as _},
     message::{Header, Headers as _, OwnedHeaders, OwnedMessage},
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
@@ -311,6 +311,56 @@ fn what_is_not_done_in_the_time_for_draining_is_the_next_readers() {
     let two = second.drained().unwrap();
     assert_eq!(one.documents + two.documents, 800);
     assert_exactly(&place, 800);
+}
+
+/// librdkafka may begin where `auto.offset.reset` says although an offset is committed; a seek before
+/// the first record stands for that here.
+#[test]
+fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
+    let place = Place::new(1);
+    place.produce((0..100).map(record));
+    for (wrong, name) in [(0, "before"), (80, "behind")] {
+        let options = source::Options {
+            group_id: format!("{name}-{}", place.input),
+            ..place.options("a").source
+        };
+        let partition: source::Partition = (place.input.as_str().into(), 0);
+        let mut list = TopicPartitionList::new();
+        list.add_partition_offset(&place.input, 0, Offset::Offset(50))
+            .unwrap();
+        let operator: BaseConsumer = place
+            .client()
+            .set("group.id", &options.group_id)
+            .create()
+            .unwrap();
+        let start = Instant::now();
+        // A coordinator may still be on its way.
+        while let Err(error) = operator.commit(&list, CommitMode::Sync) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{error}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        let mut consumer = source::Consumer::join(options).unwrap();
+        consumer.pause(true);
+        while consumer.assigned() == 0 {
+            assert!(start.elapsed() < Duration::from_secs(60), "not assigned");
+            assert!(consumer.poll(Duration::from_millis(1)).unwrap().is_none());
+        }
+        // Now it is paused as well.
+        assert!(consumer.poll(Duration::from_millis(1)).unwrap().is_none());
+        // The client is not ready for it at once.
+        while let Err(error) = consumer.seek(&partition, wrong, Duration::from_secs(10)) {
+            assert!(start.elapsed() < Duration::from_secs(60), "{error}");
+            assert!(consumer.poll(Duration::from_millis(10)).unwrap().is_none());
+        }
+        consumer.pause(false);
+        let mut offsets = Vec::new();
+        while offsets.len() < 50 {
+            assert!(start.elapsed() < Duration::from_secs(90), "{offsets:?}");
+            let record = consumer.poll(Duration::from_millis(100)).unwrap();
+            offsets.extend(record.map(|record| record.offset));
+        }
+        assert_eq!(offsets, (50..100).collect::<Vec<_>>(), "{name}");
+    }
 }
 
 #[test]
