@@ -304,6 +304,8 @@ impl Chaos {
             "poison": last.poison,
             "transactions_committed": committed,
             "transactions_aborted": aborted,
+            // How often librdkafka began where it should not have.
+            "sent_to_committed_offset": self.workers.said("committed offset: sent there"),
             // Comparisons to the record: with all workers killed, and at the end.
             "comparisons": self.verdicts.len(),
             "lost": last.lost.len(),

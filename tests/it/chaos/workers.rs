@@ -283,6 +283,16 @@ impl Workers {
         problems
     }
 
+    /// In how many lines workers said something.
+    pub fn said(&self, message: &str) -> usize {
+        let logs = self.places.iter().map(|place| self.log(&place.name));
+        let lines = logs.map(|log| {
+            let text = std::fs::read_to_string(log).unwrap_or_default();
+            text.lines().filter(|line| line.contains(message)).count()
+        });
+        lines.sum()
+    }
+
     fn log(&self, name: &str) -> PathBuf {
         self.folder.path().join(format!("{name}.log"))
     }
