@@ -202,6 +202,10 @@ enum State {
 /// Records taken in before those that are done are looked at.
 const BURST: usize = 256;
 
+/// Records that are processed at a time: enough to fill the model's batches. What is done waits for what
+/// was read before it, so with more of them sets would be committed later, and a crash would cost more.
+const UNDER_WAY: usize = 1024;
+
 /// Longest wait between two attempts.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
@@ -406,7 +410,9 @@ impl Slot {
             // What is ready goes into files, however many documents these take.
             Output::Objects(_) => 2 * BURST,
         };
-        self.bytes >= self.options.in_flight_bytes || self.queue.len() + self.ready.len() >= 2 * set
+        self.bytes >= self.options.in_flight_bytes
+            || self.queue.len() >= UNDER_WAY
+            || self.queue.len() + self.ready.len() >= 2 * set
     }
 
     fn start(&mut self, record: Record) {
