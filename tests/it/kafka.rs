@@ -363,6 +363,82 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
     }
 }
 
+/// What librdkafka 2.12 makes of it by itself: the partitions that stay begin with their oldest record.
+#[test]
+fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
+    const PARTITIONS: i32 = 6;
+    let place = Place::new(PARTITIONS);
+    for n in 0..60 {
+        place.produce_to(n % PARTITIONS, record(n as usize));
+    }
+    let options = place.options("a").source;
+    let at = |offset: i64| {
+        let mut list = TopicPartitionList::new();
+        for partition in 0..PARTITIONS {
+            list.add_partition_offset(&place.input, partition, Offset::Offset(offset))
+                .unwrap();
+        }
+        list
+    };
+    let operator: BaseConsumer = place
+        .client()
+        .set("group.id", &options.group_id)
+        .create()
+        .unwrap();
+    let start = Instant::now();
+    while let Err(error) = operator.commit(&at(5), CommitMode::Sync) {
+        assert!(start.elapsed() < Duration::from_secs(60), "{error}");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    // An owner that has died with its transaction open.
+    let dead: BaseProducer = place
+        .client()
+        .set("transactional.id", format!("dead-{}", place.input))
+        .create()
+        .unwrap();
+    let wait = Duration::from_secs(30);
+    dead.init_transactions(wait).unwrap();
+    dead.begin_transaction().unwrap();
+    let nobody = operator.group_metadata().unwrap();
+    dead.send_offsets_to_transaction(&at(8), &nobody, wait)
+        .unwrap();
+
+    let mut found = Vec::new();
+    let mut turn = |members: &mut [source::Consumer]| {
+        for member in members {
+            let record = member.poll(Duration::from_millis(20)).unwrap();
+            found.extend(record.map(|record| (record.partition.1, record.offset)));
+        }
+        assert!(start.elapsed() < Duration::from_secs(300), "{found:?}");
+        found.len()
+    };
+    let mut members = vec![source::Consumer::join(options.clone()).unwrap()];
+    while members[0].assigned() < PARTITIONS as usize {
+        turn(&mut members);
+    }
+    members.push(source::Consumer::join(options).unwrap());
+    while members[1].assigned() == 0 {
+        turn(&mut members);
+    }
+    for _ in 0..50 {
+        assert_eq!(
+            turn(&mut members),
+            0,
+            "read while it is not known from where"
+        );
+    }
+    dead.abort_transaction(wait).unwrap();
+    while turn(&mut members) < 30 {}
+    for _ in 0..25 {
+        turn(&mut members);
+    }
+    found.sort_unstable();
+    let wanted: Vec<(i32, i64)> = (0..PARTITIONS)
+        .flat_map(|partition| (5..10).map(move |offset| (partition, offset)))
+        .collect();
+    assert_eq!(found, wanted);
+}
+
 #[test]
 fn the_time_of_the_last_commit_is_each_partitions_own() {
     let place = Place::new(2);
