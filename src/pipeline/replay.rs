@@ -22,7 +22,7 @@ use crate::{
     sink::kafka::{self as topics, Producer, Returned},
     source::{
         brokers::Brokers,
-        kafka::{self as group, Bytes, Reader},
+        kafka::{self as group, Bytes, Reader, offset_of},
     },
 };
 
@@ -283,10 +283,8 @@ impl Replay {
         }
         let mut list = TopicPartitionList::new();
         list.add_partition(&self.options.from, partition);
-        let committed = done.reader.client().committed_offsets(list, WAIT)?;
-        let found = committed.find_partition(&self.options.from, partition);
-        let offset = found.and_then(|found| found.offset().to_raw());
-        let offset = offset.unwrap_or(0).max(0);
+        let committed = done.reader.committed(list, WAIT)?;
+        let offset = offset_of(&committed, &self.options.from, partition).unwrap_or(0);
         done.before.insert(partition, offset);
         Ok(offset)
     }

@@ -29,7 +29,7 @@ use crate::{
     },
     source::{
         Compression,
-        kafka::{Consumer, Partition},
+        kafka::{Consumer, Partition, offset_of},
     },
     telemetry::metric,
 };
@@ -385,18 +385,11 @@ fn committed(
     }
     let committed = consumer.committed(list, ANSWER)?;
     let of = |(topic, partition): &Partition| {
-        let Some(found) = committed.find_partition(topic, *partition) else {
-            return Ok((None, None));
-        };
-        found.error()?;
-        let offset = match found.offset() {
-            Offset::Offset(offset) => Some(offset),
-            _ => None,
-        };
-        let hint = found.metadata().strip_prefix(HINT);
-        Ok((offset, hint.and_then(|hint| hint.parse().ok())))
+        let found = committed.find_partition(topic, *partition);
+        let hint = found.and_then(|found| found.metadata().strip_prefix(HINT)?.parse().ok());
+        (offset_of(&committed, topic, *partition), hint)
     };
-    partitions.iter().map(of).collect()
+    Ok(partitions.iter().map(of).collect())
 }
 
 /// Where a partition begins whose chain ends at `head` while its group stands at `offset`.

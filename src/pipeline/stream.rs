@@ -30,7 +30,10 @@ use crate::{
         self,
         kafka::{self as topics, Delivery},
     },
-    source::kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
+    source::{
+        brokers,
+        kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
+    },
     telemetry::{
         Health,
         health::{Heart, Part},
@@ -205,9 +208,6 @@ const BURST: usize = 256;
 /// Records that are processed at a time: enough to fill the model's batches. What is done waits for what
 /// was read before it, so with more of them sets would be committed later, and a crash would cost more.
 const UNDER_WAY: usize = 1024;
-
-/// Longest wait between two attempts.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
 
 /// A slot that is full for a moment leaves records where they are: librdkafka throws away what it
 /// has fetched of a partition that is paused, and fetches it again afterwards. The group waits no
@@ -853,8 +853,7 @@ impl Slot {
         if self.failures >= 3 {
             self.worker.health.set(Part::Sink, false);
         }
-        let backoff = Duration::from_millis(50) * 2_u32.saturating_pow(self.failures.min(10));
-        self.not_before = Instant::now() + backoff.min(LONGEST_BACKOFF);
+        self.not_before = Instant::now() + brokers::backoff(self.failures);
     }
 }
 

@@ -19,7 +19,7 @@ use tracing::info;
 use super::stream::Error;
 use crate::{
     sink::kafka::{self as topics, Delivery, Producer},
-    source::kafka::{Consumer, Partition},
+    source::kafka::{Consumer, Partition, offset_of},
 };
 
 /// A slot's producer, and the set that it publishes.
@@ -172,9 +172,7 @@ impl Transactions {
             .map_err(failed)?;
         let is_committed = |delivery: &Delivery| {
             let (topic, partition) = &delivery.partition;
-            let found = committed.find_partition(topic, *partition);
-            let offset = found.and_then(|found| found.offset().to_raw());
-            offset.is_some_and(|offset| offset >= 0 && delivery.offset < offset)
+            offset_of(&committed, topic, *partition).is_some_and(|end| delivery.offset < end)
         };
         self.unsure = false;
         // Offsets are committed for a set as a whole, so what is committed stands in front.

@@ -5,6 +5,7 @@ use std::{
     error::Error,
     fmt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -111,6 +112,12 @@ pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
         }
         RDKafkaLogLevel::Debug => debug!(facility, "librdkafka: {message}"),
     }
+}
+
+/// Wait before what failed so many times in a row is tried again.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    let longest = Duration::from_secs(5);
+    longest.min(Duration::from_millis(50) * 2_u32.saturating_pow(failures.min(10)))
 }
 
 /// Whether trying again can't help: the operator has to change something.

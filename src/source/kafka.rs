@@ -233,9 +233,6 @@ impl From<DeadLetter> for Unread {
 /// Longest wait for the brokers where the slot does not poll meanwhile.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Longest wait between two questions to a registry that does not answer.
-const LONGEST_BACKOFF: Duration = Duration::from_secs(5);
-
 /// What rdkafka calls back into.
 #[derive(Default)]
 pub(crate) struct Context {
@@ -418,8 +415,11 @@ impl Consumer {
 
     /// A message as a record; `None` if it stands where its partition should not have begun.
     fn take(&mut self, message: &OwnedMessage) -> Result<Option<Record>, NotYet> {
-        match self.begins_right(message).map_err(NotYet::Offsets)? {
-            true => self.record(message).map(Some),
+        let topic = name(&mut self.names, message.topic());
+        let partition = (topic, message.partition());
+        let begins_right = self.begins_right(&partition, message.offset());
+        match begins_right.map_err(NotYet::Offsets)? {
+            true => self.record(partition, message).map(Some),
             false => Ok(None),
         }
     }
@@ -431,22 +431,15 @@ impl Consumer {
     /// can't be told yet because a transaction of the last owner is open (`UNSTABLE_OFFSET_COMMIT`), and
     /// the assignment changes meanwhile, the partition begins where `auto.offset.reset` says. All of it
     /// would be doubled with `earliest`, and lost with `latest`.
-    fn begins_right(&mut self, message: &OwnedMessage) -> Result<bool, KafkaError> {
-        let offset = message.offset();
-        let topic = name(&mut self.names, message.topic());
-        let partition = (topic, message.partition());
-        if self.begun.contains(&partition) {
+    fn begins_right(&mut self, partition: &Partition, offset: i64) -> Result<bool, KafkaError> {
+        if self.begun.contains(partition) {
             return Ok(true);
         }
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&partition.0, partition.1);
         let committed = self.committed(list, ANSWER)?;
-        let committed = committed
-            .find_partition(&partition.0, partition.1)
-            .and_then(|found| found.offset().to_raw())
-            .filter(|offset| *offset >= 0);
         // Nothing is committed: it begins where `auto.offset.reset` says.
-        let from = committed.unwrap_or(offset);
+        let from = offset_of(&committed, &partition.0, partition.1).unwrap_or(offset);
         if offset != from {
             if offset < from {
                 warn!(
@@ -458,12 +451,12 @@ impl Consumer {
                 );
             }
             // Also if it is behind: there may be nothing between, or all that is between was passed over.
-            self.seek(&partition, from, ANSWER)?;
+            self.seek(partition, from, ANSWER)?;
             self.waiting.records.retain(|waiting| {
                 (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
             });
         }
-        self.begun.insert(partition);
+        self.begun.insert(partition.clone());
         Ok(offset == from)
     }
 
@@ -504,8 +497,7 @@ impl Consumer {
         let failures = &mut self.waiting.failures;
         *failures += 1;
         warn!(%error, failures, "records wait");
-        let backoff = Duration::from_millis(50) * 2_u32.saturating_pow((*failures).min(10));
-        self.waiting.not_before = Some(Instant::now() + backoff.min(LONGEST_BACKOFF));
+        self.waiting.not_before = Some(Instant::now() + brokers::backoff(*failures));
     }
 
     /// Whether records wait for an answer of the registry or the brokers.
@@ -539,11 +531,10 @@ impl Consumer {
         }
     }
 
-    fn record(&mut self, message: &OwnedMessage) -> Result<Record, NotYet> {
-        let topic = name(&mut self.names, message.topic());
+    fn record(&mut self, partition: Partition, message: &OwnedMessage) -> Result<Record, NotYet> {
         let position = Position::Kafka {
-            topic: topic.to_string(),
-            partition: message.partition(),
+            topic: partition.0.to_string(),
+            partition: partition.1,
             offset: message.offset(),
         };
         let document = match self.document(message, position) {
@@ -553,7 +544,7 @@ impl Consumer {
         };
         let headers = passed(message, &self.pass, &self.trace_parent, &mut self.names);
         Ok(Record {
-            partition: (topic, message.partition()),
+            partition,
             offset: message.offset(),
             key: message.key().map(|key| Bytes(key.to_vec())),
             headers,
@@ -728,11 +719,27 @@ impl Consumer {
         partitions: TopicPartitionList,
         wait: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
-        let committed = self.inner.committed_offsets(partitions, wait)?;
-        for partition in committed.elements() {
-            partition.error()?;
-        }
-        Ok(committed)
+        committed(&self.inner, partitions, wait)
+    }
+}
+
+fn committed(
+    consumer: &BaseConsumer<Context>,
+    partitions: TopicPartitionList,
+    wait: Duration,
+) -> Result<TopicPartitionList, KafkaError> {
+    let committed = consumer.committed_offsets(partitions, wait)?;
+    for partition in committed.elements() {
+        partition.error()?;
+    }
+    Ok(committed)
+}
+
+/// The offset of a partition in a list; `None` where there is none.
+pub(crate) fn offset_of(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<i64> {
+    match list.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
     }
 }
 
@@ -765,6 +772,15 @@ impl Reader {
 
     pub(crate) fn client(&self) -> &BaseConsumer<Context> {
         &self.0
+    }
+
+    /// Offsets that are committed for some partitions; all of them, or an error.
+    pub(crate) fn committed(
+        &self,
+        partitions: TopicPartitionList,
+        wait: Duration,
+    ) -> Result<TopicPartitionList, KafkaError> {
+        committed(&self.0, partitions, wait)
     }
 }
 

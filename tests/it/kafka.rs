@@ -80,6 +80,33 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
+    /// Sets a group to an offset of some partitions, as an operator would while nobody reads.
+    pub fn set_group(
+        &self,
+        group: &str,
+        partitions: std::ops::Range<i32>,
+        offset: i64,
+    ) -> BaseConsumer {
+        let operator: BaseConsumer = self.client().set("group.id", group).create().unwrap();
+        let list = self.at(partitions, offset);
+        // A coordinator may be on its way, and static members stay until their session ends.
+        let start = Instant::now();
+        while let Err(error) = operator.commit(&list, CommitMode::Sync) {
+            assert!(start.elapsed() < Duration::from_secs(30), "{error}");
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        operator
+    }
+
+    fn at(&self, partitions: std::ops::Range<i32>, offset: i64) -> TopicPartitionList {
+        let mut list = TopicPartitionList::new();
+        for partition in partitions {
+            list.add_partition_offset(&self.input, partition, Offset::Offset(offset))
+                .unwrap();
+        }
+        list
+    }
+
     pub fn address(&self) -> &str {
         &self.broker.address
     }
@@ -325,20 +352,8 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
             ..place.options("a").source
         };
         let partition: source::Partition = (place.input.as_str().into(), 0);
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&place.input, 0, Offset::Offset(50))
-            .unwrap();
-        let operator: BaseConsumer = place
-            .client()
-            .set("group.id", &options.group_id)
-            .create()
-            .unwrap();
         let start = Instant::now();
-        // A coordinator may still be on its way.
-        while let Err(error) = operator.commit(&list, CommitMode::Sync) {
-            assert!(start.elapsed() < Duration::from_secs(60), "{error}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        place.set_group(&options.group_id, 0..1, 50);
         let mut consumer = source::Consumer::join(options).unwrap();
         consumer.pause(true);
         while consumer.assigned() == 0 {
@@ -372,24 +387,8 @@ fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
         place.produce_to(n % PARTITIONS, record(n as usize));
     }
     let options = place.options("a").source;
-    let at = |offset: i64| {
-        let mut list = TopicPartitionList::new();
-        for partition in 0..PARTITIONS {
-            list.add_partition_offset(&place.input, partition, Offset::Offset(offset))
-                .unwrap();
-        }
-        list
-    };
-    let operator: BaseConsumer = place
-        .client()
-        .set("group.id", &options.group_id)
-        .create()
-        .unwrap();
     let start = Instant::now();
-    while let Err(error) = operator.commit(&at(5), CommitMode::Sync) {
-        assert!(start.elapsed() < Duration::from_secs(60), "{error}");
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    let operator = place.set_group(&options.group_id, 0..PARTITIONS, 5);
     // An owner that has died with its transaction open.
     let dead: BaseProducer = place
         .client()
@@ -400,7 +399,7 @@ fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
     dead.init_transactions(wait).unwrap();
     dead.begin_transaction().unwrap();
     let nobody = operator.group_metadata().unwrap();
-    dead.send_offsets_to_transaction(&at(8), &nobody, wait)
+    dead.send_offsets_to_transaction(&place.at(0..PARTITIONS, 8), &nobody, wait)
         .unwrap();
 
     let mut found = Vec::new();

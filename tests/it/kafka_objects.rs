@@ -19,10 +19,6 @@ use object_store::{
     memory::InMemory, path::Path,
 };
 use proptest::prelude::*;
-use rdkafka::{
-    Offset, TopicPartitionList,
-    consumer::{BaseConsumer, CommitMode, Consumer as _},
-};
 use serde_json::Value;
 use tokio::sync::watch;
 use weir::{
@@ -119,21 +115,7 @@ impl Lake {
 
     /// Sets the group to an offset of partition 0, as an operator would while nobody reads.
     fn set_group(&self, offset: i64) {
-        let consumer: BaseConsumer = self
-            .kafka
-            .client()
-            .set("group.id", self.group())
-            .create()
-            .unwrap();
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(&self.kafka.input, 0, Offset::Offset(offset))
-            .unwrap();
-        // Static members stay in the group until their session ends.
-        let start = Instant::now();
-        while let Err(error) = consumer.commit(&list, CommitMode::Sync) {
-            assert!(start.elapsed() < Duration::from_secs(30), "{error}");
-            std::thread::sleep(Duration::from_millis(200));
-        }
+        self.kafka.set_group(&self.group(), 0..1, offset);
     }
 
     fn assert_exactly(&self, count: usize) {
