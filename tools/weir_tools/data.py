@@ -1,6 +1,6 @@
 """Everything that is trained on or watched during training, as windows of tokens.
 
-In:  the folder of annotated corpora, the folder `dict` of WordNet, the generator of synthetic records.
+In:  the folder of annotated corpora, the folder `dict` of WordNet, the generator of synthetic records, our passages.
 Out: `Collection`: windows by part, the names of concepts, the shares in which groups are drawn.
 """
 
@@ -11,19 +11,20 @@ from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from . import corpora, wordnet
+from . import corpora, passages, wordnet
 from .examples import Item, Names, Relatives, Text, windows
 
 # What share of the tokens a group gets, whatever its size and the length of its texts.
 SHARES = {
     "synthetic": 0.30,
-    "wordnet": 0.20,
-    "multiconer2": 0.14,
-    "pii_anon": 0.07,
+    "passages": 0.22,
+    "wordnet": 0.12,
+    "multiconer2": 0.10,
+    "pii_anon": 0.05,
     "lifebench": 0.02,
-    "bio": 0.09,
-    "news": 0.11,  # people, places, organisations in tweets, novels and encyclopedia
-    "snips": 0.03,
+    "bio": 0.06,
+    "news": 0.07,  # people, places, organisations in tweets, novels and encyclopedia
+    "snips": 0.02,
     "cyner": 0.02,
     "tasteset": 0.02,
 }
@@ -105,6 +106,8 @@ def collect(
         _add_wordnet(found, tokenizer, wordnet_folder, seed)
     if synthetic:
         _add_synthetic(found, tokenizer, synthetic, seed)
+    if corpora_folder or wordnet_folder:
+        _add_passages(found, tokenizer)
     return found
 
 
@@ -177,6 +180,12 @@ def _add_wordnet(found: Collection, tokenizer: Tokenizer, folder: Path, seed: in
     random.Random(seed).shuffle(texts)
     found.dev["wordnet"] += windows(tokenizer, texts[:300], sparse=True)
     found.train += windows(tokenizer, texts[300:], sparse=True)
+
+
+def _add_passages(found: Collection, tokenizer: Tokenizer) -> None:
+    train, dev = passages.read()
+    found.train += windows(tokenizer, train)
+    found.dev["passages"] += windows(tokenizer, dev)
 
 
 def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: int) -> None:

@@ -55,7 +55,7 @@ class Options:
     average_over: float = 0.08  # of the steps
     dev_every: int = 500
     dev_windows: int = 100
-    most_labels: int = 56  # different ones in a batch: each costs as much as some thirty tokens of text
+    most_labels: int = 160  # different ones in a batch
     save_every: int = 50
 
 
@@ -303,7 +303,7 @@ def watched(collection: data.Collection, count: int) -> dict[str, list[Item]]:
     alone = {
         corpus: items[: len(items) // 2] for corpus, items in collection.dev.items() if corpus.startswith("withheld/")
     }
-    alone |= {group: collection.dev[group] for group in ("wordnet", "synthetic") if group in collection.dev}
+    alone |= {group: collection.dev[group] for group in ("passages", "wordnet", "synthetic") if group in collection.dev}
     rest = [item for corpus, items in sorted(collection.dev.items()) if corpus not in alone for item in items]
     sets = alone | ({"corpora": rest} if rest else {})
     return {name: random.Random(1).sample(items, min(count, len(items))) for name, items in sets.items()}

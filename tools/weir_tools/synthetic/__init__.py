@@ -105,7 +105,10 @@ OPTION = re.compile(r"\[([ ,][^\[\]]*)\]")
 
 # How a dev record writes rows of keys and values, and how a training record does.
 LAYOUTS = {
-    "train": ("form", "csv", "json", "pairs", "environment", "sql", "nested", "headers"),
+    "train": (
+        "form", "csv", "json", "pairs", "environment", "sql", "nested", "headers", "card", "dictionary", "columns",
+        "inputs", "arrows", "told", "brackets", "properties", "assignments", "lines_of_json", "interview", "record", "headings",
+    ),  # fmt: skip
     "dev": ("yaml", "table", "xml", "ini", "bullets", "query"),
 }
 
@@ -251,6 +254,75 @@ class Maker:
         page.plain("POST /api/v1/users HTTP/1.1\n")
         self._lines(page, rows, "X-", ": ", "\n")
 
+    def _card(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        page.plain("BEGIN:VCARD\nVERSION:3.0\n")
+        named = [(re.sub(r"\W+", "-", key).upper(), slot) for key, slot in rows]
+        self._lines(page, named, self._rng.choice(["", "X-", "item1."]), ":", "\n")
+        page.plain("END:VCARD")
+
+    def _dictionary(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        page.plain(self._rng.choice(["{", "user = {", "row: {", "DEBUG payload {"]))
+        for index, (key, slot) in enumerate(rows):
+            page.plain(f"{', ' if index else ''}'{key}': '")
+            page.slot(slot)
+            page.plain("'")
+        page.plain(self._rng.choice(["}", ", 'active': True}", ", 'count': 3, 'tags': None}"]))
+
+    def _columns(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        mark = self._rng.choice(["\t", "    ", "  "])
+        page.plain(mark.join(key for key, _ in rows) + "\n")
+        for _ in range(self._rng.randint(1, 3)):
+            for index, (_, slot) in enumerate(rows):
+                page.plain(mark if index else "")
+                page.slot(slot)
+            page.plain("\n")
+
+    def _inputs(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        for key, slot in rows:
+            page.plain(f'<input name="{key}" value="')
+            page.slot(slot)
+            page.plain('">' + self._rng.choice(["", "\n"]))
+
+    def _arrows(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        arrow = self._rng.choice([" -> ", " => ", " --> ", " >> "])
+        self._lines(page, rows, self._rng.choice(["", ":", "* "]), arrow, self._rng.choice(["\n", ", ", "; "]))
+
+    def _told(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        page.plain(self._rng.choice(["", "For the record, ", "On file: ", "As agreed by phone, "]))
+        self._lines(page, rows, self._rng.choice(["the ", "", "your "]), " is ", self._rng.choice([", ", "; ", ". "]))
+
+    def _brackets(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        page.plain(self._rng.choice(["", "[INFO] ", "audit: "]))
+        self._lines(page, rows, "[", self._rng.choice([":", "=", ": "]), "] ")
+
+    def _properties(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        self._lines(page, rows, self._rng.choice(["user.", "app.contact.", "customer/"]), "=", "\n")
+
+    def _assignments(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        named = [(re.sub(r"\W+", "_", key), slot) for key, slot in rows]
+        quote = self._rng.choice(['"', "'"])
+        start = self._rng.choice(["user.", "const ", "let ", "self.", "$", ""])
+        self._lines(page, named, start, f" = {quote}", quote + self._rng.choice([";\n", "\n"]))
+
+    def _lines_of_json(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        for _ in range(self._rng.randint(2, 3)):
+            self._json(page, rows)
+            page.plain("\n")
+
+    def _interview(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        before, between = self._rng.choice([("Q: ", "?\nA: "), ("- ", "? - "), ("", "?\n> "), ("Clerk: ", "?\nCaller: ")])
+        self._lines(page, rows, before, between, "\n")
+
+    def _record(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        page.plain(self._rng.choice(["*************************** 1. row ***************************\n", "-[ RECORD 1 ]-\n"]))
+        width = max(len(key) for key, _ in rows)
+        aligned = [(key.rjust(width), slot) for key, slot in rows]
+        self._lines(page, aligned, "", self._rng.choice([": ", " | "]), "\n")
+
+    def _headings(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
+        before, between = self._rng.choice([("## ", "\n"), ("**", ":** "), ("<b>", "</b> "), ("_", "_ ")])
+        self._lines(page, rows, before, between, "\n")
+
     def _yaml(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
         page.plain("record:\n")
         self._lines(page, rows, "  ", ": ", "\n")
@@ -310,7 +382,7 @@ class _Page:
             for start, end, category in value.parts:
                 self._span(at + start, at + end, category)
         else:
-            self._span(at, at + len(value.text), slot)
+            self._span(at + value.title, at + len(value.text), slot)
 
     def _span(self, start: int, end: int, category: str) -> None:
         chain = dict.fromkeys(

@@ -5,7 +5,7 @@ import random
 import string
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from faker import Faker
 
@@ -55,6 +55,25 @@ NOTHING = (
     "pid 28113 exited", "line 214", "model XR-500", "score 98.2%", "gate B12", "flight LH 441", "section 4(b)",
     "etag \"5d8c72a5edda8\"", "checksum a94a8fe5 matches", "python 3.11.7", "1,204 rows", "article 17",
 )  # fmt: skip
+# Numbers and codes that are nobody's, in the shapes of _shaped.
+NUMBERED = (
+    "order ##### ships soon|ticket #### is open|see page ##|build ##### passed|commit %%%%%%% was reverted|release #.##.#|"
+    "error 0x8007%%%%|room ###|port ####|took ### ms|invoice INV-##### attached|batch # of #|HTTP 40#|exit code #|"
+    "flight ?? ####|gate ?##|model ??-###|part no. ##-####|SKU ###-???|lot ?####|#,### rows|## items|##.#% done|# of ##|"
+    "$##.## due|€###,## gross|case no. #-##-CV-####|bus ##|weighs ## kg|### pages|queue depth ###|thread-##|"
+    "offset #######|sha1 %%%%%%%%%%%%%%%%|JIRA-####|PR ####|rev. ?|chapter #|aisle ##|table ##|row ##, seat #?|"
+    "barcode #############|ISBN 978-#-##-######-#|chassis ?#|firmware #.#.##|retry #|level #|shift #|channel ##"
+)
+
+FIRMS = (
+    "Northwind Bluebird Summit Harbor Cedar Granite Falcon Redwood Silverline Orchid Beacon Copper Meridian Juniper Lakeside "
+    "Ironbridge Vertex Solstice Amber Pioneer Quantum Evergreen Kestrel Tidewater Nova Atlas Willow Bright Apex Crescent"
+).split()
+TRADES = (
+    "Logistics Foods Bank Insurance Partners Consulting Media Energy Pharma Motors Airlines Hotels Textiles Software Systems "
+    "Clinic Hospital Realty Construction Telecom Bakery Plumbing Studios Capital Freight Solutions Dental Farms Group"
+).split()
+FORMS = "Ltd Inc. LLC GmbH plc Corp. S.A. B.V. AG Co. Inc Limited".split()
 
 DATES = (
     "%Y-%m-%d", "%m/%d/%Y", "%d/%m/%Y", "%d.%m.%Y", "%B %d, %Y", "%d %B %Y", "%b %d, %Y", "%d %b %Y", "%m/%d/%y",
@@ -76,6 +95,7 @@ class Value:
 
     text: str
     parts: tuple[Part, ...] = ()
+    title: int = 0  # so many characters in front are no part of it: "Dr. "
 
 
 class Values:
@@ -113,7 +133,7 @@ class Values:
         if kind < 0.84:
             return _joined([last, first], ", ")
         if kind < 0.90:
-            return _joined([title, first, last])
+            return replace(_joined([title, first, last]), title=len(title[1]) + 1)
         if kind < 0.95:
             return _joined([(None, first[1][0] + "."), last])
         return _joined([first, ("first_name", self._first_name()), last])
@@ -265,7 +285,13 @@ class Values:
     # work
 
     def _company(self) -> str:
-        return self._rng.choice(self._fakers[:14]).company()
+        if self._rng.random() < 0.5:
+            return self._rng.choice(self._fakers[:14]).company()
+        rng = self._rng
+        first = rng.choice([self._last_name(), self._city(), *rng.sample(FIRMS, 3)])
+        name = rng.choice([f"{first} {rng.choice(TRADES)}", f"{first} {rng.choice(TRADES)}", f"{first} & {self._last_name()}",
+                           first + rng.choice(["ify", "ly", "tec", "soft", "works", "labs"]), f"{first} {rng.choice(FIRMS)}"])  # fmt: skip
+        return f"{name} {rng.choice(FORMS)}" if rng.random() < 0.5 else name
 
     def _occupation(self) -> str:
         job = self._fakers[0].job()
@@ -456,7 +482,7 @@ class Values:
         return self._rng.choice([made, made.upper(), made.replace(":", "-")])
 
     def _n(self) -> str:
-        return self._rng.choice(NOTHING)
+        return self._rng.choice(NOTHING) if self._rng.random() < 0.5 else self._shaped(NUMBERED)
 
     # help
 
