@@ -8,42 +8,21 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
+import tiny
 import torch
-from transformers import OpenAIPrivacyFilterConfig, OpenAIPrivacyFilterForTokenClassification
+from transformers import OpenAIPrivacyFilterForTokenClassification
 
 from weir_tools import linear, mixture
 from weir_tools.checkpoint import Checkpoint, Problem
 from weir_tools.graph import Graph
 
-# transformers asks at every mask; PyTorch with stand-ins for CUDA's libraries (scripts/torch-without-cuda.py) crashes.
-torch.cuda.is_current_stream_capturing = lambda: False
-
-ALPHAS = (0.3, -0.5, 1.0, -2.0)
-GATES = tuple(1 / (1 + np.exp(-alpha)) for alpha in ALPHAS)
+GATES = tuple(1 / (1 + np.exp(-alpha)) for alpha in tiny.ALPHAS)
 LENGTHS = (60, 41, 7)
 
 
 @pytest.fixture(scope="module")
 def model() -> OpenAIPrivacyFilterForTokenClassification:
-    torch.manual_seed(3)
-    config = OpenAIPrivacyFilterConfig(
-        vocab_size=1000, hidden_size=64, intermediate_size=96, num_hidden_layers=8, num_attention_heads=4,
-        num_key_value_heads=2, head_dim=16, num_local_experts=16, num_experts_per_tok=4, sliding_window=8,
-        pad_token_id=999, eos_token_id=999, attn_implementation="eager",
-    )  # fmt: skip
-    model = OpenAIPrivacyFilterForTokenClassification(config).eval()
-    with torch.no_grad():
-        for name, values in model.named_parameters():  # as they are made, biases are zero and experts all alike
-            if name.endswith("norm.weight"):
-                values.copy_(1 + 0.1 * torch.randn_like(values))
-            elif name.endswith("bias"):
-                values.copy_(0.05 * torch.randn_like(values))
-            elif values.dim() > 1:
-                fan_in = values.shape[1] if values.dim() == 3 else values.shape[-1]
-                values.copy_(torch.randn_like(values) / (1 if "embed" in name else fan_in**0.5))
-            else:
-                values.copy_(torch.randn_like(values))
-    return model
+    return tiny.mixture()
 
 
 @pytest.fixture(scope="module")

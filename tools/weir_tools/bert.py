@@ -1,7 +1,8 @@
-"""BERT as an ONNX graph: embeddings, six layers, and no head.
+"""BERT and XLM-RoBERTa as ONNX graphs: embeddings, layers, and no head.
 
-In:  the tensors of a checkpoint by their PyTorch names, and the strategy for its matrices.
-Out: the name of the last layer's hidden states (batch, tokens, width) in the graph.
+In:  what reads a checkpoint's tensors by their PyTorch names, and the strategy for its matrices.
+Out: the names of the hidden states (batch, tokens, width) after the layers that are asked for.
+Holds: one layer's matrices are in memory at a time.
 Does not know: packs, files, labels.
 
 Three rewritings are exact and save time (tools/EXPERIMENTS.md has the gains):
@@ -13,6 +14,7 @@ Three rewritings are exact and save time (tools/EXPERIMENTS.md has the gains):
   loop, 6 times slower than the two (1.31.0, CPU), and `Add` may be fused into it where shapes are known.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,17 +23,21 @@ from onnx import TensorProto
 from .graph import Graph
 from .linear import Linear, scale_to
 
-Tensors = dict[str, np.ndarray]
+Read = Callable[[str], np.ndarray]
 
 GELU_FLOOR = -0.17
 
 
 @dataclass(frozen=True)
 class Shape:
+    """MiniLM's; of XLM-RoBERTa, positions are counted from behind the padding's (`first_position` 2)."""
+
     layers: int = 6
     width: int = 384
     heads: int = 12
     epsilon: float = 1e-12
+    first_position: int = 0
+    positions: int | None = None  # so many are kept; all
 
 
 @dataclass(frozen=True)
@@ -75,43 +81,52 @@ class _Layer:
     out: _Norm
 
 
-def encoder(graph: Graph, tensors: Tensors, ids: str, mask: str, kernels: Kernels, shape: Shape = Shape()) -> str:
+def encoder(graph: Graph, read: Read, ids: str, mask: str, kernels: Kernels, shape: Shape = Shape()) -> str:
+    """The last layer's hidden states."""
+    return states(graph, read, ids, mask, kernels, shape, [shape.layers])[0]
+
+
+def states(
+    graph: Graph, read: Read, ids: str, mask: str, kernels: Kernels, shape: Shape, after: Sequence[int]
+) -> list[str]:
+    """Hidden states after each of these layers, counted from 1."""
     # MultiHeadAttention wants the mask in 32 bits; cast once for all layers
     mask32 = graph.node("Cast", [mask], "mask32", to=TensorProto.INT32)
-    first, layers = _move_biases(tensors, shape)
-    hidden = _embed(graph, _below("embeddings.", tensors), first, ids, kernels, shape)
-    for index, layer in enumerate(layers):
-        hidden = _run_layer(graph, layer, hidden, mask32, f"layer{index}", kernels, shape)
-    return hidden
-
-
-def _move_biases(tensors: Tensors, shape: Shape) -> tuple[_Norm, list[_Layer]]:
-    """The LayerNorm of the embeddings and the layers, rewritten as the page's head tells."""
-    own = [_below(f"encoder.layer.{index}.", tensors) for index in range(shape.layers)]
     # what each layer's first residual sum gets from the norm before it; nothing follows the last layer
-    moved = [layer["attention.output.dense.bias"] for layer in own] + [np.zeros(shape.width, np.float32)]
-    first = _norm("embeddings.LayerNorm.", tensors).moved_by(moved[0])
-    return first, [_layer(layer, moved[index], moved[index + 1]) for index, layer in enumerate(own)]
+    moved = [read(f"encoder.layer.{index}.attention.output.dense.bias") for index in range(max(after))]
+    moved.append(np.zeros(shape.width, np.float32))
+    hidden = _embed(graph, read, moved[0], ids, kernels, shape)
+    found = {}
+    for index in range(max(after)):
+        layer = _layer(lambda name, at=f"encoder.layer.{index}.": read(at + name), moved[index], moved[index + 1])
+        hidden = _run_layer(graph, layer, hidden, mask32, f"layer{index}", kernels, shape)
+        found[index + 1] = hidden
+        if index + 1 in after and moved[index + 1].any():
+            back = graph.constant(f"layer{index}.moved", moved[index + 1])
+            found[index + 1] = graph.node("Sub", [hidden, back], f"layer{index}.own")
+    return [found[index] for index in after]
 
 
-def _layer(own: Tensors, moved_in: np.ndarray, moved_on: np.ndarray) -> _Layer:
-    narrow = _dense("output.dense.", own)
+def _layer(read: Read, moved_in: np.ndarray, moved_on: np.ndarray) -> _Layer:
+    narrow = _dense("output.dense.", read)
     return _Layer(
-        query=_dense("attention.self.query.", own).reading_moved_by(moved_in),
-        key=own["attention.self.key.weight"],
-        value=_dense("attention.self.value.", own).reading_moved_by(moved_in),
-        attended=own["attention.output.dense.weight"],
-        middle=_norm("attention.output.LayerNorm.", own).moved_by(narrow.bias),
-        wide=_dense("intermediate.dense.", own).reading_moved_by(narrow.bias),
+        query=_dense("attention.self.query.", read).reading_moved_by(moved_in),
+        key=read("attention.self.key.weight"),
+        value=_dense("attention.self.value.", read).reading_moved_by(moved_in),
+        attended=read("attention.output.dense.weight"),
+        middle=_norm("attention.output.LayerNorm.", read).moved_by(narrow.bias),
+        wide=_dense("intermediate.dense.", read).reading_moved_by(narrow.bias),
         narrow=narrow.weight,
-        out=_norm("output.LayerNorm.", own).moved_by(moved_on),
+        out=_norm("output.LayerNorm.", read).moved_by(moved_on),
     )
 
 
-def _embed(graph: Graph, own: Tensors, norm: _Norm, ids: str, kernels: Kernels, shape: Shape) -> str:
-    words = _look_up(graph, own["word_embeddings.weight"], ids, kernels.embeddings_8bit)
+def _embed(graph: Graph, read: Read, moved: np.ndarray, ids: str, kernels: Kernels, shape: Shape) -> str:
+    norm = _norm("embeddings.LayerNorm.", read).moved_by(moved)
+    words = _look_up(graph, read("embeddings.word_embeddings.weight"), ids, kernels.embeddings_8bit)
     # every token is of type 0: its vector joins the positions
-    positions = own["position_embeddings.weight"] + own["token_type_embeddings.weight"][0]
+    positions = read("embeddings.position_embeddings.weight") + read("embeddings.token_type_embeddings.weight")[0]
+    positions = positions[shape.first_position :][: shape.positions]
     count = graph.node("Shape", [ids], "embed.shape", start=1, end=2)
     zero = graph.constant("embed.zero", np.array([0], np.int64))
     used = graph.node("Slice", [graph.constant("embed.positions", positions), zero, count, zero], "embed.used")
@@ -153,13 +168,9 @@ def _sum_norm(graph: Graph, terms: list[str], norm: _Norm, name: str, kernels: K
     return graph.node("LayerNormalization", [total, gain, shift], name, axis=-1, epsilon=shape.epsilon)
 
 
-def _norm(prefix: str, tensors: Tensors) -> _Norm:
-    return _Norm(tensors[f"{prefix}weight"], tensors[f"{prefix}bias"])
+def _norm(prefix: str, read: Read) -> _Norm:
+    return _Norm(read(f"{prefix}weight"), read(f"{prefix}bias"))
 
 
-def _dense(prefix: str, tensors: Tensors) -> _Dense:
-    return _Dense(tensors[f"{prefix}weight"], tensors[f"{prefix}bias"])
-
-
-def _below(prefix: str, tensors: Tensors) -> Tensors:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+def _dense(prefix: str, read: Read) -> _Dense:
+    return _Dense(read(f"{prefix}weight"), read(f"{prefix}bias"))

@@ -15,8 +15,7 @@ def write_backbone(trained: Tensors, kernels: Kernels, path: Path, score: str = 
     """hidden = hp(bert(ids)) × scale: the training's logit scale is folded into hp, or follows the normalisation."""
     graph = Graph("weir backbone")
     ids, mask = _inputs(graph, "batch", "tokens")
-    backbone = {name.removeprefix("bb."): value for name, value in trained.items()}
-    states = encoder(graph, backbone, ids, mask, kernels)
+    states = encoder(graph, lambda name: trained[f"bb.{name}"], ids, mask, kernels)
     scale = trained["scale"]
     if score == "cosine":
         kernels.linear(graph, states, trained["hp.weight"], trained["hp.bias"], "hidden.raw")
@@ -37,7 +36,7 @@ def write_label_encoder(
     """
     graph = Graph("weir label encoder")
     ids, mask = _inputs(graph, "labels", "tokens")
-    states = encoder(graph, label_encoder, ids, mask, kernels)
+    states = encoder(graph, label_encoder.__getitem__, ids, mask, kernels)
     pooled = _mean(graph, states, mask)
     sentence = graph.node("LpNormalization", [pooled], "sentence", axis=-1, p=2)
     wide = kernels.linear(graph, sentence, trained["proj.0.weight"], trained["proj.0.bias"], "proj.wide")

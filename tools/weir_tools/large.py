@@ -1,0 +1,319 @@
+"""Exports a large model to a weir pack: `python -m weir_tools.large SOURCE PACK [--experts fp32|8|4] [--no-vtv]`.
+
+SOURCE is a folder as Hugging Face's hub holds it:
+- adaptive: `backbone/`, `arctic/` and `label_encoder_extra.pt`, or a folder whose `original/` has these;
+- fixed head: `config.json` with `id2label`, `model.safetensors` (or parts of it), `tokenizer.json`, and where the model
+  has one `viterbi_calibration.json`.
+
+A layer is in memory at a time. What was written is run on sample texts and held against a plain numpy forward of the
+checkpoint before the folder gets its name; whatever goes wrong leaves no folder behind.
+"""
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from tokenizers import Tokenizer
+
+from . import arctic, bert, linear, mixture, reference
+from .checkpoint import Checkpoint, Problem
+from .graph import Graph
+from .model import TEMPLATES
+
+# Rows of the graphs; longer texts are cut into windows by weir.
+LONGEST_WINDOW = 4096
+SAMPLES = (
+    "Please call Orla Finch on +00 555 0142 77 or write to orla@finch.example before 3 May.",
+    "user=jdoe_42 ip=192.0.2.17 action=login status=ok",
+    "Nothing personal is said here.",
+    "Zoë Müller moved from São Paulo to 12 Harbour Lane, and 田中美咲 to Osaka; the invoice is still open. " * 4,
+)
+LABELS = ("person", "e-mail address of a person", "日付")
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How weights are stored, and how near the graph must come to the checkpoint on the samples."""
+
+    experts: mixture.Kernels
+    labels: bert.Kernels
+    furthest: float | None  # greatest difference, as a share of the greatest state
+    least_cosine: float  # mean over tokens
+    # The same where labels are injected: with random weights the gates let little through, and rounding errors grow.
+    least_conditioned: float
+    bytes_a_weight: float
+
+
+EIGHT_BITS = linear.blockwise(32, 4)
+PRECISIONS = {
+    "fp32": Precision(mixture.Kernels(), bert.Kernels(linear.fp32, embeddings_8bit=False), 1e-4, 0.99999, 0.99999, 4.0),
+    "8": Precision(
+        mixture.Kernels(mixture.quantised(8, None), EIGHT_BITS, embeddings_8bit=True),
+        bert.Kernels(EIGHT_BITS), None, 0.95, 0.6, 1.2,
+    ),
+    "4": Precision(
+        mixture.Kernels(mixture.quantised(4, 32), EIGHT_BITS, embeddings_8bit=True),
+        bert.Kernels(EIGHT_BITS), None, 0.85, 0.5, 0.9,
+    ),
+}  # fmt: skip
+
+
+def export(source: Path, pack: Path, precision: str = "fp32", vtv: bool = True, longest: int = LONGEST_WINDOW) -> None:
+    if pack.exists():
+        raise Problem(f"{pack} exists: remove it or choose another name")
+    write = _kind(source)
+    _check_space(source, pack, PRECISIONS[precision])
+    new = pack.with_name(f".{pack.name}.new")
+    shutil.rmtree(new, ignore_errors=True)  # of an export that was killed
+    try:
+        new.mkdir(parents=True)
+        manifest = write(source, new, precision, vtv, longest)
+        (new / "pack.toml").write_text(f"{manifest}{_files(new)}", encoding="utf-8")
+        new.rename(pack)
+    except OSError as error:
+        raise Problem(f"{new} can't be written: {error}") from error
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+
+
+Write = Callable[[Path, Path, str, bool, int], str]
+
+
+def _kind(source: Path) -> Write:
+    if (source / "original").is_dir():
+        return lambda folder, *rest: _adaptive(folder / "original", *rest)
+    if (source / "backbone").is_dir():
+        return _adaptive
+    if (source / "config.json").exists():
+        return _fixed_head
+    raise Problem(f"{source} holds no config.json, no backbone/ and no original/: it is no model this exporter knows")
+
+
+def _check_space(source: Path, pack: Path, precision: Precision) -> None:
+    files = [file for file in source.rglob("*.safetensors") if file.is_file()]
+    # published in 16 bits
+    needed = sum(file.stat().st_size for file in files) / 2 * precision.bytes_a_weight
+    parent = next(folder for folder in pack.absolute().parents if folder.exists())
+    free = shutil.disk_usage(parent).free
+    if free < needed:
+        raise Problem(f"{parent} has {free / 1e9:.1f} GB free; the pack needs about {needed / 1e9:.1f}")
+
+
+# The two families
+
+
+def _adaptive(source: Path, new: Path, precision: str, vtv: bool, longest: int) -> str:
+    own = PRECISIONS[precision]
+    extra = arctic.Extra.read(source / "label_encoder_extra.pt")
+    checkpoint, encoder = Checkpoint(source / "backbone"), arctic.Encoder(source / "arctic")
+    width = mixture.Shape.of(checkpoint.config).width
+    if len(extra.outside) != width:
+        raise Problem(f"label_encoder_extra.pt: o_embed has {len(extra.outside)} numbers, the backbone's width is {width}")
+    if vtv and not extra.gates:
+        raise Problem("label_encoder_extra.pt has no alphas: export with --no-vtv")
+    _copy(source / "backbone" / "tokenizer.json", new / "tokenizer.json")
+    _copy(source / "arctic" / "tokenizer.json", new / "label_tokenizer.json")
+    np.savez(new / "projection.npz", o_embed=extra.outside)
+    arctic.write(encoder, extra, own.labels, new / "label_encoder.onnx", vtv)
+    _backbone(checkpoint, own, new, longest, gates=extra.gates if vtv else ())
+    v = _check_labels(encoder, extra, own, new, vtv)
+    _check_hidden(checkpoint, own, new, extra.gates if vtv else (), v)
+    injection = '\n[injection]                    # VtV, design 4.1\nv = "v"\ncounts = "n_labels"\noutput = "conditions"\n'
+    return (
+        _head(source, "adaptive", width, longest)
+        + f"""
+[backbone]
+file = "backbone.onnx"
+output = "hidden"
+
+[label_encoder]
+file = "label_encoder.onnx"
+tokenizer = "label_tokenizer.json"
+output = "vectors"
+pad = {encoder.padding}
+projection = "projection.npz"
+"""
+        + (f"{injection}points = {len(extra.gates)}\n" if vtv else "")
+    )
+
+
+def _fixed_head(source: Path, new: Path, precision: str, vtv: bool, longest: int) -> str:
+    own, checkpoint = PRECISIONS[precision], Checkpoint(source)
+    names = checkpoint.config.get("id2label")
+    if not names:
+        raise Problem(f"{source}/config.json: there is no id2label: a fixed head needs the names of its classes")
+    classes = [names[str(index)] for index in range(len(names)) if str(index) in names]
+    if len(classes) != len(names) or len(set(classes)) != len(names):
+        raise Problem(f"{source}/config.json: id2label does not number {len(names)} different classes from 0")
+    _copy(source / "tokenizer.json", new / "tokenizer.json")
+    _backbone(checkpoint, own, new, longest, classes=len(classes))
+    _check_hidden(checkpoint, own, new, (), None, len(classes))
+    manifest = _head(source, "fixed_head", len(classes), longest)
+    manifest += f'\n[backbone]\nfile = "backbone.onnx"\noutput = "logits"\n\n[head]\nclasses = {json.dumps(classes)}\n'
+    calibration = source / "viterbi_calibration.json"
+    if calibration.exists():
+        _copy(calibration, new / calibration.name)
+        manifest += f'calibration = "{calibration.name}"\n'
+    return manifest
+
+
+def _backbone(
+    checkpoint: Checkpoint, own: Precision, new: Path, longest: int, gates: tuple[float, ...] = (), classes: int = 0
+) -> None:
+    graph = Graph("weir backbone", new / "backbone.onnx.data")
+    mixture.backbone(graph, checkpoint, own.experts, longest, gates, classes)
+    graph.save(new / "backbone.onnx")
+
+
+def _copy(source: Path, target: Path) -> None:
+    if not source.exists():
+        raise Problem(f"{source} is missing")
+    shutil.copyfile(source, target)
+
+
+# Parity
+
+
+def _check_labels(encoder: arctic.Encoder, extra: arctic.Extra, own: Precision, new: Path, vtv: bool) -> np.ndarray:
+    """Holds the label encoder against the checkpoint; (points, labels, hidden) of the sample labels."""
+    tokenizer = Tokenizer.from_file(str(new / "label_tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(arctic.LONGEST)
+    texts = [template.format(label) for label in LABELS for template in TEMPLATES]
+    rows = [tokenizer.encode(text).ids for text in texts]
+    found = _session(new / "label_encoder.onnx").run(None, _padded(rows, encoder.padding))
+    states = reference.roberta(encoder.read, rows, encoder.heads, encoder.epsilon, encoder.padding, encoder.taps)
+    _compare(found[0], _projected(states[-1], extra.projection), own, "label_encoder.onnx: vectors")
+    if not vtv:
+        return np.zeros((0, len(LABELS), len(extra.outside)), np.float32)
+    points = [_projected(state, tap) for state, tap in zip(states, extra.taps, strict=True)]
+    _compare(found[1], np.stack(points, axis=1), own, "label_encoder.onnx: conditions")
+    return np.stack([point.reshape(len(LABELS), len(TEMPLATES), -1).mean(1) for point in points])
+
+
+def _projected(states: np.ndarray, dense: arctic.Dense) -> np.ndarray:
+    return states @ dense.weight.T + dense.bias
+
+
+def _check_hidden(
+    checkpoint: Checkpoint,
+    own: Precision,
+    new: Path,
+    gates: tuple[float, ...],
+    v: np.ndarray | None,
+    classes: int = 0,
+) -> None:
+    tokenizer = Tokenizer.from_file(str(new / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    rows = [tokenizer.encode(text, add_special_tokens=False).ids for text in SAMPLES]
+    # each row is asked one label less than the one before it
+    asked = [max(0, len(LABELS) - index) for index in range(len(rows))]
+    conditions = [reference.Conditions(v[:, :count], gates) for count in asked] if gates else None
+    wanted = reference.mixture(checkpoint, rows, conditions)
+    feeds = _padded(rows, 0)
+    if gates:
+        real = np.arange(len(LABELS)) < np.array(asked)[:, None]
+        feeds |= {"v": np.where(real[:, None, :, None], v[None], 0).astype(np.float32), "n_labels": np.array(asked)}
+    (found,) = _session(new / "backbone.onnx").run(None, feeds)
+    decided = 0
+    for row, (ids, one) in enumerate(zip(rows, wanted, strict=True)):
+        if own.furthest is not None and one.narrowest < UNDECIDED:
+            continue
+        expected = reference.logits(checkpoint, one.states, classes) if classes else one.states
+        least = own.least_conditioned if gates and asked[row] else own.least_cosine
+        _compare(found[row, : len(ids)], expected, own, f"backbone.onnx: sample {row + 1}", least)
+        decided += 1
+    if not decided:
+        raise Problem("backbone.onnx: every sample has a router that hesitates between two experts: nothing was compared")
+
+
+# Distance of two router scores below which a rounding error may choose the other expert.
+UNDECIDED = 1e-5
+
+
+def _compare(found: np.ndarray, wanted: np.ndarray, own: Precision, what: str, least: float | None = None) -> None:
+    least = own.least_cosine if least is None else least
+    cosine = (found * wanted).sum(-1) / np.linalg.norm(found, axis=-1) / np.linalg.norm(wanted, axis=-1)
+    apart = float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    if not float(cosine.mean()) >= least or (own.furthest is not None and not apart <= own.furthest):
+        raise Problem(
+            f"{what}: not what the checkpoint gives (mean cosine {cosine.mean():.5f}, expected {least}; "
+            f"greatest difference {apart:.1e} of the greatest value)"
+        )
+
+
+def _session(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def _padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
+    width = max(map(len, rows))
+    ids = np.array([[*row, *[pad] * (width - len(row))] for row in rows], np.int64)
+    mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], np.int64)
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+# The manifest
+
+
+def _head(source: Path, family: str, hidden: int, longest: int) -> str:
+    name = next((part for part in reversed(source.absolute().parts) if part != "original"), "large")
+    return f"""\
+# Written by `python -m weir_tools.large`.
+format = 1
+name = {json.dumps(name)}
+version = "exported"
+family = "{family}"
+
+[dimensions]
+hidden = {hidden}
+
+[limits]
+max_window_tokens = {longest}
+halo_tokens = {min(1024, longest // 4)}
+max_label_tokens = {arctic.LONGEST}
+
+[tokenizer]
+file = "tokenizer.json"
+"""
+
+
+def _files(folder: Path) -> str:
+    return "".join(
+        f'\n[[files]]\npath = "{file.name}"\nsha256 = "{_digest(file)}"\nbytes = {file.stat().st_size}\n'
+        for file in sorted(folder.iterdir())
+    )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("source", type=Path)
+    arguments.add_argument("pack", type=Path)
+    arguments.add_argument("--experts", choices=sorted(PRECISIONS), default="8", help="bits of the experts' weights")
+    arguments.add_argument("--no-vtv", action="store_true", help="adaptive: leave out what conditions the layers on labels")
+    arguments.add_argument("--longest", type=int, default=LONGEST_WINDOW, help="tokens of the longest window")
+    chosen = arguments.parse_args()
+    try:
+        export(chosen.source, chosen.pack, chosen.experts, not chosen.no_vtv, chosen.longest)
+    except Problem as problem:
+        sys.exit(f"error: {problem}")
+    print(f"wrote {chosen.pack}, checked against {chosen.source}")
+
+
+if __name__ == "__main__":
+    main()
