@@ -4,6 +4,7 @@ The model starts from random weights, so nothing is fetched, and what it finds m
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -122,6 +123,32 @@ def test_a_window_is_the_same_alone_and_in_a_batch(made: Path, model: Model, row
         np.testing.assert_allclose(together[number, : len(row)], model.hidden(own, ones)[0], atol=1e-4)
 
 
+@torch.no_grad()
+def test_with_vtv_a_state_depends_on_the_rows_own_labels_alone(tokenizer: Tokenizer, rows: list[list[int]]) -> None:
+    model = train.new_model(None, Shape(), replace(OPTIONS, vtv=True))
+    asked = [["person", "city"], ["user name"], ["animal", "river", "phone number"]]
+    ids, mask = padded(rows)
+    together = model.hidden(ids, mask, model.conditioned(tokenizer, asked))
+    for number, row in enumerate(rows):
+        own, ones = padded([row])
+        alone = model.hidden(own, ones, model.conditioned(tokenizer, [asked[number]]))[0]
+        other = model.hidden(own, ones, model.conditioned(tokenizer, [["song"]]))[0]
+        np.testing.assert_allclose(together[number, : len(row)], alone, atol=1e-4)
+        assert relative_error(other.numpy(), alone.numpy()) > 1e-3
+
+
+def test_a_training_goes_on_from_another_ones_checkpoint(
+    trained: Path, tokenizer: Tokenizer, collection: data.Collection, tmp_path: Path
+) -> None:
+    options = replace(OPTIONS, vtv=True, steps=1)
+    start = sources.read_trained(trained / "checkpoint.safetensors")
+    model = train.new_model(None, Shape(), options, start)
+    np.testing.assert_array_equal(model.o.detach(), start["o"])
+    train.train(model, tokenizer, collection, options, tmp_path)
+    trained_on = torch.load(tmp_path / "last.pt", weights_only=True)["model"]
+    assert (trained_on["injection.alpha"] != -3.0).all()
+
+
 def test_a_training_that_was_cut_short_ends_where_an_uncut_one_ends(
     tokenizer: Tokenizer, collection: data.Collection, tmp_path: Path
 ) -> None:
@@ -191,5 +218,5 @@ def test_a_withheld_corpus_is_never_trained_on(tokenizer: Tokenizer, tmp_path: P
         with gzip.open(tmp_path / f"{corpus}.jsonl.gz", "wt") as out:
             out.write(json.dumps(record | {"source": corpus}) + "\n")
     found = data.collect(tokenizer, tmp_path, None, synthetic=0, seed=0)
-    assert list(found.dev) == ["withheld/gum_train"]
-    assert {item.group for item in found.train} == {"news"}
+    assert set(found.dev) == {"withheld/gum_train", "passages"}
+    assert {item.group for item in found.train} == {"news", "passages"}

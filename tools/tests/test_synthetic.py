@@ -85,3 +85,9 @@ def test_names_and_addresses_are_whole_or_in_parts_never_both() -> None:
 
 def test_the_same_seed_gives_the_same_records() -> None:
     assert made("dev", 20) == made("dev", 20)
+
+
+def test_some_records_are_all_in_capitals_and_some_have_none() -> None:
+    texts = [record.text for record in made("train") if any(letter.isalpha() for letter in record.text)]
+    assert 0 < sum(text == text.upper() for text in texts) < len(texts) / 10
+    assert 0 < sum(text == text.lower() for text in texts) < len(texts) / 5

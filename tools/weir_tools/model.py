@@ -6,7 +6,7 @@ frequent in training cannot win by its length. What PyTorch calls a parameter he
 """
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -83,21 +83,62 @@ class Bert(nn.Module):
         positions = own["position_embeddings"].weight[: ids.shape[1]]
         return own["LayerNorm"](own["word_embeddings"](ids) + positions + own["token_type_embeddings"].weight[0])
 
-    def run(self, x: Tensor, mask: Tensor, first: int, last: int) -> Tensor:
+    def run(self, x: Tensor, mask: Tensor, first: int, last: int, after: "After | None" = None) -> Tensor:
+        """`after`: what is done to the states after a layer, by its number."""
         keys = mask[:, None, None, :].bool()
-        for layer in self.encoder["layer"][first:last]:
+        for number, layer in enumerate(self.encoder["layer"][first:last], first):
             x = layer(x, keys)
+            x = after(x, number) if after else x
         return x
 
-    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        return self.run(self.embed(ids), mask, 0, len(self.encoder["layer"]))
+    def forward(self, ids: Tensor, mask: Tensor, after: "After | None" = None) -> Tensor:
+        return self.run(self.embed(ids), mask, 0, len(self.encoder["layer"]), after)
+
+
+After = Callable[[Tensor, int], Tensor]
+
+
+class Injection(nn.Module):
+    """VtV of the adaptive family, scaled down: h ← (1 - g) h + g (h Vᵀ) V / N after layers 0, 2 and 4.
+
+    V of a label: the mean over its four texts of the label encoder's states after layers 2, 4 and 6, projected.
+    """
+
+    BEHIND = (0, 2, 4)
+    TAPPED = (2, 4, 6)
+    _LENGTH = 5.0  # of a state before its projection, so that V is felt from the first step on
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.project = nn.ModuleList(nn.Linear(width, width) for _ in self.BEHIND)
+        self.alpha = nn.Parameter(torch.full((len(self.BEHIND),), -3.0))
+
+    def of(self, taps: Tensor, counts: Tensor) -> After:
+        """taps (rows, labels, points, width), zeros behind a row's own labels; counts (rows)."""
+        real = torch.arange(taps.shape[1])[None] < counts[:, None]
+        points = [
+            project(F.normalize(taps[:, :, point], dim=-1) * self._LENGTH) * real[..., None]
+            for point, project in enumerate(self.project)
+        ]
+
+        def after(x: Tensor, layer: int) -> Tensor:
+            if layer not in self.BEHIND:
+                return x
+            point = self.BEHIND.index(layer)
+            gate = torch.sigmoid(self.alpha[point])
+            seen = (x @ points[point].transpose(1, 2)) @ points[point] / counts.clamp(min=1)[:, None, None]
+            return (1 - gate) * x + gate * seen
+
+        return after
 
 
 class Model(nn.Module):
     """`tuned`: how many of the label encoder's last layers are trained; what the others give is remembered."""
 
-    def __init__(self, shape: Shape, tuned: int = 2, score: str = "normed") -> None:
+    def __init__(self, shape: Shape, tuned: int = 2, score: str = "normed", vtv: bool = False) -> None:
         super().__init__()
+        if vtv and tuned:
+            raise ValueError("the label encoder's layers are tapped for VtV: none of them can be trained beside it")
         self.tuned, self.score, self.shape = tuned, score, shape
         self.bb, self.le = Bert(shape), Bert(shape)
         self.hp = nn.Linear(shape.width, shape.width)
@@ -106,7 +147,9 @@ class Model(nn.Module):
         )
         self.o = nn.Parameter(torch.randn(shape.width) * 0.02)
         self.scale = nn.Parameter(torch.tensor(16.0 if score == "cosine" else 1.0 if score == "normed" else 0.1))
+        self.injection = Injection(shape.width) if vtv else None
         self._below: dict[str, Tensor] = {}
+        self._taps: dict[str, Tensor] = {}
         self._pretrained: dict[str, Tensor] = {}
         self._pretrained_layers: tuple[Layer, ...] = ()  # in a tuple: no part of the checkpoint
 
@@ -120,11 +163,23 @@ class Model(nn.Module):
         last = self.le.encoder["layer"][self.shape.layers - self.tuned :]
         self._pretrained_layers = tuple(copy.deepcopy(layer).requires_grad_(False) for layer in last)
 
-    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
-        states = self.hp(self.bb(ids, mask))
+    def hidden(self, ids: Tensor, mask: Tensor, after: After | None = None) -> Tensor:
+        states = self.hp(self.bb(ids, mask, after))
         if self.score == "cosine":
             states = F.normalize(states, dim=-1)
         return states * self.scale
+
+    def conditioned(self, tokenizer: Tokenizer, asked: Sequence[Sequence[str]]) -> After | None:
+        """For `hidden`: what the labels that each row is asked do to its states; None without VtV."""
+        if self.injection is None:
+            return None
+        labels = sorted({label for own in asked for label in own})
+        texts = {label: [template.format(label) for template in TEMPLATES] for label in labels}
+        self._remember(tokenizer, [text for own in texts.values() for text in own if text not in self._taps])
+        of = {label: torch.stack([self._taps[text] for text in own]).mean(0) for label, own in texts.items()}
+        rows = [torch.stack([of[label] for label in own]) for own in asked]
+        counts = torch.tensor([len(own) for own in asked])
+        return self.injection.of(nn.utils.rnn.pad_sequence(rows, batch_first=True), counts)
 
     def outside(self) -> Tensor:
         return F.normalize(self.o, dim=-1) if self.score == "cosine" else self.o
@@ -177,9 +232,20 @@ class Model(nn.Module):
                 for encoding in tokenizer.encode_batch(own, add_special_tokens=False)
             ]
             rows, mask = padded(ids)
-            states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned)
+            tapped: list[Tensor] = []
+            weights = mask[..., None].float()
+
+            def tap(x: Tensor, layer: int, tapped: list[Tensor] = tapped, weights: Tensor = weights) -> Tensor:
+                if layer + 1 in Injection.TAPPED:
+                    tapped.append((x * weights).sum(1) / weights.sum(1))
+                return x
+
+            after = tap if self.injection else None
+            states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned, after)
             for text, state, row in zip(own, states, ids, strict=True):
                 self._below[text] = state[: len(row)].half().clone()
+            if tapped:
+                self._taps.update(zip(own, torch.stack(tapped, 1), strict=True))
 
 
 def padded(rows: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:

@@ -46,6 +46,7 @@ class Options:
     seed: int = 0
     tuned: int = 0
     score: str = "normed"
+    vtv: bool = False
     contrast: float = 0.5
     by_label: bool = True
     backbone_rate: float = 3.5e-4
@@ -123,7 +124,8 @@ def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast
     labels = list(dict.fromkeys(label for example in examples for label in example.labels))
     vectors = model.label_vectors(tokenizer, labels)
     classes = torch.cat([model.outside()[None], vectors.reshape(4 * len(labels), -1)])
-    scores = model.hidden(ids, mask)[:, 1:-1] @ classes.T
+    after = model.conditioned(tokenizer, [example.labels for example in examples])
+    scores = model.hidden(ids, mask, after)[:, 1:-1] @ classes.T
     right, allowed, weight = _targets(examples, labels, scores.shape)
     flat = scores.masked_fill(~allowed[:, None], NEVER).flatten(0, 1)
     each = F.cross_entropy(flat, right.flatten(), ignore_index=IGNORED, reduction="none")
@@ -226,16 +228,22 @@ class Average:
                 kept.copy_(now)
 
 
-def new_model(stock: sources.Tensors | None, shape: Shape, options: Options) -> Model:
-    """From the public checkpoint; without one, from random weights (tests)."""
+def new_model(
+    stock: sources.Tensors | None, shape: Shape, options: Options, start: sources.Tensors | None = None
+) -> Model:
+    """From the public checkpoint; without one, from random weights (tests). `start`: a trained one, to go on from."""
     torch.manual_seed(options.seed)
-    model = Model(shape, options.tuned, options.score)
+    model = Model(shape, options.tuned, options.score, options.vtv)
     if stock is not None:
         weights = {name: torch.tensor(value) for name, value in stock.items()}
         for bert in (model.bb, model.le):
             missing, _ = bert.load_state_dict(weights, strict=False)
             assert not missing, missing
-    model.freeze()
+    model.freeze()  # remembers the label encoder's layers as they were pretrained
+    if start is not None:
+        missing, unknown = model.load_state_dict({name: torch.tensor(v) for name, v in start.items()}, strict=False)
+        assert not unknown, unknown
+        assert all(name.startswith("injection.") for name in missing), missing
     return model
 
 
@@ -274,7 +282,7 @@ def dev_f1(model: Model, tokenizer: Tokenizer, items: list[Item], names: Names) 
     for first in range(0, len(order), 16):
         chosen = order[first : first + 16]
         ids, mask = padded([[PREFIX, *items[index].ids, SUFFIX] for index in chosen])
-        states = model.hidden(ids, mask)
+        states = model.hidden(ids, mask, model.conditioned(tokenizer, [asked[index][0] for index in chosen]))
         for state, index in zip(states, chosen, strict=True):
             labels, spans = asked[index]
             classes = torch.cat([model.outside()[None], *(vectors[label] for label in labels)])
@@ -435,6 +443,10 @@ def main() -> None:
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--tuned", type=int, default=Options.tuned, help="layers of the label encoder to train")
     arguments.add_argument("--score", choices=("normed", "cosine", "dot"), default=Options.score)
+    arguments.add_argument("--vtv", action="store_true", help="condition the text's layers on the labels")
+    arguments.add_argument("--start", type=Path, help="checkpoint.safetensors of another training to go on from")
+    arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
+    arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
     arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
     arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
@@ -450,13 +462,19 @@ def main() -> None:
         seed=chosen.seed,
         tuned=chosen.tuned,
         score=chosen.score,
+        vtv=chosen.vtv,
+        dev_windows=chosen.dev_windows,
+        backbone_rate=chosen.rates * Options.backbone_rate,
+        label_rate=chosen.rates * Options.label_rate,
+        head_rate=chosen.rates * Options.head_rate,
         contrast=chosen.contrast,
         by_label=not chosen.by_line,
         dev_every=chosen.dev_every,
     )
     collection = data.collect(tokenizer, chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
     print(f"{len(collection.train):,} windows to train on", file=sys.stderr)
-    train(new_model(stock.tensors, Shape(), options), tokenizer, collection, options, chosen.out)
+    start = sources.read_trained(chosen.start) if chosen.start else None
+    train(new_model(stock.tensors, Shape(), options, start), tokenizer, collection, options, chosen.out)
 
 
 if __name__ == "__main__":

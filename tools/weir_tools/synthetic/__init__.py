@@ -148,7 +148,7 @@ class Maker:
             while "{*}" in frame:
                 frame = frame.replace("{*}", self._sentence(), 1)
             self._write(page, frame)
-        return Record(page.text, page.spans, scheme_types(scheme), template, scheme)
+        return Record(self._cased(page.text), page.spans, scheme_types(scheme), template, scheme)
 
     def _category(self) -> str:
         """Each category in turn, in a new order each round: the rare are met as often as the frequent."""
@@ -169,6 +169,15 @@ class Maker:
     def _chosen(self, template: str) -> str:
         template = OPTION.sub(lambda found: found[1] if self._rng.random() < 0.5 else "", template)
         return CHOICE.sub(lambda found: self._rng.choice(found[1].split("|")), template)
+
+    def _cased(self, text: str) -> str:
+        """One in sixteen records is all in capitals or has none, as people and old systems write."""
+        kind = self._rng.random()
+        if kind >= 1 / 16:
+            return text
+        # a letter that has no counterpart of length one stays as it is: spans must not move
+        changed = [letter.upper() if kind < 1 / 32 else letter.lower() for letter in text]
+        return "".join(new if len(new) == 1 else old for old, new in zip(text, changed, strict=True))
 
     def _mistyped(self, text: str) -> str:
         """One in thirty pieces has two letters swapped, one left out or one doubled."""

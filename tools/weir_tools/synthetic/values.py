@@ -174,7 +174,7 @@ class Values:
         return _joined([street, city, state, postcode], "\n" if self._rng.random() < 0.5 else " ")
 
     def _street_address(self) -> str:
-        street = self._faker().street_address().replace("\n", " ")
+        street = self._faker().street_address().replace("\n", " ").strip()
         return f"{street}, Apt {self._digits(2)}" if self._rng.random() < 0.08 else street
 
     def _city(self) -> str:
