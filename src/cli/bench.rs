@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     decode::viterbi::Viterbi,
-    model::{self, Backbone, Encoder, LabelMatrix, Pack, Scorer},
+    model::{self, Backbone, Conditions, Encoder, LabelMatrix, Pack, Row, Scorer},
     pipeline::{
         Options, Progress,
         job::{Job, Limits, Target},
@@ -124,6 +124,12 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         .flatten()
         .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
         .collect();
+    let encoder = Encoder::new(
+        &options.pack,
+        options.runtime.clone(),
+        options.label_cache.clone(),
+    )?;
+    let (_, conditions) = encoder.encode_for_injection(&ASKED)?;
     let mut without_cache = options.clone();
     without_cache.batch.cache_bytes = 0;
     let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
@@ -134,7 +140,12 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             options.sessions,
             options.session_threads,
         )?;
-        let (tokens, time) = bare(sessions, &distinct, options.batch.max_tokens)?;
+        let (tokens, time) = bare(
+            sessions,
+            &distinct,
+            conditions.as_ref(),
+            options.batch.max_tokens,
+        )?;
         bares.push(tokens as f64 / time.as_secs_f64());
         let measured = runtime.block_on(job(&without_cache, &unique))?;
         jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
@@ -151,11 +162,6 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let a_second = |count: usize, measured: &Measured| count as f64 / measured.time.as_secs_f64();
     let (all_a_second, unique_a_second) =
         (a_second(texts.len(), &all), a_second(unique.len(), &once));
-    let encoder = Encoder::new(
-        &options.pack,
-        options.runtime.clone(),
-        options.label_cache.clone(),
-    )?;
     let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
     // A sample is enough for shares of time.
     let sample = &documents[..documents.len().min(400)];
@@ -329,6 +335,9 @@ struct Measured {
     time: Duration,
 }
 
+/// What the job asks for beside its patterns.
+const ASKED: [&str; 4] = ["person", "organization", "city", "email"];
+
 /// Runs `weir run`'s job over `texts` from files to files, patterns included. The clock starts when
 /// the model is loaded.
 async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
@@ -349,7 +358,8 @@ async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
         }
         fs::write(input.join(format!("{number:04}.jsonl")), lines).map_err(io)?;
     }
-    let policy = "labels = [\"person\", \"organization\", \"city\", \"email\"]\n\
+    let policy = format!("labels = {ASKED:?}\n")
+        + "\
         patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
     fs::write(tenants.join("bench.toml"), policy).map_err(io)?;
     let (_reload, tenants) = reload::Options::new(tenants, None).build()?;
@@ -450,26 +460,36 @@ pub fn windows(pack: &Pack, texts: &[String]) -> Result<Vec<Vec<Window>>, model:
 pub fn bare(
     sessions: Vec<Backbone>,
     windows: &[&Window],
+    conditions: Option<&Conditions>,
     max_tokens: usize,
 ) -> Result<(u64, Duration), model::Error> {
-    let mut sorted: Vec<&[u32]> = windows.iter().map(|window| &*window.ids).collect();
-    sorted.sort_unstable_by_key(|ids| ids.len());
+    let mut sorted: Vec<Row> = windows
+        .iter()
+        .map(|window| Row {
+            ids: &window.ids,
+            conditions,
+        })
+        .collect();
+    sorted.sort_unstable_by_key(|row| row.ids.len());
     let special = sessions
         .first()
         .map_or(0, |session| session.padded_tokens(0));
-    let mut batches: Vec<&[&[u32]]> = Vec::new();
+    let mut batches: Vec<&[Row]> = Vec::new();
     let mut rest = &sorted[..];
     while !rest.is_empty() {
         // The longest one decides about the padded size, and is the last one of the batch.
         let mut count = 1;
-        while count < rest.len() && (count + 1) * (rest[count].len() + special) <= max_tokens {
+        while count < rest.len() && (count + 1) * (rest[count].ids.len() + special) <= max_tokens {
             count += 1;
         }
         let (batch, tail) = rest.split_at(count);
         batches.push(batch);
         rest = tail;
     }
-    let tokens = sorted.iter().map(|ids| ids.len() + special).sum::<usize>() as u64;
+    let tokens = sorted
+        .iter()
+        .map(|row| row.ids.len() + special)
+        .sum::<usize>() as u64;
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     thread::scope(|scope| {
@@ -517,7 +537,8 @@ pub fn share(
 ) -> Result<Share, model::Error> {
     let names = label_names(labels);
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let matrix = LabelMatrix::new(&encoder.encode(&names)?);
+    let (vectors, conditions) = encoder.encode_for_injection(&names)?;
+    let matrix = LabelMatrix::new(&vectors);
     let (mut backbone, mut scoring, mut decoding) =
         (Duration::ZERO, Duration::ZERO, Duration::ZERO);
     let (mut entities, mut rows, mut tokens) = (0, 0, 0);
@@ -526,9 +547,15 @@ pub fn share(
         let windows: Vec<&Window> = chunk.iter().flatten().collect();
         let mut emissions = Vec::new();
         for batch in windows.chunks(8) {
+            let rows: Vec<Row> = batch
+                .iter()
+                .map(|window| Row {
+                    ids: &window.ids,
+                    conditions: conditions.as_ref(),
+                })
+                .collect();
             let start = Instant::now();
-            let hidden =
-                session.run(&batch.iter().map(|window| &*window.ids).collect::<Vec<_>>())?;
+            let hidden = session.run(&rows)?;
             backbone += start.elapsed();
             let start = Instant::now();
             for (row, window) in batch.iter().enumerate() {

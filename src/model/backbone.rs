@@ -8,12 +8,21 @@ use ort::{
     value::Tensor,
 };
 
-use super::{Error, Pack, runtime};
+use super::{Conditions, Error, Pack, runtime};
 
 /// The token encoder: one session, run by one thread at a time.
 pub struct Backbone {
     session: Session,
     pack: Pack,
+}
+
+/// A row of a batch.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// Tokens of a window.
+    pub ids: &'a [u32],
+    /// What its layers are conditioned on, where the pack's are.
+    pub conditions: Option<&'a Conditions>,
 }
 
 /// Hidden states of a batch.
@@ -72,13 +81,26 @@ impl Backbone {
             .iter()
             .map(|input| input.name())
             .collect();
-        for wanted in [&options.input_ids, &options.attention_mask] {
+        let mut fed = vec![&options.input_ids, &options.attention_mask];
+        if let Some(injection) = &self.pack.manifest().injection {
+            fed.extend([&injection.v, &injection.counts]);
+        }
+        for wanted in &fed {
             if !names.contains(&wanted.as_str()) {
                 return Err(graph_error(
                     &self.pack,
                     format!("has no input `{wanted}` (has: {})", names.join(", ")),
                 ));
             }
+        }
+        if let Some(unfed) = names
+            .iter()
+            .find(|name| !fed.iter().any(|fed| fed == *name))
+        {
+            return Err(graph_error(
+                &self.pack,
+                format!("has an input `{unfed}` that the manifest does not name"),
+            ));
         }
         let outputs: Vec<&str> = self
             .session
@@ -105,12 +127,12 @@ impl Backbone {
         tokens + options.prefix.len() + options.suffix.len()
     }
 
-    /// Hidden states of windows; rows may differ in length.
-    pub fn run(&mut self, windows: &[&[u32]]) -> Result<Hidden, Error> {
+    /// Hidden states of windows; rows may differ in length and in what they are conditioned on.
+    pub fn run(&mut self, windows: &[Row]) -> Result<Hidden, Error> {
         let options = &self.pack.manifest().tokenizer;
         let rows: Vec<Vec<u32>> = windows
             .iter()
-            .map(|window| [&options.prefix[..], window, &options.suffix].concat())
+            .map(|window| [&options.prefix[..], window.ids, &options.suffix].concat())
             .collect();
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
         let failed = |problem: String| Error::Run {
@@ -123,9 +145,24 @@ impl Backbone {
         let ids = Tensor::from_array((shape, ids)).map_err(|error| failed(error.to_string()))?;
         let mask = Tensor::from_array((shape, mask)).map_err(|error| failed(error.to_string()))?;
         let graph = &self.pack.manifest().backbone;
+        let mut inputs =
+            ort::inputs! { graph.input_ids.as_str() => ids, graph.attention_mask.as_str() => mask };
+        if let Some(injection) = &self.pack.manifest().injection {
+            let hidden = self.pack.manifest().dimensions.hidden;
+            let v = injected(windows, injection.points, hidden);
+            let v = Tensor::from_array(v).map_err(|error| failed(error.to_string()))?;
+            let counts: Vec<i64> = windows
+                .iter()
+                .map(|row| row.conditions.map_or(0, |own| own.labels as i64))
+                .collect();
+            let counts = Tensor::from_array(([windows.len()], counts))
+                .map_err(|error| failed(error.to_string()))?;
+            inputs.push((injection.v.as_str().into(), v.into()));
+            inputs.push((injection.counts.as_str().into(), counts.into()));
+        }
         let outputs = self
             .session
-            .run(ort::inputs! { graph.input_ids.as_str() => ids, graph.attention_mask.as_str() => mask })
+            .run(inputs)
             .map_err(|error| failed(error.to_string()))?;
         let output = if graph.output.is_empty() {
             &outputs[0]
@@ -163,6 +200,26 @@ impl Hidden {
         let start = window * self.row + self.skipped;
         &self.values[start + tokens.start * self.hidden..start + tokens.end * self.hidden]
     }
+}
+
+/// V of each row, `(rows, points, labels, hidden)`: as many labels as the row with the most has.
+fn injected(windows: &[Row], points: usize, hidden: usize) -> ([usize; 4], Vec<f32>) {
+    let conditions = || windows.iter().map(|row| row.conditions);
+    let labels = conditions().flatten().map(|own| own.labels).max();
+    // A dimension of no extent is no tensor.
+    let labels = labels.unwrap_or(0).max(1);
+    let mut values = vec![0.0; windows.len() * points * labels * hidden];
+    for (row, own) in conditions().enumerate() {
+        let Some(own) = own.filter(|own| own.labels > 0) else {
+            continue;
+        };
+        debug_assert_eq!((own.points, own.hidden), (points, hidden));
+        for (point, from) in own.values.chunks_exact(own.labels * hidden).enumerate() {
+            let at = (row * points + point) * labels * hidden;
+            values[at..at + from.len()].copy_from_slice(from);
+        }
+    }
+    ([windows.len(), points, labels, hidden], values)
 }
 
 /// Rows of ids and their attention mask, filled up on the right.

@@ -25,6 +25,19 @@ pub struct LabelVectors {
     pub labels: Vec<[Vec<f32>; 4]>,
 }
 
+/// V of a label set: what is injected into the backbone's layers (VtV).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conditions {
+    /// Points of injection.
+    pub points: usize,
+    /// Labels.
+    pub labels: usize,
+    /// Width of a vector.
+    pub hidden: usize,
+    /// `points × labels × hidden`.
+    pub values: Vec<f32>,
+}
+
 /// Runs the label encoder. The graph is loaded when a label is first missed in the cache.
 #[derive(Debug)]
 pub struct Encoder {
@@ -88,6 +101,14 @@ impl Encoder {
     /// The vectors of label wordings, in their order. Blocks for milliseconds a label that is in
     /// no cache: call it where blocking is allowed.
     pub fn encode(&self, wordings: &[&str]) -> Result<LabelVectors, Error> {
+        Ok(self.encode_for_injection(wordings)?.0)
+    }
+
+    /// [`Encoder::encode`], and what the backbone is conditioned on, if the pack's is.
+    pub fn encode_for_injection(
+        &self,
+        wordings: &[&str],
+    ) -> Result<(LabelVectors, Option<Conditions>), Error> {
         let texts: Vec<String> = wordings
             .iter()
             .flat_map(|wording| self.pack.manifest().label_encoder.templates.texts(wording))
@@ -122,15 +143,49 @@ impl Encoder {
                 }
             }
         }
+        let hidden = self.projection.outside.len();
+        let of = |text: &String| &vectors[text.as_str()][..];
         let labels = texts
             .chunks_exact(4)
-            .map(|four| [0, 1, 2, 3].map(|at| vectors[four[at].as_str()].clone()))
+            .map(|four| [0, 1, 2, 3].map(|at| of(&four[at])[..hidden].to_vec()))
             .collect();
-        Ok(LabelVectors {
-            hidden: self.projection.outside.len(),
+        let conditions = (self.points() > 0).then(|| {
+            let mut values = Vec::with_capacity(self.points() * wordings.len() * hidden);
+            for point in 1..=self.points() {
+                for four in texts.chunks_exact(4) {
+                    let at = point * hidden..(point + 1) * hidden;
+                    let mut mean = vec![0.0; hidden];
+                    for text in four {
+                        for (sum, value) in mean.iter_mut().zip(&of(text)[at.clone()]) {
+                            *sum += value / 4.0;
+                        }
+                    }
+                    values.append(&mut mean);
+                }
+            }
+            Conditions {
+                points: self.points(),
+                labels: wordings.len(),
+                hidden,
+                values,
+            }
+        });
+        let vectors = LabelVectors {
+            hidden,
             outside: self.projection.outside.clone(),
             labels,
-        })
+        };
+        Ok((vectors, conditions))
+    }
+
+    fn points(&self) -> usize {
+        let injection = self.pack.manifest().injection.as_ref();
+        injection.map_or(0, |injection| injection.points)
+    }
+
+    /// Numbers of one text: its vector, then what is injected, point by point.
+    fn numbers(&self) -> usize {
+        self.projection.outside.len() * (1 + self.points())
     }
 
     fn load(&self) -> Result<Loaded, Error> {
@@ -150,7 +205,7 @@ impl Encoder {
         })
     }
 
-    /// Vectors of a batch of label texts.
+    /// Numbers of a batch of label texts.
     fn run(&self, loaded: &mut Loaded, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
         let options = &self.pack.manifest().label_encoder;
         let limit = self.pack.manifest().limits.max_label_tokens;
@@ -202,13 +257,42 @@ impl Encoder {
                 )));
             }
         };
-        (0..rows.len())
+        let mut found: Vec<Vec<f32>> = (0..rows.len())
             .map(|row| {
                 self.projection
                     .apply(&values[row * stride..row * stride + width])
                     .map_err(failed)
             })
-            .collect()
+            .collect::<Result<_, _>>()?;
+        let Some(injection) = &self.pack.manifest().injection else {
+            return Ok(found);
+        };
+        let Some(output) = outputs.get(&injection.output) else {
+            return Err(failed(format!(
+                "the label encoder has no output `{}`",
+                injection.output
+            )));
+        };
+        let (shape, values) = output
+            .try_extract_tensor::<f32>()
+            .map_err(|error| failed(error.to_string()))?;
+        let row = injection.points * self.projection.outside.len();
+        let wanted = [
+            rows.len() as i64,
+            injection.points as i64,
+            self.projection.outside.len() as i64,
+        ];
+        if shape[..] != wanted {
+            return Err(failed(format!(
+                "`{}` has shape {:?}, not {wanted:?}",
+                injection.output,
+                &shape[..]
+            )));
+        }
+        for (own, more) in found.iter_mut().zip(values.chunks_exact(row)) {
+            own.extend_from_slice(more);
+        }
+        Ok(found)
     }
 
     fn file_of(&self, text: &str) -> Option<PathBuf> {
@@ -222,8 +306,7 @@ impl Encoder {
     fn cached(&self, text: &str) -> Option<Vec<f32>> {
         let bytes = fs::read(self.file_of(text)?).ok()?;
         let (checksum, numbers) = bytes.split_at_checked(8)?;
-        if numbers.len() != self.projection.outside.len() * 4
-            || checksum != &blake3::hash(numbers).as_bytes()[..8]
+        if numbers.len() != self.numbers() * 4 || checksum != &blake3::hash(numbers).as_bytes()[..8]
         {
             return None;
         }

@@ -11,9 +11,9 @@ mod pack;
 mod runtime;
 mod score;
 
-pub use backbone::{Backbone, Hidden};
+pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
-pub use labels::{Encoder, LabelVectors};
+pub use labels::{Conditions, Encoder, LabelVectors};
 pub use pack::{Calibration, Family, Pack};
 pub use runtime::library_path;
 pub use score::{LabelMatrix, Scorer};

@@ -58,6 +58,9 @@ pub struct Manifest {
     pub backbone: Graph,
     /// Label encoder.
     pub label_encoder: LabelEncoder,
+    /// How the labels that are asked for reach the backbone's layers, if they do.
+    #[serde(default)]
+    pub injection: Option<Injection>,
     /// How scores become probabilities.
     #[serde(default)]
     pub calibration: Calibration,
@@ -151,6 +154,21 @@ pub struct LabelEncoder {
     /// The four texts of a label.
     #[serde(default)]
     pub templates: Templates,
+}
+
+/// VtV: after some layers, hidden states move towards the labels that are asked for (design 4.1).
+///
+/// V of a label is the mean, over its four texts, of what the label encoder gives for them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Injection {
+    /// Input of the backbone: V of each row, `(B, points, labels, hidden)`, float32, zeros behind a row's own labels.
+    pub v: String,
+    /// Input of the backbone: how many labels each row has, `(B)`, int64.
+    pub counts: String,
+    /// Output of the label encoder, `(texts, points, hidden)`, float32.
+    pub output: String,
+    /// Layers that something is injected after.
+    pub points: usize,
 }
 
 /// The four texts of a label; `{}` stands for its wording.
@@ -326,6 +344,8 @@ impl Pack {
                 projection: projection.to_owned(),
                 templates: Templates::default(),
             },
+            // The published graphs have none.
+            injection: None,
             calibration: Calibration::default(),
             training: toml::Table::new(),
             metrics: toml::Table::new(),

@@ -14,7 +14,9 @@ use tracing::{error, warn};
 
 use crate::{
     batch::{self, Item, Key, Ticket},
-    model::{self, Backbone, Calibration, Emissions, Encoder, LabelMatrix, Pack, Scorer},
+    model::{
+        self, Backbone, Calibration, Conditions, Emissions, Encoder, LabelMatrix, Pack, Row, Scorer,
+    },
     record::Stage,
     telemetry::metric,
     tenant::LabelSet,
@@ -63,6 +65,7 @@ impl From<model::Error> for Error {
 pub struct Labels {
     set: LabelSet,
     matrix: LabelMatrix,
+    conditions: Option<Conditions>,
     /// Digest of the wordings in their order: what scores depend on.
     wordings: Key,
 }
@@ -156,7 +159,7 @@ impl Engine {
             return Ok(labels);
         }
         let wordings: Vec<&str> = set.labels.iter().map(|label| &*label.wording).collect();
-        let vectors = self.shared.encoder.encode(&wordings)?;
+        let (vectors, conditions) = self.shared.encoder.encode_for_injection(&wordings)?;
         let mut hasher = blake3::Hasher::new();
         for wording in &wordings {
             hasher
@@ -167,6 +170,7 @@ impl Engine {
         let labels = Arc::new(Labels {
             set: set.clone(),
             matrix: LabelMatrix::new(&vectors),
+            conditions,
             wordings,
         });
         let mut known = self
@@ -335,9 +339,12 @@ impl Worker {
         &mut self,
         tickets: &[Ticket<Work, Emissions, Error>],
     ) -> Result<Vec<Emissions>, Error> {
-        let windows: Vec<&[u32]> = tickets
+        let windows: Vec<Row> = tickets
             .iter()
-            .map(|ticket| &*ticket.payload.window)
+            .map(|ticket| Row {
+                ids: &ticket.payload.window,
+                conditions: ticket.payload.labels.conditions.as_ref(),
+            })
             .collect();
         // A panic must not end the worker: its queue would fill up and the source would stand still.
         let answers = catch_unwind(AssertUnwindSafe(|| {

@@ -244,13 +244,24 @@ impl Scan {
             }
             let first = self.tokens[(entity.start - self.first_token) as usize];
             let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
+            let Some(bytes) = self.without_white_space(first.start, last.end) else {
+                continue;
+            };
             self.found.push(Span {
-                bytes: ByteSpan::new(first.start, last.end),
+                bytes,
                 label: label.name.clone(),
                 score,
                 recognizer: Recognizer::Model,
             });
         }
+    }
+
+    /// Byte-level tokens hold the space before a word, which is no part of an entity.
+    fn without_white_space(&self, start: usize, end: usize) -> Option<ByteSpan> {
+        let text = &self.buffer[start - self.start..end - self.start];
+        let behind = start + text.len() - text.trim_start().len();
+        let before = end - (text.len() - text.trim_end().len());
+        (behind < before).then(|| ByteSpan::new(behind, before))
     }
 
     /// Takes out what is decided.

@@ -14,6 +14,7 @@ mod kafka_login;
 mod kafka_mock;
 mod kafka_objects;
 mod kill;
+mod large;
 mod parity;
 mod privacy;
 mod registry;

@@ -1,0 +1,172 @@
+"""What the adaptive family finds, in PyTorch and transformers alone, as the seed's usage code does it: design 4.1.
+
+    python tools/tests/seed_usage.py OUT
+
+makes a tiny checkpoint of random weights in OUT/published, exports it with and without VtV, and writes OUT/cases.json:
+random texts and label sets, and the entities of both. A case whose entities change when its scores move by a rounding
+error, or in which a router hesitates between two experts, is marked: either answer is right there.
+"""
+
+import json
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import tiny  # noqa: E402
+import torch  # noqa: E402
+from tokenizers import Tokenizer  # noqa: E402
+from torch import Tensor  # noqa: E402
+
+from weir_tools import large  # noqa: E402
+
+CASES = 240
+TEXTS = ("beginning of {}", "continuation of {}", "end of {}", "complete {}")
+INJECTED = (0, 2, 4, 6)
+TAPPED = (2, 4, 6, 8)  # 6, 12, 18, 24 of 24
+NOISE = 5e-5
+UNDECIDED = 2e-5
+WORDS = (
+    "call mail send the a of to Orla Finch Ivo Petrov Berlin Osaka invoice 4411 192.0.2.17 user=jdoe_42 status ok "
+    "yesterday 3 May 2031 open, closed. harbour; lane 12 nothing said (again) orla@finch.example +00 555 0142"
+).split()
+LABELS = (
+    "person", "e-mail address", "city", "date", "street", "phone number", "private phone of a person", "invoice number",
+    "user name", "ip address", "state of a request", "amount", "organisation", "time of day",
+)  # fmt: skip
+
+
+class Seed:
+    def __init__(self, folder: Path) -> None:
+        self.model, self.encoder = tiny.mixture(), tiny.label_encoder()
+        self.extra = tiny.extra()
+        self.words = Tokenizer.from_file(str(folder / "backbone" / "tokenizer.json"))
+        self.labels = Tokenizer.from_file(str(folder / "arctic" / "tokenizer.json"))
+        self._known: dict[str, tuple[list[Tensor], Tensor]] = {}
+
+    def of_labels(self, labels: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """(1 + 4 N, hidden), and V: (points, N, hidden)."""
+        known = [self._of_label(label) for label in labels]
+        vectors = [self.extra["o_embed"], *(vector for own, _ in known for vector in own)]
+        return torch.stack(vectors), torch.stack([v for _, v in known], 1)
+
+    def _of_label(self, label: str) -> tuple[list[Tensor], Tensor]:
+        """Vectors of B, I, E and S, and V at each point."""
+        if label not in self._known:
+            vectors, taps = [], []
+            for text in TEXTS:
+                ids = torch.tensor([self.labels.encode(text.format(label)).ids[:32]])
+                states = self.encoder(ids, output_hidden_states=True).hidden_states
+                vectors.append(self._linear("proj", states[-1][0, 0]))
+                points = [self._linear(f"prefix_projs.{n}", states[at][0, 0]) for n, at in enumerate(TAPPED)]
+                taps.append(torch.stack(points))
+            self._known[label] = vectors, torch.stack(taps).mean(0)
+        return self._known[label]
+
+    def hidden(self, ids: Sequence[int], v: Tensor | None) -> tuple[Tensor, float]:
+        """States, and the least distance of a router's fourth choice from its fifth."""
+        gaps, hooks = [], []
+        for layer in self.model.model.layers:
+            hooks.append(layer.mlp.router.register_forward_hook(lambda router, x, _: gaps.append(_gap(router, x[0]))))
+        for point, layer in enumerate(INJECTED if v is not None else ()):
+
+            def inject(_module, _inputs, h, point=point):
+                own, gate = v[point], torch.sigmoid(self.extra["alphas"][point])
+                return (1 - gate) * h + gate * (h @ own.T @ own / len(own))
+
+            hooks.append(self.model.model.layers[layer].register_forward_hook(inject))
+        states = self.model.model(input_ids=torch.tensor([ids])).last_hidden_state[0]
+        for hook in hooks:
+            hook.remove()
+        return states, min(gaps)
+
+    def _linear(self, name: str, x: Tensor) -> Tensor:
+        return x @ self.extra[f"{name}.weight"].T + self.extra[f"{name}.bias"]
+
+
+def _gap(router: torch.nn.Module, x: Tensor) -> float:
+    ranked = (x.reshape(-1, x.shape[-1]) @ router.weight.T + router.bias).sort(-1, descending=True).values
+    return float((ranked[:, 3] - ranked[:, 4]).min())
+
+
+def viterbi(scores: Tensor) -> list[tuple[int, int, int]]:
+    """(start, end, label) of the best path, with every transition written out."""
+    count = scores.shape[1]
+    part = torch.tensor([-1 if index == 0 else (index - 1) % 4 for index in range(count)])  # -1 is O, then B, I, E, S
+    label = torch.tensor([-1 if index == 0 else (index - 1) // 4 for index in range(count)])
+    closed = (part == -1) | (part == 2) | (part == 3)
+    opens = (part == -1) | (part == 0) | (part == 3)
+    same = label[:, None] == label[None]
+    goes_on = ~closed[:, None] & ~opens[None] & same
+    allowed = (closed[:, None] & opens[None]) | goes_on
+    moves = torch.where(allowed, 0.0, -torch.inf).double()
+    best = torch.where(opens, scores[0], -torch.inf).double()
+    back = []
+    for row in scores[1:].double():
+        reached, came = (best[:, None] + moves).max(0)
+        back.append(came)
+        best = reached + row
+    at = int(torch.where(closed, best, -torch.inf).argmax())
+    path = [at]
+    for came in reversed(back):
+        at = int(came[at])
+        path.append(at)
+    path.reverse()
+    found, start = [], 0
+    for place, at in enumerate(path):
+        if int(part[at]) in (0, 3):
+            start = place
+        if int(part[at]) in (2, 3):
+            found.append((start, place + 1, int(label[at])))
+    return found
+
+
+def case(seed: Seed, rng: random.Random, text: str, labels: Sequence[str]) -> dict:
+    encoding = seed.words.encode(text, add_special_tokens=False)
+    vectors, v = seed.of_labels(labels)
+    made: dict = {"text": text, "labels": labels}
+    for name, injected in (("plain", None), ("vtv", v)):
+        states, gap = seed.hidden(encoding.ids, injected)
+        scores = states @ vectors.T
+        found = viterbi(scores)
+        generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
+        moved = [scores + NOISE * torch.randn(scores.shape, generator=generator) for _ in range(2)]
+        made[name] = {
+            "near": gap < UNDECIDED or any(viterbi(other) != found for other in moved),
+            "spans": sorted(_spans(text, encoding.offsets, found, labels)),
+        }
+    return made
+
+
+def _spans(text: str, offsets: list[tuple[int, int]], found: list[tuple[int, int, int]], labels: Sequence[str]) -> list:
+    """A token holds the space before its word; an entity does not."""
+    spans = []
+    for first, end, label in found:
+        start, stop = offsets[first][0], offsets[end - 1][1]
+        own = text[start:stop]
+        if own.strip():
+            left = len(own) - len(own.lstrip())
+            spans.append([start + left, start + len(own.rstrip()), labels[label]])
+    return spans
+
+
+@torch.no_grad()
+def main(out: Path) -> None:
+    torch.set_num_threads(1)  # of small products; threads would only wait for each other
+    tiny.write_adaptive(out / "published" / "original")
+    for name, vtv in (("plain", False), ("vtv", True)):
+        large.export(out / "published", out / name, "fp32", vtv, longest=256)
+    seed, rng = Seed(out / "published" / "original"), random.Random(11)
+    cases = []
+    for number in range(CASES):
+        # one in twenty is longer than a window of the pack
+        words = rng.randint(150, 250) if number % 20 == 0 else rng.randint(1, 30)
+        text = " ".join(rng.choice(WORDS) for _ in range(words))
+        cases.append(case(seed, rng, text, rng.sample(LABELS, rng.randint(1, len(LABELS)))))
+    (out / "cases.json").write_text(json.dumps(cases))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
