@@ -169,6 +169,7 @@ impl Bench {
                 cache_bytes: 0,
             },
             label_cache: None,
+            categories: Default::default(),
         };
         let (engine, running) = Engine::start(options).expect("ONNX Runtime, by `make setup`");
         std::mem::forget(running); // until the process ends

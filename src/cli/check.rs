@@ -228,6 +228,31 @@ impl Report {
         }
     }
 
+    /// Labels of tenants that a fixed head has no category for.
+    fn categories(&mut self, resolved: &Resolved, pack: &model::Pack, written: &Written) {
+        let Ok(tenants) = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())
+        else {
+            return; // told already
+        };
+        let head = match model::Head::new(pack) {
+            Ok(head) => head,
+            Err(error) => {
+                let fix = error.hint().unwrap_or("export the pack again");
+                let kind = Kind::Invalid(error.to_string());
+                return self.problems.push(kind, &written.place("model.pack"), fix);
+            }
+        };
+        for policy in tenants.iter() {
+            let labels = policy.labels.labels.iter().map(|label| &*label.wording);
+            if let Err(error) = head.assign(labels, &resolved.model.categories) {
+                let fix = error.hint().unwrap_or_default();
+                let kind = Kind::Invalid(format!("tenant {}: {error}", policy.tenant));
+                self.problems
+                    .push(kind, &written.place("model.categories"), fix);
+            }
+        }
+    }
+
     fn pack(&mut self, resolved: &Resolved, written: &Written) {
         let folder = &resolved.model.pack;
         let verified = model::Pack::open(folder).and_then(|pack| {
@@ -241,7 +266,10 @@ impl Report {
                     &folder.display().to_string(),
                     &format!("{family}, sha256 match"),
                 );
-                self.clashes(resolved, &pack);
+                match family {
+                    model::Family::FixedHead => self.categories(resolved, &pack, written),
+                    _ => self.clashes(resolved, &pack),
+                }
             }
             Err(error) => {
                 let fix = error

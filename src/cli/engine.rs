@@ -1,6 +1,6 @@
 //! An engine for a subcommand, and a runtime to drive it.
 
-use std::{path::Path, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use super::exit::{Exit, Failure};
 use crate::{
@@ -47,6 +47,7 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
     if let Some(folder) = &resolved.model.label_cache_dir {
         options.label_cache = Some(folder.clone());
     }
+    options.categories.clone_from(&resolved.model.categories);
     Ok(options)
 }
 
@@ -74,6 +75,7 @@ fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Opt
             cache_bytes: usize::try_from(batch.cache_bytes).unwrap_or(usize::MAX),
         },
         label_cache: label_cache(),
+        categories: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[model]`: the pack and how it is run.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +32,10 @@ pub struct Section {
     #[serde(default = "label_cache_entries")]
     #[schemars(range(min = 1, max = 10_000_000))]
     pub label_cache_entries: u32,
+    /// For a pack with a fixed head: the categories of the model that a label stands for, such as
+    /// `contact = ["private_email", "private_phone"]`. A label that is called as a category is needs none.
+    #[serde(default)]
+    pub categories: BTreeMap<String, Vec<String>>,
 }
 
 fn label_cache_entries() -> u32 {

@@ -190,6 +190,8 @@ pub struct Model {
     pub label_cache_dir: Option<PathBuf>,
     /// Most label vectors in memory.
     pub label_cache_entries: u32,
+    /// Categories of a fixed head by label.
+    pub categories: BTreeMap<String, Vec<String>>,
 }
 
 /// An address to listen on.
@@ -307,6 +309,7 @@ impl Resolver<'_> {
                 .as_deref()
                 .map(|path| self.path("model.label_cache_dir", path)),
             label_cache_entries: config.model.label_cache_entries,
+            categories: config.model.categories.clone(),
         };
         let (source, sink) = (source?, sink?);
         self.apart(&source, &sink);

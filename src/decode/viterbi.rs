@@ -1,20 +1,22 @@
 //! One constrained BIOES Viterbi over a whole document, linear in labels (I2, I3).
 //!
-//! With `base(t)` = the best of O, any E, any S at token `t`, and `open(t, l)` = the best of B or I
-//! of label `l`:
+//! With `ended(t)` = the best of any E, any S at token `t`, and `open(t, l)` = the best of B or I of
+//! label `l`:
 //!
 //! ```text
-//! O(t)    = score(t, O)    + base(t-1)
-//! B(t, l) = score(t, B, l) + base(t-1)
-//! I(t, l) = score(t, I, l) + open(t-1, l)
-//! E(t, l) = score(t, E, l) + open(t-1, l)
-//! S(t, l) = score(t, S, l) + base(t-1)
+//! O(t)    = score(t, O)    + max(O(t-1) + background_stay,     ended(t-1) + end_to_background)
+//! B(t, l) = score(t, B, l) + max(O(t-1) + background_to_start, ended(t-1) + end_to_start)
+//! S(t, l) = score(t, S, l) + max(O(t-1) + background_to_start, ended(t-1) + end_to_start)
+//! I(t, l) = score(t, I, l) + open(t-1, l) + inside_to_continue
+//! E(t, l) = score(t, E, l) + open(t-1, l) + inside_to_end
 //! ```
 //!
-//! (Constraints: design 4.1.) That is O(tokens × labels) steps, never O(labels²).
+//! (Constraints: design 4.1; the six [`Transitions`], 4.3, are zero for most packs.) That is
+//! O(tokens × labels) steps, never O(labels²).
 //!
-//! No back pointers are kept. A path through `base` is a list of entities, an open one is a start
-//! and the list before it; lists share their heads. An entity is certain once every path that can
+//! No back pointers are kept. A closed path is a list of entities, an open one is a start and the
+//! list before it; lists share their heads. A closed path that is no better than the other one,
+//! whatever follows, is dropped at once: without transitions one is left. An entity is certain once every path that can
 //! still win goes through it, and leaves the decoder then. An entity has at most
 //! [`LONGEST_ENTITY`] tokens, so that what is uncertain, and with it memory, stays bounded on a
 //! document of any length.
@@ -25,7 +27,7 @@
 
 use std::collections::VecDeque;
 
-use crate::model::{Emissions, LabelMatrix};
+use crate::model::{Emissions, LabelMatrix, Transitions};
 
 /// Most tokens of an entity: an open one that gets longer is given up.
 pub const LONGEST_ENTITY: u64 = 4096;
@@ -48,8 +50,11 @@ pub struct Entity {
 pub struct Viterbi {
     /// Tokens seen.
     token: u64,
-    /// Best closed path.
-    base: Path,
+    transitions: Transitions,
+    /// Best path that ends in O; before the first token, the one that has not begun.
+    outside: Path,
+    /// Best path that ends in E or S.
+    ended: Path,
     /// Open paths of labels that have scores at this token.
     open: Vec<Open>,
     /// Labels whose own scores went up to the last window's end.
@@ -60,7 +65,7 @@ pub struct Viterbi {
     certain: VecDeque<Entity>,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 struct Path {
     score: f64,
     last: Option<NodeId>,
@@ -87,21 +92,40 @@ struct Open {
 
 impl Default for Viterbi {
     fn default() -> Self {
+        Self::new(Transitions::default())
+    }
+}
+
+impl Path {
+    /// What can't be gone on with.
+    const DEAD: Self = Self {
+        score: f64::NEG_INFINITY,
+        last: None,
+    };
+
+    fn is_alive(&self) -> bool {
+        self.score > f64::NEG_INFINITY
+    }
+}
+
+impl Viterbi {
+    /// A decoder whose scores include what it costs to go from class to class.
+    pub fn new(transitions: Transitions) -> Self {
         Self {
             token: 0,
-            base: Path {
+            transitions,
+            outside: Path {
                 score: 0.0,
                 last: None,
             },
+            ended: Path::DEAD,
             open: Vec::new(),
             at_end: Vec::new(),
             nodes: Vec::new(),
             certain: VecDeque::new(),
         }
     }
-}
 
-impl Viterbi {
     /// Goes on with the next window's core. `next` is the window after it, if there is one: an
     /// entity may begin here with a label that has scores only there.
     pub fn push(&mut self, window: &Emissions, next: Option<&Emissions>, matrix: &LabelMatrix) {
@@ -153,15 +177,40 @@ impl Viterbi {
                 .first()
                 .map(|node| self.nodes[*node as usize].entity.start)
         };
-        let base = first(self.base.last).unwrap_or(self.token);
+        let closed = self
+            .closed()
+            .map(|path| first(path.last).unwrap_or(self.token));
         let open = self.open.iter().filter(|open| open.is_alive());
-        open.map(|open| first(open.before).unwrap_or(open.start))
-            .fold(base, u64::min)
+        let open = open.map(|open| first(open.before).unwrap_or(open.start));
+        closed.chain(open).fold(self.token, u64::min)
+    }
+
+    fn closed(&self) -> impl Iterator<Item = Path> {
+        [self.outside, self.ended]
+            .into_iter()
+            .filter(Path::is_alive)
+    }
+
+    /// The best way to a class that is entered from O at one price and from E and S at another.
+    fn best(&self, from_outside: f32, from_ended: f32) -> Path {
+        let with = |path: &Path, price: f32| Path {
+            score: path.score + f64::from(price),
+            ..*path
+        };
+        let (outside, ended) = (
+            with(&self.outside, from_outside),
+            with(&self.ended, from_ended),
+        );
+        match ended.score > outside.score {
+            true => ended,
+            false => outside,
+        }
     }
 
     /// Ends the document: the remaining entities.
     pub fn finish(mut self) -> Vec<Entity> {
         self.open.clear();
+        self.keep_the_better();
         self.settle();
         self.certain.into()
     }
@@ -190,22 +239,32 @@ impl Viterbi {
     /// One token; `lanes` and `self.open` go side by side.
     fn step(&mut self, outside: f32, lanes: &[Lane], token: usize) {
         let rivals = Rivals::of(outside, lanes, token);
+        let moves = match self.token {
+            0 => Transitions::default(),
+            _ => self.transitions,
+        };
+        let to_outside = self.best(moves.background_stay, moves.end_to_background);
+        let to_start = self.best(moves.background_to_start, moves.end_to_start);
+        let (to_inside, to_end) = (
+            f64::from(moves.inside_to_continue),
+            f64::from(moves.inside_to_end),
+        );
         let mut best = Best {
-            score: self.base.score + f64::from(outside),
+            score: f64::NEG_INFINITY,
             at: None,
             single: false,
         };
         for (at, (lane, open)) in lanes.iter().zip(&self.open).enumerate() {
             let [_, _, end, single] = lane.at(token);
-            best.offer(open.score + f64::from(end), at, false);
-            best.offer(self.base.score + f64::from(single), at, true);
+            best.offer(open.score + f64::from(end) + to_end, at, false);
+            best.offer(to_start.score + f64::from(single), at, true);
         }
         let closed = best.at.map(|at| {
             let open = &self.open[at];
             let [_, _, end, single] = lanes[at].at(token);
             let rival = rivals.of_label(open.label);
             let (start, margin, before) = if best.single {
-                (self.token, f64::from(single - rival), self.base.last)
+                (self.token, f64::from(single - rival), to_start.last)
             } else {
                 (
                     open.start,
@@ -225,8 +284,8 @@ impl Viterbi {
         for (lane, open) in lanes.iter().zip(&mut self.open) {
             let [begin, inside, _, _] = lane.at(token);
             let rival = rivals.of_label(open.label);
-            let begun = self.base.score + f64::from(begin);
-            let gone_on = open.score + f64::from(inside);
+            let begun = to_start.score + f64::from(begin);
+            let gone_on = open.score + f64::from(inside) + to_inside;
             if gone_on >= begun && self.token - open.start < LONGEST_ENTITY - 1 {
                 open.score = gone_on;
                 open.margin += f64::from(inside - rival);
@@ -234,23 +293,52 @@ impl Viterbi {
                 open.score = begun;
                 open.start = self.token;
                 open.margin = f64::from(begin - rival);
-                open.before = self.base.last;
+                open.before = to_start.last;
             }
         }
-        self.base.score = best.score;
+        self.outside = Path {
+            score: to_outside.score + f64::from(outside),
+            last: to_outside.last,
+        };
+        self.ended = Path::DEAD;
         if let Some(node) = closed {
-            self.base.last = Some(self.nodes.len() as NodeId);
-            self.nodes.push(node);
+            let [least, most] = self.transitions.gain_of_ended().map(f64::from);
+            let gain = best.score - self.outside.score;
+            if gain + most > 0.0 {
+                self.ended = Path {
+                    score: best.score,
+                    last: Some(self.nodes.len() as NodeId),
+                };
+                self.nodes.push(node);
+                if gain + least > 0.0 {
+                    self.outside = Path::DEAD;
+                }
+            }
         }
         self.token += 1;
     }
 
+    /// Leaves one closed path.
+    fn keep_the_better(&mut self) {
+        match self.ended.score > self.outside.score {
+            true => self.outside = Path::DEAD,
+            false => self.ended = Path::DEAD,
+        }
+    }
+
     /// Moves what every path agrees on to `certain`, and takes the scores back to zero.
     fn settle(&mut self) {
-        let base = self.chain(self.base.last);
+        // Two closed paths may go on side by side for ever, where transitions keep either from the other.
+        if self.token - self.decided() > LONGEST_ENTITY {
+            self.keep_the_better();
+        }
+        let closed: Vec<Path> = self.closed().collect();
+        let base = self.chain(closed[0].last);
         let mut shared = base.len();
-        for open in self.open.iter().filter(|open| open.is_alive()) {
-            let other = self.chain(open.before);
+        let open = self.open.iter().filter(|open| open.is_alive());
+        let others = closed[1..].iter().map(|path| path.last);
+        for last in others.chain(open.map(|open| open.before)) {
+            let other = self.chain(last);
             shared = shared.min(base.iter().zip(&other).take_while(|(a, b)| a == b).count());
         }
         self.certain.extend(
@@ -260,7 +348,9 @@ impl Viterbi {
         );
         self.forget(shared.checked_sub(1).map(|last| base[last]));
         // Scores grow with the document, and only their differences matter.
-        let score = std::mem::take(&mut self.base.score);
+        let score = closed[0].score;
+        self.outside.score -= score;
+        self.ended.score -= score;
         for open in &mut self.open {
             open.score -= score;
         }
@@ -285,7 +375,7 @@ impl Viterbi {
             .open
             .iter()
             .map(|open| open.before)
-            .chain([self.base.last])
+            .chain(self.closed().map(|path| path.last))
         {
             let mut next = path;
             while let Some(node) =
@@ -305,7 +395,9 @@ impl Viterbi {
             }
         }
         self.nodes = nodes;
-        self.base.last = self.base.last.and_then(|node| moved[node as usize]);
+        for path in [&mut self.outside, &mut self.ended] {
+            path.last = path.last.and_then(|node| moved[node as usize]);
+        }
         for open in &mut self.open {
             open.before = open.before.and_then(|node| moved[node as usize]);
         }
@@ -329,10 +421,10 @@ impl Open {
     }
 }
 
-/// The best way to end at a token with nothing open.
+/// The best way to end an entity at a token.
 struct Best {
     score: f64,
-    /// Position of the label among the scores, `None` for O.
+    /// Position of the label among the scores.
     at: Option<usize>,
     single: bool,
 }
@@ -467,7 +559,11 @@ mod tests {
     }
 
     fn decode(scores: &Scores, cuts: &[usize]) -> Vec<Entity> {
-        let mut viterbi = Viterbi::default();
+        decode_with(Transitions::default(), scores, cuts)
+    }
+
+    fn decode_with(transitions: Transitions, scores: &Scores, cuts: &[usize]) -> Vec<Entity> {
+        let mut viterbi = Viterbi::new(transitions);
         let mut windows = Vec::new();
         let mut start = 0;
         for cut in cuts.iter().copied().chain([scores.len()]) {
@@ -490,7 +586,34 @@ mod tests {
 
     /// Score of O everywhere except in `entities`.
     fn path_score(scores: &Scores, entities: &[(u32, usize, usize)]) -> f64 {
-        let mut total: f64 = scores.iter().map(|row| f64::from(row[0])).sum();
+        path_score_with(Transitions::default(), scores, entities)
+    }
+
+    fn path_score_with(
+        moves: Transitions,
+        scores: &Scores,
+        entities: &[(u32, usize, usize)],
+    ) -> f64 {
+        // O, begun, ended at each token
+        let part = |token: usize| {
+            let own = entities
+                .iter()
+                .find(|(_, start, end)| (*start..*end).contains(&token));
+            own.map(|(_, start, end)| (token == *start, token + 1 == *end))
+        };
+        let mut total: f64 = (1..scores.len())
+            .map(|token| match (part(token - 1), part(token)) {
+                (None, None) => moves.background_stay,
+                (None, Some(_)) => moves.background_to_start,
+                (Some((_, true)), None) => moves.end_to_background,
+                (Some((_, true)), Some(_)) => moves.end_to_start,
+                (Some((_, false)), Some((_, true))) => moves.inside_to_end,
+                (Some((_, false)), Some((_, false))) => moves.inside_to_continue,
+                (Some((_, false)), None) => unreachable!("an entity goes on to its end"),
+            })
+            .map(f64::from)
+            .sum();
+        total += scores.iter().map(|row| f64::from(row[0])).sum::<f64>();
         for &(label, start, end) in entities {
             for (token, row) in scores.iter().enumerate().take(end).skip(start) {
                 let class = match (token == start, token + 1 == end) {
@@ -506,16 +629,21 @@ mod tests {
     }
 
     /// Best score over all sets of entities, by trying them all.
-    fn brute_force(scores: &Scores, from: usize, entities: &mut Vec<(u32, usize, usize)>) -> f64 {
+    fn brute_force(
+        moves: Transitions,
+        scores: &Scores,
+        from: usize,
+        entities: &mut Vec<(u32, usize, usize)>,
+    ) -> f64 {
         if from == scores.len() {
-            return path_score(scores, entities);
+            return path_score_with(moves, scores, entities);
         }
-        let mut best = brute_force(scores, from + 1, entities);
+        let mut best = brute_force(moves, scores, from + 1, entities);
         let labels = (scores[0].len() - 1) / 4;
         for end in from + 1..=scores.len() {
             for label in 0..labels as u32 {
                 entities.push((label, from, end));
-                best = best.max(brute_force(scores, end, entities));
+                best = best.max(brute_force(moves, scores, end, entities));
                 entities.pop();
             }
         }
@@ -535,12 +663,38 @@ mod tests {
         })
     }
 
+    fn transitions() -> impl Strategy<Value = Transitions> {
+        prop::array::uniform6(-2.0f32..2.0).prop_map(|[a, b, c, d, e, f]| Transitions {
+            background_stay: a,
+            background_to_start: b,
+            inside_to_continue: c,
+            inside_to_end: d,
+            end_to_background: e,
+            end_to_start: f,
+        })
+    }
+
     proptest! {
         #[test]
         fn the_path_is_as_good_as_the_best_of_all_paths(scores in documents(0..6, 1..3)) {
             let found: Vec<_> = decode(&scores, &[]).iter().map(|e| (e.label, e.start as usize, e.end as usize)).collect();
-            let best = brute_force(&scores, 0, &mut Vec::new());
+            let best = brute_force(Transitions::default(), &scores, 0, &mut Vec::new());
             prop_assert!((path_score(&scores, &found) - best).abs() < 1e-4, "{} against {best}", path_score(&scores, &found));
+        }
+
+        #[test]
+        fn with_transitions_too(scores in documents(0..6, 1..3), moves in transitions()) {
+            let found: Vec<_> = decode_with(moves, &scores, &[]).iter().map(|e| (e.label, e.start as usize, e.end as usize)).collect();
+            let best = brute_force(moves, &scores, 0, &mut Vec::new());
+            let own = path_score_with(moves, &scores, &found);
+            prop_assert!((own - best).abs() < 1e-4, "{own} against {best}");
+        }
+
+        #[test]
+        fn with_transitions_how_a_document_is_cut_does_not_matter(
+            scores in documents(0..60, 1..4), moves in transitions(), cuts in prop::collection::vec(1usize..9, 0..12),
+        ) {
+            prop_assert_eq!(decode_with(moves, &scores, &cuts), decode_with(moves, &scores, &[]));
         }
 
         #[test]
@@ -605,6 +759,25 @@ mod tests {
             [(0, 1), (1, 2)]
         );
         assert_eq!(entities[0].margin, 2.0);
+    }
+
+    #[test]
+    fn memory_stays_bounded_when_two_closed_paths_go_on_side_by_side() {
+        // O stays O, an entity of one token is followed by another: neither is left for the other.
+        let moves = Transitions {
+            background_to_start: -1e6,
+            end_to_background: -1e6,
+            ..Transitions::default()
+        };
+        let mut viterbi = Viterbi::new(moves);
+        let window = emissions(&vec![vec![0.0, -9.0, -9.0, -9.0, 0.0]; 1000]);
+        for _ in 0..50 {
+            viterbi.push(&window, None, &no_vectors());
+            // An entity that began behind the path that was given up may be open as long again.
+            let most = 2 * LONGEST_ENTITY + 1000;
+            assert!(viterbi.token - viterbi.decided() <= most);
+            assert!(viterbi.nodes.len() as u64 <= most);
+        }
     }
 
     #[test]

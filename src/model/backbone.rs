@@ -14,6 +14,8 @@ use super::{Conditions, Error, Pack, runtime};
 pub struct Backbone {
     session: Session,
     pack: Pack,
+    /// Names of its inputs of ids and mask.
+    inputs: [String; 2],
 }
 
 /// A row of a batch.
@@ -62,9 +64,11 @@ impl Backbone {
                 .and_then(|builder| builder.with_prepacked_weights(&weights).map_err(Into::into))
                 .and_then(|mut builder| builder.commit_from_file(&path))
                 .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
+            let inputs = named(&session, options);
             let backbone = Self {
                 session,
                 pack: pack.clone(),
+                inputs,
             };
             backbone.check()?;
             loaded.push(backbone);
@@ -81,7 +85,7 @@ impl Backbone {
             .iter()
             .map(|input| input.name())
             .collect();
-        let mut fed = vec![&options.input_ids, &options.attention_mask];
+        let mut fed: Vec<&String> = self.inputs.iter().collect();
         if let Some(injection) = &self.pack.manifest().injection {
             fed.extend([&injection.v, &injection.counts]);
         }
@@ -146,7 +150,7 @@ impl Backbone {
         let mask = Tensor::from_array((shape, mask)).map_err(|error| failed(error.to_string()))?;
         let graph = &self.pack.manifest().backbone;
         let mut inputs =
-            ort::inputs! { graph.input_ids.as_str() => ids, graph.attention_mask.as_str() => mask };
+            ort::inputs! { self.inputs[0].as_str() => ids, self.inputs[1].as_str() => mask };
         if let Some(injection) = &self.pack.manifest().injection {
             let hidden = self.pack.manifest().dimensions.hidden;
             let v = injected(windows, injection.points, hidden);
@@ -200,6 +204,29 @@ impl Hidden {
         let start = window * self.row + self.skipped;
         &self.values[start + tokens.start * self.hidden..start + tokens.end * self.hidden]
     }
+}
+
+/// Names of the inputs of ids and mask: the manifest's, or, of a published graph, the graph's own.
+fn named(session: &Session, options: &super::pack::Graph) -> [String; 2] {
+    let own = |is_mask: bool| {
+        let mut names = session.inputs().iter().map(|input| input.name());
+        names
+            .find(|name| name.contains("mask") == is_mask)
+            .unwrap_or(if is_mask {
+                "attention_mask"
+            } else {
+                "input_ids"
+            })
+            .to_owned()
+    };
+    let or_own = |name: &String, is_mask: bool| match name.is_empty() {
+        true => own(is_mask),
+        false => name.clone(),
+    };
+    [
+        or_own(&options.input_ids, false),
+        or_own(&options.attention_mask, true),
+    ]
 }
 
 /// V of each row, `(rows, points, labels, hidden)`: as many labels as the row with the most has.

@@ -11,7 +11,7 @@ use std::{
 use ndarray_npy::NpzReader;
 use ort::{session::Session, value::Tensor};
 
-use super::{Error, Pack, runtime};
+use super::{Error, Pack, pack::LabelEncoder, runtime};
 use crate::text::Tokenizer;
 
 /// Vectors of a label set, in the space of the backbone's hidden states.
@@ -42,6 +42,7 @@ pub struct Conditions {
 #[derive(Debug)]
 pub struct Encoder {
     pack: Pack,
+    options: LabelEncoder,
     runtime: Option<PathBuf>,
     cache: Option<PathBuf>,
     projection: Projection,
@@ -72,15 +73,17 @@ impl Encoder {
         runtime: Option<PathBuf>,
         cache: Option<PathBuf>,
     ) -> Result<Self, Error> {
-        let projection = Projection::read(
-            &pack.path(&pack.manifest().label_encoder.projection),
-            pack.name(),
-        )?;
+        let Some(options) = pack.manifest().label_encoder.clone() else {
+            return Err(Error::NoLabelEncoder {
+                pack: pack.name().to_owned(),
+            });
+        };
+        let projection = Projection::read(&pack.path(&options.projection), pack.name())?;
         let hidden = pack.manifest().dimensions.hidden;
         if projection.outside.len() != hidden {
             return Err(Error::Graph {
                 pack: pack.name().to_owned(),
-                file: pack.manifest().label_encoder.projection.clone(),
+                file: options.projection.clone(),
                 problem: format!(
                     "o_embed has {} numbers, the manifest says {hidden}",
                     projection.outside.len()
@@ -91,6 +94,7 @@ impl Encoder {
         let cache = cache.map(|folder| folder.join(pack.digest()));
         Ok(Self {
             pack: pack.clone(),
+            options,
             runtime,
             cache,
             projection,
@@ -111,7 +115,7 @@ impl Encoder {
     ) -> Result<(LabelVectors, Option<Conditions>), Error> {
         let texts: Vec<String> = wordings
             .iter()
-            .flat_map(|wording| self.pack.manifest().label_encoder.templates.texts(wording))
+            .flat_map(|wording| self.options.templates.texts(wording))
             .collect();
         let mut vectors: HashMap<&str, Vec<f32>> = HashMap::new();
         let mut missing: Vec<&str> = Vec::new();
@@ -189,7 +193,7 @@ impl Encoder {
     }
 
     fn load(&self) -> Result<Loaded, Error> {
-        let options = &self.pack.manifest().label_encoder;
+        let options = &self.options;
         let path = self.pack.path(&options.graph.file);
         let problem = |error: ort::Error| Error::Graph {
             pack: self.pack.name().to_owned(),
@@ -207,7 +211,7 @@ impl Encoder {
 
     /// Numbers of a batch of label texts.
     fn run(&self, loaded: &mut Loaded, texts: &[&str]) -> Result<Vec<Vec<f32>>, Error> {
-        let options = &self.pack.manifest().label_encoder;
+        let options = &self.options;
         let limit = self.pack.manifest().limits.max_label_tokens;
         let mut rows: Vec<Vec<u32>> = Vec::with_capacity(texts.len());
         for text in texts {

@@ -6,6 +6,7 @@
 //! Does not know: documents, tenants, patterns, where windows come from.
 mod backbone;
 mod emissions;
+mod head;
 mod labels;
 mod pack;
 mod runtime;
@@ -13,6 +14,7 @@ mod score;
 
 pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
+pub use head::{Assigned, Head, Transitions};
 pub use labels::{Conditions, Encoder, LabelVectors};
 pub use pack::{Calibration, Family, Pack};
 pub use runtime::library_path;
@@ -73,13 +75,29 @@ pub enum Error {
     },
     /// This build has no code for the family.
     #[error(
-        "pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive)"
+        "pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive, fixed_head)"
     )]
     Family {
         /// Name of the pack.
         pack: String,
         /// Its family.
         family: String,
+    },
+    /// A label that a fixed head has no category for.
+    #[error("pack {pack} has no category for the label `{label}`; it has: {categories}")]
+    NoCategory {
+        /// Name of the pack.
+        pack: String,
+        /// Label of a tenant.
+        label: String,
+        /// Names of the pack's categories.
+        categories: String,
+    },
+    /// The pack turns no label into vectors.
+    #[error("pack {pack} has a fixed head and no label encoder")]
+    NoLabelEncoder {
+        /// Name of the pack.
+        pack: String,
     },
     /// A graph has other inputs, outputs or dimensions than the manifest says.
     #[error("pack {pack}: {file}: {problem}")]
@@ -126,6 +144,9 @@ impl Error {
             Self::Runtime { .. } => "weir needs ONNX Runtime 1.31: run `make setup`",
             Self::NoPack { .. } => {
                 "set model.pack to a folder with a pack.toml, such as models/weir-mini"
+            }
+            Self::NoCategory { .. } => {
+                "name the label as one of them, or map it in [model.categories]"
             }
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",

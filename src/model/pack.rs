@@ -56,8 +56,12 @@ pub struct Manifest {
     pub tokenizer: TokenizerFiles,
     /// Token encoder.
     pub backbone: Graph,
-    /// Label encoder.
-    pub label_encoder: LabelEncoder,
+    /// Label encoder of an adaptive pack.
+    #[serde(default)]
+    pub label_encoder: Option<LabelEncoder>,
+    /// Classes of a fixed head.
+    #[serde(default)]
+    pub head: Option<Classes>,
     /// How the labels that are asked for reach the backbone's layers, if they do.
     #[serde(default)]
     pub injection: Option<Injection>,
@@ -154,6 +158,16 @@ pub struct LabelEncoder {
     /// The four texts of a label.
     #[serde(default)]
     pub templates: Templates,
+}
+
+/// Classes of a fixed head; its backbone gives logits.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Classes {
+    /// In the order of the logits: `O`, and `B-`, `I-`, `E-`, `S-` (or `B-`, `I-` alone) of each category.
+    pub classes: Vec<String>,
+    /// `viterbi_calibration.json`, if there is one.
+    #[serde(default)]
+    pub calibration: Option<String>,
 }
 
 /// VtV: after some layers, hidden states move towards the labels that are asked for (design 4.1).
@@ -265,7 +279,7 @@ impl Pack {
                 fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
             let head: Head =
                 toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
-            if head.family != Family::Adaptive {
+            if !matches!(head.family, Family::Adaptive | Family::FixedHead) {
                 return Err(Error::Family {
                     pack: head.name,
                     family: head.family.to_string(),
@@ -290,9 +304,87 @@ impl Pack {
                 return Self::published(&folder);
             }
         }
+        for (graphs, root) in [
+            (folder.join("onnx"), folder),
+            (folder.to_path_buf(), folder.parent().unwrap_or(folder)),
+        ] {
+            let graph = PUBLISHED_HEADS
+                .iter()
+                .find(|file| graphs.join(file).is_file());
+            if let (Some(graph), true) = (graph, root.join("config.json").is_file()) {
+                let graph = graphs.join(graph);
+                return Self::published_head(root, &graph);
+            }
+        }
         Err(Error::NoPack {
             path: folder.display().to_string(),
         })
+    }
+
+    /// The layout of published models with a fixed head, as it is: `config.json` with the names of the
+    /// classes, `tokenizer.json`, and graphs in `onnx/`.
+    fn published_head(root: &Path, graph: &Path) -> Result<Self, Error> {
+        let name = root.file_name().map_or_else(
+            || "published".to_owned(),
+            |name| name.to_string_lossy().into_owned(),
+        );
+        let classes =
+            super::head::published_classes(&root.join("config.json")).map_err(|problem| {
+                Error::File {
+                    pack: name.clone(),
+                    file: "config.json".to_owned(),
+                    problem,
+                }
+            })?;
+        let graph = graph
+            .strip_prefix(root)
+            .expect("the graph was found below the root")
+            .to_string_lossy()
+            .into_owned();
+        let calibration = "viterbi_calibration.json";
+        let manifest = Manifest {
+            format: 1,
+            name: name.clone(),
+            version: "published".to_owned(),
+            family: Family::FixedHead,
+            licence: String::new(),
+            dimensions: Dimensions {
+                hidden: classes.len(),
+            },
+            // As for the published adaptive models: the backbone is the same.
+            limits: Limits {
+                max_window_tokens: 4096,
+                halo_tokens: 1024,
+                max_label_tokens: 32,
+            },
+            tokenizer: TokenizerFiles {
+                file: "tokenizer.json".to_owned(),
+                prefix: Vec::new(),
+                suffix: Vec::new(),
+                pad: 0,
+            },
+            backbone: Graph {
+                file: graph.clone(),
+                input_ids: String::new(),
+                attention_mask: String::new(),
+                output: String::new(),
+            },
+            label_encoder: None,
+            head: Some(Classes {
+                classes,
+                calibration: root
+                    .join(calibration)
+                    .is_file()
+                    .then(|| calibration.to_owned()),
+            }),
+            injection: None,
+            calibration: Calibration::default(),
+            training: toml::Table::new(),
+            metrics: toml::Table::new(),
+            files: Vec::new(),
+        };
+        let digest = digest_of(root, &name, &[&graph, "config.json", "tokenizer.json"])?;
+        Self::checked(root.to_path_buf(), manifest, digest)
     }
 
     /// The layout of the published adaptive models, as it is.
@@ -335,7 +427,7 @@ impl Pack {
                 pad: 0,
             },
             backbone: graph("backbone/model_quantized_hidden.onnx"),
-            label_encoder: LabelEncoder {
+            label_encoder: Some(LabelEncoder {
                 graph: graph("arctic/encoder_int8.onnx"),
                 tokenizer: "arctic/tokenizer.json".to_owned(),
                 prefix: Vec::new(),
@@ -343,7 +435,8 @@ impl Pack {
                 pad: 1, // XLM-R
                 projection: projection.to_owned(),
                 templates: Templates::default(),
-            },
+            }),
+            head: None,
             // The published graphs have none.
             injection: None,
             calibration: Calibration::default(),
@@ -351,18 +444,12 @@ impl Pack {
             metrics: toml::Table::new(),
             files: Vec::new(),
         };
-        let mut hasher = blake3::Hasher::new();
-        for file in [
+        let files = [
             "backbone/model_quantized_hidden.onnx",
             "arctic/encoder_int8.onnx",
             projection,
-        ] {
-            let path = folder.join(file);
-            let mut reader =
-                fs::File::open(&path).map_err(|error| unreadable(&name, file, &error))?;
-            io::copy(&mut reader, &mut hasher).map_err(|error| unreadable(&name, file, &error))?;
-        }
-        let digest = hasher.finalize().to_hex()[..16].to_owned();
+        ];
+        let digest = digest_of(folder, &name, &files)?;
         Self::checked(folder.to_path_buf(), manifest, digest)
     }
 
@@ -372,6 +459,20 @@ impl Pack {
             manifest,
             digest,
         };
+        let manifest = &pack.manifest;
+        let missing = match manifest.family {
+            Family::FixedHead => manifest.head.is_none().then_some("head"),
+            _ => manifest.label_encoder.is_none().then_some("label_encoder"),
+        };
+        if let Some(section) = missing {
+            return Err(Error::Manifest {
+                path: pack.folder.join("pack.toml").display().to_string(),
+                problem: format!(
+                    "a pack of family `{}` needs a section [{section}]",
+                    manifest.family
+                ),
+            });
+        }
         if pack.window_shape().is_none() {
             return Err(Error::Manifest {
                 path: pack.folder.join("pack.toml").display().to_string(),
@@ -452,6 +553,27 @@ impl std::fmt::Display for Family {
             Self::Generative => "generative",
         })
     }
+}
+
+/// Graphs of published models with a fixed head, the one that is taken first in front. With few bits: the
+/// experts are read from memory for nearly every batch.
+const PUBLISHED_HEADS: [&str; 5] = [
+    "model_quantized.onnx",
+    "model_q4.onnx",
+    "model_q4f16.onnx",
+    "model_fp16.onnx",
+    "model.onnx",
+];
+
+/// 16 hex digits of the content of files.
+fn digest_of(folder: &Path, pack: &str, files: &[&str]) -> Result<String, Error> {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        let mut reader =
+            fs::File::open(folder.join(file)).map_err(|error| unreadable(pack, file, &error))?;
+        io::copy(&mut reader, &mut hasher).map_err(|error| unreadable(pack, file, &error))?;
+    }
+    Ok(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
@@ -15,11 +15,12 @@ use tracing::{error, warn};
 use crate::{
     batch::{self, Item, Key, Ticket},
     model::{
-        self, Backbone, Calibration, Conditions, Emissions, Encoder, LabelMatrix, Pack, Row, Scorer,
+        self, Assigned, Backbone, Calibration, Conditions, Emissions, Encoder, Family, Head,
+        LabelMatrix, Pack, Row, Scorer, Transitions,
     },
     record::Stage,
     telemetry::metric,
-    tenant::LabelSet,
+    tenant::{Label, LabelSet},
     text::{Shape, Tokenizer, Window},
 };
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub batch: batch::Options,
     /// Folder for label vectors; `None` keeps them in memory only.
     pub label_cache: Option<PathBuf>,
+    /// Of a fixed head: the categories that a label stands for, where it is not called as one.
+    pub categories: BTreeMap<String, Vec<String>>,
 }
 
 /// Why a text could not be scanned.
@@ -66,6 +69,8 @@ pub struct Labels {
     set: LabelSet,
     matrix: LabelMatrix,
     conditions: Option<Conditions>,
+    /// Of a fixed head: the label that a category stands for.
+    assigned: Option<Assigned>,
     /// Digest of the wordings in their order: what scores depend on.
     wordings: Key,
 }
@@ -96,8 +101,14 @@ pub struct Engine {
 struct Shared {
     pack: Pack,
     tokenizer: Tokenizer,
-    encoder: Encoder,
+    classes: Classes,
     labels: Mutex<HashMap<Arc<str>, Arc<Labels>>>,
+}
+
+/// Where the vectors that hidden states are scored with come from.
+enum Classes {
+    Asked(Encoder),
+    Fixed(Head, BTreeMap<String, Vec<String>>),
 }
 
 /// The engine's threads. Dropping it stops them.
@@ -116,9 +127,13 @@ impl Engine {
             session_threads,
             batch,
             label_cache,
+            categories,
         } = options;
         let tokenizer = Tokenizer::from_file(&pack.path(&pack.manifest().tokenizer.file))?;
-        let encoder = Encoder::new(&pack, runtime.clone(), label_cache)?;
+        let classes = match pack.manifest().family {
+            Family::FixedHead => Classes::Fixed(Head::new(&pack)?, categories),
+            _ => Classes::Asked(Encoder::new(&pack, runtime.clone(), label_cache)?),
+        };
         let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
         let (service, windows) = batch.build();
         let stop = Arc::new(AtomicBool::new(false));
@@ -141,7 +156,7 @@ impl Engine {
         let shared = Shared {
             pack,
             tokenizer,
-            encoder,
+            classes,
             labels: Mutex::new(HashMap::new()),
         };
         Ok((
@@ -159,20 +174,33 @@ impl Engine {
             return Ok(labels);
         }
         let wordings: Vec<&str> = set.labels.iter().map(|label| &*label.wording).collect();
-        let (vectors, conditions) = self.shared.encoder.encode_for_injection(&wordings)?;
         let mut hasher = blake3::Hasher::new();
-        for wording in &wordings {
-            hasher
-                .update(&(wording.len() as u64).to_le_bytes())
-                .update(wording.as_bytes());
-        }
-        let wordings = key(&hasher);
-        let labels = Arc::new(Labels {
-            set: set.clone(),
-            matrix: LabelMatrix::new(&vectors),
-            conditions,
-            wordings,
-        });
+        let labels = match &self.shared.classes {
+            Classes::Asked(encoder) => {
+                let (vectors, conditions) = encoder.encode_for_injection(&wordings)?;
+                for wording in &wordings {
+                    hasher
+                        .update(&(wording.len() as u64).to_le_bytes())
+                        .update(wording.as_bytes());
+                }
+                Labels {
+                    set: set.clone(),
+                    matrix: LabelMatrix::new(&vectors),
+                    conditions,
+                    assigned: None,
+                    wordings: key(&hasher),
+                }
+            }
+            // Scores do not depend on what is asked: tenants share them.
+            Classes::Fixed(head, table) => Labels {
+                set: set.clone(),
+                matrix: head.matrix().clone(),
+                conditions: None,
+                assigned: Some(head.assign(wordings, table)?),
+                wordings: key(&hasher),
+            },
+        };
+        let labels = Arc::new(labels);
         let mut known = self
             .shared
             .labels
@@ -266,9 +294,12 @@ impl Engine {
         self.shared.pack.manifest().calibration
     }
 
-    /// The label encoder.
-    pub fn encoder(&self) -> &Encoder {
-        &self.shared.encoder
+    /// What it costs to go from class to class.
+    pub fn transitions(&self) -> Transitions {
+        match &self.shared.classes {
+            Classes::Asked(_) => Transitions::default(),
+            Classes::Fixed(head, _) => head.transitions(),
+        }
     }
 
     /// Tokens so far.
@@ -281,6 +312,16 @@ impl Labels {
     /// The labels.
     pub fn set(&self) -> &LabelSet {
         &self.set
+    }
+
+    /// The label of an entity by its lane in the matrix; `None` for a category that is not asked for.
+    pub fn label(&self, lane: u32) -> Option<&Label> {
+        let lane = lane as usize;
+        let at = match &self.assigned {
+            Some(assigned) => assigned[lane]?,
+            None => lane,
+        };
+        Some(&self.set.labels[at])
     }
 
     /// Their vectors.

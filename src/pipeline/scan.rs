@@ -91,7 +91,7 @@ impl Scan {
             allowed: Vec::new(),
             windows: FuturesOrdered::new(),
             ready: None,
-            viterbi: Viterbi::default(),
+            viterbi: Viterbi::new(engine.transitions()),
             tokens: VecDeque::new(),
             first_token: 0,
             counted_windows: 0,
@@ -237,7 +237,9 @@ impl Scan {
         let Some(labels) = &self.labels else { return };
         let calibration = self.engine.calibration();
         for entity in entities {
-            let label = &labels.set().labels[entity.label as usize];
+            let Some(label) = labels.label(entity.label) else {
+                continue;
+            };
             let score = calibration.probability(entity.margin);
             if score < label.threshold {
                 continue;

@@ -32,6 +32,7 @@ pub fn options(pack: Pack, sessions: usize) -> Options {
             cache_bytes: 1 << 20,
         },
         label_cache: None,
+        categories: Default::default(),
     }
 }
 

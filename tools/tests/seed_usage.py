@@ -1,14 +1,16 @@
-"""What the adaptive family finds, in PyTorch and transformers alone, as the seed's usage code does it: design 4.1.
+"""What the large families find, in PyTorch and transformers alone, as the seed's usage code does it: design 4.1, 4.3.
 
     python tools/tests/seed_usage.py OUT
 
-makes a tiny checkpoint of random weights in OUT/published, exports it with and without VtV, and writes OUT/cases.json:
-random texts and label sets, and the entities of both. A case whose entities change when its scores move by a rounding
+makes tiny checkpoints of random weights, exports the adaptive one with and without VtV and the one with a fixed head,
+and writes OUT/cases.json: random texts and label sets, and the entities of each. OUT/layout is the fixed head as such
+models are published, with graphs in `onnx/`. A case whose entities change when its scores move by a rounding
 error, or in which a router hesitates between two experts, is marked: either answer is right there.
 """
 
 import json
 import random
+import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +67,10 @@ class Seed:
             self._known[label] = vectors, torch.stack(taps).mean(0)
         return self._known[label]
 
+    def logits(self, ids: Sequence[int]) -> tuple[Tensor, float]:
+        states, gap = self.hidden(ids, None)
+        return self.model.score(states), gap
+
     def hidden(self, ids: Sequence[int], v: Tensor | None) -> tuple[Tensor, float]:
         """States, and the least distance of a router's fourth choice from its fifth."""
         gaps, hooks = [], []
@@ -91,8 +97,8 @@ def _gap(router: torch.nn.Module, x: Tensor) -> float:
     return float((ranked[:, 3] - ranked[:, 4]).min())
 
 
-def viterbi(scores: Tensor) -> list[tuple[int, int, int]]:
-    """(start, end, label) of the best path, with every transition written out."""
+def viterbi(scores: Tensor, biases: dict[str, float] | None = None) -> list[tuple[int, int, int]]:
+    """(start, end, label) of the best path over O and B, I, E, S of each label, with every transition written out."""
     count = scores.shape[1]
     part = torch.tensor([-1 if index == 0 else (index - 1) % 4 for index in range(count)])  # -1 is O, then B, I, E, S
     label = torch.tensor([-1 if index == 0 else (index - 1) // 4 for index in range(count)])
@@ -102,6 +108,15 @@ def viterbi(scores: Tensor) -> list[tuple[int, int, int]]:
     goes_on = ~closed[:, None] & ~opens[None] & same
     allowed = (closed[:, None] & opens[None]) | goes_on
     moves = torch.where(allowed, 0.0, -torch.inf).double()
+    outside, end = part == -1, part == 2
+    steps = {
+        "background_stay": (outside, outside), "background_to_start": (outside, opens & ~outside),
+        "inside_to_continue": (~closed, part == 1), "inside_to_end": (~closed, end),
+        "end_to_background": (closed & ~outside, outside), "end_to_start": (closed & ~outside, opens & ~outside),
+    }  # fmt: skip
+    for name, bias in (biases or {}).items():
+        before, behind = steps[name]
+        moves[before[:, None] & behind[None]] += bias
     best = torch.where(opens, scores[0], -torch.inf).double()
     back = []
     for row in scores[1:].double():
@@ -137,6 +152,13 @@ def case(seed: Seed, rng: random.Random, text: str, labels: Sequence[str]) -> di
             "near": gap < UNDECIDED or any(viterbi(other) != found for other in moved),
             "spans": sorted(_spans(text, encoding.offsets, found, labels)),
         }
+    scores, gap = seed.logits(encoding.ids)
+    found = viterbi(scores, tiny.BIASES)
+    moved = [scores + NOISE * torch.randn(scores.shape) for _ in range(2)]
+    made["head"] = {
+        "near": gap < UNDECIDED or any(viterbi(other, tiny.BIASES) != found for other in moved),
+        "spans": sorted(_spans(text, encoding.offsets, found, tiny.CATEGORIES)),
+    }
     return made
 
 
@@ -158,6 +180,14 @@ def main(out: Path) -> None:
     tiny.write_adaptive(out / "published" / "original")
     for name, vtv in (("plain", False), ("vtv", True)):
         large.export(out / "published", out / name, "fp32", vtv, longest=256)
+    tiny.write_fixed_head(out / "fixed")
+    large.export(out / "fixed", out / "head", "fp32", longest=256)
+    layout = out / "layout"
+    (layout / "onnx").mkdir(parents=True)
+    for name in ("config.json", "tokenizer.json", "viterbi_calibration.json"):
+        shutil.copyfile(out / "fixed" / name, layout / name)
+    shutil.copyfile(out / "head" / "backbone.onnx", layout / "onnx" / "model_quantized.onnx")
+    shutil.copyfile(out / "head" / "backbone.onnx.data", layout / "onnx" / "backbone.onnx.data")
     seed, rng = Seed(out / "published" / "original"), random.Random(11)
     cases = []
     for number in range(CASES):

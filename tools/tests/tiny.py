@@ -22,6 +22,10 @@ WIDTH = 64
 CATEGORIES = (
     "account_number private_address private_date private_email private_person private_phone private_url secret".split()
 )
+BIASES = {
+    "background_stay": 0.3, "background_to_start": -0.6, "inside_to_continue": 0.4, "inside_to_end": -0.2,
+    "end_to_background": -0.5, "end_to_start": 0.25,
+}  # fmt: skip
 CLASSES = ["O", *(f"{part}-{category}" for category in CATEGORIES for part in "BIES")]
 
 
@@ -119,7 +123,6 @@ def write_fixed_head(folder: Path, classes: list[str] = CLASSES, layers: int = 8
     model.config.label2id = {name: number for number, name in enumerate(classes)}
     model.save_pretrained(folder)
     bytes_tokenizer().save(str(folder / "tokenizer.json"))
-    keys = "background_stay background_to_start inside_to_continue inside_to_end end_to_background end_to_start".split()
-    biases = {f"transition_bias_{key}": 0.1 * number for number, key in enumerate(keys)}
+    biases = {f"transition_bias_{key}": value for key, value in BIASES.items()}
     calibration = {"operating_points": {"default": {"biases": biases}}}
     (folder / "viterbi_calibration.json").write_text(json.dumps(calibration))

@@ -1,0 +1,374 @@
+//! The fixed head: a model with classes of its own, onto which the tenants' labels are mapped.
+//!
+//! In:  the names of the classes in the order of the logits; `viterbi_calibration.json`; label wordings.
+//! Out: [`Head`]: the categories as lanes of a [`LabelMatrix`], and which of them a label set asks for.
+//! Holds: all categories compete at every token, also those that nobody asked for: what the model takes for
+//!        an e-mail address does not become a person because e-mail addresses were not asked for.
+
+use std::{collections::BTreeMap, fs, path::Path};
+
+use serde::Deserialize;
+
+use super::{Error, LabelMatrix, LabelVectors, Pack};
+
+/// Added to a path's score where one class follows another: the six numbers of `viterbi_calibration.json`.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Transitions {
+    /// O after O.
+    #[serde(rename = "transition_bias_background_stay")]
+    pub background_stay: f32,
+    /// B or S after O.
+    #[serde(rename = "transition_bias_background_to_start")]
+    pub background_to_start: f32,
+    /// I after B or I.
+    #[serde(rename = "transition_bias_inside_to_continue")]
+    pub inside_to_continue: f32,
+    /// E after B or I.
+    #[serde(rename = "transition_bias_inside_to_end")]
+    pub inside_to_end: f32,
+    /// O after E or S.
+    #[serde(rename = "transition_bias_end_to_background")]
+    pub end_to_background: f32,
+    /// B or S after E or S.
+    #[serde(rename = "transition_bias_end_to_start")]
+    pub end_to_start: f32,
+}
+
+#[derive(Deserialize)]
+struct Calibration {
+    operating_points: BTreeMap<String, OperatingPoint>,
+}
+
+#[derive(Deserialize)]
+struct OperatingPoint {
+    biases: Transitions,
+}
+
+/// Categories of a pack with a fixed head.
+#[derive(Debug)]
+pub struct Head {
+    pack: String,
+    categories: Vec<String>,
+    matrix: LabelMatrix,
+    transitions: Transitions,
+}
+
+/// Which label of a set a category stands for.
+pub type Assigned = Vec<Option<usize>>;
+
+/// The operating point that is used where a file has several.
+const OPERATING_POINT: &str = "default";
+
+impl Transitions {
+    /// The least and the most that E and S gain over O by what may follow; at the text's end nothing does.
+    pub fn gain_of_ended(&self) -> [f32; 2] {
+        let gains = [
+            0.0,
+            self.end_to_background - self.background_stay,
+            self.end_to_start - self.background_to_start,
+        ];
+        [
+            gains.into_iter().fold(f32::INFINITY, f32::min),
+            gains.into_iter().fold(f32::NEG_INFINITY, f32::max),
+        ]
+    }
+
+    fn read(pack: &Pack, file: &str) -> Result<Self, Error> {
+        let problem = |problem: String| Error::File {
+            pack: pack.name().to_owned(),
+            file: file.to_owned(),
+            problem,
+        };
+        let text =
+            fs::read_to_string(pack.path(file)).map_err(|error| problem(error.to_string()))?;
+        let calibration: Calibration =
+            serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
+        let points = calibration.operating_points;
+        match points.get(OPERATING_POINT) {
+            Some(point) => Ok(point.biases),
+            None => Err(problem(format!(
+                "there is no operating point `{OPERATING_POINT}`"
+            ))),
+        }
+    }
+}
+
+impl Head {
+    /// Reads what the manifest names.
+    pub fn new(pack: &Pack) -> Result<Self, Error> {
+        let Some(head) = &pack.manifest().head else {
+            return Err(Error::Manifest {
+                path: pack.folder().display().to_string(),
+                problem: "there is no section [head]".to_owned(),
+            });
+        };
+        let (categories, vectors) = lanes(&head.classes).map_err(|problem| Error::Manifest {
+            path: pack.folder().display().to_string(),
+            problem,
+        })?;
+        let transitions = match &head.calibration {
+            Some(file) => Transitions::read(pack, file)?,
+            None => Transitions::default(),
+        };
+        Ok(Self {
+            pack: pack.name().to_owned(),
+            categories,
+            matrix: LabelMatrix::whole(&vectors),
+            transitions,
+        })
+    }
+
+    /// The classes as a matrix for scoring logits: one lane a category.
+    pub fn matrix(&self) -> &LabelMatrix {
+        &self.matrix
+    }
+
+    /// Names of the categories, in the order of the lanes.
+    pub fn categories(&self) -> &[String] {
+        &self.categories
+    }
+
+    /// What it costs to go from class to class.
+    pub fn transitions(&self) -> Transitions {
+        self.transitions
+    }
+
+    /// For each category the label that asks for it. `table` maps labels onto categories; a label that is not
+    /// in it has to be called as a category is, whatever the case, with `_`, `-` or spaces, and with or
+    /// without `private` before it.
+    ///
+    /// # Errors
+    ///
+    /// A label without a category would never be found: it is an error that tells the categories there are.
+    pub fn assign<'a>(
+        &self,
+        labels: impl IntoIterator<Item = &'a str>,
+        table: &BTreeMap<String, Vec<String>>,
+    ) -> Result<Assigned, Error> {
+        let mut assigned: Assigned = vec![None; self.categories.len()];
+        for (number, label) in labels.into_iter().enumerate() {
+            let named = table.get(label).map_or_else(
+                || {
+                    std::slice::from_ref(&label)
+                        .iter()
+                        .map(|own| (*own).to_owned())
+                        .collect()
+                },
+                Clone::clone,
+            );
+            for name in &named {
+                let Some(category) = self.named(name) else {
+                    return Err(Error::NoCategory {
+                        pack: self.pack.clone(),
+                        label: label.to_owned(),
+                        categories: self.categories.join(", "),
+                    });
+                };
+                // Of two labels for one category the first has it.
+                assigned[category].get_or_insert(number);
+            }
+        }
+        Ok(assigned)
+    }
+
+    fn named(&self, name: &str) -> Option<usize> {
+        let wanted = normal(name);
+        let own = |category: &String| normal(category);
+        self.categories
+            .iter()
+            .position(|category| own(category) == wanted)
+            .or_else(|| {
+                let private = |category: &String| {
+                    own(category).strip_prefix("private ") == Some(wanted.as_str())
+                };
+                self.categories.iter().position(private)
+            })
+    }
+}
+
+fn normal(name: &str) -> String {
+    let words: Vec<&str> = name
+        .split(|letter: char| letter.is_whitespace() || letter == '_' || letter == '-')
+        .filter(|word| !word.is_empty())
+        .collect();
+    words.join(" ").to_lowercase()
+}
+
+/// Categories, and vectors that pick their logits. Where a model has no E and no S (BIO), I and B stand for them:
+/// the same paths win.
+fn lanes(classes: &[String]) -> Result<(Vec<String>, LabelVectors), String> {
+    let place = |name: &str| classes.iter().position(|class| class == name);
+    let unit = |at: usize| {
+        let mut vector = vec![0.0; classes.len()];
+        vector[at] = 1.0;
+        vector
+    };
+    let outside = place("O").ok_or("head.classes has no class O")?;
+    let mut categories: Vec<String> = Vec::new();
+    for class in classes.iter().filter(|class| *class != "O") {
+        let Some((part, category)) = class.split_once('-') else {
+            return Err(format!(
+                "head.classes: `{class}` is none of O, B-…, I-…, E-…, S-…"
+            ));
+        };
+        if !["B", "I", "E", "S"].contains(&part) {
+            return Err(format!(
+                "head.classes: `{class}` is none of O, B-…, I-…, E-…, S-…"
+            ));
+        }
+        if !categories.iter().any(|known| known == category) {
+            categories.push(category.to_owned());
+        }
+    }
+    let mut labels = Vec::with_capacity(categories.len());
+    for category in &categories {
+        let class = |part: &str| place(&format!("{part}-{category}"));
+        let begin = class("B").ok_or_else(|| format!("head.classes has no B-{category}"))?;
+        let inside = class("I").ok_or_else(|| format!("head.classes has no I-{category}"))?;
+        let (end, single) = (class("E").unwrap_or(inside), class("S").unwrap_or(begin));
+        labels.push([unit(begin), unit(inside), unit(end), unit(single)]);
+    }
+    let vectors = LabelVectors {
+        hidden: classes.len(),
+        outside: unit(outside),
+        labels,
+    };
+    Ok((categories, vectors))
+}
+
+/// Names of the classes of a published model: `id2label` of its `config.json`.
+pub(super) fn published_classes(config: &Path) -> Result<Vec<String>, String> {
+    #[derive(Deserialize)]
+    struct Config {
+        id2label: BTreeMap<String, String>,
+    }
+    let text = fs::read_to_string(config).map_err(|error| error.to_string())?;
+    let config: Config = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    (0..config.id2label.len())
+        .map(|number| {
+            let name = config.id2label.get(&number.to_string());
+            name.cloned()
+                .ok_or_else(|| format!("id2label has no class {number}"))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(classes: &[&str]) -> Head {
+        let classes: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
+        let (categories, vectors) = lanes(&classes).unwrap();
+        Head {
+            pack: "test".to_owned(),
+            categories,
+            matrix: LabelMatrix::whole(&vectors),
+            transitions: Transitions::default(),
+        }
+    }
+
+    const BIOES: [&str; 9] = [
+        "O",
+        "B-private_person",
+        "I-private_person",
+        "E-private_person",
+        "S-private_person",
+        "S-secret",
+        "E-secret",
+        "I-secret",
+        "B-secret",
+    ];
+
+    #[test]
+    fn labels_are_assigned_by_name_or_by_table() {
+        let head = head(&BIOES);
+        let none = BTreeMap::new();
+        assert_eq!(
+            head.assign(["Private Person"], &none).unwrap(),
+            [Some(0), None]
+        );
+        assert_eq!(
+            head.assign(["secret", "person"], &none).unwrap(),
+            [Some(1), Some(0)]
+        );
+        let table = BTreeMap::from([(
+            "anything".to_owned(),
+            vec!["secret".to_owned(), "private_person".to_owned()],
+        )]);
+        assert_eq!(
+            head.assign(["anything"], &table).unwrap(),
+            [Some(0), Some(0)]
+        );
+        let error = head.assign(["song"], &none).unwrap_err().to_string();
+        assert!(
+            error.contains("`song`") && error.contains("private_person, secret"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_lane_picks_the_logits_of_its_classes_whatever_their_order() {
+        let head = head(&BIOES);
+        let picked = |lane: u32| {
+            head.matrix()
+                .vectors(lane)
+                .map(|vector| vector.iter().position(|value| *value == 1.0).unwrap())
+        };
+        assert_eq!(picked(0), [1, 2, 3, 4]);
+        assert_eq!(picked(1), [8, 7, 6, 5]);
+    }
+
+    #[test]
+    fn without_end_and_single_inside_and_begin_stand_for_them() {
+        let classes: Vec<String> = ["O", "B-x", "I-x"].map(str::to_owned).to_vec();
+        let (_, vectors) = lanes(&classes).unwrap();
+        let unit = |at: usize| (0..3).map(|n| f32::from(n == at)).collect::<Vec<_>>();
+        assert_eq!(vectors.labels, [[unit(1), unit(2), unit(2), unit(1)]]);
+    }
+
+    #[test]
+    fn classes_of_no_known_scheme_are_named() {
+        for (classes, said) in [
+            (vec!["B-x", "I-x"], "no class O"),
+            (vec!["O", "person"], "`person`"),
+            (vec!["O", "Q-x"], "`Q-x`"),
+            (vec!["O", "I-x"], "no B-x"),
+        ] {
+            let classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
+            assert!(lanes(&classes).unwrap_err().contains(said), "{classes:?}");
+        }
+    }
+
+    #[test]
+    fn the_calibration_has_exactly_six_numbers() {
+        let keys = [
+            "background_stay",
+            "background_to_start",
+            "inside_to_continue",
+            "inside_to_end",
+            "end_to_background",
+            "end_to_start",
+        ];
+        let of = |keys: &[&str]| {
+            let biases: Vec<String> = keys
+                .iter()
+                .map(|key| format!("\"transition_bias_{key}\": 0.5"))
+                .collect();
+            let text = format!(
+                "{{\"operating_points\": {{\"default\": {{\"biases\": {{{}}}}}}}}}",
+                biases.join(", ")
+            );
+            serde_json::from_str::<Calibration>(&text)
+        };
+        assert_eq!(
+            of(&keys).unwrap().operating_points["default"]
+                .biases
+                .end_to_start,
+            0.5
+        );
+        assert!(of(&keys[1..]).is_err());
+        assert!(of(&[&keys[..], &["start_to_end"]].concat()).is_err());
+    }
+}
