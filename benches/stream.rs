@@ -170,6 +170,7 @@ impl Bench {
             },
             label_cache: None,
             categories: Default::default(),
+            category_encoder: None,
         };
         let (engine, running) = Engine::start(options).expect("ONNX Runtime, by `make setup`");
         std::mem::forget(running); // until the process ends

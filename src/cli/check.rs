@@ -214,7 +214,7 @@ impl Report {
             };
             for a in 0..labels.len() {
                 for b in a + 1..labels.len() {
-                    let alike = super::labels::similarity(&vectors, a, b);
+                    let alike = vectors.alike(a, b);
                     if alike >= super::labels::CLASH {
                         let (a, b) = (&labels[a].name, &labels[b].name);
                         let dir = resolved.tenants.dir.display();
@@ -234,8 +234,15 @@ impl Report {
         else {
             return; // told already
         };
-        let head = match model::Head::new(pack) {
-            Ok(head) => head,
+        let encoder = resolved.model.category_encoder.as_deref();
+        let encoder = encoder
+            .map(|folder| {
+                let pack = model::Pack::open(folder)?;
+                model::Encoder::new(&pack, resolved.model.runtime.clone(), None)
+            })
+            .transpose();
+        let (head, encoder) = match model::Head::new(pack).and_then(|head| Ok((head, encoder?))) {
+            Ok(both) => both,
             Err(error) => {
                 let fix = error.hint().unwrap_or("export the pack again");
                 let kind = Kind::Invalid(error.to_string());
@@ -244,7 +251,7 @@ impl Report {
         };
         for policy in tenants.iter() {
             let labels = policy.labels.labels.iter().map(|label| &*label.wording);
-            if let Err(error) = head.assign(labels, &resolved.model.categories) {
+            if let Err(error) = head.assign(labels, &resolved.model.categories, encoder.as_ref()) {
                 let fix = error.hint().unwrap_or_default();
                 let kind = Kind::Invalid(format!("tenant {}: {error}", policy.tenant));
                 self.problems

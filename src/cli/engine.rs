@@ -48,6 +48,9 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
         options.label_cache = Some(folder.clone());
     }
     options.categories.clone_from(&resolved.model.categories);
+    if let Some(folder) = &resolved.model.category_encoder {
+        options.category_encoder = Some(pack(folder)?);
+    }
     Ok(options)
 }
 
@@ -76,6 +79,7 @@ fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Opt
         },
         label_cache: label_cache(),
         categories: BTreeMap::new(),
+        category_encoder: None,
     }
 }
 

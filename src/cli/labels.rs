@@ -7,11 +7,7 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
-use crate::{
-    decode::patterns::Patterns,
-    model::{Encoder, LabelVectors},
-    tenant::Tenants,
-};
+use crate::{decode::patterns::Patterns, model::Encoder, tenant::Tenants};
 
 /// Similarity from which on spans of two labels may swap.
 pub const CLASH: f32 = 0.95;
@@ -109,7 +105,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
                 .filter(|other| *other != at)
                 .map(|other| Neighbour {
                     label: labels[other].0.clone(),
-                    similarity: similarity(&vectors, at, other),
+                    similarity: vectors.alike(at, other),
                 })
                 .collect();
             neighbours.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
@@ -172,18 +168,4 @@ fn print(rows: &[Row]) -> Result<(), Failure> {
         text += &format!("\n{warn}warn{warn:#}  {clash}");
     }
     out::data(&text)
-}
-
-/// Mean cosine of the four vectors of two labels, each less O's.
-pub fn similarity(vectors: &LabelVectors, a: usize, b: usize) -> f32 {
-    let cosine = |class: usize| {
-        let less_o = |label: usize| {
-            let pairs = vectors.labels[label][class].iter().zip(&vectors.outside);
-            pairs.map(|(x, o)| x - o).collect::<Vec<f32>>()
-        };
-        let (a, b) = (less_o(a), less_o(b));
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-        dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt().max(f32::EPSILON)
-    };
-    (0..4).map(cosine).sum::<f32>() / 4.0
 }

@@ -36,6 +36,11 @@ pub struct Section {
     /// `contact = ["private_email", "private_phone"]`. A label that is called as a category is needs none.
     #[serde(default)]
     pub categories: BTreeMap<String, Vec<String>>,
+    /// For a pack with a fixed head: folder of an adaptive pack, such as `models/weir-mini`. A label that is
+    /// called as no category is and stands in no table gets the category with the nearest label vector. Unset:
+    /// such a label is an error.
+    #[serde(default)]
+    pub category_encoder: Option<String>,
 }
 
 fn label_cache_entries() -> u32 {

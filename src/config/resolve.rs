@@ -192,6 +192,8 @@ pub struct Model {
     pub label_cache_entries: u32,
     /// Categories of a fixed head by label.
     pub categories: BTreeMap<String, Vec<String>>,
+    /// Folder of the pack whose label encoder finds the nearest category.
+    pub category_encoder: Option<PathBuf>,
 }
 
 /// An address to listen on.
@@ -310,6 +312,11 @@ impl Resolver<'_> {
                 .map(|path| self.path("model.label_cache_dir", path)),
             label_cache_entries: config.model.label_cache_entries,
             categories: config.model.categories.clone(),
+            category_encoder: config
+                .model
+                .category_encoder
+                .as_deref()
+                .map(|path| self.path("model.category_encoder", path)),
         };
         let (source, sink) = (source?, sink?);
         self.apart(&source, &sink);

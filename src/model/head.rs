@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
 
-use super::{Error, LabelMatrix, LabelVectors, Pack};
+use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
 
 /// Added to a path's score where one class follows another: the six numbers of `viterbi_calibration.json`.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
@@ -56,6 +56,10 @@ pub struct Head {
 
 /// Which label of a set a category stands for.
 pub type Assigned = Vec<Option<usize>>;
+
+/// Likeness of a label and a category below which they are not taken for one. Lower: a song would be a person.
+/// Higher: the table has to say what anybody would guess.
+const LEAST_ALIKE: f32 = 0.6;
 
 /// The operating point that is used where a file has several.
 const OPERATING_POINT: &str = "default";
@@ -136,7 +140,8 @@ impl Head {
 
     /// For each category the label that asks for it. `table` maps labels onto categories; a label that is not
     /// in it has to be called as a category is, whatever the case, with `_`, `-` or spaces, and with or
-    /// without `private` before it.
+    /// without `private` before it. What is called otherwise gets the nearest category by the label vectors of
+    /// `encoder`, if there is one and they are near enough.
     ///
     /// # Errors
     ///
@@ -145,31 +150,45 @@ impl Head {
         &self,
         labels: impl IntoIterator<Item = &'a str>,
         table: &BTreeMap<String, Vec<String>>,
+        encoder: Option<&Encoder>,
     ) -> Result<Assigned, Error> {
         let mut assigned: Assigned = vec![None; self.categories.len()];
         for (number, label) in labels.into_iter().enumerate() {
-            let named = table.get(label).map_or_else(
-                || {
-                    std::slice::from_ref(&label)
-                        .iter()
-                        .map(|own| (*own).to_owned())
-                        .collect()
+            let unknown = || Error::NoCategory {
+                pack: self.pack.clone(),
+                label: label.to_owned(),
+                categories: self.categories.join(", "),
+            };
+            let found = match (table.get(label), encoder) {
+                (Some(names), _) => {
+                    let named = names.iter().map(|name| self.named(name));
+                    named.collect::<Option<Vec<usize>>>()
+                }
+                (None, None) => self.named(label).map(|category| vec![category]),
+                (None, Some(encoder)) => match self.named(label) {
+                    Some(category) => Some(vec![category]),
+                    None => self.nearest(label, encoder)?.map(|category| vec![category]),
                 },
-                Clone::clone,
-            );
-            for name in &named {
-                let Some(category) = self.named(name) else {
-                    return Err(Error::NoCategory {
-                        pack: self.pack.clone(),
-                        label: label.to_owned(),
-                        categories: self.categories.join(", "),
-                    });
-                };
+            };
+            for category in found.ok_or_else(unknown)? {
                 // Of two labels for one category the first has it.
                 assigned[category].get_or_insert(number);
             }
         }
         Ok(assigned)
+    }
+
+    fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<usize>, Error> {
+        let categories: Vec<String> = self.categories.iter().map(|name| normal(name)).collect();
+        let wordings: Vec<&str> = categories
+            .iter()
+            .map(String::as_str)
+            .chain([label])
+            .collect();
+        let vectors = encoder.encode(&wordings)?;
+        let likeness = |category: usize| vectors.alike(category, categories.len());
+        let nearest = (0..categories.len()).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
+        Ok(nearest.filter(|category| likeness(*category) >= LEAST_ALIKE))
     }
 
     fn named(&self, name: &str) -> Option<usize> {
@@ -286,11 +305,11 @@ mod tests {
         let head = head(&BIOES);
         let none = BTreeMap::new();
         assert_eq!(
-            head.assign(["Private Person"], &none).unwrap(),
+            head.assign(["Private Person"], &none, None).unwrap(),
             [Some(0), None]
         );
         assert_eq!(
-            head.assign(["secret", "person"], &none).unwrap(),
+            head.assign(["secret", "person"], &none, None).unwrap(),
             [Some(1), Some(0)]
         );
         let table = BTreeMap::from([(
@@ -298,10 +317,10 @@ mod tests {
             vec!["secret".to_owned(), "private_person".to_owned()],
         )]);
         assert_eq!(
-            head.assign(["anything"], &table).unwrap(),
+            head.assign(["anything"], &table, None).unwrap(),
             [Some(0), Some(0)]
         );
-        let error = head.assign(["song"], &none).unwrap_err().to_string();
+        let error = head.assign(["song"], &none, None).unwrap_err().to_string();
         assert!(
             error.contains("`song`") && error.contains("private_person, secret"),
             "{error}"

@@ -25,6 +25,22 @@ pub struct LabelVectors {
     pub labels: Vec<[Vec<f32>; 4]>,
 }
 
+impl LabelVectors {
+    /// Mean cosine of the four vectors of two labels, each less O's.
+    pub fn alike(&self, a: usize, b: usize) -> f32 {
+        let cosine = |class: usize| {
+            let less_o = |label: usize| {
+                let pairs = self.labels[label][class].iter().zip(&self.outside);
+                pairs.map(|(x, o)| x - o).collect::<Vec<f32>>()
+            };
+            let (a, b) = (less_o(a), less_o(b));
+            let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+            dot(&a, &b) / (dot(&a, &a) * dot(&b, &b)).sqrt().max(f32::EPSILON)
+        };
+        (0..4).map(cosine).sum::<f32>() / 4.0
+    }
+}
+
 /// V of a label set: what is injected into the backbone's layers (VtV).
 #[derive(Debug, Clone, PartialEq)]
 pub struct Conditions {

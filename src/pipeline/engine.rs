@@ -41,6 +41,8 @@ pub struct Options {
     pub label_cache: Option<PathBuf>,
     /// Of a fixed head: the categories that a label stands for, where it is not called as one.
     pub categories: BTreeMap<String, Vec<String>>,
+    /// Of a fixed head: an adaptive pack whose label encoder finds the nearest category for other labels.
+    pub category_encoder: Option<Pack>,
 }
 
 /// Why a text could not be scanned.
@@ -108,7 +110,11 @@ struct Shared {
 /// Where the vectors that hidden states are scored with come from.
 enum Classes {
     Asked(Encoder),
-    Fixed(Head, BTreeMap<String, Vec<String>>),
+    Fixed {
+        head: Head,
+        table: BTreeMap<String, Vec<String>>,
+        encoder: Option<Encoder>,
+    },
 }
 
 /// The engine's threads. Dropping it stops them.
@@ -128,10 +134,17 @@ impl Engine {
             batch,
             label_cache,
             categories,
+            category_encoder,
         } = options;
         let tokenizer = Tokenizer::from_file(&pack.path(&pack.manifest().tokenizer.file))?;
         let classes = match pack.manifest().family {
-            Family::FixedHead => Classes::Fixed(Head::new(&pack)?, categories),
+            Family::FixedHead => Classes::Fixed {
+                head: Head::new(&pack)?,
+                table: categories,
+                encoder: category_encoder
+                    .map(|pack| Encoder::new(&pack, runtime.clone(), label_cache))
+                    .transpose()?,
+            },
             _ => Classes::Asked(Encoder::new(&pack, runtime.clone(), label_cache)?),
         };
         let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
@@ -192,11 +205,15 @@ impl Engine {
                 }
             }
             // Scores do not depend on what is asked: tenants share them.
-            Classes::Fixed(head, table) => Labels {
+            Classes::Fixed {
+                head,
+                table,
+                encoder,
+            } => Labels {
                 set: set.clone(),
                 matrix: head.matrix().clone(),
                 conditions: None,
-                assigned: Some(head.assign(wordings, table)?),
+                assigned: Some(head.assign(wordings, table, encoder.as_ref())?),
                 wordings: key(&hasher),
             },
         };
@@ -298,7 +315,7 @@ impl Engine {
     pub fn transitions(&self) -> Transitions {
         match &self.shared.classes {
             Classes::Asked(_) => Transitions::default(),
-            Classes::Fixed(head, _) => head.transitions(),
+            Classes::Fixed { head, .. } => head.transitions(),
         }
     }
 

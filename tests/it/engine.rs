@@ -33,6 +33,7 @@ pub fn options(pack: Pack, sessions: usize) -> Options {
         },
         label_cache: None,
         categories: Default::default(),
+        category_encoder: None,
     }
 }
 

@@ -21,6 +21,7 @@ def _figures(measured: dict) -> str:
     sets = [
         ("unseen templates, 55 categories at once", measured["personal"]),
         ("unseen templates, the 8 labels of privacy-filter", measured["private"]),
+        *((name, measured["passages"]) for name in ("held-out passages, absent labels too",) if "passages" in measured),
         *((f"never trained on: {corpus}", own) for corpus, own in measured["zero_shot"].items()),
         *((f"held-out documents: {corpus}", own) for corpus, own in measured["held_out"].items()),
     ]
