@@ -34,7 +34,7 @@ pub struct Section {
     pub label_cache_entries: u32,
     /// For a pack with a fixed head: the categories of the model that a label stands for, such as
     /// `contact = ["private_email", "private_phone"]`. A label that is called as a category is needs none.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, Vec<String>>,
     /// For a pack with a fixed head: folder of an adaptive pack, such as `models/weir-mini`. A label that is
     /// called as no category is and stands in no table gets the category with the nearest label vector. Unset:

@@ -57,9 +57,9 @@ pub struct Head {
 /// Which label of a set a category stands for.
 pub type Assigned = Vec<Option<usize>>;
 
-/// Likeness of a label and a category below which they are not taken for one. Lower: a song would be a person.
-/// Higher: the table has to say what anybody would guess.
-const LEAST_ALIKE: f32 = 0.6;
+/// Likeness of a label and a category below which they are not taken for one. By weir-mini 0.4 "birthday" and
+/// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
+const LEAST_ALIKE: f32 = 0.8;
 
 /// The operating point that is used where a file has several.
 const OPERATING_POINT: &str = "default";

@@ -4,7 +4,10 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
 use serde::Deserialize;
-use weir::decode::Span;
+use weir::{
+    decode::Span,
+    model::{Encoder, Head, Pack},
+};
 
 use crate::engine::{policy, runtime, scan, start};
 
@@ -69,6 +72,7 @@ fn entities_are_those_of_the_seeds_usage_code() {
         asked.map(|(_, name)| (*name).to_owned()).collect()
     };
     compare(&place.path().join("head"), &cases, some, |case| &case.head);
+    labels_find_their_category(&place.path().join("head"));
     // As published; its graph has places for 256 tokens, and weir expects 4,096 there.
     let short: Vec<Case> = cases
         .into_iter()
@@ -77,6 +81,34 @@ fn entities_are_those_of_the_seeds_usage_code() {
     compare(&place.path().join("layout"), &short, some, |case| {
         &case.head
     });
+}
+
+/// By the label vectors of the pack in the box.
+fn labels_find_their_category(pack: &Path) {
+    let head = Head::new(&Pack::open(pack).unwrap()).unwrap();
+    let small = Pack::open(Path::new("models/weir-mini")).unwrap();
+    let encoder = Encoder::new(&small, None, None).unwrap();
+    let assign =
+        |label: &str| head.assign([label], &std::collections::BTreeMap::new(), Some(&encoder));
+    for (label, category) in [
+        ("telephone number", "private_phone"),
+        ("e-mail address", "private_email"),
+        ("full name of a person", "private_person"),
+        ("home address", "private_address"),
+        ("birthday", "private_date"),
+        ("web address", "private_url"),
+        ("bank account", "account_number"),
+        ("password", "secret"),
+    ] {
+        let assigned = assign(label).unwrap();
+        let found = assigned.iter().position(Option::is_some).unwrap();
+        assert_eq!(head.categories()[found], category, "{label}");
+    }
+    let error = assign("song").unwrap_err().to_string();
+    assert!(
+        error.contains("no category for the label `song`"),
+        "{error}"
+    );
 }
 
 /// Scans all texts at once, so that windows of different label sets meet in one batch.

@@ -177,7 +177,8 @@ class Model(nn.Module):
         texts = {label: [template.format(label) for template in TEMPLATES] for label in labels}
         self._remember(tokenizer, [text for own in texts.values() for text in own if text not in self._taps])
         of = {label: torch.stack([self._taps[text] for text in own]).mean(0) for label, own in texts.items()}
-        rows = [torch.stack([of[label] for label in own]) for own in asked]
+        nothing = torch.zeros(0, len(Injection.TAPPED), self.shape.width)
+        rows = [torch.stack([of[label] for label in own]) if own else nothing for own in asked]
         counts = torch.tensor([len(own) for own in asked])
         return self.injection.of(nn.utils.rnn.pad_sequence(rows, batch_first=True), counts)
 
