@@ -34,7 +34,7 @@ def _figures(measured: dict) -> str:
     return "\n".join(
         [
             "Strict spans; all labels that a set annotates are asked for at once; in brackets the 95% interval"
-            " (bootstrap over records).",
+            " (bootstrap over documents: neighbouring sentences of a corpus, or records of one template, count as one).",
             "",
             _table(head, rows),
             "",

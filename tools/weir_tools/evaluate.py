@@ -60,6 +60,7 @@ class Record:
     offsets: list[Place]
     labels: list[str]
     gold: dict[Place, str]
+    document: str | None = None  # of a text that is a part of one; None, it is one by itself
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _record(pack: Pack, record: corpora.Record) -> Record:
     ids, offsets = pack.tokens(record.text)
     gold = {(e["start"], e["end"]): e["label"] for e in record.entities}
     source = "lifebench" if record.corpus.startswith("lifebench") else record.corpus
-    return Record(source, ids, offsets, record.types, gold)
+    return Record(source, ids, offsets, record.types, gold, record.group)
 
 
 def passage_records(pack: Pack) -> list[Record]:
@@ -180,6 +181,9 @@ def figures(judged: list[Judged]) -> dict:
             table[row, place[label]] = counts
     untyped = np.array([one.untyped() for one in judged])
     characters = np.array([one.characters() for one in judged])
+    # what is resampled is a document, not a sentence of it
+    documents = _documents(judged)
+    table, untyped, characters = (_summed(own, documents) for own in (table, untyped, characters))
     wanted = [place[label] for label in labels]
 
     def micro(rows: np.ndarray) -> float:
@@ -203,12 +207,26 @@ def figures(judged: list[Judged]) -> dict:
         "entities": int(total[2]),
         "precision": _round(total[0] / max(1, total[1])),
         "recall": _round(total[0] / max(1, total[2])),
-        "f1": _with_interval(micro, len(judged)),
-        "f1_macro": _with_interval(macro, len(judged)),
-        "f1_untyped": _with_interval(any_label, len(judged)),
-        "character_recall": _with_interval(covered, len(judged)),
+        "documents": len(table),
+        "f1": _with_interval(micro, len(table)),
+        "f1_macro": _with_interval(macro, len(table)),
+        "f1_untyped": _with_interval(any_label, len(table)),
+        "character_recall": _with_interval(covered, len(table)),
         "labels": {label: _row(table[:, place[label]].sum(axis=0)) for label in labels},
     }
+
+
+def _documents(judged: list[Judged]) -> np.ndarray:
+    """The number of the document that each record is from."""
+    numbers: dict[object, int] = {}
+    keys = (one.record.document or index for index, one in enumerate(judged))
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], int)
+
+
+def _summed(rows: np.ndarray, documents: np.ndarray) -> np.ndarray:
+    sums = np.zeros((documents.max(initial=-1) + 1, *rows.shape[1:]))
+    np.add.at(sums, documents, rows)
+    return sums
 
 
 def _with_interval(measure: Callable[[np.ndarray], float], count: int) -> list[float]:
