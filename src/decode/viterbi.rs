@@ -69,6 +69,8 @@ pub struct Viterbi {
 struct Path {
     score: f64,
     last: Option<NodeId>,
+    /// Whether it can be gone on with. Not told by the score: that may be no number at all.
+    alive: bool,
 }
 
 /// Position in `Viterbi::nodes`.
@@ -101,10 +103,12 @@ impl Path {
     const DEAD: Self = Self {
         score: f64::NEG_INFINITY,
         last: None,
+        alive: false,
     };
 
-    fn is_alive(&self) -> bool {
-        self.score > f64::NEG_INFINITY
+    /// Whether it is to be gone on with, and not the other.
+    fn beats(&self, other: &Self) -> bool {
+        self.alive && (!other.alive || self.score > other.score)
     }
 }
 
@@ -117,6 +121,7 @@ impl Viterbi {
             outside: Path {
                 score: 0.0,
                 last: None,
+                alive: true,
             },
             ended: Path::DEAD,
             open: Vec::new(),
@@ -188,7 +193,7 @@ impl Viterbi {
     fn closed(&self) -> impl Iterator<Item = Path> {
         [self.outside, self.ended]
             .into_iter()
-            .filter(Path::is_alive)
+            .filter(|path| path.alive)
     }
 
     /// The best way to a class that is entered from O at one price and from E and S at another.
@@ -201,7 +206,7 @@ impl Viterbi {
             with(&self.outside, from_outside),
             with(&self.ended, from_ended),
         );
-        match ended.score > outside.score {
+        match ended.beats(&outside) {
             true => ended,
             false => outside,
         }
@@ -299,6 +304,7 @@ impl Viterbi {
         self.outside = Path {
             score: to_outside.score + f64::from(outside),
             last: to_outside.last,
+            alive: true,
         };
         self.ended = Path::DEAD;
         if let Some(node) = closed {
@@ -308,6 +314,7 @@ impl Viterbi {
                 self.ended = Path {
                     score: best.score,
                     last: Some(self.nodes.len() as NodeId),
+                    alive: true,
                 };
                 self.nodes.push(node);
                 if gain + least > 0.0 {
@@ -334,7 +341,7 @@ impl Viterbi {
 
     /// Leaves one closed path.
     fn keep_the_better(&mut self) {
-        match self.ended.score > self.outside.score {
+        match self.ended.beats(&self.outside) {
             true => self.outside = Path::DEAD,
             false => self.ended = Path::DEAD,
         }
@@ -773,6 +780,15 @@ mod tests {
             [(0, 1), (1, 2)]
         );
         assert_eq!(entities[0].margin, 2.0);
+    }
+
+    #[test]
+    fn scores_that_are_no_numbers_end_nothing() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let scores = vec![vec![odd, 0.0, 1.0, 0.0, odd], vec![1.0, odd, 0.0, odd, 0.0]];
+            decode(&scores, &[1, 1]);
+            decode(&scores, &[]);
+        }
     }
 
     #[test]
