@@ -235,18 +235,21 @@ impl Report {
             return; // told already
         };
         let encoder = resolved.model.category_encoder.as_deref();
-        let encoder = encoder
-            .map(|folder| {
-                let pack = model::Pack::open(folder)?;
-                model::Encoder::new(&pack, resolved.model.runtime.clone(), None)
-            })
-            .transpose();
-        let (head, encoder) = match model::Head::new(pack).and_then(|head| Ok((head, encoder?))) {
-            Ok(both) => both,
-            Err(error) => {
-                let fix = error.hint().unwrap_or("export the pack again");
-                let kind = Kind::Invalid(error.to_string());
-                return self.problems.push(kind, &written.place("model.pack"), fix);
+        let encoder = encoder.map(|folder| {
+            let pack = model::Pack::open(folder)?;
+            model::Encoder::new(&pack, resolved.model.runtime.clone(), None)
+        });
+        let (head, encoder) = match (model::Head::new(pack), encoder.transpose()) {
+            (Ok(head), Ok(encoder)) => (head, encoder),
+            (head, encoder) => {
+                let head = head.err().map(|error| ("model.pack", error));
+                let encoder = encoder.err().map(|error| ("model.category_encoder", error));
+                for (key, error) in head.into_iter().chain(encoder) {
+                    let fix = error.hint().unwrap_or("export the pack again");
+                    let kind = Kind::Invalid(error.to_string());
+                    self.problems.push(kind, &written.place(key), fix);
+                }
+                return;
             }
         };
         for policy in tenants.iter() {

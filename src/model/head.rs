@@ -159,16 +159,13 @@ impl Head {
                 label: label.to_owned(),
                 categories: self.categories.join(", "),
             };
-            let found = match (table.get(label), encoder) {
-                (Some(names), _) => {
-                    let named = names.iter().map(|name| self.named(name));
-                    named.collect::<Option<Vec<usize>>>()
+            let found = match (table.get(label), self.named(label), encoder) {
+                (Some(names), _, _) => names.iter().map(|name| self.named(name)).collect(),
+                (None, Some(category), _) => Some(vec![category]),
+                (None, None, Some(encoder)) => {
+                    self.nearest(label, encoder)?.map(|category| vec![category])
                 }
-                (None, None) => self.named(label).map(|category| vec![category]),
-                (None, Some(encoder)) => match self.named(label) {
-                    Some(category) => Some(vec![category]),
-                    None => self.nearest(label, encoder)?.map(|category| vec![category]),
-                },
+                (None, None, None) => None,
             };
             for category in found.ok_or_else(unknown)? {
                 // Of two labels for one category the first has it.
@@ -226,16 +223,12 @@ fn lanes(classes: &[String]) -> Result<(Vec<String>, LabelVectors), String> {
     let outside = place("O").ok_or("head.classes has no class O")?;
     let mut categories: Vec<String> = Vec::new();
     for class in classes.iter().filter(|class| *class != "O") {
-        let Some((part, category)) = class.split_once('-') else {
+        let known = |(part, _): &(&str, &str)| ["B", "I", "E", "S"].contains(part);
+        let Some((_, category)) = class.split_once('-').filter(known) else {
             return Err(format!(
                 "head.classes: `{class}` is none of O, B-…, I-…, E-…, S-…"
             ));
         };
-        if !["B", "I", "E", "S"].contains(&part) {
-            return Err(format!(
-                "head.classes: `{class}` is none of O, B-…, I-…, E-…, S-…"
-            ));
-        }
         if !categories.iter().any(|known| known == category) {
             categories.push(category.to_owned());
         }

@@ -264,6 +264,46 @@ impl Calibration {
     }
 }
 
+impl Manifest {
+    /// What is known of a pack that was published without a manifest. No published graph has VtV.
+    fn published(
+        name: &str,
+        family: Family,
+        hidden: usize,
+        tokenizer: &str,
+        backbone: Graph,
+    ) -> Self {
+        Self {
+            format: 1,
+            name: name.to_owned(),
+            version: "published".to_owned(),
+            family,
+            licence: String::new(),
+            dimensions: Dimensions { hidden },
+            // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
+            limits: Limits {
+                max_window_tokens: 4096,
+                halo_tokens: 1024,
+                max_label_tokens: 32,
+            },
+            tokenizer: TokenizerFiles {
+                file: tokenizer.to_owned(),
+                prefix: Vec::new(),
+                suffix: Vec::new(),
+                pad: 0,
+            },
+            backbone,
+            label_encoder: None,
+            head: None,
+            injection: None,
+            calibration: Calibration::default(),
+            training: toml::Table::new(),
+            metrics: toml::Table::new(),
+            files: Vec::new(),
+        }
+    }
+}
+
 impl Pack {
     /// Opens a folder: one with a `pack.toml`, or one in the layout that the adaptive models are
     /// published in (an `onnx/` folder with `arctic/` and `backbone/`), which needs no manifest.
@@ -342,47 +382,22 @@ impl Pack {
             .to_string_lossy()
             .into_owned();
         let calibration = "viterbi_calibration.json";
-        let manifest = Manifest {
-            format: 1,
-            name: name.clone(),
-            version: "published".to_owned(),
-            family: Family::FixedHead,
-            licence: String::new(),
-            dimensions: Dimensions {
-                hidden: classes.len(),
-            },
-            // As for the published adaptive models: the backbone is the same.
-            limits: Limits {
-                max_window_tokens: 4096,
-                halo_tokens: 1024,
-                max_label_tokens: 32,
-            },
-            tokenizer: TokenizerFiles {
-                file: "tokenizer.json".to_owned(),
-                prefix: Vec::new(),
-                suffix: Vec::new(),
-                pad: 0,
-            },
-            backbone: Graph {
-                file: graph.clone(),
-                input_ids: String::new(),
-                attention_mask: String::new(),
-                output: String::new(),
-            },
-            label_encoder: None,
-            head: Some(Classes {
-                classes,
-                calibration: root
-                    .join(calibration)
-                    .is_file()
-                    .then(|| calibration.to_owned()),
-            }),
-            injection: None,
-            calibration: Calibration::default(),
-            training: toml::Table::new(),
-            metrics: toml::Table::new(),
-            files: Vec::new(),
+        let backbone = Graph {
+            file: graph.clone(),
+            input_ids: String::new(),
+            attention_mask: String::new(),
+            output: String::new(),
         };
+        let family = Family::FixedHead;
+        let mut manifest =
+            Manifest::published(&name, family, classes.len(), "tokenizer.json", backbone);
+        manifest.head = Some(Classes {
+            classes,
+            calibration: root
+                .join(calibration)
+                .is_file()
+                .then(|| calibration.to_owned()),
+        });
         let digest = digest_of(root, &name, &[&graph, "config.json", "tokenizer.json"])?;
         Self::checked(root.to_path_buf(), manifest, digest)
     }
@@ -407,43 +422,22 @@ impl Pack {
         let hidden = super::labels::Projection::read(&folder.join(projection), &name)?
             .outside
             .len();
-        let manifest = Manifest {
-            format: 1,
-            name: name.clone(),
-            version: "published".to_owned(),
-            family: Family::Adaptive,
-            licence: String::new(),
-            dimensions: Dimensions { hidden },
-            // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
-            limits: Limits {
-                max_window_tokens: 4096,
-                halo_tokens: 1024,
-                max_label_tokens: 32,
-            },
-            tokenizer: TokenizerFiles {
-                file: "backbone/tokenizer.json".to_owned(),
-                prefix: Vec::new(),
-                suffix: Vec::new(),
-                pad: 0,
-            },
-            backbone: graph("backbone/model_quantized_hidden.onnx"),
-            label_encoder: Some(LabelEncoder {
-                graph: graph("arctic/encoder_int8.onnx"),
-                tokenizer: "arctic/tokenizer.json".to_owned(),
-                prefix: Vec::new(),
-                suffix: Vec::new(),
-                pad: 1, // XLM-R
-                projection: projection.to_owned(),
-                templates: Templates::default(),
-            }),
-            head: None,
-            // The published graphs have none.
-            injection: None,
-            calibration: Calibration::default(),
-            training: toml::Table::new(),
-            metrics: toml::Table::new(),
-            files: Vec::new(),
-        };
+        let mut manifest = Manifest::published(
+            &name,
+            Family::Adaptive,
+            hidden,
+            "backbone/tokenizer.json",
+            graph("backbone/model_quantized_hidden.onnx"),
+        );
+        manifest.label_encoder = Some(LabelEncoder {
+            graph: graph("arctic/encoder_int8.onnx"),
+            tokenizer: "arctic/tokenizer.json".to_owned(),
+            prefix: Vec::new(),
+            suffix: Vec::new(),
+            pad: 1, // XLM-R
+            projection: projection.to_owned(),
+            templates: Templates::default(),
+        });
         let files = [
             "backbone/model_quantized_hidden.onnx",
             "arctic/encoder_int8.onnx",

@@ -102,10 +102,8 @@ class Encoder:
             self._positions, self.epsilon = config["max_position_embeddings"], config["layer_norm_eps"]
         except KeyError as error:
             raise Problem(f"{folder}/config.json: there is no {error}") from None
-        self._prefix = next((own for own in ("", "roberta.") if f"{own}embeddings.LayerNorm.weight" in self), "")
-
-    def __contains__(self, name: str) -> bool:
-        return name in self.checkpoint
+        norm = "embeddings.LayerNorm.weight"
+        self._prefix = next((own for own in ("", "roberta.") if own + norm in self.checkpoint), "")
 
     @property
     def taps(self) -> list[int]:

@@ -10,11 +10,10 @@ checkpoint before the folder gets its name; whatever goes wrong leaves no folder
 """
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,10 +21,11 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from . import arctic, bert, linear, mixture, reference
+from . import arctic, bert, linear, manifest, mixture, reference
 from .checkpoint import Checkpoint, Problem
 from .graph import Graph
 from .model import TEMPLATES
+from .pack import padded
 
 # Rows of the graphs; longer texts are cut into windows by weir.
 LONGEST_WINDOW = 4096
@@ -74,8 +74,8 @@ def export(source: Path, pack: Path, precision: str = "fp32", vtv: bool = True, 
     shutil.rmtree(new, ignore_errors=True)  # of an export that was killed
     try:
         new.mkdir(parents=True)
-        manifest = write(source, new, precision, vtv, longest)
-        (new / "pack.toml").write_text(f"{manifest}{_files(new)}", encoding="utf-8")
+        text = write(source, new, precision, vtv, longest)
+        (new / "pack.toml").write_text(f"{text}{manifest.files(new)}", encoding="utf-8")
         new.rename(pack)
     except OSError as error:
         raise Problem(f"{new} can't be written: {error}") from error
@@ -155,13 +155,13 @@ def _fixed_head(source: Path, new: Path, precision: str, vtv: bool, longest: int
     _copy(source / "tokenizer.json", new / "tokenizer.json")
     _backbone(checkpoint, own, new, longest, classes=len(classes))
     _check_hidden(checkpoint, own, new, (), None, len(classes))
-    manifest = _head(source, "fixed_head", len(classes), longest)
-    manifest += f'\n[backbone]\nfile = "backbone.onnx"\noutput = "logits"\n\n[head]\nclasses = {json.dumps(classes)}\n'
+    text = _head(source, "fixed_head", len(classes), longest)
+    text += f'\n[backbone]\nfile = "backbone.onnx"\noutput = "logits"\n\n[head]\nclasses = {json.dumps(classes)}\n'
     calibration = source / "viterbi_calibration.json"
     if calibration.exists():
         _copy(calibration, new / calibration.name)
-        manifest += f'calibration = "{calibration.name}"\n'
-    return manifest
+        text += f'calibration = "{calibration.name}"\n'
+    return text
 
 
 def _backbone(
@@ -188,7 +188,7 @@ def _check_labels(encoder: arctic.Encoder, extra: arctic.Extra, own: Precision, 
     tokenizer.enable_truncation(arctic.LONGEST)
     texts = [template.format(label) for label in LABELS for template in TEMPLATES]
     rows = [tokenizer.encode(text).ids for text in texts]
-    found = _session(new / "label_encoder.onnx").run(None, _padded(rows, encoder.padding))
+    found = _session(new / "label_encoder.onnx").run(None, padded(rows, encoder.padding))
     states = reference.roberta(encoder.read, rows, encoder.heads, encoder.epsilon, encoder.padding, encoder.taps)
     _compare(found[0], _projected(states[-1], extra.projection), own, "label_encoder.onnx: vectors")
     if not vtv:
@@ -218,7 +218,7 @@ def _check_hidden(
     asked = [max(0, len(LABELS) - index) for index in range(len(rows))]
     conditions = [reference.Conditions(v[:, :count], gates) for count in asked] if gates else None
     wanted = reference.mixture(checkpoint, rows, conditions)
-    feeds = _padded(rows, 0)
+    feeds = padded(rows)
     if gates:
         real = np.arange(len(LABELS)) < np.array(asked)[:, None]
         feeds |= {"v": np.where(real[:, None, :, None], v[None], 0).astype(np.float32), "n_labels": np.array(asked)}
@@ -256,13 +256,6 @@ def _session(path: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def _padded(rows: Sequence[Sequence[int]], pad: int) -> dict[str, np.ndarray]:
-    width = max(map(len, rows))
-    ids = np.array([[*row, *[pad] * (width - len(row))] for row in rows], np.int64)
-    mask = np.array([[1] * len(row) + [0] * (width - len(row)) for row in rows], np.int64)
-    return {"input_ids": ids, "attention_mask": mask}
-
-
 # The manifest
 
 
@@ -286,18 +279,6 @@ max_label_tokens = {arctic.LONGEST}
 [tokenizer]
 file = "tokenizer.json"
 """
-
-
-def _files(folder: Path) -> str:
-    return "".join(
-        f'\n[[files]]\npath = "{file.name}"\nsha256 = "{_digest(file)}"\nbytes = {file.stat().st_size}\n'
-        for file in sorted(folder.iterdir())
-    )
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def main() -> None:

@@ -43,7 +43,17 @@ O_BIAS = -1.0
 
 
 def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def files(folder: Path) -> str:
+    """The manifest's list of what the pack holds, by digest and size."""
+    return "".join(
+        f'\n[[files]]\npath = "{path.name}"\nsha256 = "{digest(path)}"\nbytes = {path.stat().st_size}\n'
+        for path in sorted(folder.iterdir())
+        if path.name not in NOT_LISTED
+    )
 
 
 def _render(folder: Path, measured: dict, training: dict) -> str:
@@ -108,12 +118,7 @@ commands = "python -m weir_tools.train, python -m weir_tools.export"
 [metrics]
 """
     lines = [f"{key} = {value}" for key, value in _metrics(measured).items()] if measured else []
-    files = [
-        f'\n[[files]]\npath = "{path.name}"\nsha256 = "{digest(path)}"\nbytes = {path.stat().st_size}\n'
-        for path in sorted(folder.iterdir())
-        if path.name not in NOT_LISTED
-    ]
-    return head + "".join(f"{line}\n" for line in lines) + "".join(files)
+    return head + "".join(f"{line}\n" for line in lines) + files(folder)
 
 
 def _metrics(measured: dict) -> dict[str, float]:

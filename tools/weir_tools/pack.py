@@ -69,9 +69,9 @@ class Pack:
         return self._vectors[label]
 
 
-def padded(rows: list[list[int]]) -> dict[str, np.ndarray]:
+def padded(rows: list[list[int]], pad: int = 0) -> dict[str, np.ndarray]:
     length = max(map(len, rows))
-    ids = np.array([row + [0] * (length - len(row)) for row in rows], np.int64)
+    ids = np.array([row + [pad] * (length - len(row)) for row in rows], np.int64)
     mask = np.array([[1] * len(row) + [0] * (length - len(row)) for row in rows], np.int64)
     return {"input_ids": ids, "attention_mask": mask}
 

@@ -218,7 +218,10 @@ class Maker:
         self._lines(page, named, "", self._rng.choice([": ", ":", " : ", ":\t", " ... "]), "\n")
 
     def _csv(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
-        mark = self._rng.choice([",", ";"])
+        self._separated(page, rows, [",", ";"])
+
+    def _separated(self, page: "_Page", rows: list[tuple[str, str]], marks: list[str]) -> None:
+        mark = self._rng.choice(marks)
         page.plain(mark.join(key for key, _ in rows) + "\n")
         for _ in range(self._rng.randint(1, 3)):
             for index, (_, slot) in enumerate(rows):
@@ -278,13 +281,7 @@ class Maker:
         page.plain(self._rng.choice(["}", ", 'active': True}", ", 'count': 3, 'tags': None}"]))
 
     def _columns(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
-        mark = self._rng.choice(["\t", "    ", "  "])
-        page.plain(mark.join(key for key, _ in rows) + "\n")
-        for _ in range(self._rng.randint(1, 3)):
-            for index, (_, slot) in enumerate(rows):
-                page.plain(mark if index else "")
-                page.slot(slot)
-            page.plain("\n")
+        self._separated(page, rows, ["\t", "    ", "  "])
 
     def _inputs(self, page: "_Page", rows: list[tuple[str, str]]) -> None:
         for key, slot in rows:
