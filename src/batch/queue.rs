@@ -28,6 +28,8 @@ pub(super) struct Queue<T> {
     next_arrival: u64,
     pool_tokens: usize,
     look_ahead: usize,
+    /// Whether a batch is filled up to its longest.
+    padded: bool,
 }
 
 struct Line<T> {
@@ -37,7 +39,7 @@ struct Line<T> {
 }
 
 impl<T> Queue<T> {
-    pub(super) fn new(look_ahead: usize) -> Self {
+    pub(super) fn new(look_ahead: usize, padded: bool) -> Self {
         Self {
             lines: HashMap::new(),
             turns: BinaryHeap::new(),
@@ -47,6 +49,7 @@ impl<T> Queue<T> {
             next_arrival: 0,
             pool_tokens: 0,
             look_ahead: look_ahead.max(1),
+            padded,
         }
     }
 
@@ -104,9 +107,41 @@ impl<T> Queue<T> {
         Some(self.pool[&(*tokens, *arrival)].since)
     }
 
-    /// Cuts a batch: the one that waits longest, and those nearest to it in length, while the
-    /// padded size stays within `max_tokens`.
+    /// Cuts a batch of at most `max_tokens`, and of one item at least.
     pub(super) fn cut(&mut self, max_tokens: usize) -> Vec<Waiting<T>> {
+        let chosen = match self.padded {
+            true => self.nearest(max_tokens),
+            false => self.in_order(max_tokens),
+        };
+        let batch = chosen
+            .into_iter()
+            .map(|key| {
+                self.arrivals.remove(&key.1);
+                self.pool_tokens -= key.0;
+                self.pool.remove(&key).expect("chosen from the pool")
+            })
+            .collect();
+        self.admit();
+        batch
+    }
+
+    /// Where nothing is filled up lengths do not matter: those that wait longest.
+    fn in_order(&self, max_tokens: usize) -> Vec<(usize, u64)> {
+        let mut total = 0;
+        let mut chosen = Vec::new();
+        for (&arrival, &tokens) in &self.arrivals {
+            if total + tokens > max_tokens && !chosen.is_empty() {
+                continue; // a shorter one may still fit
+            }
+            total += tokens;
+            chosen.push((tokens, arrival));
+        }
+        chosen
+    }
+
+    /// The one that waits longest, and those nearest to it in length, while the padded size stays
+    /// within `max_tokens`.
+    fn nearest(&self, max_tokens: usize) -> Vec<(usize, u64)> {
         let Some((&arrival, &tokens)) = self.arrivals.first_key_value() else {
             return Vec::new();
         };
@@ -155,17 +190,7 @@ impl<T> Queue<T> {
             longest = longest.max(key.0);
             chosen.push(key);
         }
-        drop((below, above));
-        let batch = chosen
-            .into_iter()
-            .map(|key| {
-                self.arrivals.remove(&key.1);
-                self.pool_tokens -= key.0;
-                self.pool.remove(&key).expect("chosen from the pool")
-            })
-            .collect();
-        self.admit();
-        batch
+        chosen
     }
 }
 
@@ -190,8 +215,9 @@ mod tests {
         #[test]
         fn everything_comes_out_once_within_the_budget(
             items in prop::collection::vec((0usize..4, 1usize..100), 0..200), look_ahead in 1usize..64, budget in 50usize..400,
+            padded: bool,
         ) {
-            let mut queue = Queue::new(look_ahead);
+            let mut queue = Queue::new(look_ahead, padded);
             for (at, (tenant, tokens)) in items.iter().enumerate() {
                 push(&mut queue, &tenant.to_string(), *tokens, at);
             }
@@ -200,7 +226,8 @@ mod tests {
                 let batch = queue.cut(budget);
                 if batch.is_empty() { break }
                 let widest = batch.iter().map(|w| w.tokens).max().unwrap();
-                prop_assert!(batch.len() == 1 || batch.len() * widest <= budget);
+                let size = if padded { batch.len() * widest } else { batch.iter().map(|w| w.tokens).sum() };
+                prop_assert!(batch.len() == 1 || size <= budget);
                 for waiting in batch {
                     prop_assert!(!std::mem::replace(&mut seen[waiting.what], true));
                 }
@@ -210,8 +237,8 @@ mod tests {
         }
 
         #[test]
-        fn a_batch_holds_the_one_that_waits_longest(items in prop::collection::vec(1usize..100, 1..100)) {
-            let mut queue = Queue::new(1000);
+        fn a_batch_holds_the_one_that_waits_longest(items in prop::collection::vec(1usize..100, 1..100), padded: bool) {
+            let mut queue = Queue::new(1000, padded);
             for (at, tokens) in items.iter().enumerate() {
                 push(&mut queue, "t", *tokens, at);
             }
@@ -226,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_small_tenant_does_not_wait_for_a_large_ones_backlog() {
-        let mut queue = Queue::new(8);
+        let mut queue = Queue::new(8, true);
         for at in 0..1000 {
             push(&mut queue, "large", 50, at);
         }
@@ -244,7 +271,7 @@ mod tests {
 
     #[test]
     fn sorting_by_length_leaves_little_padding() {
-        let mut queue = Queue::new(512);
+        let mut queue = Queue::new(512, true);
         let mut lengths = Vec::new();
         for at in 0..2000 {
             let tokens = 8 + (at * 7919) % 120;

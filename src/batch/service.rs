@@ -20,7 +20,7 @@ use crate::telemetry::metric;
 /// How items are put together.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Most padded tokens in one batch.
+    /// Most tokens in one batch, padding included.
     pub max_tokens: usize,
     /// Longest time an item waits for company while the model is idle.
     pub linger: Duration,
@@ -108,6 +108,7 @@ pub struct Service<P, R, E> {
     cache: Cache<Key, R>,
     waiters: HashMap<Key, Vec<oneshot::Sender<Answer<R, E>>>>,
     workers: VecDeque<mpsc::SyncSender<Batch<P, R, E>>>,
+    padded: bool,
     counts: Arc<Counts>,
     room: Arc<Semaphore>,
 }
@@ -162,8 +163,8 @@ impl<P, R, E> Drop for Promise<P, R, E> {
 }
 
 impl Options {
-    /// Sets the service up.
-    pub fn build<P, R: Weigh, E: Clone>(self) -> (Service<P, R, E>, Handle<P, R, E>) {
+    /// Sets the service up; `padded`: whether the model fills the items of a batch up to the longest.
+    pub fn build<P, R: Weigh, E: Clone>(self, padded: bool) -> (Service<P, R, E>, Handle<P, R, E>) {
         let (sender, commands) = mpsc::channel();
         let counts = Arc::new(Counts::default());
         let queue_tokens = self
@@ -177,10 +178,11 @@ impl Options {
             counts: counts.clone(),
         };
         let service = Service {
-            queue: Queue::new(self.look_ahead),
+            queue: Queue::new(self.look_ahead, padded),
             cache: Cache::new(self.cache_bytes),
             waiters: HashMap::new(),
             workers: VecDeque::new(),
+            padded,
             options: self,
             commands,
             sender,
@@ -345,7 +347,10 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                 .map(|waiting| waiting.tokens)
                 .max()
                 .unwrap_or(0);
-            let padding = waiting.len() * widest - real;
+            let padding = match self.padded {
+                true => waiting.len() * widest - real,
+                false => 0,
+            };
             self.counts.real.fetch_add(real as u64, Ordering::Relaxed);
             self.counts
                 .padding
@@ -409,7 +414,7 @@ mod tests {
 
     /// Doubles numbers; fails on 13.
     fn model(options: Options) -> Model {
-        let (service, handle) = options.build();
+        let (service, handle) = options.build(true);
         let stop = Arc::new(AtomicBool::new(false));
         let seen = Arc::new(std::sync::Mutex::new(Vec::new()));
         let (mut batches, log, ended) = (service.batches(), seen.clone(), stop.clone());
@@ -521,7 +526,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_item_that_its_worker_drops_is_told_so() {
-        let (service, handle) = options().build::<u32, u32, &str>();
+        let (service, handle) = options().build::<u32, u32, &str>(true);
         let mut batches = service.batches();
         thread::spawn(move || service.run(&AtomicBool::new(false)));
         thread::spawn(move || while batches.take().is_some() {});

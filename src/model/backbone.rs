@@ -1,14 +1,14 @@
-use std::path::PathBuf;
+use std::{borrow::Cow, path::PathBuf};
 
 use ort::{
     session::{
-        Session,
+        Session, SessionInputValue,
         builder::{GraphOptimizationLevel, PrepackedWeights},
     },
     value::Tensor,
 };
 
-use super::{Conditions, Error, Pack, runtime};
+use super::{Conditions, Error, Layout, Pack, runtime};
 
 /// The token encoder: one session, run by one thread at a time.
 pub struct Backbone {
@@ -30,10 +30,12 @@ pub struct Row<'a> {
 /// Hidden states of a batch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Hidden {
-    /// `(windows, padded width, hidden)`, special tokens cut off the front.
+    /// As the graph gives them, special tokens included.
     values: Vec<f32>,
-    row: usize,
+    /// Where each window starts, in tokens.
+    starts: Vec<usize>,
     hidden: usize,
+    /// Special tokens in front of a window.
     skipped: usize,
 }
 
@@ -85,22 +87,29 @@ impl Backbone {
             .iter()
             .map(|input| input.name())
             .collect();
-        let mut fed: Vec<&String> = self.inputs.iter().collect();
+        let packed = options.layout == Layout::Packed;
+        let mut fed = vec![self.inputs[0].as_str()];
+        if packed {
+            fed.extend([POSITIONS, SEGMENTS]);
+        } else {
+            fed.push(&self.inputs[1]);
+        }
         if let Some(injection) = &self.pack.manifest().injection {
-            fed.extend([&injection.v, &injection.counts]);
+            fed.push(&injection.v);
+            match options.layout {
+                Layout::Padded => fed.push(&injection.counts),
+                Layout::Packed => fed.extend([LABEL_SETS, TOKEN_SETS]),
+            }
         }
         for wanted in &fed {
-            if !names.contains(&wanted.as_str()) {
+            if !names.contains(wanted) {
                 return Err(graph_error(
                     &self.pack,
                     format!("has no input `{wanted}` (has: {})", names.join(", ")),
                 ));
             }
         }
-        if let Some(unfed) = names
-            .iter()
-            .find(|name| !fed.iter().any(|fed| fed == *name))
-        {
+        if let Some(unfed) = names.iter().find(|name| !fed.contains(name)) {
             return Err(graph_error(
                 &self.pack,
                 format!("has an input `{unfed}` that the manifest does not name"),
@@ -144,26 +153,13 @@ impl Backbone {
             width,
             problem,
         };
-        let (ids, mask) = padded(&rows, width, options.pad);
-        let shape = [rows.len(), width];
-        let ids = Tensor::from_array((shape, ids)).map_err(|error| failed(error.to_string()))?;
-        let mask = Tensor::from_array((shape, mask)).map_err(|error| failed(error.to_string()))?;
+        let hidden = self.pack.manifest().dimensions.hidden;
         let graph = &self.pack.manifest().backbone;
-        let mut inputs =
-            ort::inputs! { self.inputs[0].as_str() => ids, self.inputs[1].as_str() => mask };
-        if let Some(injection) = &self.pack.manifest().injection {
-            let hidden = self.pack.manifest().dimensions.hidden;
-            let v = injected(windows, injection.points, hidden);
-            let v = Tensor::from_array(v).map_err(|error| failed(error.to_string()))?;
-            let counts: Vec<i64> = windows
-                .iter()
-                .map(|row| row.conditions.map_or(0, |own| own.labels as i64))
-                .collect();
-            let counts = Tensor::from_array(([windows.len()], counts))
-                .map_err(|error| failed(error.to_string()))?;
-            inputs.push((injection.v.as_str().into(), v.into()));
-            inputs.push((injection.counts.as_str().into(), counts.into()));
-        }
+        let feeds = match graph.layout {
+            Layout::Padded => padded_feeds(&self.pack, &self.inputs, windows, &rows, width),
+            Layout::Packed => packed_feeds(&self.pack, &self.inputs[0], windows, &rows),
+        };
+        let (inputs, expected, starts) = feeds.map_err(|error| failed(error.to_string()))?;
         let outputs = self
             .session
             .run(inputs)
@@ -176,12 +172,10 @@ impl Backbone {
         let (shape, values) = output
             .try_extract_tensor::<f32>()
             .map_err(|error| failed(error.to_string()))?;
-        let hidden = self.pack.manifest().dimensions.hidden;
-        if shape[..] != [rows.len() as i64, width as i64, hidden as i64] {
+        if shape[..] != expected[..] {
             return Err(failed(format!(
-                "the hidden states have shape {:?}, not ({}, {width}, {hidden})",
-                &shape[..],
-                rows.len()
+                "the hidden states have shape {:?}, not {expected:?}",
+                &shape[..]
             )));
         }
         if !values.iter().all(|value| value.is_finite()) {
@@ -191,18 +185,148 @@ impl Backbone {
         }
         Ok(Hidden {
             values: values.to_vec(),
-            row: width * hidden,
+            starts,
             hidden,
-            skipped: options.prefix.len() * hidden,
+            skipped: options.prefix.len(),
         })
+    }
+}
+
+fn padded_feeds<'a>(
+    pack: &'a Pack,
+    names: &'a [String; 2],
+    windows: &[Row],
+    rows: &[Vec<u32>],
+    width: usize,
+) -> Result<Feeds<'a>, ort::Error> {
+    let manifest = pack.manifest();
+    let hidden = manifest.dimensions.hidden;
+    let (ids, mask) = padded(rows, width, manifest.tokenizer.pad);
+    let shape = [rows.len(), width];
+    let mut inputs = ort::inputs! {
+        names[0].as_str() => Tensor::from_array((shape, ids))?,
+        names[1].as_str() => Tensor::from_array((shape, mask))?,
+    };
+    if let Some(injection) = &manifest.injection {
+        let v = Tensor::from_array(injected(windows, injection.points, hidden))?;
+        let counts: Vec<i64> = windows
+            .iter()
+            .map(|row| row.conditions.map_or(0, |own| own.labels as i64))
+            .collect();
+        let counts = Tensor::from_array(([windows.len()], counts))?;
+        inputs.push((injection.v.as_str().into(), v.into()));
+        inputs.push((injection.counts.as_str().into(), counts.into()));
+    }
+    let starts = (0..rows.len()).map(|row| row * width).collect();
+    let expected = vec![rows.len() as i64, width as i64, hidden as i64];
+    Ok((inputs, expected, starts))
+}
+
+fn packed_feeds<'a>(
+    pack: &'a Pack,
+    name: &'a str,
+    windows: &[Row],
+    rows: &[Vec<u32>],
+) -> Result<Feeds<'a>, ort::Error> {
+    let manifest = pack.manifest();
+    let hidden = manifest.dimensions.hidden;
+    let tokens = rows.iter().map(Vec::len).sum();
+    let (mut ids, mut positions) = (Vec::with_capacity(tokens), Vec::with_capacity(tokens));
+    let mut segments = Vec::with_capacity(tokens);
+    let mut starts = Vec::with_capacity(rows.len());
+    for (number, row) in rows.iter().enumerate() {
+        starts.push(ids.len());
+        ids.extend(row.iter().map(|&id| i64::from(id)));
+        positions.extend(0..row.len() as i64);
+        segments.resize(ids.len(), number as i64);
+    }
+    let mut inputs = ort::inputs! {
+        name => Tensor::from_array(([tokens], ids))?,
+        POSITIONS => Tensor::from_array(([tokens], positions))?,
+        SEGMENTS => Tensor::from_array(([tokens], segments))?,
+    };
+    if let Some(injection) = &manifest.injection {
+        let sets = Sets::of(windows, rows, injection.points, hidden);
+        let shape = [injection.points, sets.labels.len(), hidden];
+        let labels = Tensor::from_array(([sets.labels.len()], sets.labels))?;
+        let tokens = Tensor::from_array(([tokens], sets.tokens))?;
+        inputs.push((
+            injection.v.as_str().into(),
+            Tensor::from_array((shape, sets.v))?.into(),
+        ));
+        inputs.push((LABEL_SETS.into(), labels.into()));
+        inputs.push((TOKEN_SETS.into(), tokens.into()));
+    }
+    Ok((inputs, vec![tokens as i64, hidden as i64], starts))
+}
+
+/// Inputs, the shape that comes out, and where each window starts in it, in tokens.
+type Feeds<'a> = (
+    Vec<(Cow<'a, str>, SessionInputValue<'static>)>,
+    Vec<i64>,
+    Vec<usize>,
+);
+
+const POSITIONS: &str = "position_ids";
+const SEGMENTS: &str = "segment_ids";
+const LABEL_SETS: &str = "label_sets";
+const TOKEN_SETS: &str = "token_sets";
+
+/// What a packed batch is conditioned on: each label set once, however many windows ask for it.
+struct Sets {
+    /// `(points, labels, hidden)`.
+    v: Vec<f32>,
+    /// Set of each label.
+    labels: Vec<i64>,
+    /// Set that each token's window asks for; -1: none.
+    tokens: Vec<i64>,
+}
+
+impl Sets {
+    fn of(windows: &[Row], rows: &[Vec<u32>], points: usize, hidden: usize) -> Self {
+        let mut sets: Vec<&Conditions> = Vec::new();
+        let mut tokens = Vec::new();
+        for (window, row) in windows.iter().zip(rows) {
+            let asked = window.conditions.filter(|own| own.labels > 0);
+            let set = asked.map_or(-1, |own| {
+                // Tenants have few sets, and windows of one share it.
+                let known = sets.iter().position(|set| std::ptr::eq(*set, own));
+                known.unwrap_or_else(|| {
+                    sets.push(own);
+                    sets.len() - 1
+                }) as i64
+            });
+            tokens.resize(tokens.len() + row.len(), set);
+        }
+        let mut labels = Vec::new();
+        for (number, set) in sets.iter().enumerate() {
+            debug_assert_eq!((set.points, set.hidden), (points, hidden));
+            labels.resize(labels.len() + set.labels, number as i64);
+        }
+        if labels.is_empty() {
+            // A dimension of no extent is no tensor; this label is nobody's.
+            return Self {
+                v: vec![0.0; points * hidden],
+                labels: vec![-2],
+                tokens,
+            };
+        }
+        let mut v = Vec::with_capacity(points * labels.len() * hidden);
+        for point in 0..points {
+            for set in &sets {
+                let own = set.labels * hidden;
+                v.extend_from_slice(&set.values[point * own..(point + 1) * own]);
+            }
+        }
+        Self { v, labels, tokens }
     }
 }
 
 impl Hidden {
     /// Hidden states of some tokens of one window: `tokens.len() × hidden` numbers.
     pub fn of(&self, window: usize, tokens: std::ops::Range<usize>) -> &[f32] {
-        let start = window * self.row + self.skipped;
-        &self.values[start + tokens.start * self.hidden..start + tokens.end * self.hidden]
+        let start = self.starts[window] + self.skipped;
+        &self.values[(start + tokens.start) * self.hidden..(start + tokens.end) * self.hidden]
     }
 }
 

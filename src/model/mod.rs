@@ -16,7 +16,7 @@ pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
 pub use head::{Assigned, Head, Transitions};
 pub use labels::{Conditions, Encoder, LabelVectors};
-pub use pack::{Calibration, Family, Pack};
+pub use pack::{Calibration, Family, Graph, Layout, Pack};
 pub use runtime::library_path;
 pub use score::{LabelMatrix, Scorer};
 

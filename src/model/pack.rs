@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{self, Read as _},
+    iter,
     path::{Path, PathBuf},
 };
 
@@ -56,6 +57,9 @@ pub struct Manifest {
     pub tokenizer: TokenizerFiles,
     /// Token encoder.
     pub backbone: Graph,
+    /// Other graphs of the same model, for `weir model tune` to choose from.
+    #[serde(default)]
+    pub alternatives: Vec<Graph>,
     /// Label encoder of an adaptive pack.
     #[serde(default)]
     pub label_encoder: Option<LabelEncoder>,
@@ -125,6 +129,9 @@ pub struct TokenizerFiles {
 pub struct Graph {
     /// ONNX file.
     pub file: String,
+    /// How the windows of a batch lie side by side.
+    #[serde(default)]
+    pub layout: Layout,
     /// Input of token ids, `(B, T)`, int64.
     #[serde(default = "input_ids")]
     pub input_ids: String,
@@ -134,6 +141,18 @@ pub struct Graph {
     /// Output of hidden states, `(B, T, hidden)`, float32. The graph's first one unless given.
     #[serde(default)]
     pub output: String,
+}
+
+/// How the windows of a batch lie side by side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Layout {
+    /// As rows that are filled up to the longest.
+    #[default]
+    Padded,
+    /// One behind the other: ids, `position_ids` in the window and `segment_ids`, the window's number, are
+    /// `(T)`; the output is `(T, hidden)`.
+    Packed,
 }
 
 /// The graph that turns label texts into vectors.
@@ -176,8 +195,10 @@ pub struct Classes {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Injection {
     /// Input of the backbone: V of each row, `(B, points, labels, hidden)`, float32, zeros behind a row's own labels.
+    /// Of a packed graph: V of all label sets one behind the other, `(points, labels, hidden)`; it has the inputs
+    /// `label_sets`, the set that a label is of, and `token_sets`, the set that a token's window asks for, too.
     pub v: String,
-    /// Input of the backbone: how many labels each row has, `(B)`, int64.
+    /// Input of a padded backbone: how many labels each row has, `(B)`, int64.
     pub counts: String,
     /// Output of the label encoder, `(texts, points, hidden)`, float32.
     pub output: String,
@@ -293,6 +314,7 @@ impl Manifest {
                 pad: 0,
             },
             backbone,
+            alternatives: Vec::new(),
             label_encoder: None,
             head: None,
             injection: None,
@@ -384,6 +406,7 @@ impl Pack {
         let calibration = "viterbi_calibration.json";
         let backbone = Graph {
             file: graph.clone(),
+            layout: Layout::Padded,
             input_ids: String::new(),
             attention_mask: String::new(),
             output: String::new(),
@@ -414,6 +437,7 @@ impl Pack {
             );
         let graph = |file: &str| Graph {
             file: file.to_owned(),
+            layout: Layout::Padded,
             input_ids: input_ids(),
             attention_mask: attention_mask(),
             output: String::new(),
@@ -495,6 +519,34 @@ impl Pack {
             }
         }
         Ok(())
+    }
+
+    /// The graphs among which `weir model tune` chooses; the first runs unless one was chosen.
+    pub fn graphs(&self) -> impl Iterator<Item = &Graph> {
+        iter::once(&self.manifest.backbone).chain(&self.manifest.alternatives)
+    }
+
+    /// The pack with another of its graphs in front, which may run from a copy that this machine made of it.
+    ///
+    /// Other graphs round otherwise: the digest tells them apart. `None` if it has no such graph.
+    pub fn with_graph(mut self, file: &str, copy: Option<&str>) -> Option<Self> {
+        let manifest = &mut self.manifest;
+        if manifest.backbone.file != file {
+            let other = manifest
+                .alternatives
+                .iter_mut()
+                .find(|graph| graph.file == file)?;
+            std::mem::swap(&mut manifest.backbone, other);
+            let mut hasher = blake3::Hasher::new();
+            hasher
+                .update(self.digest.as_bytes())
+                .update(file.as_bytes());
+            self.digest = hasher.finalize().to_hex()[..16].to_owned();
+        }
+        if let Some(copy) = copy {
+            copy.clone_into(&mut manifest.backbone.file);
+        }
+        Some(self)
     }
 
     /// Size of windows, in tokens of text.

@@ -16,7 +16,7 @@ use crate::{
     batch::{self, Item, Key, Ticket},
     model::{
         self, Assigned, Backbone, Calibration, Conditions, Emissions, Encoder, Family, Head,
-        LabelMatrix, Pack, Row, Scorer, Transitions,
+        LabelMatrix, Layout, Pack, Row, Scorer, Transitions,
     },
     record::Stage,
     telemetry::metric,
@@ -148,7 +148,7 @@ impl Engine {
             _ => Classes::Asked(Encoder::new(&pack, runtime.clone(), label_cache)?),
         };
         let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
-        let (service, windows) = batch.build();
+        let (service, windows) = batch.build(pack.manifest().backbone.layout == Layout::Padded);
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for (number, backbone) in backbones.into_iter().enumerate() {

@@ -56,7 +56,7 @@ def test_the_plain_forward_of_the_label_encoder_is_that_of_transformers(adaptive
 @pytest.mark.parametrize("vtv", [True, False])
 @pytest.mark.parametrize("precision", ["fp32", "8", "4"])
 def test_an_adaptive_checkpoint_becomes_a_pack(adaptive: Path, tmp_path: Path, precision: str, vtv: bool) -> None:
-    large.export(adaptive, tmp_path / "pack", precision, vtv, longest=256)
+    large.export(adaptive, tmp_path / "pack", [precision], vtv, longest=256)
     manifest = tomllib.loads((tmp_path / "pack" / "pack.toml").read_text())
     assert manifest["family"] == "adaptive"
     assert manifest["dimensions"]["hidden"] == tiny.WIDTH
@@ -73,7 +73,7 @@ def test_an_adaptive_checkpoint_becomes_a_pack(adaptive: Path, tmp_path: Path, p
 def test_a_fixed_head_becomes_a_pack(tmp_path: Path, layers: int) -> None:
     """With one layer: HarEmb's size."""
     tiny.write_fixed_head(tmp_path / "published", layers=layers)
-    large.export(tmp_path / "published", tmp_path / "pack", "fp32", longest=256)
+    large.export(tmp_path / "published", tmp_path / "pack", ["fp32"], longest=256)
     manifest = tomllib.loads((tmp_path / "pack" / "pack.toml").read_text())
     assert manifest["head"]["classes"] == tiny.CLASSES
     assert (tmp_path / "pack" / manifest["head"]["calibration"]).exists()
@@ -128,21 +128,21 @@ def test_what_is_wrong_is_named_and_no_pack_is_left(adaptive: Path, tmp_path: Pa
     shutil.copytree(adaptive, tmp_path / "published")
     change(tmp_path / "published")
     with pytest.raises(Problem) as problem:
-        large.export(tmp_path / "published", tmp_path / "pack", "fp32", longest=256)
+        large.export(tmp_path / "published", tmp_path / "pack", ["fp32"], longest=256)
     assert said in str(problem.value)
     assert list(tmp_path.iterdir()) == [tmp_path / "published"]
 
 
 def test_weights_that_come_out_wrong_are_noticed(adaptive: Path, tmp_path: Path, monkeypatch) -> None:
-    whole = large.mixture.whole
+    whole = large.experts.whole
 
     def wrong(graph, tokens, routing, up, down, name, **how):
-        return whole(graph, tokens, routing, up, large.mixture.Product(down.weight, down.bias + 0.01), name, **how)
+        return whole(graph, tokens, routing, up, large.experts.Product(down.weight, down.bias + 0.01), name, **how)
 
     bad = large.Precision(large.mixture.Kernels(wrong), large.PRECISIONS["fp32"].labels, 1e-4, 0.99999, 0.99999, 4.0)
     monkeypatch.setitem(large.PRECISIONS, "fp32", bad)
     with pytest.raises(Problem, match="not what the checkpoint gives"):
-        large.export(adaptive, tmp_path / "pack", "fp32", longest=256)
+        large.export(adaptive, tmp_path / "pack", ["fp32"], longest=256)
     assert not list(tmp_path.iterdir())
 
 

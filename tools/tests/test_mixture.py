@@ -12,7 +12,7 @@ import tiny
 import torch
 from transformers import OpenAIPrivacyFilterForTokenClassification
 
-from weir_tools import linear, mixture
+from weir_tools import experts, layout, linear, mixture
 from weir_tools.checkpoint import Checkpoint, Problem
 from weir_tools.graph import Graph
 
@@ -52,6 +52,15 @@ def exported(
     return onnxruntime.InferenceSession(out / "backbone.onnx", options, providers=["CPUExecutionProvider"])
 
 
+def packed(texts: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    rows = [np.arange(length) for length in LENGTHS]
+    return {
+        "input_ids": in_text(texts["input_ids"].numpy()),
+        "position_ids": np.concatenate(rows),
+        "segment_ids": np.concatenate([np.full(len(row), number) for number, row in enumerate(rows)]),
+    }
+
+
 def run(session: onnxruntime.InferenceSession, texts: dict[str, torch.Tensor], **more: np.ndarray) -> np.ndarray:
     (out,) = session.run(None, {name: value.numpy() for name, value in texts.items()} | more)
     return out
@@ -76,6 +85,26 @@ def test_logits_are_those_of_transformers(model, folder, texts, tmp_path):
         wanted = in_text(model(**texts).logits.numpy())
     found = in_text(run(exported(folder, tmp_path, classes=33), texts))
     assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_rows_one_behind_the_other_give_the_same(model, folder, texts, tmp_path):
+    session = exported(folder, tmp_path, layout=layout.Packed)
+    (found,) = session.run(None, packed(texts))
+    assert found.shape == (sum(LENGTHS), tiny.WIDTH)
+    assert np.abs(found - hidden(model, texts)).max() < 1e-4
+    start = 0
+    for row, length in enumerate(LENGTHS):
+        one = {"input_ids": texts["input_ids"][row, :length].numpy()}
+        one |= {"position_ids": np.arange(length), "segment_ids": np.zeros(length, np.int64)}
+        (alone,) = session.run(None, one)
+        assert np.abs(found[start : start + length] - alone).max() < 1e-5
+        start += length
+
+
+@pytest.mark.parametrize("strategy", [experts.whole, experts.apart])
+def test_experts_give_the_same_however_they_are_run(model, folder, texts, tmp_path, strategy):
+    found = in_text(run(exported(folder, tmp_path, mixture.Kernels(strategy)), texts))
+    assert np.abs(found - hidden(model, texts)).max() < 1e-4
 
 
 def test_a_row_does_not_depend_on_its_batch_mates(folder, texts, tmp_path):
@@ -109,12 +138,20 @@ def test_labels_are_injected_row_by_row(model, folder, texts, tmp_path):
     finally:
         for hook in hooks:
             hook.remove()
-    session = exported(folder, tmp_path, gates=GATES)
-    found = in_text(run(session, texts, v=v, n_labels=counts))
-    assert np.abs(found - wanted).max() < 1e-4
+    feeds = packed(texts)
+    asked = {
+        "v": np.concatenate([v[row, :, :count] for row, count in enumerate(counts)], axis=1),
+        "label_sets": np.repeat(np.arange(len(counts)), counts),
+        "token_sets": np.where(counts > 0, np.arange(len(counts)), -1)[feeds["segment_ids"]],
+    }
     plain = hidden(model, texts)
     assert np.abs(wanted - plain).max() > 0.1, "the injection did nothing"
-    assert np.abs(found[-LENGTHS[-1] :] - plain[-LENGTHS[-1] :]).max() < 1e-4, "a row without labels was changed"
+    for found in (
+        in_text(run(exported(folder, tmp_path, gates=GATES), texts, v=v, n_labels=counts)),
+        exported(folder, tmp_path, gates=GATES, layout=layout.Packed).run(None, feeds | asked)[0],
+    ):
+        assert np.abs(found - wanted).max() < 1e-4
+        assert np.abs(found[-LENGTHS[-1] :] - plain[-LENGTHS[-1] :]).max() < 1e-4, "a row without labels was changed"
 
 
 def rounded(values: torch.Tensor, bits: int, block: int | None) -> torch.Tensor:
@@ -135,7 +172,7 @@ def test_few_bits_are_those_of_the_rounded_model(model, folder, texts, tmp_path,
         for layer in same.model.layers:
             for values in (layer.mlp.experts.gate_up_proj, layer.mlp.experts.down_proj):
                 values.copy_(rounded(values, bits, block))
-    kernels = mixture.Kernels(mixture.quantised(bits, block, accuracy_level=0))
+    kernels = mixture.Kernels(experts.quantised(bits, block, accuracy_level=0))
     found = in_text(run(exported(folder, tmp_path, kernels), texts))
     assert np.abs(found - hidden(same, texts)).max() < 1e-3
 
@@ -145,10 +182,10 @@ def test_few_bits_are_those_of_the_rounded_model(model, folder, texts, tmp_path,
 @pytest.mark.parametrize(
     ("kernels", "least"),
     [
-        (mixture.Kernels(mixture.quantised(8, 32)), 0.995),
-        (mixture.Kernels(mixture.quantised(8, None)), 0.995),
-        (mixture.Kernels(mixture.quantised(4, 32)), 0.92),
-        (mixture.Kernels(mixture.quantised(8, 32), linear.blockwise(32, 4), embeddings_8bit=True), 0.98),
+        (mixture.Kernels(experts.quantised(8, 32)), 0.995),
+        (mixture.Kernels(experts.quantised(8, None)), 0.995),
+        (mixture.Kernels(experts.quantised(4, 32)), 0.92),
+        (mixture.Kernels(experts.quantised(8, 32), linear.blockwise(32, 4), embeddings_8bit=True), 0.98),
     ],
     ids=["8 bits", "8 bits, a step a row", "4 bits", "all in 8 bits"],
 )

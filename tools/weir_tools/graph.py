@@ -25,10 +25,14 @@ PAGE = 4096
 
 
 class Graph:
-    def __init__(self, name: str, data: Path | None = None) -> None:
-        """`data`: a file beside the graph for its large constants."""
+    def __init__(self, name: str, data: Path | None = None, beside: "Graph | None" = None) -> None:
+        """`data`: a file beside the graph for its large constants.
+
+        `beside`: a graph of the same weights, whose data file this one shares.
+        """
         self._name = name
-        self._data = data
+        self._data = beside._data if beside else data
+        self._there = beside._constants if beside else {}
         if data:
             data.write_bytes(b"")
         self._nodes: list[onnx.NodeProto] = []
@@ -48,10 +52,15 @@ class Graph:
             raise ValueError(f"constant {name} is defined twice")
         value = np.ascontiguousarray(value)
         if self._data and value.nbytes >= SMALL:
-            self._constants[name] = self._outside(name, value)
+            self._constants[name] = self._shared_with(name, value) or self._outside(name, value)
         else:
             self._constants[name] = numpy_helper.from_array(value, name)
         return name
+
+    def _shared_with(self, name: str, value: np.ndarray) -> onnx.TensorProto | None:
+        there = self._there.get(name)
+        kind = helper.np_dtype_to_tensor_dtype(value.dtype)
+        return there if there is not None and (there.data_type, tuple(there.dims)) == (kind, value.shape) else None
 
     def _outside(self, name: str, value: np.ndarray) -> onnx.TensorProto:
         with self._data.open("ab") as file:

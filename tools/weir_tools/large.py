@@ -1,9 +1,12 @@
-"""Exports a large model to a weir pack: `python -m weir_tools.large SOURCE PACK [--experts fp32|8|4] [--no-vtv]`.
+"""Exports a large model to a weir pack: `python -m weir_tools.large SOURCE PACK [--experts fp32 8 4] [--no-vtv]`.
 
 SOURCE is a folder as Hugging Face's hub holds it:
 - adaptive: `backbone/`, `arctic/` and `label_encoder_extra.pt`, or a folder whose `original/` has these;
 - fixed head: `config.json` with `id2label`, `model.safetensors` (or parts of it), `tokenizer.json`, and where the model
   has one `viterbi_calibration.json`.
+
+The backbone becomes two graphs over one file of weights: rows one behind the other (`packed.onnx`, which runs unless
+`weir model tune` finds better) and rows filled up (`backbone.onnx`). Of several precisions the first runs by itself.
 
 A layer is in memory at a time. What was written is run on sample texts and held against a plain numpy forward of the
 checkpoint before the folder gets its name; whatever goes wrong leaves no folder behind.
@@ -13,7 +16,7 @@ import argparse
 import json
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +24,7 @@ import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
-from . import arctic, bert, linear, manifest, mixture, reference
+from . import arctic, bert, experts, layout, linear, manifest, mixture, reference
 from .checkpoint import Checkpoint, Problem
 from .graph import Graph
 from .model import TEMPLATES
@@ -55,26 +58,28 @@ EIGHT_BITS = linear.blockwise(32, 4)
 PRECISIONS = {
     "fp32": Precision(mixture.Kernels(), bert.Kernels(linear.fp32, embeddings_8bit=False), 1e-4, 0.99999, 0.99999, 4.0),
     "8": Precision(
-        mixture.Kernels(mixture.quantised(8, None), EIGHT_BITS, embeddings_8bit=True),
+        mixture.Kernels(experts.quantised(8, None), EIGHT_BITS, embeddings_8bit=True),
         bert.Kernels(EIGHT_BITS), None, 0.95, 0.6, 1.2,
     ),
     "4": Precision(
-        mixture.Kernels(mixture.quantised(4, 32), EIGHT_BITS, embeddings_8bit=True),
+        mixture.Kernels(experts.quantised(4, 32), EIGHT_BITS, embeddings_8bit=True),
         bert.Kernels(EIGHT_BITS), None, 0.85, 0.5, 0.9,
     ),
 }  # fmt: skip
 
 
-def export(source: Path, pack: Path, precision: str = "fp32", vtv: bool = True, longest: int = LONGEST_WINDOW) -> None:
+def export(
+    source: Path, pack: Path, precisions: Sequence[str] = ("8",), vtv: bool = True, longest: int = LONGEST_WINDOW
+) -> None:
     if pack.exists():
         raise Problem(f"{pack} exists: remove it or choose another name")
     write = _kind(source)
-    _check_space(source, pack, PRECISIONS[precision])
+    _check_space(source, pack, precisions)
     new = pack.with_name(f".{pack.name}.new")
     shutil.rmtree(new, ignore_errors=True)  # of an export that was killed
     try:
         new.mkdir(parents=True)
-        text = write(source, new, precision, vtv, longest)
+        text = write(source, new, precisions, vtv, longest)
         (new / "pack.toml").write_text(f"{text}{manifest.files(new)}", encoding="utf-8")
         new.rename(pack)
     except OSError as error:
@@ -83,7 +88,7 @@ def export(source: Path, pack: Path, precision: str = "fp32", vtv: bool = True, 
         shutil.rmtree(new, ignore_errors=True)
 
 
-Write = Callable[[Path, Path, str, bool, int], str]
+Write = Callable[[Path, Path, Sequence[str], bool, int], str]
 
 
 def _kind(source: Path) -> Write:
@@ -96,10 +101,10 @@ def _kind(source: Path) -> Write:
     raise Problem(f"{source} holds no config.json, no backbone/ and no original/: it is no model this exporter knows")
 
 
-def _check_space(source: Path, pack: Path, precision: Precision) -> None:
+def _check_space(source: Path, pack: Path, precisions: Sequence[str]) -> None:
     files = [file for file in source.rglob("*.safetensors") if file.is_file()]
     # published in 16 bits
-    needed = sum(file.stat().st_size for file in files) / 2 * precision.bytes_a_weight
+    needed = sum(file.stat().st_size for file in files) / 2 * sum(PRECISIONS[precision].bytes_a_weight for precision in precisions)
     parent = next(folder for folder in pack.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
     if free < needed:
@@ -109,8 +114,8 @@ def _check_space(source: Path, pack: Path, precision: Precision) -> None:
 # The two families
 
 
-def _adaptive(source: Path, new: Path, precision: str, vtv: bool, longest: int) -> str:
-    own = PRECISIONS[precision]
+def _adaptive(source: Path, new: Path, precisions: Sequence[str], vtv: bool, longest: int) -> str:
+    own = PRECISIONS[precisions[0]]
     extra = arctic.Extra.read(source / "label_encoder_extra.pt")
     checkpoint, encoder = Checkpoint(source / "backbone"), arctic.Encoder(source / "arctic")
     width = mixture.Shape.of(checkpoint.config).width
@@ -122,17 +127,15 @@ def _adaptive(source: Path, new: Path, precision: str, vtv: bool, longest: int) 
     _copy(source / "arctic" / "tokenizer.json", new / "label_tokenizer.json")
     np.savez(new / "projection.npz", o_embed=extra.outside)
     arctic.write(encoder, extra, own.labels, new / "label_encoder.onnx", vtv)
-    _backbone(checkpoint, own, new, longest, gates=extra.gates if vtv else ())
+    gates = extra.gates if vtv else ()
+    graphs = _backbones(checkpoint, precisions, new, longest, gates)
     v = _check_labels(encoder, extra, own, new, vtv)
-    _check_hidden(checkpoint, own, new, extra.gates if vtv else (), v)
+    _check_hidden(checkpoint, graphs, new, gates, v)
     injection = '\n[injection]                    # VtV, design 4.1\nv = "v"\ncounts = "n_labels"\noutput = "conditions"\n'
     return (
         _head(source, "adaptive", width, longest)
+        + _graph_sections(graphs, "hidden")
         + f"""
-[backbone]
-file = "backbone.onnx"
-output = "hidden"
-
 [label_encoder]
 file = "label_encoder.onnx"
 tokenizer = "label_tokenizer.json"
@@ -144,8 +147,8 @@ projection = "projection.npz"
     )
 
 
-def _fixed_head(source: Path, new: Path, precision: str, vtv: bool, longest: int) -> str:
-    own, checkpoint = PRECISIONS[precision], Checkpoint(source)
+def _fixed_head(source: Path, new: Path, precisions: Sequence[str], vtv: bool, longest: int) -> str:
+    checkpoint = Checkpoint(source)
     names = checkpoint.config.get("id2label")
     if not names:
         raise Problem(f"{source}/config.json: there is no id2label: a fixed head needs the names of its classes")
@@ -153,10 +156,10 @@ def _fixed_head(source: Path, new: Path, precision: str, vtv: bool, longest: int
     if len(classes) != len(names) or len(set(classes)) != len(names):
         raise Problem(f"{source}/config.json: id2label does not number {len(names)} different classes from 0")
     _copy(source / "tokenizer.json", new / "tokenizer.json")
-    _backbone(checkpoint, own, new, longest, classes=len(classes))
-    _check_hidden(checkpoint, own, new, (), None, len(classes))
+    graphs = _backbones(checkpoint, precisions, new, longest, classes=len(classes))
+    _check_hidden(checkpoint, graphs, new, (), None, len(classes))
     text = _head(source, "fixed_head", len(classes), longest)
-    text += f'\n[backbone]\nfile = "backbone.onnx"\noutput = "logits"\n\n[head]\nclasses = {json.dumps(classes)}\n'
+    text += _graph_sections(graphs, "logits") + f"\n[head]\nclasses = {json.dumps(classes)}\n"
     calibration = source / "viterbi_calibration.json"
     if calibration.exists():
         _copy(calibration, new / calibration.name)
@@ -164,12 +167,42 @@ def _fixed_head(source: Path, new: Path, precision: str, vtv: bool, longest: int
     return text
 
 
-def _backbone(
-    checkpoint: Checkpoint, own: Precision, new: Path, longest: int, gates: tuple[float, ...] = (), classes: int = 0
-) -> None:
-    graph = Graph("weir backbone", new / "backbone.onnx.data")
-    mixture.backbone(graph, checkpoint, own.experts, longest, gates, classes)
-    graph.save(new / "backbone.onnx")
+@dataclass(frozen=True)
+class Backbone:
+    file: str
+    precision: Precision
+    packed: bool
+
+
+def _backbones(
+    checkpoint: Checkpoint,
+    precisions: Sequence[str],
+    new: Path,
+    longest: int,
+    gates: tuple[float, ...] = (),
+    classes: int = 0,
+) -> list[Backbone]:
+    """Two graphs of each precision; the first is the one to run."""
+    written = []
+    for precision in precisions:
+        own, suffix = PRECISIONS[precision], "" if precision == precisions[0] else f"-{precision}"
+        first = None
+        for name, how in (("packed", layout.Packed), ("backbone", layout.Padded)):
+            file = f"{name}{suffix}.onnx"
+            graph = Graph(f"weir {name}", None if first else new / f"backbone{suffix}.onnx.data", beside=first)
+            mixture.backbone(graph, checkpoint, own.experts, longest, gates, classes, how)
+            graph.save(new / file)
+            written.append(Backbone(file, own, how is layout.Packed))
+            first = first or graph
+    return written
+
+
+def _graph_sections(graphs: Sequence[Backbone], output: str) -> str:
+    text = ""
+    for index, graph in enumerate(graphs):
+        text += "\n[[alternatives]]" if index else "\n[backbone]"
+        text += f'\nfile = "{graph.file}"\noutput = "{output}"\n' + ('layout = "packed"\n' if graph.packed else "")
+    return text
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -204,7 +237,7 @@ def _projected(states: np.ndarray, dense: arctic.Dense) -> np.ndarray:
 
 def _check_hidden(
     checkpoint: Checkpoint,
-    own: Precision,
+    graphs: Sequence[Backbone],
     new: Path,
     gates: tuple[float, ...],
     v: np.ndarray | None,
@@ -215,24 +248,48 @@ def _check_hidden(
     tokenizer.no_truncation()
     rows = [tokenizer.encode(text, add_special_tokens=False).ids for text in SAMPLES]
     # each row is asked one label less than the one before it
-    asked = [max(0, len(LABELS) - index) for index in range(len(rows))]
+    asked = [max(0, len(LABELS) - index) if gates else 0 for index in range(len(rows))]
     conditions = [reference.Conditions(v[:, :count], gates) for count in asked] if gates else None
     wanted = reference.mixture(checkpoint, rows, conditions)
+    for graph in graphs:
+        own, run = graph.precision, _run_packed if graph.packed else _run_padded
+        found = run(_session(new / graph.file), rows, asked, v if gates else None)
+        decided = 0
+        for row, (states, one) in enumerate(zip(found, wanted, strict=True)):
+            if own.furthest is not None and one.narrowest < UNDECIDED:
+                continue
+            expected = reference.logits(checkpoint, one.states, classes) if classes else one.states
+            least = own.least_conditioned if asked[row] else own.least_cosine
+            _compare(states, expected, own, f"{graph.file}: sample {row + 1}", least)
+            decided += 1
+        if not decided:
+            raise Problem(
+                f"{graph.file}: every sample has a router that hesitates between two experts: nothing was compared"
+            )
+
+
+Session, Rows = onnxruntime.InferenceSession, Sequence[Sequence[int]]
+
+
+def _run_padded(session: Session, rows: Rows, asked: Sequence[int], v: np.ndarray | None) -> list[np.ndarray]:
     feeds = padded(rows)
-    if gates:
-        real = np.arange(len(LABELS)) < np.array(asked)[:, None]
+    if v is not None:
+        real = np.arange(v.shape[1]) < np.array(asked)[:, None]
         feeds |= {"v": np.where(real[:, None, :, None], v[None], 0).astype(np.float32), "n_labels": np.array(asked)}
-    (found,) = _session(new / "backbone.onnx").run(None, feeds)
-    decided = 0
-    for row, (ids, one) in enumerate(zip(rows, wanted, strict=True)):
-        if own.furthest is not None and one.narrowest < UNDECIDED:
-            continue
-        expected = reference.logits(checkpoint, one.states, classes) if classes else one.states
-        least = own.least_conditioned if gates and asked[row] else own.least_cosine
-        _compare(found[row, : len(ids)], expected, own, f"backbone.onnx: sample {row + 1}", least)
-        decided += 1
-    if not decided:
-        raise Problem("backbone.onnx: every sample has a router that hesitates between two experts: nothing was compared")
+    (found,) = session.run(None, feeds)
+    return [states[: len(ids)] for states, ids in zip(found, rows, strict=True)]
+
+
+def _run_packed(session: Session, rows: Rows, asked: Sequence[int], v: np.ndarray | None) -> list[np.ndarray]:
+    lengths = [len(ids) for ids in rows]
+    segments = np.repeat(np.arange(len(rows)), lengths)
+    feeds = {"input_ids": np.concatenate(rows), "segment_ids": segments}
+    feeds["position_ids"] = np.concatenate([np.arange(length) for length in lengths])
+    if v is not None:
+        feeds["v"] = np.concatenate([v[:, :count] for count in asked], axis=1).astype(np.float32)
+        feeds |= {"label_sets": np.repeat(np.arange(len(rows)), asked), "token_sets": segments}
+    (found,) = session.run(None, feeds)
+    return np.split(found, np.cumsum(lengths)[:-1])
 
 
 # Distance of two router scores below which a rounding error may choose the other expert.
@@ -285,7 +342,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("source", type=Path)
     arguments.add_argument("pack", type=Path)
-    arguments.add_argument("--experts", choices=sorted(PRECISIONS), default="8", help="bits of the experts' weights")
+    arguments.add_argument(
+        "--experts", choices=sorted(PRECISIONS), default=["8"], nargs="+", help="bits of the experts' weights"
+    )
     arguments.add_argument("--no-vtv", action="store_true", help="adaptive: leave out what conditions the layers on labels")
     arguments.add_argument("--longest", type=int, default=LONGEST_WINDOW, help="tokens of the longest window")
     chosen = arguments.parse_args()
