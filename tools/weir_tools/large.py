@@ -310,6 +310,8 @@ def _compare(found: np.ndarray, wanted: np.ndarray, own: Precision, what: str, l
 def _session(path: Path) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # Weights stay where they are mapped: packed, they would be in memory a second time.
+    options.add_session_config_entry("session.disable_prepacking", "1")
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
