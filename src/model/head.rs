@@ -1,6 +1,6 @@
 //! The fixed head: a model with classes of its own, onto which the tenants' labels are mapped.
 //!
-//! In:  the names of the classes in the order of the logits; `viterbi_calibration.json`; label wordings.
+//! In:  the names of the classes in the order of the logits; label wordings.
 //! Out: [`Head`]: the categories as lanes of a [`LabelMatrix`], and which of them a label set asks for.
 //! Holds: all categories compete at every token, also those that nobody asked for: what the model takes for
 //!        an e-mail address does not become a person because e-mail addresses were not asked for.
@@ -11,47 +11,12 @@ use serde::Deserialize;
 
 use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
 
-/// Added to a path's score where one class follows another: the six numbers of `viterbi_calibration.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Transitions {
-    /// O after O.
-    #[serde(rename = "transition_bias_background_stay")]
-    pub background_stay: f32,
-    /// B or S after O.
-    #[serde(rename = "transition_bias_background_to_start")]
-    pub background_to_start: f32,
-    /// I after B or I.
-    #[serde(rename = "transition_bias_inside_to_continue")]
-    pub inside_to_continue: f32,
-    /// E after B or I.
-    #[serde(rename = "transition_bias_inside_to_end")]
-    pub inside_to_end: f32,
-    /// O after E or S.
-    #[serde(rename = "transition_bias_end_to_background")]
-    pub end_to_background: f32,
-    /// B or S after E or S.
-    #[serde(rename = "transition_bias_end_to_start")]
-    pub end_to_start: f32,
-}
-
-#[derive(Deserialize)]
-struct Calibration {
-    operating_points: BTreeMap<String, OperatingPoint>,
-}
-
-#[derive(Deserialize)]
-struct OperatingPoint {
-    biases: Transitions,
-}
-
 /// Categories of a pack with a fixed head.
 #[derive(Debug)]
 pub struct Head {
     pack: String,
     categories: Vec<String>,
     matrix: LabelMatrix,
-    transitions: Transitions,
 }
 
 /// Which label of a set a category stands for.
@@ -60,43 +25,6 @@ pub type Assigned = Vec<Option<usize>>;
 /// Likeness of a label and a category below which they are not taken for one. By weir-mini 0.4 "birthday" and
 /// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
 const LEAST_ALIKE: f32 = 0.8;
-
-/// The operating point that is used where a file has several.
-const OPERATING_POINT: &str = "default";
-
-impl Transitions {
-    /// The least and the most that E and S gain over O by what may follow; at the text's end nothing does.
-    pub fn gain_of_ended(&self) -> [f32; 2] {
-        let gains = [
-            0.0,
-            self.end_to_background - self.background_stay,
-            self.end_to_start - self.background_to_start,
-        ];
-        [
-            gains.into_iter().fold(f32::INFINITY, f32::min),
-            gains.into_iter().fold(f32::NEG_INFINITY, f32::max),
-        ]
-    }
-
-    fn read(pack: &Pack, file: &str) -> Result<Self, Error> {
-        let problem = |problem: String| Error::File {
-            pack: pack.name().to_owned(),
-            file: file.to_owned(),
-            problem,
-        };
-        let text =
-            fs::read_to_string(pack.path(file)).map_err(|error| problem(error.to_string()))?;
-        let calibration: Calibration =
-            serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
-        let points = calibration.operating_points;
-        match points.get(OPERATING_POINT) {
-            Some(point) => Ok(point.biases),
-            None => Err(problem(format!(
-                "there is no operating point `{OPERATING_POINT}`"
-            ))),
-        }
-    }
-}
 
 impl Head {
     /// Reads what the manifest names.
@@ -111,15 +39,10 @@ impl Head {
             path: pack.folder().display().to_string(),
             problem,
         })?;
-        let transitions = match &head.calibration {
-            Some(file) => Transitions::read(pack, file)?,
-            None => Transitions::default(),
-        };
         Ok(Self {
             pack: pack.name().to_owned(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
-            transitions,
         })
     }
 
@@ -131,11 +54,6 @@ impl Head {
     /// Names of the categories, in the order of the lanes.
     pub fn categories(&self) -> &[String] {
         &self.categories
-    }
-
-    /// What it costs to go from class to class.
-    pub fn transitions(&self) -> Transitions {
-        self.transitions
     }
 
     /// For each category the label that asks for it. `table` maps labels onto categories; a label that is not
@@ -277,7 +195,6 @@ mod tests {
             pack: "test".to_owned(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
-            transitions: Transitions::default(),
         }
     }
 
@@ -351,36 +268,5 @@ mod tests {
             let classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
             assert!(lanes(&classes).unwrap_err().contains(said), "{classes:?}");
         }
-    }
-
-    #[test]
-    fn the_calibration_has_exactly_six_numbers() {
-        let keys = [
-            "background_stay",
-            "background_to_start",
-            "inside_to_continue",
-            "inside_to_end",
-            "end_to_background",
-            "end_to_start",
-        ];
-        let of = |keys: &[&str]| {
-            let biases: Vec<String> = keys
-                .iter()
-                .map(|key| format!("\"transition_bias_{key}\": 0.5"))
-                .collect();
-            let text = format!(
-                "{{\"operating_points\": {{\"default\": {{\"biases\": {{{}}}}}}}}}",
-                biases.join(", ")
-            );
-            serde_json::from_str::<Calibration>(&text)
-        };
-        assert_eq!(
-            of(&keys).unwrap().operating_points["default"]
-                .biases
-                .end_to_start,
-            0.5
-        );
-        assert!(of(&keys[1..]).is_err());
-        assert!(of(&[&keys[..], &["start_to_end"]].concat()).is_err());
     }
 }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::job::{Job, TENANT, ended, pack, piped, run, signal, terminate, weir, weir_reads};
+use crate::{
+    job::{Job, TENANT, ended, head_pack, pack, piped, run, signal, terminate, weir, weir_reads},
+};
 
 const COMMANDS: [&str; 11] = [
     "run",
@@ -246,6 +248,68 @@ fn model_inspect_and_verify_tell_a_whole_pack_from_a_broken_one() {
     fs::write(folder.path().join("projection.npz"), "x").unwrap();
     let ran = weir(&["model", "verify", &broken]).expect(1);
     assert!((ran.stdout + &ran.stderr).contains("projection.npz"));
+}
+
+#[test]
+fn an_operating_point_that_the_pack_does_not_have_is_told_before_a_record_is_read() {
+    let job = Job::new("");
+    job.write("in/a.txt", "ana ruiz\n");
+    let tenant = "labels = [\"person\"]\noperating_point = \"high_recal\"\n";
+    job.write("tenants/acme.toml", tenant);
+    let head = format!("model.pack={}", head_pack().display());
+    for (pack, has) in [
+        (head.as_str(), "it has: default, high_recall"),
+        ("batch.linger_ms=1", "it has: default"), // the adaptive pack has one, too
+    ] {
+        let parts = [
+            "no operating point `high_recal`",
+            has,
+            "tenants/acme.toml:2:",
+            "fix: set operating_point",
+        ];
+        weir(&["check", "--config", &job.config(), "--set", pack])
+            .expect(1)
+            .says(&parts);
+        job.run(&["--set", pack]).expect(78).says(&parts);
+    }
+    assert!(!job.path("out").exists(), "nothing is written");
+    job.write(
+        "tenants/acme.toml",
+        tenant.replace("high_recal", "high_recall"),
+    );
+    weir(&["check", "--config", &job.config(), "--set", &head]).expect(0);
+    job.run(&["--set", &head]).expect(0).says(&["1 documents"]);
+}
+
+#[test]
+fn two_tenants_of_one_run_have_each_their_own_balance() {
+    let job = Job::new("");
+    let tenant = |bias: f32| {
+        format!("labels = [{{ name = \"person\", threshold = 0.0 }}]\nrecall_bias = {bias:?}\n")
+    };
+    job.write("tenants/acme.toml", tenant(-50.0));
+    job.write("tenants/shop.toml", tenant(50.0));
+    let line = |id: &str, tenant: &str| {
+        serde_json::json!({"id": id, "tenant": tenant, "note": "ana ruiz 555 lives in b7"})
+            .to_string()
+    };
+    let lines = [
+        line("1", "acme"),
+        line("2", "shop"),
+        line("3", "acme"),
+        line("4", "shop"),
+    ];
+    job.write("in/a.jsonl", lines.join("\n"));
+    job.run(&[]).expect(0);
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for record in job.records("out/entities") {
+        let entities = record["entities"].as_array().unwrap();
+        let id = record["document_id"].as_str().unwrap().to_owned();
+        found.push((id, entities.is_empty()));
+    }
+    found.sort();
+    let empty: Vec<bool> = found.iter().map(|(_, empty)| *empty).collect();
+    assert_eq!(empty, [true, false, true, false], "{found:?}");
 }
 
 #[test]
