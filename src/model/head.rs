@@ -22,6 +22,19 @@ pub struct Head {
 /// Which label of a set a category stands for.
 pub type Assigned = Vec<Option<usize>>;
 
+/// The categories that a label asks for, by their lanes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fit {
+    /// It is called as this one is.
+    Name(usize),
+    /// The configuration's table lists these.
+    Table(Vec<usize>),
+    /// This one's vector is the nearest, and this near.
+    Alike(usize, f32),
+    /// None; the nearest one is only this near, if vectors were compared.
+    None(Option<(usize, f32)>),
+}
+
 /// Likeness of a label and a category below which they are not taken for one. By weir-mini 0.4 "birthday" and
 /// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
 const LEAST_ALIKE: f32 = 0.8;
@@ -72,28 +85,46 @@ impl Head {
     ) -> Result<Assigned, Error> {
         let mut assigned: Assigned = vec![None; self.categories.len()];
         for (number, label) in labels.into_iter().enumerate() {
-            let unknown = || Error::NoCategory {
-                pack: self.pack.clone(),
-                label: label.to_owned(),
-                categories: self.categories.join(", "),
-            };
-            let found = match (table.get(label), self.named(label), encoder) {
-                (Some(names), _, _) => names.iter().map(|name| self.named(name)).collect(),
-                (None, Some(category), _) => Some(vec![category]),
-                (None, None, Some(encoder)) => {
-                    self.nearest(label, encoder)?.map(|category| vec![category])
-                }
-                (None, None, None) => None,
-            };
-            for category in found.ok_or_else(unknown)? {
+            let fit = self.fit(label, table, encoder)?;
+            if matches!(fit, Fit::None(_)) {
+                return Err(Error::NoCategory {
+                    pack: self.pack.clone(),
+                    label: label.to_owned(),
+                    categories: self.categories.join(", "),
+                });
+            }
+            for category in fit.categories() {
                 // Of two labels for one category the first has it.
-                assigned[category].get_or_insert(number);
+                assigned[*category].get_or_insert(number);
             }
         }
         Ok(assigned)
     }
 
-    fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<usize>, Error> {
+    /// The categories that one label asks for, as [`Head::assign`] takes them.
+    pub fn fit(
+        &self,
+        label: &str,
+        table: &BTreeMap<String, Vec<String>>,
+        encoder: Option<&Encoder>,
+    ) -> Result<Fit, Error> {
+        if let Some(names) = table.get(label) {
+            let listed: Option<Vec<usize>> = names.iter().map(|name| self.named(name)).collect();
+            return Ok(listed.map_or(Fit::None(None), Fit::Table));
+        }
+        if let Some(category) = self.named(label) {
+            return Ok(Fit::Name(category));
+        }
+        let Some(encoder) = encoder else {
+            return Ok(Fit::None(None));
+        };
+        Ok(match self.nearest(label, encoder)? {
+            Some((category, likeness)) if likeness >= LEAST_ALIKE => Fit::Alike(category, likeness),
+            nearest => Fit::None(nearest),
+        })
+    }
+
+    fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<(usize, f32)>, Error> {
         let categories: Vec<String> = self.categories.iter().map(|name| normal(name)).collect();
         let wordings: Vec<&str> = categories
             .iter()
@@ -102,8 +133,8 @@ impl Head {
             .collect();
         let vectors = encoder.encode(&wordings)?;
         let likeness = |category: usize| vectors.alike(category, categories.len());
-        let nearest = (0..categories.len()).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
-        Ok(nearest.filter(|category| likeness(*category) >= LEAST_ALIKE))
+        let alike = (0..categories.len()).map(|category| (category, likeness(category)));
+        Ok(alike.max_by(|a, b| a.1.total_cmp(&b.1)))
     }
 
     fn named(&self, name: &str) -> Option<usize> {
@@ -118,6 +149,17 @@ impl Head {
                 };
                 self.categories.iter().position(private)
             })
+    }
+}
+
+impl Fit {
+    /// The categories.
+    pub fn categories(&self) -> &[usize] {
+        match self {
+            Self::Name(category) | Self::Alike(category, _) => std::slice::from_ref(category),
+            Self::Table(categories) => categories,
+            Self::None(_) => &[],
+        }
     }
 }
 

@@ -15,7 +15,7 @@ mod score;
 
 pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
-pub use head::{Assigned, Head};
+pub use head::{Assigned, Fit, Head};
 pub use labels::{Conditions, Encoder, LabelVectors};
 pub use operating_points::{OperatingPoints, Transitions};
 pub use pack::{Calibration, Family, Pack};

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     job::{Job, TENANT, ended, head_pack, pack, piped, run, signal, terminate, weir, weir_reads},
+    tiny_pack,
 };
 
 const COMMANDS: [&str; 11] = [
@@ -310,6 +311,66 @@ fn two_tenants_of_one_run_have_each_their_own_balance() {
     found.sort();
     let empty: Vec<bool> = found.iter().map(|(_, empty)| *empty).collect();
     assert_eq!(empty, [true, false, true, false], "{found:?}");
+}
+
+#[test]
+fn labels_shows_the_categories_of_a_fixed_head() {
+    let head = head_pack().display().to_string();
+    let ran = weir(&[
+        "labels", "-l", "Person", "-l", "song", "--model", &head, "--json",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&ran.expect(0).stdout).unwrap();
+    assert_eq!(json["categories"], serde_json::json!(tiny_pack::CATEGORIES));
+    let labels = &json["labels"];
+    assert_eq!(
+        labels[0]["categories"],
+        serde_json::json!(["private_person"])
+    );
+    assert_eq!(
+        (&labels[0]["by"], &labels[1]["by"]),
+        (&"name".into(), &"nothing".into())
+    );
+    assert_eq!(labels[1]["categories"], serde_json::json!([]));
+    // With a configuration's table, and by likeness.
+    let job = Job::new("[model.categories]\ncontact = [\"private_email\", \"private_phone\"]\n");
+    let mini = format!(
+        "model.category_encoder={}/models/weir-mini",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let client = "{ name = \"client\", description = \"full name of a person\" }";
+    let asked = format!("labels = [\"contact\", \"phone\", {client}, \"song\"]\n");
+    job.write("tenants/acme.toml", asked);
+    let set = format!("model.pack={head}");
+    let config = job.config();
+    let shown = weir(&["labels", "--config", &config, "--set", &set, "--set", &mini])
+        .expect(0)
+        .stdout;
+    for part in [
+        "private_email, private_phone",
+        "[model.categories]",
+        "likeness: private_person",
+        "nothing; nearest: ",
+        "no category fits \"song\"",
+        "\"contact\" and \"phone\" both stand for private_phone: its spans go to \"contact\"",
+        "tiny has the categories private_person, private_email",
+    ] {
+        assert!(shown.contains(part), "no {part} in:\n{shown}");
+    }
+}
+
+#[test]
+fn bench_measures_a_fixed_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.log");
+    fs::write(&texts, "ana ruiz 555 lives in b7\nthe same line again\n").unwrap();
+    let (texts, head) = (
+        texts.display().to_string(),
+        head_pack().display().to_string(),
+    );
+    let ran = weir(&["bench", &texts, "--model", &head, "--json"]).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(json["job"].as_f64().unwrap() > 0.0, "{json}");
+    assert_eq!(json["shares"], serde_json::json!([]));
 }
 
 #[test]
