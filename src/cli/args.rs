@@ -395,7 +395,7 @@ pub struct Bench {
         default_value = "models/weir-mini"
     )]
     pub model: PathBuf,
-    /// Label counts to measure
+    /// Label counts to measure; a fixed head has its own categories instead
     #[arg(
         long,
         value_name = "COUNTS",

@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     decode::viterbi::Viterbi,
-    model::{self, Backbone, Conditions, Encoder, LabelMatrix, Pack, Row, Scorer},
+    model::{self, Backbone, Conditions, Encoder, Family, Head, LabelMatrix, Pack, Row, Scorer},
     pipeline::{
         Options, Progress,
         job::{Job, Limits, Target},
@@ -66,6 +66,7 @@ struct Report {
     peak_memory: Option<u64>,
     /// Documents/s of the job with repeated texts and reuse, and with each text once.
     records: Repeats,
+    /// Empty for a fixed head: no label set is scored there.
     shares: Vec<Share>,
 }
 
@@ -110,10 +111,19 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             .cloned()
             .collect()
     };
+    // A fixed head has no label encoder, and is asked for what it knows.
+    let (encoder, asked) = match options.pack.manifest().family {
+        Family::FixedHead => (None, Head::new(&options.pack)?.categories().to_vec()),
+        _ => {
+            let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
+            let encoder = Encoder::new(&options.pack, runtime, cache)?;
+            (Some(encoder), ASKED.map(str::to_owned).to_vec())
+        }
+    };
     let runtime = engine::runtime()?;
     let started = Instant::now();
     let first_result_secs = {
-        runtime.block_on(job(&options, &unique[..1]))?;
+        runtime.block_on(job(&options, &asked, &unique[..1]))?;
         started.elapsed().as_secs_f64()
     };
     let documents = windows(&options.pack, &unique)?;
@@ -124,12 +134,10 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         .flatten()
         .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
         .collect();
-    let encoder = Encoder::new(
-        &options.pack,
-        options.runtime.clone(),
-        options.label_cache.clone(),
-    )?;
-    let (_, conditions) = encoder.encode_for_injection(&ASKED)?;
+    let conditions = match &encoder {
+        Some(encoder) => encoder.encode_for_injection(&ASKED)?.1,
+        None => None,
+    };
     let mut without_cache = options.clone();
     without_cache.batch.cache_bytes = 0;
     let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
@@ -147,7 +155,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             options.batch.max_tokens,
         )?;
         bares.push(tokens as f64 / time.as_secs_f64());
-        let measured = runtime.block_on(job(&without_cache, &unique))?;
+        let measured = runtime.block_on(job(&without_cache, &asked, &unique))?;
         jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
         padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
     }
@@ -157,18 +165,20 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         .zip(&bares)
         .map(|(job, bare)| job / bare)
         .collect();
-    let all = runtime.block_on(job(&options, &texts))?;
-    let once = runtime.block_on(job(&options, &unique))?;
+    let all = runtime.block_on(job(&options, &asked, &texts))?;
+    let once = runtime.block_on(job(&options, &asked, &unique))?;
     let a_second = |count: usize, measured: &Measured| count as f64 / measured.time.as_secs_f64();
     let (all_a_second, unique_a_second) =
         (a_second(texts.len(), &all), a_second(unique.len(), &once));
-    let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
-    // A sample is enough for shares of time.
-    let sample = &documents[..documents.len().min(400)];
-    let o_bias = options.pack.manifest().calibration.o_bias;
     let mut shares = Vec::new();
-    for labels in &args.labels {
-        shares.push(share(&mut session, &encoder, sample, *labels, o_bias)?);
+    if let Some(encoder) = &encoder {
+        let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
+        // A sample is enough for shares of time.
+        let sample = &documents[..documents.len().min(400)];
+        let o_bias = options.pack.manifest().calibration.o_bias;
+        for labels in &args.labels {
+            shares.push(share(&mut session, encoder, sample, *labels, o_bias)?);
+        }
     }
     let report = Report {
         texts: texts.len(),
@@ -335,12 +345,12 @@ struct Measured {
     time: Duration,
 }
 
-/// What the job asks for beside its patterns.
+/// What the job asks an adaptive pack for beside its patterns.
 const ASKED: [&str; 4] = ["person", "organization", "city", "email"];
 
-/// Runs `weir run`'s job over `texts` from files to files, patterns included. The clock starts when
+/// Runs `weir run`'s job for the labels `asked` over `texts` from files to files, patterns included. The clock starts when
 /// the model is loaded.
-async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
+async fn job(options: &Options, asked: &[String], texts: &[String]) -> Result<Measured, Failure> {
     let io = |error: std::io::Error| Failure::new(Exit::Io, error);
     let place = tempfile::tempdir().map_err(io)?;
     let (input, output, tenants) = (
@@ -358,7 +368,8 @@ async fn job(options: &Options, texts: &[String]) -> Result<Measured, Failure> {
         }
         fs::write(input.join(format!("{number:04}.jsonl")), lines).map_err(io)?;
     }
-    let policy = format!("labels = {ASKED:?}\n")
+    // Strings of JSON are strings of TOML.
+    let policy = format!("labels = {}\n", serde_json::json!(asked))
         + "\
         patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
     fs::write(tenants.join("bench.toml"), policy).map_err(io)?;

@@ -18,6 +18,27 @@ use crate::{
     tenant::{self, Policy, Tenants},
 };
 
+/// Operating points that tenants chose and the pack does not have.
+pub(super) fn unknown_operating_points(
+    tenants: &Tenants,
+    dir: &Path,
+    pack: &model::Pack,
+) -> Result<Problems, model::Error> {
+    let points = model::OperatingPoints::new(pack)?;
+    let mut problems = Problems::default();
+    for policy in tenants.iter() {
+        let chosen = policy.labels.balance.operating_point.as_deref();
+        let Err(error) = points.transitions(chosen) else {
+            continue;
+        };
+        let file = dir.join(format!("{}.toml", policy.tenant));
+        let at = tenant::place(&file, "operating_point");
+        let fix = error.hint().unwrap_or_default();
+        problems.push(Kind::Invalid(error.to_string()), &at, fix);
+    }
+    Ok(problems)
+}
+
 /// What was found, in the order in which it was looked at.
 #[derive(Default)]
 struct Report {
@@ -263,6 +284,22 @@ impl Report {
         }
     }
 
+    /// Operating points of tenants that the pack does not have.
+    fn operating_points(&mut self, resolved: &Resolved, pack: &model::Pack, written: &Written) {
+        let dir = &resolved.tenants.dir;
+        let Ok(tenants) = Tenants::load(dir, resolved.tenants.default.as_deref()) else {
+            return; // told already
+        };
+        match unknown_operating_points(&tenants, dir, pack) {
+            Ok(problems) => self.problems.0.extend(problems.0),
+            Err(error) => {
+                let fix = error.hint().unwrap_or("export the pack again");
+                let kind = Kind::Invalid(error.to_string());
+                self.problems.push(kind, &written.place("model.pack"), fix);
+            }
+        }
+    }
+
     fn pack(&mut self, resolved: &Resolved, written: &Written) {
         let folder = &resolved.model.pack;
         let verified = model::Pack::open(folder).and_then(|pack| {
@@ -276,6 +313,7 @@ impl Report {
                     &folder.display().to_string(),
                     &format!("{family}, sha256 match"),
                 );
+                self.operating_points(resolved, &pack, written);
                 match family {
                     model::Family::FixedHead => self.categories(resolved, &pack, written),
                     _ => self.clashes(resolved, &pack),

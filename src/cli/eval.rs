@@ -24,7 +24,7 @@ use crate::{
     pipeline::{Engine, Scan},
     record::Text,
     redact::{Operator, Redactor},
-    tenant::{Label, LabelSet, Policy, label_digest},
+    tenant::{Balance, Label, LabelSet, Policy, label_digest},
     text::{ByteSpan, CodePointCursor},
 };
 
@@ -115,8 +115,9 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
     Policy {
         tenant: "eval".into(),
         labels: LabelSet {
-            digest: label_digest(&labels),
+            digest: label_digest(&labels, &Balance::default()),
             labels: labels.into(),
+            balance: Balance::default(),
         },
         patterns: Patterns::build(options).expect("the names come from the patterns themselves"),
         redactor: Redactor {

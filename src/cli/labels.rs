@@ -1,4 +1,5 @@
-//! `weir labels`: a label set, its nearest neighbours, and labels too alike to be told apart.
+//! `weir labels`: a label set, its nearest neighbours, and labels too alike to be told apart; for a fixed head
+//! the categories that labels stand for.
 
 use serde::Serialize;
 
@@ -7,7 +8,12 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
-use crate::{decode::patterns::Patterns, model::Encoder, tenant::Tenants};
+use crate::{
+    decode::patterns::Patterns,
+    model::{Encoder, Family, Fit, Head},
+    pipeline::Options,
+    tenant::Tenants,
+};
 
 /// Similarity from which on spans of two labels may swap.
 pub const CLASH: f32 = 0.95;
@@ -27,6 +33,39 @@ struct Row {
 struct Neighbour {
     label: String,
     similarity: f32,
+}
+
+/// A label and its categories of a fixed head.
+#[derive(Debug, Serialize)]
+struct Mapped {
+    tenant: Option<String>,
+    label: String,
+    wording: String,
+    threshold: f32,
+    pattern: Option<&'static str>,
+    /// None: the label is never found.
+    categories: Vec<String>,
+    by: By,
+    /// The category with the nearest vector, where vectors were compared.
+    nearest: Option<Neighbour>,
+}
+
+/// What decided about a label's categories.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum By {
+    Name,
+    Table,
+    Likeness,
+    Nothing,
+}
+
+/// What is shown for a fixed head.
+#[derive(Debug, Serialize)]
+struct Categories {
+    pack: String,
+    categories: Vec<String>,
+    labels: Vec<Mapped>,
 }
 
 struct Asked {
@@ -92,6 +131,13 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
             ));
         }
     };
+    if options.pack.manifest().family == Family::FixedHead {
+        let shown = categories(options, sets)?;
+        return match args.json {
+            true => json(&shown),
+            false => print_categories(&shown),
+        };
+    }
     let encoder = Encoder::new(&options.pack, options.runtime.clone(), options.label_cache)?;
     let mut rows = Vec::new();
     for Asked { tenant, labels } in sets {
@@ -120,15 +166,123 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
             });
         }
     }
-    if args.json {
-        out::data(&serde_json::to_string_pretty(&rows).expect("labels are JSON"))?;
-        return Ok(Exit::Done);
+    match args.json {
+        true => json(&rows),
+        false => print(&rows),
     }
-    print(&rows)?;
+}
+
+fn json(shown: &impl Serialize) -> Result<Exit, Failure> {
+    out::data(&serde_json::to_string_pretty(shown).expect("labels are JSON"))?;
     Ok(Exit::Done)
 }
 
-fn print(rows: &[Row]) -> Result<(), Failure> {
+/// Maps labels onto the categories of a fixed head, as a job with these options does.
+fn categories(options: Options, sets: Vec<Asked>) -> Result<Categories, Failure> {
+    let head = Head::new(&options.pack)?;
+    let encoder = options
+        .category_encoder
+        .map(|pack| Encoder::new(&pack, options.runtime, options.label_cache))
+        .transpose()?;
+    let name = |category: usize| head.categories()[category].clone();
+    let mut labels = Vec::new();
+    for Asked {
+        tenant,
+        labels: asked,
+    } in sets
+    {
+        for (label, wording, threshold) in asked {
+            let fit = head.fit(&wording, &options.categories, encoder.as_ref())?;
+            let (by, nearest) = match fit {
+                Fit::Name(_) => (By::Name, None),
+                Fit::Table(_) => (By::Table, None),
+                Fit::Alike(category, likeness) => (By::Likeness, Some((category, likeness))),
+                Fit::None(nearest) => (By::Nothing, nearest),
+            };
+            labels.push(Mapped {
+                tenant: tenant.clone(),
+                pattern: Patterns::for_label(&label),
+                label,
+                wording,
+                threshold,
+                categories: fit.categories().iter().copied().map(name).collect(),
+                by,
+                nearest: nearest.map(|(category, similarity)| Neighbour {
+                    label: name(category),
+                    similarity,
+                }),
+            });
+        }
+    }
+    Ok(Categories {
+        pack: options.pack.name().to_owned(),
+        categories: head.categories().to_vec(),
+        labels,
+    })
+}
+
+fn print_categories(shown: &Categories) -> Result<Exit, Failure> {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header(["tenant", "label", "threshold", "pattern", "category", "by"]);
+    let mut warnings = Vec::new();
+    for (at, row) in shown.labels.iter().enumerate() {
+        let nearest = row.nearest.as_ref();
+        let nearest = nearest.map(|near| format!("{} {:.2}", near.label, near.similarity));
+        table.add_row([
+            row.tenant.clone().unwrap_or_default(),
+            with_wording(&row.label, &row.wording),
+            format!("{}", row.threshold),
+            row.pattern.unwrap_or("").to_owned(),
+            row.categories.join(", "),
+            match (row.by, nearest) {
+                (By::Name, _) => "name".to_owned(),
+                (By::Table, _) => "[model.categories]".to_owned(),
+                (By::Likeness, near) => format!("likeness: {}", near.unwrap_or_default()),
+                (By::Nothing, Some(near)) => format!("nothing; nearest: {near}"),
+                (By::Nothing, None) => "nothing".to_owned(),
+            },
+        ]);
+        if row.categories.is_empty() {
+            warnings.push(format!(
+                "no category fits \"{}\": call it as one, or map it in [model.categories]",
+                row.label
+            ));
+        }
+        for other in shown.labels[..at]
+            .iter()
+            .filter(|other| other.tenant == row.tenant)
+        {
+            let both = |category: &&String| other.categories.contains(category);
+            for category in row.categories.iter().filter(both) {
+                warnings.push(format!(
+                    "\"{}\" and \"{}\" both stand for {category}: its spans go to \"{}\"",
+                    other.label, row.label, other.label
+                ));
+            }
+        }
+    }
+    let mut text = format!(
+        "{table}\n{} has the categories {}",
+        shown.pack,
+        shown.categories.join(", ")
+    );
+    let warn = out::WARN;
+    for warning in warnings {
+        text += &format!("\n{warn}warn{warn:#}  {warning}");
+    }
+    out::data(&text)?;
+    Ok(Exit::Done)
+}
+
+fn with_wording(label: &str, wording: &str) -> String {
+    match label == wording {
+        true => label.to_owned(),
+        false => format!("{label} ({wording})"),
+    }
+}
+
+fn print(rows: &[Row]) -> Result<Exit, Failure> {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(["tenant", "label", "threshold", "pattern", "nearest"]);
@@ -141,11 +295,7 @@ fn print(rows: &[Row]) -> Result<(), Failure> {
             .collect();
         table.add_row([
             row.tenant.clone().unwrap_or_default(),
-            if row.wording == row.label {
-                row.label.clone()
-            } else {
-                format!("{} ({})", row.label, row.wording)
-            },
+            with_wording(&row.label, &row.wording),
             format!("{}", row.threshold),
             row.pattern.unwrap_or("").to_owned(),
             nearest.join(", "),
@@ -167,5 +317,6 @@ fn print(rows: &[Row]) -> Result<(), Failure> {
     for clash in clashes {
         text += &format!("\n{warn}warn{warn:#}  {clash}");
     }
-    out::data(&text)
+    out::data(&text)?;
+    Ok(Exit::Done)
 }

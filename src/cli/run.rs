@@ -10,7 +10,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    args, engine,
+    args, check, engine,
     exit::{Exit, Failure},
     kafka, out,
 };
@@ -54,6 +54,9 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         resolved.tenants.default.clone(),
     );
     let (reload, tenants) = tenants.build()?;
+    // Told before a record is read: afterwards each of such a tenant's would become a dead letter.
+    check::unknown_operating_points(&tenants.current(), &resolved.tenants.dir, &options.pack)?
+        .into_result()?;
     let drain = CancellationToken::new();
     let health = Health::new();
     let metrics = resolved.listen.map(|_| metric::install()).transpose();

@@ -1,6 +1,6 @@
 //! The fixed head: a model with classes of its own, onto which the tenants' labels are mapped.
 //!
-//! In:  the names of the classes in the order of the logits; `viterbi_calibration.json`; label wordings.
+//! In:  the names of the classes in the order of the logits; label wordings.
 //! Out: [`Head`]: the categories as lanes of a [`LabelMatrix`], and which of them a label set asks for.
 //! Holds: all categories compete at every token, also those that nobody asked for: what the model takes for
 //!        an e-mail address does not become a person because e-mail addresses were not asked for.
@@ -11,92 +11,33 @@ use serde::Deserialize;
 
 use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
 
-/// Added to a path's score where one class follows another: the six numbers of `viterbi_calibration.json`.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Transitions {
-    /// O after O.
-    #[serde(rename = "transition_bias_background_stay")]
-    pub background_stay: f32,
-    /// B or S after O.
-    #[serde(rename = "transition_bias_background_to_start")]
-    pub background_to_start: f32,
-    /// I after B or I.
-    #[serde(rename = "transition_bias_inside_to_continue")]
-    pub inside_to_continue: f32,
-    /// E after B or I.
-    #[serde(rename = "transition_bias_inside_to_end")]
-    pub inside_to_end: f32,
-    /// O after E or S.
-    #[serde(rename = "transition_bias_end_to_background")]
-    pub end_to_background: f32,
-    /// B or S after E or S.
-    #[serde(rename = "transition_bias_end_to_start")]
-    pub end_to_start: f32,
-}
-
-#[derive(Deserialize)]
-struct Calibration {
-    operating_points: BTreeMap<String, OperatingPoint>,
-}
-
-#[derive(Deserialize)]
-struct OperatingPoint {
-    biases: Transitions,
-}
-
 /// Categories of a pack with a fixed head.
 #[derive(Debug)]
 pub struct Head {
     pack: String,
     categories: Vec<String>,
     matrix: LabelMatrix,
-    transitions: Transitions,
 }
 
 /// Which label of a set a category stands for.
 pub type Assigned = Vec<Option<usize>>;
 
+/// The categories that a label asks for, by their lanes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Fit {
+    /// It is called as this one is.
+    Name(usize),
+    /// The configuration's table lists these.
+    Table(Vec<usize>),
+    /// This one's vector is the nearest, and this near.
+    Alike(usize, f32),
+    /// None; the nearest one is only this near, if vectors were compared.
+    None(Option<(usize, f32)>),
+}
+
 /// Likeness of a label and a category below which they are not taken for one. By weir-mini 0.4 "birthday" and
 /// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
 const LEAST_ALIKE: f32 = 0.8;
-
-/// The operating point that is used where a file has several.
-const OPERATING_POINT: &str = "default";
-
-impl Transitions {
-    /// The least and the most that E and S gain over O by what may follow; at the text's end nothing does.
-    pub fn gain_of_ended(&self) -> [f32; 2] {
-        let gains = [
-            0.0,
-            self.end_to_background - self.background_stay,
-            self.end_to_start - self.background_to_start,
-        ];
-        [
-            gains.into_iter().fold(f32::INFINITY, f32::min),
-            gains.into_iter().fold(f32::NEG_INFINITY, f32::max),
-        ]
-    }
-
-    fn read(pack: &Pack, file: &str) -> Result<Self, Error> {
-        let problem = |problem: String| Error::File {
-            pack: pack.name().to_owned(),
-            file: file.to_owned(),
-            problem,
-        };
-        let text =
-            fs::read_to_string(pack.path(file)).map_err(|error| problem(error.to_string()))?;
-        let calibration: Calibration =
-            serde_json::from_str(&text).map_err(|error| problem(error.to_string()))?;
-        let points = calibration.operating_points;
-        match points.get(OPERATING_POINT) {
-            Some(point) => Ok(point.biases),
-            None => Err(problem(format!(
-                "there is no operating point `{OPERATING_POINT}`"
-            ))),
-        }
-    }
-}
 
 impl Head {
     /// Reads what the manifest names.
@@ -111,15 +52,10 @@ impl Head {
             path: pack.folder().display().to_string(),
             problem,
         })?;
-        let transitions = match &head.calibration {
-            Some(file) => Transitions::read(pack, file)?,
-            None => Transitions::default(),
-        };
         Ok(Self {
             pack: pack.name().to_owned(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
-            transitions,
         })
     }
 
@@ -131,11 +67,6 @@ impl Head {
     /// Names of the categories, in the order of the lanes.
     pub fn categories(&self) -> &[String] {
         &self.categories
-    }
-
-    /// What it costs to go from class to class.
-    pub fn transitions(&self) -> Transitions {
-        self.transitions
     }
 
     /// For each category the label that asks for it. `table` maps labels onto categories; a label that is not
@@ -154,28 +85,46 @@ impl Head {
     ) -> Result<Assigned, Error> {
         let mut assigned: Assigned = vec![None; self.categories.len()];
         for (number, label) in labels.into_iter().enumerate() {
-            let unknown = || Error::NoCategory {
-                pack: self.pack.clone(),
-                label: label.to_owned(),
-                categories: self.categories.join(", "),
-            };
-            let found = match (table.get(label), self.named(label), encoder) {
-                (Some(names), _, _) => names.iter().map(|name| self.named(name)).collect(),
-                (None, Some(category), _) => Some(vec![category]),
-                (None, None, Some(encoder)) => {
-                    self.nearest(label, encoder)?.map(|category| vec![category])
-                }
-                (None, None, None) => None,
-            };
-            for category in found.ok_or_else(unknown)? {
+            let fit = self.fit(label, table, encoder)?;
+            if matches!(fit, Fit::None(_)) {
+                return Err(Error::NoCategory {
+                    pack: self.pack.clone(),
+                    label: label.to_owned(),
+                    categories: self.categories.join(", "),
+                });
+            }
+            for category in fit.categories() {
                 // Of two labels for one category the first has it.
-                assigned[category].get_or_insert(number);
+                assigned[*category].get_or_insert(number);
             }
         }
         Ok(assigned)
     }
 
-    fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<usize>, Error> {
+    /// The categories that one label asks for, as [`Head::assign`] takes them.
+    pub fn fit(
+        &self,
+        label: &str,
+        table: &BTreeMap<String, Vec<String>>,
+        encoder: Option<&Encoder>,
+    ) -> Result<Fit, Error> {
+        if let Some(names) = table.get(label) {
+            let listed: Option<Vec<usize>> = names.iter().map(|name| self.named(name)).collect();
+            return Ok(listed.map_or(Fit::None(None), Fit::Table));
+        }
+        if let Some(category) = self.named(label) {
+            return Ok(Fit::Name(category));
+        }
+        let Some(encoder) = encoder else {
+            return Ok(Fit::None(None));
+        };
+        Ok(match self.nearest(label, encoder)? {
+            Some((category, likeness)) if likeness >= LEAST_ALIKE => Fit::Alike(category, likeness),
+            nearest => Fit::None(nearest),
+        })
+    }
+
+    fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<(usize, f32)>, Error> {
         let categories: Vec<String> = self.categories.iter().map(|name| normal(name)).collect();
         let wordings: Vec<&str> = categories
             .iter()
@@ -184,8 +133,8 @@ impl Head {
             .collect();
         let vectors = encoder.encode(&wordings)?;
         let likeness = |category: usize| vectors.alike(category, categories.len());
-        let nearest = (0..categories.len()).max_by(|a, b| likeness(*a).total_cmp(&likeness(*b)));
-        Ok(nearest.filter(|category| likeness(*category) >= LEAST_ALIKE))
+        let alike = (0..categories.len()).map(|category| (category, likeness(category)));
+        Ok(alike.max_by(|a, b| a.1.total_cmp(&b.1)))
     }
 
     fn named(&self, name: &str) -> Option<usize> {
@@ -200,6 +149,17 @@ impl Head {
                 };
                 self.categories.iter().position(private)
             })
+    }
+}
+
+impl Fit {
+    /// The categories.
+    pub fn categories(&self) -> &[usize] {
+        match self {
+            Self::Name(category) | Self::Alike(category, _) => std::slice::from_ref(category),
+            Self::Table(categories) => categories,
+            Self::None(_) => &[],
+        }
     }
 }
 
@@ -277,7 +237,6 @@ mod tests {
             pack: "test".to_owned(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
-            transitions: Transitions::default(),
         }
     }
 
@@ -351,36 +310,5 @@ mod tests {
             let classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
             assert!(lanes(&classes).unwrap_err().contains(said), "{classes:?}");
         }
-    }
-
-    #[test]
-    fn the_calibration_has_exactly_six_numbers() {
-        let keys = [
-            "background_stay",
-            "background_to_start",
-            "inside_to_continue",
-            "inside_to_end",
-            "end_to_background",
-            "end_to_start",
-        ];
-        let of = |keys: &[&str]| {
-            let biases: Vec<String> = keys
-                .iter()
-                .map(|key| format!("\"transition_bias_{key}\": 0.5"))
-                .collect();
-            let text = format!(
-                "{{\"operating_points\": {{\"default\": {{\"biases\": {{{}}}}}}}}}",
-                biases.join(", ")
-            );
-            serde_json::from_str::<Calibration>(&text)
-        };
-        assert_eq!(
-            of(&keys).unwrap().operating_points["default"]
-                .biases
-                .end_to_start,
-            0.5
-        );
-        assert!(of(&keys[1..]).is_err());
-        assert!(of(&[&keys[..], &["start_to_end"]].concat()).is_err());
     }
 }

@@ -8,14 +8,16 @@ mod backbone;
 mod emissions;
 mod head;
 mod labels;
+mod operating_points;
 mod pack;
 mod runtime;
 mod score;
 
 pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
-pub use head::{Assigned, Head, Transitions};
+pub use head::{Assigned, Fit, Head};
 pub use labels::{Conditions, Encoder, LabelVectors};
+pub use operating_points::{OperatingPoints, Transitions};
 pub use pack::{Calibration, Family, Graph, Layout, Pack};
 pub use runtime::library_path;
 pub use score::{LabelMatrix, Scorer};
@@ -93,6 +95,16 @@ pub enum Error {
         /// Names of the pack's categories.
         categories: String,
     },
+    /// A tenant chose an operating point that the pack does not have.
+    #[error("pack {pack} has no operating point `{name}`; it has: {points}")]
+    NoOperatingPoint {
+        /// Name of the pack.
+        pack: String,
+        /// What the tenant chose.
+        name: String,
+        /// Names of the pack's operating points.
+        points: String,
+    },
     /// The pack turns no label into vectors.
     #[error("pack {pack} has a fixed head and no label encoder")]
     NoLabelEncoder {
@@ -147,6 +159,9 @@ impl Error {
             }
             Self::NoCategory { .. } => {
                 "name the label as one of them, or map it in [model.categories]"
+            }
+            Self::NoOperatingPoint { .. } => {
+                "set operating_point in the tenant's file to one of them, or leave it out"
             }
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",

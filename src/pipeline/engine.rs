@@ -16,7 +16,7 @@ use crate::{
     batch::{self, Item, Key, Ticket},
     model::{
         self, Assigned, Backbone, Calibration, Conditions, Emissions, Encoder, Family, Head,
-        LabelMatrix, Layout, Pack, Row, Scorer, Transitions,
+        LabelMatrix, Layout, OperatingPoints, Pack, Row, Scorer, Transitions,
     },
     record::Stage,
     telemetry::metric,
@@ -73,8 +73,11 @@ pub struct Labels {
     conditions: Option<Conditions>,
     /// Of a fixed head: the label that a category stands for.
     assigned: Option<Assigned>,
-    /// Digest of the wordings in their order: what scores depend on.
-    wordings: Key,
+    /// Added to O's score: the pack's own less what the tenant takes from it.
+    o_bias: f32,
+    transitions: Transitions,
+    /// Digest of what scores depend on: the wordings in their order, and `o_bias`.
+    scored_by: Key,
 }
 
 /// What the model needs of a window.
@@ -104,6 +107,7 @@ struct Shared {
     pack: Pack,
     tokenizer: Tokenizer,
     classes: Classes,
+    points: OperatingPoints,
     labels: Mutex<HashMap<Arc<str>, Arc<Labels>>>,
 }
 
@@ -147,18 +151,17 @@ impl Engine {
             },
             _ => Classes::Asked(Encoder::new(&pack, runtime.clone(), label_cache)?),
         };
+        let points = OperatingPoints::new(&pack)?;
         let backbones = Backbone::load(&pack, runtime, sessions.max(1), session_threads.max(1))?;
         let (service, windows) = batch.build(pack.manifest().backbone.layout == Layout::Padded);
         let stop = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         for (number, backbone) in backbones.into_iter().enumerate() {
             let batches = service.batches();
-            let bias = pack.manifest().calibration.o_bias;
             let worker = move || {
                 Worker {
                     backbone,
                     scorer: Scorer::default(),
-                    bias,
                 }
                 .run(batches)
             };
@@ -170,6 +173,7 @@ impl Engine {
             pack,
             tokenizer,
             classes,
+            points,
             labels: Mutex::new(HashMap::new()),
         };
         Ok((
@@ -187,7 +191,13 @@ impl Engine {
             return Ok(labels);
         }
         let wordings: Vec<&str> = set.labels.iter().map(|label| &*label.wording).collect();
+        let point = set.balance.operating_point.as_deref();
+        let transitions = self.shared.points.transitions(point)?;
+        // O's score decides which others are left out, so the bias has to be part of the scores: what is
+        // computed for one balance is not for another. Transitions come after them.
+        let o_bias = self.calibration().o_bias - set.balance.recall_bias;
         let mut hasher = blake3::Hasher::new();
+        hasher.update(&o_bias.to_le_bytes());
         let labels = match &self.shared.classes {
             Classes::Asked(encoder) => {
                 let (vectors, conditions) = encoder.encode_for_injection(&wordings)?;
@@ -201,7 +211,9 @@ impl Engine {
                     matrix: LabelMatrix::new(&vectors),
                     conditions,
                     assigned: None,
-                    wordings: key(&hasher),
+                    o_bias,
+                    transitions,
+                    scored_by: key(&hasher),
                 }
             }
             // Scores do not depend on what is asked: tenants share them.
@@ -214,7 +226,9 @@ impl Engine {
                 matrix: head.matrix().clone(),
                 conditions: None,
                 assigned: Some(head.assign(wordings, table, encoder.as_ref())?),
-                wordings: key(&hasher),
+                o_bias,
+                transitions,
+                scored_by: key(&hasher),
             },
         };
         let labels = Arc::new(labels);
@@ -259,7 +273,7 @@ impl Engine {
     ) -> Result<Arc<Emissions>, Error> {
         let mut hasher = blake3::Hasher::new();
         hasher
-            .update(&labels.wordings)
+            .update(&labels.scored_by)
             .update(&[u8::from(window.alone)]);
         hasher
             .update(&(window.core.start as u64).to_le_bytes())
@@ -311,14 +325,6 @@ impl Engine {
         self.shared.pack.manifest().calibration
     }
 
-    /// What it costs to go from class to class.
-    pub fn transitions(&self) -> Transitions {
-        match &self.shared.classes {
-            Classes::Asked(_) => Transitions::default(),
-            Classes::Fixed { head, .. } => head.transitions(),
-        }
-    }
-
     /// Tokens so far.
     pub fn counts(&self) -> &batch::Counts {
         self.windows.counts()
@@ -345,6 +351,11 @@ impl Labels {
     pub fn matrix(&self) -> &LabelMatrix {
         &self.matrix
     }
+
+    /// What it costs to go from class to class.
+    pub fn transitions(&self) -> Transitions {
+        self.transitions
+    }
 }
 
 impl Drop for Running {
@@ -362,7 +373,6 @@ impl Drop for Running {
 struct Worker {
     backbone: Backbone,
     scorer: Scorer,
-    bias: f32,
 }
 
 impl Worker {
@@ -415,8 +425,9 @@ impl Worker {
                 .map(|(row, ticket)| {
                     let work = &ticket.payload;
                     let hidden = hidden.of(row, work.core.clone());
+                    let labels = &work.labels;
                     self.scorer
-                        .score(work.labels.matrix(), hidden, self.bias, work.alone)
+                        .score(&labels.matrix, hidden, labels.o_bias, work.alone)
                 })
                 .collect())
         }));

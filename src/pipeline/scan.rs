@@ -78,6 +78,7 @@ impl Scan {
         } else {
             Some(engine.labels(&policy.labels).await?)
         };
+        let transitions = labels.as_ref().map(|labels| labels.transitions());
         Ok(Self {
             tenant: policy.tenant.clone(),
             patterns: policy.patterns.clone(),
@@ -91,7 +92,7 @@ impl Scan {
             allowed: Vec::new(),
             windows: FuturesOrdered::new(),
             ready: None,
-            viterbi: Viterbi::new(engine.transitions()),
+            viterbi: Viterbi::new(transitions.unwrap_or_default()),
             tokens: VecDeque::new(),
             first_token: 0,
             counted_windows: 0,

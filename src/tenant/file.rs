@@ -10,6 +10,14 @@ use serde::{Deserialize, Serialize};
 pub struct File {
     /// What the model looks for: names in plain words, or tables with more.
     pub labels: Vec<LabelEntry>,
+    /// Operating point of the pack: a name in its `viterbi_calibration.json`, such as `high_recall`.
+    /// Unset: `default`.
+    #[schemars(length(min = 1))]
+    pub operating_point: Option<String>,
+    /// Taken from the model's score of "no entity" at every token: above 0 finds more (recall),
+    /// below 0 is wrong less often (precision). A step of 1 is a large one.
+    #[schemars(range(min = -100.0, max = 100.0))]
+    pub recall_bias: f32,
     /// Operator of every label and pattern that names none. Default: `replace`.
     pub operator: Option<OperatorEntry>,
     /// Built-in recognisers: names, or tables with more.
@@ -350,6 +358,8 @@ impl Default for File {
     fn default() -> Self {
         Self {
             labels: Vec::new(),
+            operating_point: None,
+            recall_bias: 0.0,
             operator: None,
             patterns: Vec::new(),
             // A label that is covered by a checksum and not checked by it would surprise.

@@ -9,7 +9,7 @@ use std::{
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    Example, Label, LabelSet, Policy, Rule, Tenants,
+    Balance, Example, Label, LabelSet, Policy, Rule, Tenants,
     file::{
         Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, KeyEntry, Keys, LabelEntry,
         LabelTable, OperatorEntry, OperatorName, OperatorTable, PatternEntry, PatternTable,
@@ -109,6 +109,15 @@ pub fn check_text(file: &str, text: &str, first_line: usize) -> Result<(), Probl
     let mut problems = Problems::default();
     check::check(&document, schema(), LATER, &mut problems);
     problems.into_result()
+}
+
+/// Where a key of a tenant file stands; its top if it can't be read any more.
+pub fn place(path: &Path, key: &str) -> Place {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    match document::parse(&path.display().to_string(), &text, 1) {
+        Ok(document) => document.place(key),
+        Err(_) => top(path),
+    }
 }
 
 fn top(path: &Path) -> Place {
@@ -254,9 +263,14 @@ impl Resolver<'_> {
         let rules = self.rules(file);
         self.asks_for_something(file);
         let patterns = self.build(&options);
+        let balance = Balance {
+            operating_point: file.operating_point.as_deref().map(Arc::from),
+            recall_bias: file.recall_bias,
+        };
         let labels = LabelSet {
-            digest: label_digest(&labels),
+            digest: label_digest(&labels, &balance),
             labels: labels.into(),
+            balance,
         };
         let default = default?;
         let digest = policy_digest(tenant, file, &labels, &options, &operators, &default);
@@ -861,13 +875,20 @@ fn default_label(pattern: &str) -> Arc<str> {
     pattern.into()
 }
 
-/// Digest of a label set: names, wordings and thresholds, in order.
-pub fn label_digest(labels: &[Label]) -> Arc<str> {
+/// Digest of a label set: names, wordings and thresholds, in order, and the balance.
+pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
     let mut hash = blake3::Hasher::new();
     for label in labels {
         hash_part(&mut hash, label.name.as_bytes());
         hash_part(&mut hash, label.wording.as_bytes());
         hash_part(&mut hash, &label.threshold.to_le_bytes());
+    }
+    // Sets without a balance of their own keep the digest that earlier versions gave them. Two parts are
+    // never taken for a label, which has three.
+    if *balance != Balance::default() {
+        let point = balance.operating_point.as_deref().unwrap_or_default();
+        hash_part(&mut hash, point.as_bytes());
+        hash_part(&mut hash, &balance.recall_bias.to_le_bytes());
     }
     hash.finalize().to_hex()[..16].into()
 }

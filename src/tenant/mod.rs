@@ -22,7 +22,7 @@ use serde_json::Value as Json;
 
 use crate::{decode::patterns::Patterns, redact::Redactor};
 
-pub use load::{check_text, label_digest};
+pub use load::{check_text, label_digest, place};
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 
 /// One label that the model looks for.
@@ -36,12 +36,23 @@ pub struct Label {
     pub threshold: f32,
 }
 
-/// Labels in the tenant's order, with their digest.
+/// The side on which the model errs: more that is nothing, or more that is missed.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Balance {
+    /// Operating point of the pack; `None` is its `default`.
+    pub operating_point: Option<Arc<str>>,
+    /// Taken from the score of "no entity" at every token: above 0 finds more.
+    pub recall_bias: f32,
+}
+
+/// Labels in the tenant's order, and how readily they are found, with their digest.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LabelSet {
     /// The labels.
     pub labels: Arc<[Label]>,
-    /// 16 hex digits: of names, wordings and thresholds.
+    /// For all of them.
+    pub balance: Balance,
+    /// 16 hex digits: of names, wordings, thresholds and the balance.
     pub digest: Arc<str>,
 }
 

@@ -269,6 +269,29 @@ fn keys_are_hex_base64_or_their_own_bytes_and_never_short() {
 }
 
 #[test]
+fn a_tenant_has_its_own_balance_of_recall_and_precision() {
+    let text = "labels = [\"a\"]\noperating_point = \"high_recall\"\nrecall_bias = -0.5\n";
+    let balance = parse(text).unwrap().labels.balance;
+    assert_eq!(balance.operating_point.as_deref(), Some("high_recall"));
+    assert_eq!(balance.recall_bias, -0.5);
+    let plain = parse("labels = [\"a\"]\n").unwrap();
+    assert_eq!(plain.labels.balance, Balance::default());
+    for (wrong, key) in [
+        ("operating_point = \"\"", "operating_point"),
+        ("recall_bias = 101", "recall_bias"),
+        ("recall_bias = inf", "recall_bias"),
+        ("recall_bias = nan", "recall_bias"),
+        ("recall_bias = \"high\"", "recall_bias"),
+    ] {
+        let told = problems(&format!("labels = [\"a\"]\n{wrong}\n"));
+        assert!(
+            told.contains(&format!("`{key}`")) && told.contains("acme.toml:2:"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn digests_follow_what_they_are_of() {
     let digests = |text: &str| {
         let policy = parse(text).unwrap();
@@ -280,6 +303,10 @@ fn digests_follow_what_they_are_of() {
         digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.5 }]\n"),
         (labels.clone(), policy.clone())
     );
+    assert_eq!(
+        digests("recall_bias = 0.0\nlabels = [\"a\", \"b\"]\n"),
+        (labels.clone(), policy.clone())
+    );
     let other_operator = digests("labels = [\"a\", \"b\"]\noperator = \"mask\"\n");
     assert_eq!(other_operator.0, labels);
     assert_ne!(other_operator.1, policy);
@@ -288,6 +315,8 @@ fn digests_follow_what_they_are_of() {
         "labels = [\"a\", { name = \"b\", threshold = 0.6 }]\n",
         "labels = [\"a\", { name = \"b\", description = \"c\" }]\n",
         "labels = [\"ab\"]\n",
+        "labels = [\"a\", \"b\"]\nrecall_bias = 0.5\n",
+        "labels = [\"a\", \"b\"]\noperating_point = \"high_recall\"\n",
     ] {
         let changed = digests(changed);
         assert_ne!(changed.0, labels);

@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::job::{Job, TENANT, ended, pack, piped, run, signal, terminate, weir, weir_reads};
+use crate::{
+    job::{Job, TENANT, ended, head_pack, pack, piped, run, signal, terminate, weir, weir_reads},
+    tiny_pack,
+};
 
 const COMMANDS: [&str; 11] = [
     "run",
@@ -246,6 +249,128 @@ fn model_inspect_and_verify_tell_a_whole_pack_from_a_broken_one() {
     fs::write(folder.path().join("projection.npz"), "x").unwrap();
     let ran = weir(&["model", "verify", &broken]).expect(1);
     assert!((ran.stdout + &ran.stderr).contains("projection.npz"));
+}
+
+#[test]
+fn an_operating_point_that_the_pack_does_not_have_is_told_before_a_record_is_read() {
+    let job = Job::new("");
+    job.write("in/a.txt", "ana ruiz\n");
+    let tenant = "labels = [\"person\"]\noperating_point = \"high_recal\"\n";
+    job.write("tenants/acme.toml", tenant);
+    let head = format!("model.pack={}", head_pack().display());
+    for (pack, has) in [
+        (head.as_str(), "it has: default, high_recall"),
+        ("batch.linger_ms=1", "it has: default"), // the adaptive pack has one, too
+    ] {
+        let parts = [
+            "no operating point `high_recal`",
+            has,
+            "tenants/acme.toml:2:",
+            "fix: set operating_point",
+        ];
+        weir(&["check", "--config", &job.config(), "--set", pack])
+            .expect(1)
+            .says(&parts);
+        job.run(&["--set", pack]).expect(78).says(&parts);
+    }
+    assert!(!job.path("out").exists(), "nothing is written");
+    job.write(
+        "tenants/acme.toml",
+        tenant.replace("high_recal", "high_recall"),
+    );
+    weir(&["check", "--config", &job.config(), "--set", &head]).expect(0);
+    job.run(&["--set", &head]).expect(0).says(&["1 documents"]);
+}
+
+#[test]
+fn two_tenants_of_one_run_have_each_their_own_balance() {
+    let job = Job::new("");
+    let tenant = |bias: f32| {
+        format!("labels = [{{ name = \"person\", threshold = 0.0 }}]\nrecall_bias = {bias:?}\n")
+    };
+    job.write("tenants/acme.toml", tenant(-50.0));
+    job.write("tenants/shop.toml", tenant(50.0));
+    let line = |id: &str, tenant: &str| {
+        serde_json::json!({"id": id, "tenant": tenant, "note": "ana ruiz 555 lives in b7"})
+            .to_string()
+    };
+    let lines = [
+        line("1", "acme"),
+        line("2", "shop"),
+        line("3", "acme"),
+        line("4", "shop"),
+    ];
+    job.write("in/a.jsonl", lines.join("\n"));
+    job.run(&[]).expect(0);
+    let mut found: Vec<(String, bool)> = Vec::new();
+    for record in job.records("out/entities") {
+        let entities = record["entities"].as_array().unwrap();
+        let id = record["document_id"].as_str().unwrap().to_owned();
+        found.push((id, entities.is_empty()));
+    }
+    found.sort();
+    let empty: Vec<bool> = found.iter().map(|(_, empty)| *empty).collect();
+    assert_eq!(empty, [true, false, true, false], "{found:?}");
+}
+
+#[test]
+fn labels_shows_the_categories_of_a_fixed_head() {
+    let head = head_pack().display().to_string();
+    let ran = weir(&[
+        "labels", "-l", "Person", "-l", "song", "--model", &head, "--json",
+    ]);
+    let json: serde_json::Value = serde_json::from_str(&ran.expect(0).stdout).unwrap();
+    assert_eq!(json["categories"], serde_json::json!(tiny_pack::CATEGORIES));
+    let labels = &json["labels"];
+    assert_eq!(
+        labels[0]["categories"],
+        serde_json::json!(["private_person"])
+    );
+    assert_eq!(
+        (&labels[0]["by"], &labels[1]["by"]),
+        (&"name".into(), &"nothing".into())
+    );
+    assert_eq!(labels[1]["categories"], serde_json::json!([]));
+    // With a configuration's table, and by likeness.
+    let job = Job::new("[model.categories]\ncontact = [\"private_email\", \"private_phone\"]\n");
+    let mini = format!(
+        "model.category_encoder={}/models/weir-mini",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let client = "{ name = \"client\", description = \"full name of a person\" }";
+    let asked = format!("labels = [\"contact\", \"phone\", {client}, \"song\"]\n");
+    job.write("tenants/acme.toml", asked);
+    let set = format!("model.pack={head}");
+    let config = job.config();
+    let shown = weir(&["labels", "--config", &config, "--set", &set, "--set", &mini])
+        .expect(0)
+        .stdout;
+    for part in [
+        "private_email, private_phone",
+        "[model.categories]",
+        "likeness: private_person",
+        "nothing; nearest: ",
+        "no category fits \"song\"",
+        "\"contact\" and \"phone\" both stand for private_phone: its spans go to \"contact\"",
+        "tiny has the categories private_person, private_email",
+    ] {
+        assert!(shown.contains(part), "no {part} in:\n{shown}");
+    }
+}
+
+#[test]
+fn bench_measures_a_fixed_head() {
+    let folder = tempfile::tempdir().unwrap();
+    let texts = folder.path().join("texts.log");
+    fs::write(&texts, "ana ruiz 555 lives in b7\nthe same line again\n").unwrap();
+    let (texts, head) = (
+        texts.display().to_string(),
+        head_pack().display().to_string(),
+    );
+    let ran = weir(&["bench", &texts, "--model", &head, "--json"]).expect(0);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert!(json["job"].as_f64().unwrap() > 0.0, "{json}");
+    assert_eq!(json["shares"], serde_json::json!([]));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use weir::{
     model::{self, Pack},
     pipeline::{Engine, Options, Piece, Running, Scan},
     redact::{Operator, Redactor},
-    tenant::{Label, LabelSet, Policy},
+    tenant::{Balance, Label, LabelSet, Policy, label_digest},
 };
 
 use crate::tiny_pack;
@@ -48,6 +48,7 @@ pub fn policy(labels: &[&str]) -> Policy {
                 threshold: 0.0,
             })
             .collect(),
+        balance: Balance::default(),
         digest: labels.join("|").into(),
     };
     Policy {
@@ -188,6 +189,99 @@ fn batch_mates_do_not_matter() {
     assert!(alone.iter().map(Vec::len).sum::<usize>() > 100);
     for (alone, together) in alone.iter().zip(&together) {
         assert!(same(alone, together), "{alone:?} against {together:?}");
+    }
+}
+
+/// The balances that tenants of one engine have, the first one that of tenants who set nothing.
+fn balances(points: &[&str]) -> Vec<Balance> {
+    let biases = [0.0, 0.6, -0.6].map(|recall_bias| Balance {
+        recall_bias,
+        ..Balance::default()
+    });
+    let points = points.iter().map(|point| Balance {
+        operating_point: Some((*point).into()),
+        recall_bias: 0.0,
+    });
+    biases.into_iter().chain(points).collect()
+}
+
+#[test]
+fn tenants_with_other_balances_find_what_they_find_alone_and_not_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let (adaptive, head) = (folder.path().join("adaptive"), folder.path().join("head"));
+    let options = tiny_pack::Options {
+        o_bias: 0.4,
+        ..Default::default()
+    };
+    tiny_pack::write(&adaptive, &options);
+    tiny_pack::write_head(&head, &options);
+    // Many labels, of which most scores are left out by what O scores, and few.
+    let many: Vec<String> = (0..40).map(|at| format!("label {at}")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let cases = [
+        (&adaptive, &LABELS[..2], balances(&[])),
+        (&adaptive, &many[..], balances(&[])),
+        (
+            &head,
+            &tiny_pack::CATEGORIES[..],
+            balances(&["high_recall"]),
+        ),
+    ];
+    // One of them has several windows.
+    let texts: Vec<String> = (0..12)
+        .map(|at| format!("ana ruiz 555 lives in b{at} and q{at}7 ").repeat(1 + at % 9))
+        .collect();
+    let runtime = runtime();
+    for (pack, labels, balances) in cases {
+        let policies: Vec<Policy> = balances
+            .into_iter()
+            .map(|balance| {
+                let mut policy = policy(labels);
+                policy.labels.digest = label_digest(&policy.labels.labels, &balance)
+                    .to_string()
+                    .into();
+                policy.labels.balance = balance;
+                policy
+            })
+            .collect();
+        let all = policies
+            .iter()
+            .flat_map(|policy| texts.iter().map(move |text| (policy, text)));
+        let all: Vec<(&Policy, &String)> = all.collect();
+        let alone: Vec<Vec<Span>> = policies
+            .iter()
+            .flat_map(|policy| {
+                // An engine of its own: nothing is taken from another's cache.
+                let (engine, _running) = start(pack, 1);
+                let found = texts
+                    .iter()
+                    .map(|text| runtime.block_on(scan(&engine, policy, &[text])).1);
+                found.collect::<Vec<_>>()
+            })
+            .collect();
+        // The same texts for all tenants at the same time, and once more from the cache.
+        let (engine, _running) = start(pack, 2);
+        for _ in 0..2 {
+            let together = runtime.block_on(futures::future::join_all(all.iter().map(
+                |(policy, text)| {
+                    let engine = engine.clone();
+                    async move { scan(&engine, policy, &[text]).await.1 }
+                },
+            )));
+            for (alone, together) in alone.iter().zip(&together) {
+                assert!(same(alone, together), "{alone:?} against {together:?}");
+            }
+        }
+        use std::sync::atomic::Ordering::Relaxed;
+        assert!(engine.counts().reused.load(Relaxed) > 0);
+        let covered: Vec<usize> = alone
+            .chunks(texts.len())
+            .map(|found| found.iter().flatten().map(|span| span.bytes.len()).sum())
+            .collect();
+        let (plain, more, less) = (covered[0], covered[1], covered[2]);
+        assert!(less < plain && plain < more, "{covered:?}");
+        // The operating point that asks for more.
+        assert!(covered[3..].iter().all(|more| plain < *more), "{covered:?}");
     }
 }
 

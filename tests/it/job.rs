@@ -126,6 +126,16 @@ pub fn pack() -> &'static Path {
     })
 }
 
+/// A tiny pack with a fixed head, made once.
+pub fn head_pack() -> &'static Path {
+    static PACK: OnceLock<PathBuf> = OnceLock::new();
+    PACK.get_or_init(|| {
+        let folder = cache().join("head");
+        tiny_pack::write_head(&folder, &tiny_pack::Options::default());
+        folder
+    })
+}
+
 /// Patterns and a list only: what is found is known, and no time is spent in a model.
 pub const TENANT: &str = r#"
 patterns = ["email", "card", "jwt", "cloud_key"]

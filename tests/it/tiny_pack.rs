@@ -1,5 +1,5 @@
-//! A tiny adaptive pack with random weights, made on the spot: real files, real ONNX Runtime, a
-//! receptive field of two tokens a side, and a label space like any other.
+//! Tiny packs with random weights, made on the spot: real files, real ONNX Runtime, a receptive field of
+//! two tokens a side. One is adaptive, with a label space like any other; one has a fixed head.
 
 use std::{fs, io::Cursor, path::Path};
 
@@ -37,9 +37,17 @@ impl Default for Options {
     }
 }
 
-/// Writes a pack into `folder`.
+/// Categories of the fixed head: with O, and B, I and E of each, as many classes as hidden states are wide.
+pub const CATEGORIES: [&str; 5] = [
+    "private_person",
+    "private_email",
+    "private_phone",
+    "account_number",
+    "secret",
+];
+
+/// Writes an adaptive pack into `folder`.
 pub fn write(folder: &Path, options: &Options) {
-    fs::create_dir_all(folder).unwrap();
     let vocabulary = vocabulary();
     let mut weights = StdRng::seed_from_u64(options.seed);
     let files: [(&str, Vec<u8>); 4] = [
@@ -51,11 +59,68 @@ pub fn write(folder: &Path, options: &Options) {
         ),
         ("projection.npz", projection(&mut weights)),
     ];
+    let family = r#"[label_encoder]
+file = "label_encoder.onnx"
+output = "vectors"
+tokenizer = "tokenizer.json"
+prefix = [2]
+suffix = [3]
+pad = 0
+projection = "projection.npz"
+"#;
+    write_files(folder, options, "adaptive", family, &files);
+}
+
+/// Writes a pack with a fixed head and two operating points, `default` and `high_recall`, into `folder`.
+pub fn write_head(folder: &Path, options: &Options) {
+    let vocabulary = vocabulary();
+    let mut weights = StdRng::seed_from_u64(options.seed);
+    let point = |background_stay: f32| {
+        serde_json::json!({"biases": {
+            "transition_bias_background_stay": background_stay,
+            "transition_bias_background_to_start": 0.0,
+            "transition_bias_inside_to_continue": 0.0,
+            "transition_bias_inside_to_end": 0.0,
+            "transition_bias_end_to_background": 0.0,
+            "transition_bias_end_to_start": 0.0,
+        }})
+    };
+    let points = serde_json::json!({
+        "operating_points": {"default": point(0.5), "high_recall": point(-0.5)},
+    });
+    let files: [(&str, Vec<u8>); 3] = [
+        ("tokenizer.json", tokenizer(&vocabulary)),
+        ("backbone.onnx", backbone(&mut weights, vocabulary.len())),
+        (
+            "viterbi_calibration.json",
+            serde_json::to_vec(&points).unwrap(),
+        ),
+    ];
+    let parts = CATEGORIES
+        .iter()
+        .flat_map(|category| ["B", "I", "E"].map(|part| format!("{part}-{category}")));
+    let classes: Vec<String> = std::iter::once("O".to_owned()).chain(parts).collect();
+    let family = format!(
+        "[head]\nclasses = {}\ncalibration = \"viterbi_calibration.json\"\n",
+        serde_json::json!(classes)
+    );
+    write_files(folder, options, "fixed_head", &family, &files);
+}
+
+/// Writes files and the manifest, with the sections that are the family's own.
+fn write_files(
+    folder: &Path,
+    options: &Options,
+    family: &str,
+    sections: &str,
+    files: &[(&str, Vec<u8>)],
+) {
+    fs::create_dir_all(folder).unwrap();
     let mut manifest = format!(
         r#"format = 1
 name = "tiny"
 version = "0.0.{seed}"
-family = "adaptive"
+family = "{family}"
 [dimensions]
 hidden = {HIDDEN}
 [limits]
@@ -70,26 +135,18 @@ pad = 0
 [backbone]
 file = "backbone.onnx"
 output = "hidden"
-[label_encoder]
-file = "label_encoder.onnx"
-output = "vectors"
-tokenizer = "tokenizer.json"
-prefix = [2]
-suffix = [3]
-pad = 0
-projection = "projection.npz"
 [calibration]
 slope = 4.0
 intercept = 0.0
 o_bias = {bias:?}
-"#,
+{sections}"#,
         seed = options.seed,
         window = options.max_window_tokens,
         halo = options.halo_tokens,
         bias = options.o_bias,
     );
     for (name, bytes) in files {
-        let digest = hex::encode(Sha256::digest(&bytes));
+        let digest = hex::encode(Sha256::digest(bytes));
         manifest += &format!(
             "[[files]]\npath = \"{name}\"\nsha256 = \"{digest}\"\nbytes = {}\n",
             bytes.len()
