@@ -1,4 +1,7 @@
-use std::{panic, path::Path};
+use std::{collections::HashSet, panic, path::Path};
+
+use serde::Deserialize;
+use tokenizers::{ModelWrapper, models::unigram::Unigram};
 
 use super::{ByteSpan, segment};
 
@@ -64,11 +67,15 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
         let longest_word = match inner.get_model() {
-            tokenizers::ModelWrapper::WordPiece(model) => {
+            ModelWrapper::WordPiece(model) => {
                 Some(model.max_input_chars_per_word.min(WORDPIECE_LONGEST_WORD))
             }
             _ => None,
         };
+        if let ModelWrapper::Unigram(model) = inner.get_model() {
+            let model = without_special_pieces(&inner, model, &bytes).map_err(load)?;
+            inner.with_model(model);
+        }
         Ok(Self {
             inner,
             longest_word,
@@ -120,6 +127,41 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// The model without its special pieces: `set_encode_special_tokens` only keeps `tokenizers` from
+/// looking for `</s>` in a text before the model does, and in a unigram model it is a piece like any
+/// other, the likeliest at that. SentencePiece does not take a text for one either.
+fn without_special_pieces(
+    inner: &tokenizers::Tokenizer,
+    model: &Unigram,
+    file: &[u8],
+) -> Result<Unigram, String> {
+    #[derive(Deserialize)]
+    struct File {
+        model: Model,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        unk_id: Option<usize>,
+    }
+    // The model does not tell which piece stands for what it does not know.
+    let File {
+        model: Model { unk_id },
+    } = serde_json::from_slice(file).map_err(|error| error.to_string())?;
+    let added = inner.get_added_tokens_decoder();
+    let special: HashSet<&str> = added
+        .values()
+        .filter(|token| token.special)
+        .map(|token| token.content.as_str())
+        .collect();
+    let pieces = model.iter().map(|(piece, score)| {
+        // Ids are places in this list: a piece keeps its place, but no text holds an empty one.
+        let kept = !special.contains(piece.as_str());
+        (if kept { piece.clone() } else { String::new() }, *score)
+    });
+    Unigram::from(pieces.collect(), unk_id, model.byte_fallback())
+        .map_err(|error| error.to_string())
 }
 
 /// End of the longest head of `text` in which no word is longer than `longest` characters after
