@@ -31,7 +31,7 @@ pub fn cut(text: &str, limit: usize) -> usize {
 
 /// White space that every tokenizer takes for it. BERT's removes other control characters, form
 /// feeds among them, so that the letters around one are a single word.
-fn parts_words(character: char) -> bool {
+pub(super) fn parts_words(character: char) -> bool {
     character.is_whitespace()
         && (!character.is_control() || matches!(character, '\t' | '\n' | '\r'))
 }

@@ -1,7 +1,9 @@
 use std::{collections::HashSet, panic, path::Path};
 
 use serde::Deserialize;
-use tokenizers::{ModelWrapper, models::unigram::Unigram};
+use tokenizers::{
+    ModelWrapper, NormalizedString, Normalizer as _, NormalizerWrapper, models::unigram::Unigram,
+};
 
 use super::{ByteSpan, segment};
 
@@ -113,6 +115,11 @@ impl Tokenizer {
         end: usize,
         tokens: &mut Tokens,
     ) -> Result<(), Error> {
+        let start = start
+            + self
+                .inner
+                .get_normalizer()
+                .map_or(0, |rules| removed_at_start(rules, &text[start..end]));
         let encoding = self
             .inner
             .encode(&text[start..end], false)
@@ -162,6 +169,21 @@ fn without_special_pieces(
     });
     Unigram::from(pieces.collect(), unk_id, model.byte_fallback())
         .map_err(|error| error.to_string())
+}
+
+/// Bytes at the start of `text` that the tokenizer's rules remove. `tokenizers` 0.22 does not count
+/// them with SentencePiece's rules: everything after them would get the spans of what stands as many
+/// characters before it.
+fn removed_at_start(rules: &NormalizerWrapper, text: &str) -> usize {
+    let is_removed = |character: char| {
+        // White space is left to the rules that may strip it.
+        let mut normalized = NormalizedString::from(character.to_string());
+        !segment::parts_words(character)
+            && rules.normalize(&mut normalized).is_ok()
+            && normalized.get().is_empty()
+    };
+    text.find(|character| !is_removed(character))
+        .unwrap_or(text.len())
 }
 
 /// End of the longest head of `text` in which no word is longer than `longest` characters after
