@@ -12,11 +12,12 @@ setup: ## Get ONNX Runtime; name or install missing system packages
 	@scripts/setup.sh
 
 .PHONY: setup-tests
-setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages
+setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages, tokenizers
 	@tests/setup-s3.sh
 	@tests/setup-kafka.sh
 	@tests/setup-registry.sh
 	@scripts/setup-python.sh
+	@tests/setup-tokenizers.sh
 
 .PHONY: build
 build: setup ## Build weir (release)

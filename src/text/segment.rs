@@ -12,7 +12,9 @@ pub const SEGMENT_BYTES: usize = 256 * 1024;
 /// is not cut.
 ///
 /// Tokenizers split at white space before anything else, so the pieces' tokens are the whole
-/// text's tokens; only a stretch of `limit` bytes without white space can differ at its seam.
+/// text's tokens. Byte-level ones have tokens of several white spaces, too, and of punctuation with
+/// the line ends and slashes after it; hence a line end counts only between words, other white space
+/// only at one end of its stretch. `limit` bytes without such a place can differ at their seam.
 pub fn cut(text: &str, limit: usize) -> usize {
     debug_assert!(limit >= 4, "a piece holds at least one character");
     if text.len() <= limit {
@@ -20,18 +22,27 @@ pub fn cut(text: &str, limit: usize) -> usize {
     }
     let end = text.floor_char_boundary(limit);
     let head = &text[..end];
-    if let Some(at) = head.rfind('\n').filter(|at| *at >= end / 4 * 3) {
-        return at + 1;
-    }
-    match head.rfind(parts_words) {
-        Some(at) if at > 0 => at,
-        _ => end,
-    }
+    let space_before = |at: usize| text[..at].ends_with(char::is_whitespace);
+    let space_after = |at: usize| text[at..].starts_with(char::is_whitespace);
+    let after_line = head
+        .rmatch_indices('\n')
+        .map(|(at, _)| at + 1)
+        .take_while(|at| *at > end / 4 * 3)
+        .find(|at| !space_before(at - 1) && !space_after(*at) && !text[*at..].starts_with('/'));
+    let spaces = || head.rmatch_indices(parts_words).filter(|(at, _)| *at > 0);
+    let before_space = || {
+        spaces()
+            .filter(|(_, space)| !matches!(*space, "\n" | "\r"))
+            .find(|(at, space)| !space_before(*at) || !space_after(at + space.len()))
+            .or_else(|| spaces().next())
+            .map(|(at, _)| at)
+    };
+    after_line.or_else(before_space).unwrap_or(end)
 }
 
 /// White space that every tokenizer takes for it. BERT's removes other control characters, form
 /// feeds among them, so that the letters around one are a single word.
-fn parts_words(character: char) -> bool {
+pub(super) fn parts_words(character: char) -> bool {
     character.is_whitespace()
         && (!character.is_control() || matches!(character, '\t' | '\n' | '\r'))
 }
@@ -50,6 +61,12 @@ mod tests {
         assert_eq!(cut("onetwothree", 5), 5);
         assert_eq!(cut("éééé", 5), 4);
         assert_eq!(cut("one two\u{c}three", 10), 3);
+        // not between spaces, line ends, or the punctuation before and the slash after those
+        assert_eq!(cut("one  \n\n  two", 7), 3);
+        assert_eq!(cut("one   two", 5), 3);
+        assert_eq!(cut("one   two", 6), 5);
+        assert_eq!(cut("one two.\n/three", 10), 3);
+        assert_eq!(cut("        ", 4), 3);
     }
 
     proptest! {

@@ -1,4 +1,9 @@
-use std::{panic, path::Path};
+use std::{collections::HashSet, panic, path::Path};
+
+use serde::Deserialize;
+use tokenizers::{
+    ModelWrapper, NormalizedString, Normalizer as _, NormalizerWrapper, models::unigram::Unigram,
+};
 
 use super::{ByteSpan, segment};
 
@@ -64,11 +69,15 @@ impl Tokenizer {
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
         let longest_word = match inner.get_model() {
-            tokenizers::ModelWrapper::WordPiece(model) => {
+            ModelWrapper::WordPiece(model) => {
                 Some(model.max_input_chars_per_word.min(WORDPIECE_LONGEST_WORD))
             }
             _ => None,
         };
+        if let ModelWrapper::Unigram(model) = inner.get_model() {
+            let model = without_special_pieces(&inner, model, &bytes).map_err(load)?;
+            inner.with_model(model);
+        }
         Ok(Self {
             inner,
             longest_word,
@@ -106,6 +115,11 @@ impl Tokenizer {
         end: usize,
         tokens: &mut Tokens,
     ) -> Result<(), Error> {
+        let start = start
+            + self
+                .inner
+                .get_normalizer()
+                .map_or(0, |rules| removed_at_start(rules, &text[start..end]));
         let encoding = self
             .inner
             .encode(&text[start..end], false)
@@ -120,6 +134,56 @@ impl Tokenizer {
         }
         Ok(())
     }
+}
+
+/// The model without its special pieces: `set_encode_special_tokens` only keeps `tokenizers` from
+/// looking for `</s>` in a text before the model does, and in a unigram model it is a piece like any
+/// other, the likeliest at that. SentencePiece does not take a text for one either.
+fn without_special_pieces(
+    inner: &tokenizers::Tokenizer,
+    model: &Unigram,
+    file: &[u8],
+) -> Result<Unigram, String> {
+    #[derive(Deserialize)]
+    struct File {
+        model: Model,
+    }
+    #[derive(Deserialize)]
+    struct Model {
+        unk_id: Option<usize>,
+    }
+    // The model does not tell which piece stands for what it does not know.
+    let File {
+        model: Model { unk_id },
+    } = serde_json::from_slice(file).map_err(|error| error.to_string())?;
+    let added = inner.get_added_tokens_decoder();
+    let special: HashSet<&str> = added
+        .values()
+        .filter(|token| token.special)
+        .map(|token| token.content.as_str())
+        .collect();
+    let pieces = model.iter().map(|(piece, score)| {
+        // Ids are places in this list: a piece keeps its place, but no text holds an empty one.
+        let kept = !special.contains(piece.as_str());
+        (if kept { piece.clone() } else { String::new() }, *score)
+    });
+    Unigram::from(pieces.collect(), unk_id, model.byte_fallback())
+        .map_err(|error| error.to_string())
+}
+
+/// Bytes at the start of `text` that the tokenizer's rules remove. `tokenizers` 0.22 does not count
+/// them with SentencePiece's rules: everything after them would get the spans of what stands as many
+/// characters before it.
+fn removed_at_start(rules: &NormalizerWrapper, text: &str) -> usize {
+    let is_removed = |character: char| {
+        // White space is left to the rules that may strip it.
+        let mut normalized = NormalizedString::from(character.to_string());
+        !segment::parts_words(character)
+            && rules.normalize(&mut normalized).is_ok()
+            && normalized.get().is_empty()
+    };
+    text.find(|character| !is_removed(character))
+        .unwrap_or(text.len())
 }
 
 /// End of the longest head of `text` in which no word is longer than `longest` characters after

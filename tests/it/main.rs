@@ -22,4 +22,5 @@ mod registry_server;
 mod s3_server;
 mod stores;
 mod tiny_pack;
+mod tokenizers;
 mod worker;
