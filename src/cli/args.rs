@@ -88,7 +88,7 @@ pub enum Command {
     /// Measure speed on this machine
     #[command(after_help = BENCH)]
     Bench(Bench),
-    /// Look at a model pack, or verify it
+    /// Look at a model pack, verify it, or tune it for this machine
     #[command(subcommand)]
     Model(Model),
     /// Send dead letters of a stream back to the topics they came from
@@ -403,9 +403,12 @@ pub struct Bench {
         default_value = "4,64,1000"
     )]
     pub labels: Vec<usize>,
-    /// Padded tokens of a batch
-    #[arg(long, value_name = "TOKENS", default_value_t = 1024)]
-    pub max_tokens: u32,
+    /// Tokens of a batch, padding included; without it what `weir model tune` found, or 1,024
+    #[arg(long, value_name = "TOKENS")]
+    pub max_tokens: Option<u32>,
+    /// Rounds of bare model and job; the median counts
+    #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
+    pub rounds: u16,
     /// Threads; without it one for each core
     #[arg(long, value_name = "COUNT")]
     pub threads: Option<u16>,
@@ -432,7 +435,44 @@ pub enum Model {
         after_help = "Examples:\n  weir model verify models/weir-mini\n\nExit code 0 if the pack is whole, 1 if not."
     )]
     Verify(Pack),
+    /// Find out how a pack runs fastest on this machine, and keep it beside the pack
+    #[command(after_help = TUNE)]
+    Tune(Tune),
 }
+
+/// `weir model tune`.
+#[derive(Debug, Clone, Args)]
+pub struct Tune {
+    /// Folder of the model pack
+    #[arg(
+        value_name = "DIR",
+        env = "WEIR_PACK",
+        default_value = "models/weir-mini"
+    )]
+    pub model: PathBuf,
+    /// Texts to measure on, such as lines of your logs; without it a mixture of short and long ones
+    #[arg(long, value_name = "FILE")]
+    pub texts: Vec<PathBuf>,
+    /// Seconds for each way of running it, beside loading
+    #[arg(long, value_name = "SECONDS", default_value_t = 6.0)]
+    pub seconds: f64,
+    /// Threads; without it one for each core
+    #[arg(long, value_name = "COUNT")]
+    pub threads: Option<u16>,
+    /// Keep no copy with packed weights: needs no space, but each session packs its own
+    #[arg(long)]
+    pub no_copy: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+const TUNE: &str = "Examples:
+  weir model tune models/weir-mini
+  weir model tune models/large --texts data/logs/today.log
+
+Writes DIR/tuned.toml: graph, sessions, threads and tokens of a batch. `weir run` and the other commands
+use it on this machine where the configuration does not set them; remove the file to undo it.";
 
 /// A model pack.
 #[derive(Debug, Clone, Args)]

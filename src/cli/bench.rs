@@ -26,9 +26,11 @@ use super::{
 };
 use crate::{
     decode::viterbi::Viterbi,
-    model::{self, Backbone, Conditions, Encoder, Family, Head, LabelMatrix, Pack, Row, Scorer},
+    model::{
+        self, Backbone, Conditions, Encoder, Family, Head, LabelMatrix, Layout, Pack, Row, Scorer,
+    },
     pipeline::{
-        Options, Progress,
+        Engine, Progress,
         job::{Job, Limits, Target},
     },
     sink::{Formats, Ledger, Redactions},
@@ -36,9 +38,6 @@ use crate::{
     tenant::reload,
     text::{Tokenizer, Window, Windower},
 };
-
-/// Rounds of the comparison; the median counts.
-const ROUNDS: usize = 3;
 
 /// Documents in one input file of the job.
 const DOCUMENTS_A_FILE: usize = 2000;
@@ -65,7 +64,8 @@ struct Report {
     /// Most memory of this process until the comparison's end, in bytes.
     peak_memory: Option<u64>,
     /// Documents/s of the job with repeated texts and reuse, and with each text once.
-    records: Repeats,
+    /// None where no text repeats.
+    records: Option<Repeats>,
     /// Empty for a fixed head: no label set is scored there.
     shares: Vec<Share>,
 }
@@ -99,7 +99,9 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         );
     }
     let mut options = engine::defaults(&args.model)?;
-    options.batch.max_tokens = args.max_tokens as usize;
+    if let Some(max_tokens) = args.max_tokens {
+        options.batch.max_tokens = max_tokens as usize;
+    }
     if let Some(threads) = args.threads {
         options.sessions = usize::from(threads);
     }
@@ -123,7 +125,8 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let runtime = engine::runtime()?;
     let started = Instant::now();
     let first_result_secs = {
-        runtime.block_on(job(&options, &asked, &unique[..1]))?;
+        let (engine, _running) = engine::start(options.clone())?;
+        runtime.block_on(job(&engine, &asked, &unique[..1]))?;
         started.elapsed().as_secs_f64()
     };
     let documents = windows(&options.pack, &unique)?;
@@ -141,23 +144,28 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let mut without_cache = options.clone();
     without_cache.batch.cache_bytes = 0;
     let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
-    for _ in 0..ROUNDS {
-        let sessions = Backbone::load(
+    {
+        let mut sessions = Backbone::load(
             &options.pack,
             options.runtime.clone(),
             options.sessions,
             options.session_threads,
         )?;
-        let (tokens, time) = bare(
-            sessions,
-            &distinct,
-            conditions.as_ref(),
-            options.batch.max_tokens,
-        )?;
-        bares.push(tokens as f64 / time.as_secs_f64());
-        let measured = runtime.block_on(job(&without_cache, &asked, &unique))?;
-        jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
-        padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
+        let padded = options.pack.manifest().backbone.layout == Layout::Padded;
+        let (engine, _running) = engine::start(without_cache)?;
+        for _ in 0..args.rounds {
+            let (tokens, time) = bare(
+                &mut sessions,
+                &distinct,
+                conditions.as_ref(),
+                options.batch.max_tokens,
+                padded,
+            )?;
+            bares.push(tokens as f64 / time.as_secs_f64());
+            let measured = runtime.block_on(job(&engine, &asked, &unique))?;
+            jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
+            padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
+        }
     }
     let peak_memory = peak_memory();
     let ratios: Vec<f64> = jobs
@@ -165,11 +173,23 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         .zip(&bares)
         .map(|(job, bare)| job / bare)
         .collect();
-    let all = runtime.block_on(job(&options, &asked, &texts))?;
-    let once = runtime.block_on(job(&options, &asked, &unique))?;
-    let a_second = |count: usize, measured: &Measured| count as f64 / measured.time.as_secs_f64();
-    let (all_a_second, unique_a_second) =
-        (a_second(texts.len(), &all), a_second(unique.len(), &once));
+    let mut records = None;
+    if unique.len() < texts.len() {
+        // Each with an engine that has seen nothing.
+        let fresh = |texts: &[String]| {
+            let (engine, _running) = engine::start(options.clone())?;
+            let measured = runtime.block_on(job(&engine, &asked, texts))?;
+            Ok::<_, Failure>(texts.len() as f64 / measured.time.as_secs_f64())
+        };
+        let (all_a_second, unique_a_second) = (fresh(&texts)?, fresh(&unique)?);
+        records = Some(Repeats {
+            all: texts.len(),
+            unique: unique.len(),
+            all_a_second,
+            unique_a_second,
+            ratio: all_a_second / unique_a_second,
+        });
+    }
     let mut shares = Vec::new();
     if let Some(encoder) = &encoder {
         let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
@@ -192,13 +212,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         padding,
         first_result_secs,
         peak_memory,
-        records: Repeats {
-            all: texts.len(),
-            unique: unique.len(),
-            all_a_second,
-            unique_a_second,
-            ratio: all_a_second / unique_a_second,
-        },
+        records,
         shares,
     };
     if args.json {
@@ -248,17 +262,18 @@ fn table(report: &Report) -> String {
     if let Some(bytes) = report.peak_memory {
         row("peak memory", format!("{} MiB", bytes >> 20));
     }
-    let records = &report.records;
-    row(
-        "repeated texts",
-        format!(
-            "{:.0} records/s with {} repeats, {:.0} without: {:.2} times",
-            records.all_a_second,
-            run::thousands((records.all - records.unique) as u64),
-            records.unique_a_second,
-            records.ratio
-        ),
-    );
+    if let Some(records) = &report.records {
+        row(
+            "repeated texts",
+            format!(
+                "{:.0} records/s with {} repeats, {:.0} without: {:.2} times",
+                records.all_a_second,
+                run::thousands((records.all - records.unique) as u64),
+                records.unique_a_second,
+                records.ratio
+            ),
+        );
+    }
     for share in &report.shares {
         row(
             &format!("{} labels", share.labels),
@@ -300,7 +315,7 @@ fn in_the_box() -> Result<Vec<PathBuf>, Failure> {
 }
 
 /// Texts of a file: its lines, or the strings of its JSON lines; `.txt` as a whole.
-fn read(file: &Path) -> Result<Vec<String>, Failure> {
+pub(super) fn read(file: &Path) -> Result<Vec<String>, Failure> {
     let failed = |error: std::io::Error| {
         Failure::new(
             Exit::Io,
@@ -346,11 +361,11 @@ struct Measured {
 }
 
 /// What the job asks an adaptive pack for beside its patterns.
-const ASKED: [&str; 4] = ["person", "organization", "city", "email"];
+pub(super) const ASKED: [&str; 4] = ["person", "organization", "city", "email"];
 
 /// Runs `weir run`'s job for the labels `asked` over `texts` from files to files, patterns included. The clock starts when
 /// the model is loaded.
-async fn job(options: &Options, asked: &[String], texts: &[String]) -> Result<Measured, Failure> {
+async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Measured, Failure> {
     let io = |error: std::io::Error| Failure::new(Exit::Io, error);
     let place = tempfile::tempdir().map_err(io)?;
     let (input, output, tenants) = (
@@ -374,7 +389,6 @@ async fn job(options: &Options, asked: &[String], texts: &[String]) -> Result<Me
         patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
     fs::write(tenants.join("bench.toml"), policy).map_err(io)?;
     let (_reload, tenants) = reload::Options::new(tenants, None).build()?;
-    let (engine, _running) = engine::start(options.clone())?;
     let labels = tenants
         .current()
         .policy(Some("bench"))
@@ -415,6 +429,9 @@ async fn job(options: &Options, asked: &[String], texts: &[String]) -> Result<Me
         drain: CancellationToken::new(),
         progress: Arc::new(Progress::default()),
     };
+    let real = || engine.counts().real.load(Ordering::Relaxed);
+    let padding = || engine.counts().padding.load(Ordering::Relaxed);
+    let (real_before, padding_before) = (real(), padding());
     let start = Instant::now();
     let summary = job
         .objects(&objects, &Target::Objects(ledger))
@@ -429,10 +446,9 @@ async fn job(options: &Options, asked: &[String], texts: &[String]) -> Result<Me
         );
         return Err(Failure::new(Exit::Bug, error));
     }
-    let counts = engine.counts();
     Ok(Measured {
-        tokens: counts.real.load(Ordering::Relaxed),
-        padding: counts.padding.load(Ordering::Relaxed),
+        tokens: real() - real_before,
+        padding: padding() - padding_before,
         time,
     })
 }
@@ -466,47 +482,61 @@ pub fn windows(pack: &Pack, texts: &[String]) -> Result<Vec<Vec<Window>>, model:
     Ok(documents)
 }
 
-/// Tokens per second of the bare model: windows sorted by length and packed into batches of at most
-/// `max_tokens`, on as many threads as there are sessions.
+/// Windows sorted by length and put into batches of at most `max_tokens`; `padded`: filled up to the longest.
+/// `special`: tokens that the model puts around each.
+pub fn batches<'a>(
+    mut rows: Vec<Row<'a>>,
+    max_tokens: usize,
+    special: usize,
+    padded: bool,
+) -> Vec<Vec<Row<'a>>> {
+    rows.sort_by_key(|row| row.ids.len());
+    let mut batches: Vec<Vec<Row>> = Vec::new();
+    let mut before = 0;
+    for row in rows {
+        let own = row.ids.len() + special;
+        match batches.last_mut() {
+            // The longest one decides about the padded size, and is the last one of the batch.
+            Some(batch) if padded && (batch.len() + 1) * own <= max_tokens => batch.push(row),
+            Some(batch) if !padded && before + own <= max_tokens => {
+                before += own;
+                batch.push(row);
+            }
+            _ => {
+                before = own;
+                batches.push(vec![row]);
+            }
+        }
+    }
+    batches
+}
+
+/// Tokens and time of the bare model: perfectly packed batches, on as many threads as there are sessions.
 pub fn bare(
-    sessions: Vec<Backbone>,
+    sessions: &mut [Backbone],
     windows: &[&Window],
     conditions: Option<&Conditions>,
     max_tokens: usize,
+    padded: bool,
 ) -> Result<(u64, Duration), model::Error> {
-    let mut sorted: Vec<Row> = windows
-        .iter()
-        .map(|window| Row {
-            ids: &window.ids,
-            conditions,
-        })
-        .collect();
-    sorted.sort_unstable_by_key(|row| row.ids.len());
+    let rows = windows.iter().map(|window| Row {
+        ids: &window.ids,
+        conditions,
+    });
     let special = sessions
         .first()
         .map_or(0, |session| session.padded_tokens(0));
-    let mut batches: Vec<&[Row]> = Vec::new();
-    let mut rest = &sorted[..];
-    while !rest.is_empty() {
-        // The longest one decides about the padded size, and is the last one of the batch.
-        let mut count = 1;
-        while count < rest.len() && (count + 1) * (rest[count].ids.len() + special) <= max_tokens {
-            count += 1;
-        }
-        let (batch, tail) = rest.split_at(count);
-        batches.push(batch);
-        rest = tail;
-    }
-    let tokens = sorted
+    let batches = batches(rows.collect(), max_tokens, special, padded);
+    let tokens = windows
         .iter()
-        .map(|row| row.ids.len() + special)
+        .map(|window| window.ids.len() + special)
         .sum::<usize>() as u64;
     let next = AtomicUsize::new(0);
     let start = Instant::now();
     thread::scope(|scope| {
         let workers: Vec<_> = sessions
-            .into_iter()
-            .map(|mut session| {
+            .iter_mut()
+            .map(|session| {
                 let (next, batches) = (&next, &batches);
                 scope.spawn(move || {
                     while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {

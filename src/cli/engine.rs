@@ -1,12 +1,16 @@
 //! An engine for a subcommand, and a runtime to drive it.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::exit::{Exit, Failure};
 use crate::{
     batch,
     config::{self, Resolved},
-    model::{self, Pack},
+    model::{self, Machine, Pack, Tuned},
     pipeline::{Engine, Options, Running},
 };
 
@@ -31,24 +35,26 @@ pub fn pack(folder: &Path) -> Result<Pack, Failure> {
     Ok(pack)
 }
 
-/// What a configuration says about running its pack.
+/// What a configuration says about running its pack; what it leaves open is as `weir model tune` found it best.
 pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
+    let model = &resolved.model;
     let mut options = with(
-        pack(&resolved.model.pack)?,
+        pack(&model.pack)?,
+        model.runtime.clone(),
         &resolved.batch,
-        resolved.model.threads,
-    );
-    if let Some(sessions) = resolved.model.sessions {
+        resolved.batch_size_is_set,
+        model.threads,
+    )?;
+    if let Some(sessions) = model.sessions {
         let threads = options.sessions * options.session_threads;
         options.sessions = usize::from(sessions);
         options.session_threads = (threads / options.sessions).max(1);
     }
-    options.runtime.clone_from(&resolved.model.runtime);
-    if let Some(folder) = &resolved.model.label_cache_dir {
+    if let Some(folder) = &model.label_cache_dir {
         options.label_cache = Some(folder.clone());
     }
-    options.categories.clone_from(&resolved.model.categories);
-    if let Some(folder) = &resolved.model.category_encoder {
+    options.categories.clone_from(&model.categories);
+    if let Some(folder) = &model.category_encoder {
         options.category_encoder = Some(pack(folder)?);
     }
     Ok(options)
@@ -56,14 +62,39 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
 
 /// How a pack is run without a configuration.
 pub fn defaults(folder: &Path) -> Result<Options, Failure> {
-    Ok(with(
-        pack(folder)?,
-        &config::batch::Section::default(),
-        None,
-    ))
+    let batch = config::batch::Section::default();
+    with(pack(folder)?, None, &batch, false, None)
 }
 
-fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
+fn with(
+    pack: Pack,
+    runtime: Option<PathBuf>,
+    batch: &config::batch::Section,
+    batch_size_is_set: bool,
+    threads: Option<u16>,
+) -> Result<Options, Failure> {
+    let mut options = plain(pack, batch, threads);
+    options.runtime = runtime;
+    let Some(tuned) = Tuned::read(&options.pack)? else {
+        return Ok(options);
+    };
+    let machine = Machine::here(options.runtime.as_deref())?;
+    if !tuned.fits(&options.pack, &machine) {
+        return Ok(options);
+    }
+    options.pack = tuned.apply(options.pack)?;
+    if threads.is_none() {
+        options.sessions = tuned.sessions.max(1);
+        options.session_threads = tuned.threads.max(1);
+    }
+    if !batch_size_is_set {
+        options.batch.max_tokens = tuned.max_tokens.max(1);
+    }
+    Ok(options)
+}
+
+/// How a pack is run that was not tuned: a session of one thread for each core.
+pub fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Options {
         pack,
@@ -85,10 +116,10 @@ fn with(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Opt
 
 /// Where label vectors are kept unless configured: the user's cache folder, by the XDG base
 /// directory specification.
-fn label_cache() -> Option<std::path::PathBuf> {
+fn label_cache() -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
     let cache = std::env::var_os("XDG_CACHE_HOME")
-        .map(std::path::PathBuf::from)
+        .map(PathBuf::from)
         .or_else(home)?;
     Some(cache.join("weir/labels"))
 }

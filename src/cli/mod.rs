@@ -21,6 +21,7 @@ mod replay;
 mod run;
 mod schema;
 pub mod test;
+mod tune;
 
 use std::process::ExitCode;
 
@@ -79,6 +80,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::execute(args),
         Command::Model(Model::Inspect(args)) => model::inspect(args),
         Command::Model(Model::Verify(args)) => model::verify(args),
+        Command::Model(Model::Tune(args)) => tune::execute(args),
     }
 }
 

@@ -185,6 +185,17 @@ impl Written {
         self.document.place(path)
     }
 
+    /// Whether somebody wrote the key at a dotted path.
+    pub fn has(&self, path: &str) -> bool {
+        let mut node = Some(&self.document);
+        for part in path.split('.') {
+            node = node
+                .and_then(|node| node.entry(part))
+                .map(|entry| &entry.node);
+        }
+        node.is_some()
+    }
+
     /// Every setting with its value and origin, in the order of the reference.
     pub fn settings(&self) -> Vec<Setting> {
         let mut settings = Vec::new();

@@ -26,6 +26,8 @@ pub struct Resolved {
     pub tenants: Tenants,
     pub model: Model,
     pub batch: batch::Section,
+    /// Whether somebody chose `batch.max_tokens`.
+    pub batch_size_is_set: bool,
     pub limits: limits::Section,
     pub pipeline: pipeline::Section,
     pub telemetry: telemetry::Section,
@@ -327,6 +329,7 @@ impl Resolver<'_> {
             tenants,
             model,
             batch: config.batch.clone(),
+            batch_size_is_set: self.written.has("batch.max_tokens"),
             limits: config.limits.clone(),
             pipeline: config.pipeline.clone(),
             telemetry: config.telemetry.clone(),

@@ -1,14 +1,15 @@
 use std::{borrow::Cow, path::PathBuf};
 
 use ort::{
+    environment::Environment,
     session::{
         Session, SessionInputValue,
-        builder::{GraphOptimizationLevel, PrepackedWeights},
+        builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder},
     },
     value::Tensor,
 };
 
-use super::{Conditions, Error, Layout, Pack, runtime};
+use super::{Conditions, Error, Graph, Layout, Pack, runtime};
 
 /// The token encoder: one session, run by one thread at a time.
 pub struct Backbone {
@@ -48,34 +49,75 @@ impl Backbone {
         threads: usize,
     ) -> Result<Vec<Self>, Error> {
         let environment = runtime::environment(runtime.as_deref())?;
-        let options = &pack.manifest().backbone;
-        let path = pack.path(&options.file);
         let weights = PrepackedWeights::new();
-        let mut loaded = Vec::with_capacity(count);
-        for _ in 0..count {
-            let session = Session::builder(environment)
-                .and_then(|builder| {
-                    builder
-                        .with_optimization_level(GraphOptimizationLevel::Level3)
-                        .map_err(Into::into)
+        // Side by side: planning the memory of ten thousand nodes takes seconds, on one core.
+        let loaded: Result<Vec<Self>, Error> = std::thread::scope(|scope| {
+            let loading: Vec<_> = (0..count)
+                .map(|_| {
+                    let weights = &weights;
+                    scope.spawn(move || Self::one(pack, environment, threads, weights))
                 })
-                .and_then(|builder| builder.with_intra_threads(threads).map_err(Into::into))
-                .and_then(|builder| builder.with_inter_threads(1).map_err(Into::into))
-                // Spinning threads take the cores from the stages around the model.
-                .and_then(|builder| builder.with_intra_op_spinning(false).map_err(Into::into))
-                .and_then(|builder| builder.with_prepacked_weights(&weights).map_err(Into::into))
-                .and_then(|mut builder| builder.commit_from_file(&path))
-                .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
-            let inputs = named(&session, options);
-            let backbone = Self {
-                session,
-                pack: pack.clone(),
-                inputs,
-            };
-            backbone.check()?;
-            loaded.push(backbone);
+                .collect();
+            let loaded = loading.into_iter();
+            loaded
+                .map(|one| one.join().expect("loading does not panic"))
+                .collect()
+        });
+        loaded
+    }
+
+    fn one(
+        pack: &Pack,
+        environment: &'static Environment,
+        threads: usize,
+        weights: &PrepackedWeights,
+    ) -> Result<Self, Error> {
+        let options = &pack.manifest().backbone;
+        let session = builder(environment, options, threads)
+            .and_then(|builder| builder.with_prepacked_weights(weights).map_err(Into::into))
+            .and_then(|mut builder| builder.commit_from_file(pack.path(&options.file)))
+            .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
+        let inputs = named(&session, options);
+        let backbone = Self {
+            session,
+            pack: pack.clone(),
+            inputs,
+        };
+        backbone.check()?;
+        Ok(backbone)
+    }
+
+    /// Writes a copy of the pack's graph in front to its folder, with weights packed for this processor, so that
+    /// sessions map them instead of packing them each for itself. Returns the size of its weights in bytes.
+    pub fn copy(pack: &Pack, runtime: Option<PathBuf>, file: &str) -> Result<u64, Error> {
+        let environment = runtime::environment(runtime.as_deref())?;
+        let options = &pack.manifest().backbone;
+        let data = format!("{file}.data");
+        let entries = [
+            (
+                "session.optimized_model_external_initializers_file_name",
+                data.as_str(),
+            ),
+            (
+                "session.optimized_model_external_initializers_min_size_in_bytes",
+                "1024",
+            ),
+            ("session.save_external_prepacked_constant_initializers", "1"),
+        ];
+        let mut made = builder(environment, options, 1).and_then(|builder| {
+            builder
+                .with_optimized_model_path(pack.path(file))
+                .map_err(Into::into)
+        });
+        for (key, value) in entries {
+            made =
+                made.and_then(|builder| builder.with_config_entry(key, value).map_err(Into::into));
         }
-        Ok(loaded)
+        made.and_then(|mut builder| builder.commit_from_file(pack.path(&options.file)))
+            .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
+        std::fs::metadata(pack.path(&data))
+            .map(|meta| meta.len())
+            .map_err(|error| graph_error(pack, error.to_string()))
     }
 
     /// Compares the graph with the manifest.
@@ -258,6 +300,24 @@ fn packed_feeds<'a>(
         inputs.push((TOKEN_SETS.into(), tokens.into()));
     }
     Ok((inputs, vec![tokens as i64, hidden as i64], starts))
+}
+
+/// What all sessions of a graph are opened with.
+fn builder(
+    environment: &'static Environment,
+    graph: &Graph,
+    threads: usize,
+) -> Result<SessionBuilder, ort::Error> {
+    let level = match graph.optimised {
+        true => GraphOptimizationLevel::Disable,
+        false => GraphOptimizationLevel::Level3,
+    };
+    Ok(Session::builder(environment)?
+        .with_optimization_level(level)?
+        .with_intra_threads(threads)?
+        .with_inter_threads(1)?
+        // Spinning threads take the cores from the stages around the model.
+        .with_intra_op_spinning(false)?)
 }
 
 /// Inputs, the shape that comes out, and where each window starts in it, in tokens.

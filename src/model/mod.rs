@@ -12,6 +12,7 @@ mod operating_points;
 mod pack;
 mod runtime;
 mod score;
+mod tuned;
 
 pub use backbone::{Backbone, Hidden, Row};
 pub use emissions::{Emissions, Run};
@@ -21,6 +22,7 @@ pub use operating_points::{OperatingPoints, Transitions};
 pub use pack::{Calibration, Family, Graph, Layout, Pack};
 pub use runtime::library_path;
 pub use score::{LabelMatrix, Scorer};
+pub use tuned::{Copied, Machine, Measured, Tuned};
 
 /// Why a pack could not be loaded or run.
 #[derive(Debug, thiserror::Error)]

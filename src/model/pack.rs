@@ -132,6 +132,10 @@ pub struct Graph {
     /// How the windows of a batch lie side by side.
     #[serde(default)]
     pub layout: Layout,
+    /// Every node was chosen when it was written: ONNX Runtime is not to look for better ones, which at ten
+    /// thousand nodes takes it half a minute.
+    #[serde(default)]
+    pub optimised: bool,
     /// Input of token ids, `(B, T)`, int64.
     #[serde(default = "input_ids")]
     pub input_ids: String,
@@ -407,6 +411,7 @@ impl Pack {
         let backbone = Graph {
             file: graph.clone(),
             layout: Layout::Padded,
+            optimised: false,
             input_ids: String::new(),
             attention_mask: String::new(),
             output: String::new(),
@@ -438,6 +443,7 @@ impl Pack {
         let graph = |file: &str| Graph {
             file: file.to_owned(),
             layout: Layout::Padded,
+            optimised: false,
             input_ids: input_ids(),
             attention_mask: attention_mask(),
             output: String::new(),
@@ -545,6 +551,7 @@ impl Pack {
         }
         if let Some(copy) = copy {
             copy.clone_into(&mut manifest.backbone.file);
+            manifest.backbone.optimised = true;
         }
         Some(self)
     }

@@ -39,10 +39,15 @@ class Graph:
         self._constants: dict[str, onnx.TensorProto] = {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
+        self._sizes: list[onnx.ValueInfoProto] = []
 
     def input(self, name: str, kind: int, shape: Shape) -> str:
         self._inputs.append(helper.make_tensor_value_info(name, kind, shape))
         return name
+
+    def sized(self, name: str, shape: Shape, kind: int = TensorProto.FLOAT) -> None:
+        """Tells the shape of what a node gives, where it does not follow from its inputs."""
+        self._sizes.append(helper.make_tensor_value_info(name, kind, shape))
 
     def output(self, name: str, shape: Shape, kind: int = TensorProto.FLOAT) -> None:
         self._outputs.append(helper.make_tensor_value_info(name, kind, shape))
@@ -96,7 +101,10 @@ class Graph:
         return name if name in self._constants else self.constant(name, value)
 
     def save(self, path: Path) -> None:
-        graph = helper.make_graph(self._nodes, self._name, self._inputs, self._outputs, list(self._constants.values()))
+        constants = list(self._constants.values())
+        graph = helper.make_graph(
+            self._nodes, self._name, self._inputs, self._outputs, constants, value_info=self._sizes
+        )
         opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid(MICROSOFT, 1)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name="weir-tools")
         path.write_bytes(model.SerializeToString(deterministic=True))

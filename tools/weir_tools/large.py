@@ -201,7 +201,7 @@ def _graph_sections(graphs: Sequence[Backbone], output: str) -> str:
     text = ""
     for index, graph in enumerate(graphs):
         text += "\n[[alternatives]]" if index else "\n[backbone]"
-        text += f'\nfile = "{graph.file}"\noutput = "{output}"\n' + ('layout = "packed"\n' if graph.packed else "")
+        text += f'\nfile = "{graph.file}"\noutput = "{output}"\noptimised = true\n' + ('layout = "packed"\n' if graph.packed else "")
     return text
 
 

@@ -1,0 +1,323 @@
+//! `weir model tune`: how a pack runs fastest on this machine.
+//!
+//! Its graphs are compared first, a session of one thread for each core; then, with the fastest, sessions of more
+//! threads and other sizes of batches. Seconds for each way, so that it can be done wherever weir is set up.
+
+use std::{
+    fs,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    args, bench, engine,
+    exit::{Exit, Failure},
+    out, run,
+};
+use crate::model::{
+    self, Backbone, Conditions, Copied, Encoder, Family, Layout, Machine, Measured, Pack, Row,
+    Tuned,
+};
+
+/// Tokens of a batch while graphs are compared.
+const BATCH: usize = 2048;
+
+/// Other sizes that the fastest graph is tried with.
+const BATCHES: [usize; 3] = [512, 1024, 4096];
+
+/// A way to run the pack.
+struct Way<'a> {
+    pack: &'a Pack,
+    /// As the manifest calls the graph; the pack may run from a copy of it.
+    graph: &'a str,
+    sessions: usize,
+    threads: usize,
+}
+
+/// What all ways are measured on.
+struct Sample {
+    windows: Vec<crate::text::Window>,
+    conditions: Option<Conditions>,
+    time: Duration,
+}
+
+/// Measures, writes `tuned.toml` and tells what it found.
+pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
+    if !(args.seconds.is_finite() && args.seconds > 0.0) {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow::anyhow!("--seconds must be above 0"),
+        ));
+    }
+    let pack = engine::pack(&args.model)?;
+    let machine = Machine::here(None)?;
+    let cores = args.threads.map_or(machine.cores, usize::from).max(1);
+    let sample = sample(&pack, args)?;
+    let mut measured: Vec<Measured> = Vec::new();
+    let mut best: Option<(Pack, Option<Copied>)> = None;
+    for graph in pack.graphs() {
+        // ONNX Runtime 1.31 crashes on copies of some graphs that it has optimised itself.
+        let copied = !args.no_copy && graph.optimised;
+        let graph = graph.file.as_str();
+        let copy = copied.then(|| copy(&pack, graph)).transpose()?;
+        let file = copy.as_ref().map(|copy| copy.file.as_str());
+        let own = pack
+            .clone()
+            .with_graph(graph, file)
+            .expect("one of the pack's graphs");
+        let way = Way {
+            pack: &own,
+            graph,
+            sessions: cores,
+            threads: 1,
+        };
+        let found = way.measure(&sample, &[BATCH])?.remove(0);
+        progress(args, &found);
+        let fastest = measured
+            .iter()
+            .all(|other| other.tokens_per_second < found.tokens_per_second);
+        measured.push(found);
+        let lost = if fastest {
+            best.replace((own, copy)).and_then(|(_, copy)| copy)
+        } else {
+            copy
+        };
+        if let Some(copy) = lost {
+            remove(&pack, &copy);
+        }
+    }
+    let (own, copy) = best.expect("a pack has a graph");
+    let graph = fastest(&measured).graph.clone();
+    let mut ways = vec![(cores, 1, &BATCHES[..])];
+    if cores > 1 {
+        ways.push((1, cores, &[BATCH][..]));
+    }
+    for (sessions, threads, batches) in ways {
+        let way = Way {
+            pack: &own,
+            graph: &graph,
+            sessions,
+            threads,
+        };
+        for found in way.measure(&sample, batches)? {
+            progress(args, &found);
+            measured.push(found);
+        }
+    }
+    let chosen = fastest(&measured).clone();
+    measured.sort_by(|one, other| other.tokens_per_second.total_cmp(&one.tokens_per_second));
+    let tuned = Tuned {
+        pack: pack.digest().to_owned(),
+        graph: chosen.graph,
+        sessions: chosen.sessions,
+        threads: chosen.threads,
+        max_tokens: chosen.max_tokens,
+        tokens_per_second: chosen.tokens_per_second,
+        copy,
+        machine,
+        measured,
+    };
+    let path = tuned.write(&pack)?;
+    if args.json {
+        out::data(&serde_json::to_string_pretty(&tuned).expect("numbers are JSON"))?;
+        return Ok(Exit::Done);
+    }
+    let ok = out::OK;
+    out::data(&format!(
+        "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo it",
+        path.display(),
+        way_in_words(fastest(&tuned.measured))
+    ))?;
+    Ok(Exit::Done)
+}
+
+fn fastest(measured: &[Measured]) -> &Measured {
+    measured
+        .iter()
+        .max_by(|one, other| one.tokens_per_second.total_cmp(&other.tokens_per_second))
+        .expect("something was measured")
+}
+
+fn progress(args: &args::Tune, found: &Measured) {
+    if !args.json {
+        // Lost where standard output is closed, as the last line will tell.
+        let _ = out::data(&format!("      {}", way_in_words(found)));
+    }
+}
+
+fn way_in_words(way: &Measured) -> String {
+    format!(
+        "{:>6} tokens/s  {}, {} × {} {}, {} tokens a batch",
+        run::thousands(way.tokens_per_second as u64),
+        way.graph,
+        way.sessions,
+        way.threads,
+        if way.threads == 1 {
+            "thread"
+        } else {
+            "threads"
+        },
+        run::thousands(way.max_tokens as u64),
+    )
+}
+
+fn copy(pack: &Pack, graph: &str) -> Result<Copied, Failure> {
+    let own = pack
+        .clone()
+        .with_graph(graph, None)
+        .expect("one of the pack's graphs");
+    let stem = graph.trim_end_matches(".onnx").replace('/', "-");
+    let file = format!("tuned-{stem}.onnx");
+    let copied = Copied { file, bytes: 0 };
+    remove(pack, &copied); // of a run that was stopped
+    match Backbone::copy(&own, None, &copied.file) {
+        Ok(bytes) => Ok(Copied { bytes, ..copied }),
+        Err(error) => {
+            remove(pack, &copied);
+            Err(Failure::from(error).hint(format!(
+                "the copy with packed weights needs about twice the graph's size in {}; --no-copy does without",
+                pack.folder().display()
+            )))
+        }
+    }
+}
+
+fn remove(pack: &Pack, copy: &Copied) {
+    for file in [copy.file.clone(), format!("{}.data", copy.file)] {
+        // Most often there is none.
+        let _ = fs::remove_file(pack.path(&file));
+    }
+}
+
+impl Way<'_> {
+    /// Speed with each size of batches.
+    fn measure(&self, sample: &Sample, batches: &[usize]) -> Result<Vec<Measured>, Failure> {
+        let mut sessions = Backbone::load(self.pack, None, self.sessions, self.threads)?;
+        let mut measured = Vec::new();
+        for &max_tokens in batches {
+            let rows = sample.windows.iter().map(|window| Row {
+                ids: &window.ids,
+                conditions: sample.conditions.as_ref(),
+            });
+            let padded = self.pack.manifest().backbone.layout == Layout::Padded;
+            let special = sessions[0].padded_tokens(0);
+            let sorted = bench::batches(rows.collect(), max_tokens, special, padded);
+            // They come sorted by length; every eighth in turn, a part of them tells of all.
+            let batches: Vec<_> = (0..8)
+                .flat_map(|first| sorted.iter().skip(first).step_by(8).cloned())
+                .collect();
+            measured.push(Measured {
+                graph: self.graph.to_owned(),
+                sessions: self.sessions,
+                threads: self.threads,
+                max_tokens,
+                tokens_per_second: speed(&mut sessions, &batches, sample.time)?,
+            });
+        }
+        Ok(measured)
+    }
+}
+
+/// Tokens/s of sessions that take batches side by side, for about `time`; the first batch of each is not counted.
+fn speed(
+    sessions: &mut [Backbone],
+    batches: &[Vec<Row>],
+    time: Duration,
+) -> Result<f64, model::Error> {
+    let (next, tokens) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let batch = || &batches[next.fetch_add(1, Ordering::Relaxed) % batches.len()];
+    let warm = |session: &mut Backbone| session.run(batch()).map(drop);
+    side_by_side(sessions, warm)?;
+    let began = Instant::now();
+    let until = |session: &mut Backbone| {
+        while began.elapsed() < time {
+            let rows = batch();
+            session.run(rows)?;
+            let real: usize = rows.iter().map(|row| row.ids.len()).sum();
+            tokens.fetch_add(real as u64, Ordering::Relaxed);
+        }
+        Ok(())
+    };
+    side_by_side(sessions, until)?;
+    Ok(tokens.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+}
+
+fn side_by_side(
+    sessions: &mut [Backbone],
+    work: impl Fn(&mut Backbone) -> Result<(), model::Error> + Sync,
+) -> Result<(), model::Error> {
+    thread::scope(|scope| {
+        let workers: Vec<_> = sessions
+            .iter_mut()
+            .map(|session| {
+                let work = &work;
+                scope.spawn(move || work(session))
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().expect("a model that fails says so"))
+    })
+}
+
+fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
+    let mut texts = Vec::new();
+    for file in &args.texts {
+        texts.extend(bench::read(file)?);
+    }
+    if args.texts.is_empty() {
+        texts = mixture();
+    }
+    texts.truncate(2000);
+    let windows: Vec<_> = bench::windows(pack, &texts)?
+        .into_iter()
+        .flatten()
+        .collect();
+    if windows.is_empty() {
+        return Err(Failure::new(
+            Exit::Usage,
+            anyhow::anyhow!("there is no text to measure on"),
+        )
+        .hint("name files of lines or JSON lines"));
+    }
+    let conditions = match pack.manifest().family {
+        Family::FixedHead => None,
+        _ if pack.manifest().injection.is_none() => None,
+        _ => {
+            Encoder::new(pack, None, None)?
+                .encode_for_injection(&bench::ASKED)?
+                .1
+        }
+    };
+    Ok(Sample {
+        windows,
+        conditions,
+        time: Duration::from_secs_f64(args.seconds),
+    })
+}
+
+/// Texts of 10 to 400 words: half as many of twice the length each time, as records are.
+fn mixture() -> Vec<String> {
+    const WORDS: &str = "2031-05-03T10:22:41Z INFO request id=7f3a91 user=jdoe_42 from 192.0.2.17 took 31 ms. \
+        Please call Orla Finch on +00 555 0142 77, or write to orla@finch.example before the third of May; the \
+        invoice 4411-B is still open, and nobody at the harbour office has answered since the spring. It rained. ";
+    let words: Vec<&str> = WORDS.split_whitespace().collect();
+    let mut texts = Vec::new();
+    for (length, count) in [
+        (10, 256),
+        (20, 128),
+        (50, 64),
+        (100, 32),
+        (200, 16),
+        (400, 8),
+    ] {
+        for number in 0..count {
+            let start = number * 7;
+            let own = (0..length).map(|at| words[(start + at) % words.len()]);
+            // No two are alike.
+            texts.push(format!("{number} {}", own.collect::<Vec<_>>().join(" ")));
+        }
+    }
+    texts
+}
