@@ -60,6 +60,18 @@ bench: build ## Measure weir against the bare model on this machine
 bench-kafka: setup-tests ## Measure the streaming worker on a real broker (about ten minutes)
 	cargo bench --locked --bench stream
 
+# Checkpoint, pack and its copies: 30 GB below .weir/large, which is kept for the next time.
+.PHONY: bench-large
+bench-large: build setup-tests ## Measure a full-size large model of random weights against PyTorch (an hour, 30 GB)
+	cd tools && test -d ../.weir/large/random || ../.weir/python/bin/python -m weir_tools.random_large \
+		../.weir/large/random ../.weir/tokenizers/o200k/tokenizer.json
+	cd tools && test -d ../.weir/large/pack || ../.weir/python/bin/python -m weir_tools.large \
+		../.weir/large/random ../.weir/large/pack --experts fp32 8 4
+	$(release)/weir model tune .weir/large/pack
+	cd tools && ../.weir/python/bin/python -m weir_tools.bench_large ../.weir/large/random ../.weir/large/pack \
+		--weir $(release)/weir --out ../.weir/large/bench.json
+	cd tools && ../.weir/python/bin/python -m weir_tools.halo ../.weir/large/pack
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --test it fuzz -- --nocapture

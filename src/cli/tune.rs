@@ -240,7 +240,8 @@ fn speed(
         Ok(())
     };
     side_by_side(sessions, until)?;
-    Ok(tokens.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64())
+    let speed = tokens.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
+    Ok(speed.round())
 }
 
 fn side_by_side(

@@ -246,7 +246,7 @@ impl Encoder {
             rows.push(row);
         }
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let (ids, mask) = super::backbone::padded(&rows, width, options.pad);
+        let (ids, mask) = super::feeds::filled_up(&rows, width, options.pad);
         let failed = |problem: String| Error::Run {
             windows: rows.len(),
             width,

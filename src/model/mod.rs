@@ -6,6 +6,7 @@
 //! Does not know: documents, tenants, patterns, where windows come from.
 mod backbone;
 mod emissions;
+mod feeds;
 mod head;
 mod labels;
 mod operating_points;

@@ -374,6 +374,51 @@ fn bench_measures_a_fixed_head() {
 }
 
 #[test]
+fn what_was_tuned_is_used_from_then_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("pack");
+    fs::create_dir(&own).unwrap();
+    for entry in fs::read_dir(pack()).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), own.join(entry.file_name())).unwrap();
+    }
+    let texts = folder.path().join("texts.log");
+    fs::write(&texts, "ana ruiz 555 lives in b7\nanother line\n").unwrap();
+    let (texts, own) = (texts.display().to_string(), own.display().to_string());
+    let bench = || {
+        let ran = weir(&[
+            "bench", &texts, "--model", &own, "--rounds", "1", "--labels", "4", "--json",
+        ]);
+        let json: serde_json::Value = serde_json::from_str(&ran.expect(0).stdout).unwrap();
+        json["max_tokens"].as_u64().unwrap()
+    };
+    assert_eq!(bench(), 1024);
+    let ran = weir(&["model", "tune", &own, "--seconds", "0.02"]).expect(0);
+    assert!(ran.stdout.contains("tokens/s"), "{}", ran.stdout);
+    let file = std::path::Path::new(&own).join("tuned.toml");
+    let tuned = fs::read_to_string(&file).unwrap();
+    let chosen = |text: &str| -> u64 {
+        let line = text.lines().find(|line| line.starts_with("max_tokens"));
+        line.unwrap().split(" = ").nth(1).unwrap().parse().unwrap()
+    };
+    assert_eq!(bench(), chosen(&tuned));
+    // Of another machine: told, and not used.
+    let other = tuned
+        .replace("processor = \"", "processor = \"another ")
+        .replacen(
+            &format!("max_tokens = {}", chosen(&tuned)),
+            "max_tokens = 7",
+            1,
+        );
+    fs::write(&file, other).unwrap();
+    assert_eq!(bench(), 1024);
+    fs::write(&file, "sessions = \"many\"").unwrap();
+    let ran = weir(&["bench", &texts, "--model", &own, "--json"]).expect(78);
+    assert!(ran.stderr.contains("weir model tune"), "{}", ran.stderr);
+    weir(&["model", "tune", &own, "--seconds", "0"]).expect(2);
+}
+
+#[test]
 fn labels_shows_neighbours() {
     let path = pack().display().to_string();
     let ran = weir(&[

@@ -83,7 +83,7 @@ fn help_names_every_command() {
       labels       Show a tenant's labels, their nearest neighbours and clashes
       eval         Measure precision, recall and F1 on evaluation files
       bench        Measure speed on this machine
-      model        Look at a model pack, or verify it
+      model        Look at a model pack, verify it, or tune it for this machine
       replay       Send dead letters of a stream back to the topics they came from
       schema       Print the JSON Schema of a file or record
       completions  Print the completion script of a shell
@@ -152,6 +152,7 @@ fn every_command_has_help_with_examples() {
         "completions",
         "model inspect",
         "model verify",
+        "model tune",
     ] {
         let mut args: Vec<&str> = command.split(' ').collect();
         args.push("--help");

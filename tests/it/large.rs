@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use serde::Deserialize;
 use weir::{
     decode::Span,
-    model::{Encoder, Head, Pack},
+    model::{Encoder, Head, Machine, Pack, Tuned},
     pipeline::Engine,
 };
 
@@ -58,6 +58,9 @@ fn entities_are_those_of_the_seeds_usage_code() {
     let cases: Vec<Case> =
         serde_json::from_slice(&fs::read(place.path().join("cases.json")).unwrap()).unwrap();
     let own = |case: &Case| case.labels.clone();
+    compare(tuned(&place.path().join("vtv")), &cases, own, |case| {
+        &case.vtv
+    });
     for graph in ["packed.onnx", "backbone.onnx"] {
         let pack = |name: &str| with_graph(&place.path().join(name), graph);
         compare(pack("plain"), &cases, own, |case| &case.plain);
@@ -87,6 +90,35 @@ fn entities_are_those_of_the_seeds_usage_code() {
         .collect();
     let layout = Pack::open(&place.path().join("layout")).unwrap();
     compare(layout, &short, some, |case| &case.head);
+}
+
+/// As `weir model tune` leaves it: whichever graph it found faster, from a copy with packed weights.
+fn tuned(folder: &Path) -> Pack {
+    let done = Command::new(env!("CARGO_BIN_EXE_weir"))
+        .args(["model", "tune", "--seconds", "0.05", "--json"])
+        .arg(folder)
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    let told: Tuned = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(told.measured.len(), 6, "{told:?}");
+    let pack = Pack::open(folder).unwrap();
+    let kept = Tuned::read(&pack).unwrap().unwrap();
+    assert_eq!(kept, told);
+    assert!(kept.fits(&pack, &Machine::here(None).unwrap()));
+    let own = kept.apply(pack).unwrap();
+    let file = &own.manifest().backbone.file;
+    assert!(file.starts_with("tuned-"), "{file}");
+    let copies = fs::read_dir(folder).unwrap().filter(|entry| {
+        let name = entry.as_ref().unwrap().file_name();
+        name.to_string_lossy().starts_with("tuned-")
+    });
+    assert_eq!(copies.count(), 2, "the copy that lost is not removed");
+    own
 }
 
 /// One behind the other is how an exported model runs by itself; both are held against PyTorch.

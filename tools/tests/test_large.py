@@ -5,6 +5,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 import tiny
 import torch
 
-from weir_tools import arctic, large, reference
+from weir_tools import arctic, large, random_large, reference
 from weir_tools.checkpoint import Checkpoint, Problem
 from weir_tools.pack import session
 
@@ -30,6 +31,11 @@ def fixed_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("fixed")
     tiny.write_fixed_head(folder)
     return folder
+
+
+@pytest.fixture(scope="module")
+def tiny_tokenizer(fixed_head: Path) -> Path:
+    return fixed_head / "tokenizer.json"
 
 
 @torch.no_grad()
@@ -173,3 +179,34 @@ def test_a_write_that_fails_leaves_nothing(adaptive: Path, tmp_path: Path) -> No
     assert done.stderr.startswith("error: "), done.stderr
     assert "can't be written" in done.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_memory_stays_far_below_twice_the_checkpoint(tmp_path: Path, tiny_tokenizer: Path) -> None:
+    config = random_large.MIXTURE | {
+        "vocab_size": 1000, "hidden_size": 256, "intermediate_size": 256, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "num_local_experts": 64,
+    }  # fmt: skip
+    random_large.write_fixed_head(tmp_path / "random", tiny_tokenizer, config)
+    size = (tmp_path / "random" / "model.safetensors").stat().st_size
+    assert size > 2e8
+    before, most, ended = _own_memory(), 0, threading.Event()
+
+    def watch() -> None:
+        nonlocal most
+        while not ended.wait(0.01):
+            most = max(most, _own_memory())
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    try:
+        large.export(tmp_path / "random", tmp_path / "pack", ["fp32", "4"], longest=256)
+    finally:
+        ended.set()
+        watcher.join()
+    assert most - before < 1.25 * size, f"{(most - before) / size:.2f} times the checkpoint"
+
+
+def _own_memory() -> int:
+    """Without what is mapped from files, which the kernel takes back when it wants to."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line for line in status.splitlines() if line.startswith("RssAnon:")).split()[1]) << 10

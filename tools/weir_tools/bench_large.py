@@ -154,6 +154,16 @@ def weir(binary: Path, pack: Path, texts: Sequence[str], rounds: int) -> dict:
     return json.loads(done.stdout)
 
 
+def _rounds(usage: Usage, case: Case, count: int) -> list[float]:
+    texts = [text(usage.tokenizer, case.tokens, index) for index in range(max(8, case.batch))]
+    speeds = []
+    for _ in range(count + 1):  # the first one warms up
+        began = time.perf_counter()
+        tokens = usage.run(texts, case.batch)
+        speeds.append(tokens / (time.perf_counter() - began))
+    return speeds[1:]
+
+
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("source", type=Path)
@@ -162,29 +172,24 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     arguments.add_argument("--out", type=Path)
     chosen = arguments.parse_args()
-    report: dict = {"machine": machine(), "cases": []}
-    print({name: round(value, 1) for name, value in report["machine"].items()}, flush=True)
+    report: dict = {"cases": []}
     usage = Usage(chosen.source)
     tokenizer = usage.tokenizer
-    speeds: dict[str, list[float]] = {case.name: [] for case in CASES}
-    for number in range(chosen.rounds + 1):  # the first one warms up
-        for case in CASES:
-            texts = [text(tokenizer, case.tokens, index) for index in range(max(8, case.batch))]
-            began = time.perf_counter()
-            tokens = usage.run(texts, case.batch)
-            if number:
-                speeds[case.name].append(tokens / (time.perf_counter() - began))
-    del usage  # its weights are as large as weir's
     for case in CASES:
+        # Half of PyTorch's rounds before weir's and half behind: a machine is not as fast at one time as at another.
+        peaks = machine()
+        print({name: round(value, 1) for name, value in peaks.items()}, flush=True)
+        speeds = _rounds(usage, case, chosen.rounds // 2 + 1)
         texts = [text(tokenizer, case.tokens, index) for index in range(case.texts)]
         own = weir(chosen.weir, chosen.pack, texts, chosen.rounds)
-        pytorch = statistics.median(speeds[case.name])
+        speeds += _rounds(usage, case, chosen.rounds // 2 + 1)
+        pytorch = statistics.median(speeds)
         found = {
-            "case": case.name, "asked": case.asked, "pytorch": pytorch, "pytorch_rounds": speeds[case.name],
+            "case": case.name, "asked": case.asked, "pytorch": pytorch, "pytorch_rounds": speeds,
             "bare": own["bare"], "weir": own["job"], "ratios": own["ratios"], "weir_over_bare": own["ratio"],
             "weir_over_pytorch": own["job"] / pytorch,
-            "share_of_floor": own["job"] / report["machine"]["floor_tokens_a_second"],
-            "first_result_secs": own["first_result_secs"], "peak_memory": own["peak_memory"],
+            "share_of_floor": own["job"] / peaks["floor_tokens_a_second"],
+            "machine": peaks, "first_result_secs": own["first_result_secs"], "peak_memory": own["peak_memory"],
         }  # fmt: skip
         report["cases"].append(found)
         print(

@@ -112,8 +112,10 @@ def apart(graph: Graph, tokens: str, routing: str, up: Product, down: Product, n
     own_order = graph.node("Gather", [sorted_rows, f"{name}.back"], f"{name}.unsorted")
     by_token = graph.node("Reshape", [own_order, number("by_token", [-1, chosen, width])], f"{name}.by_token")
     shares = graph.node("Unsqueeze", [shares, number("middle", [1])], f"{name}.shares.row")
-    return graph.node("Squeeze", [graph.node("MatMul", [shares, by_token], f"{name}.mixed"), number("middle", [1])], name)
+    mixed = graph.node("MatMul", [shares, by_token], f"{name}.mixed")
+    return graph.node("Squeeze", [mixed, number("middle", [1])], name)
 
 
 def _plus(graph: Graph, x: str, weight: np.ndarray, bias: np.ndarray, name: str) -> str:
-    return graph.node("Gemm", [x, graph.constant(f"{name}.weight", weight.T), graph.constant(f"{name}.bias", bias)], name)
+    stored = graph.constant(f"{name}.weight", weight.T), graph.constant(f"{name}.bias", bias)
+    return graph.node("Gemm", [x, *stored], name)

@@ -104,7 +104,8 @@ def _kind(source: Path) -> Write:
 def _check_space(source: Path, pack: Path, precisions: Sequence[str]) -> None:
     files = [file for file in source.rglob("*.safetensors") if file.is_file()]
     # published in 16 bits
-    needed = sum(file.stat().st_size for file in files) / 2 * sum(PRECISIONS[precision].bytes_a_weight for precision in precisions)
+    weights = sum(file.stat().st_size for file in files) / 2
+    needed = weights * sum(PRECISIONS[precision].bytes_a_weight for precision in precisions)
     parent = next(folder for folder in pack.absolute().parents if folder.exists())
     free = shutil.disk_usage(parent).free
     if free < needed:
@@ -201,7 +202,8 @@ def _graph_sections(graphs: Sequence[Backbone], output: str) -> str:
     text = ""
     for index, graph in enumerate(graphs):
         text += "\n[[alternatives]]" if index else "\n[backbone]"
-        text += f'\nfile = "{graph.file}"\noutput = "{output}"\noptimised = true\n' + ('layout = "packed"\n' if graph.packed else "")
+        text += f'\nfile = "{graph.file}"\noutput = "{output}"\noptimised = true\n'
+        text += 'layout = "packed"\n' if graph.packed else ""
     return text
 
 

@@ -1,6 +1,6 @@
 """How the rows of a batch lie side by side: filled up to the longest, or one behind the other.
 
-Both give what attention sees, and what the adaptive family adds to each row: h <- (1 - gate) h + gate (h Vt) V / labels.
+Both give what attention sees, and what the adaptive family adds to a row: h <- (1 - gate) h + gate (h Vt) V / labels.
 Attention is a band: a token sees `window` tokens to either side, in its own row, and a sink, a score of each head that
 joins the softmax and is dropped.
 """
@@ -127,7 +127,8 @@ class Padded(_Names):
             one = graph.constant("unit", np.float32(1))
             graph.node("Reciprocal", [graph.node("Max", [labels, one], "labels.some")], "labels.share")
             graph.node("Min", [labels, one], "labels.any")
-        own = graph.node("Gather", ["v", graph.constant(f"inject{point}.point", np.array([point]))], f"inject{point}.own", axis=1)
+        which = graph.constant(f"inject{point}.point", np.array([point]))
+        own = graph.node("Gather", ["v", which], f"inject{point}.own", axis=1)
         v = graph.node("Squeeze", [own, self._number("second", [1])], f"inject{point}.v")
         return self._moved(x, v, "labels.share", "labels.any", point, gate)
 
@@ -168,7 +169,8 @@ class Packed(_Names):
         self._segments = self._row(segments, "segments", -1)
         graph.node("Shape", [self.ids], "ids.shape")
         # ONNX Runtime turns no batch of more tokens than there are cosines: blocks are short.
-        self._positions = graph.node("Reshape", [positions, self._number("blocks", [-1, self._block])], "positions.blocks")
+        blocks = self._number("blocks", [-1, self._block])
+        self._positions = graph.node("Reshape", [positions, blocks], "positions.blocks")
         self._band()
 
     def _row(self, x: str, name: str, filler: int) -> str:
@@ -218,10 +220,7 @@ class Packed(_Names):
         graph, shape, block = self._graph, self._shape, self._block
         heads, groups, head = shape.heads, shape.key_heads, shape.head
         keys = (2 * self._sides + 1) * block + 1
-        query, key, value = (
-            graph.node("Reshape", [states, self._number(f"blocks_of_{count}", [-1, block, count * head])], f"{states}.blocks")
-            for states, count in ((query, heads), (key, groups), (value, groups))
-        )
+        query, key, value = self._blocked(query, heads), self._blocked(key, groups), self._blocked(value, groups)
         query, key = self._turned(query, self._positions, heads), self._turned(key, self._positions, groups)
         queries = self._by_head(query, heads)
         sink = np.zeros((1, heads, 1, 1), np.float32)
@@ -238,45 +237,48 @@ class Packed(_Names):
         last = np.zeros((1, groups, 1, head + 1), np.float32)
         last[..., head] = 1
         key = graph.node("Concat", [key, self._every_block(last, f"{name}.k.last")], f"{name}.k.all", axis=2)
-        value = graph.node(
-            "Concat", [value, self._every_block(np.zeros((1, groups, 1, head), np.float32), f"{name}.v.last")],
-            f"{name}.v.all", axis=2,
-        )  # fmt: skip
+        nothing = self._every_block(np.zeros((1, groups, 1, head), np.float32), f"{name}.v.last")
+        value = graph.node("Concat", [value, nothing], f"{name}.v.all", axis=2)
         scores = graph.contrib("FusedMatMul", [queries, key], f"{name}.scores", transB=1, alpha=head**-0.5)
         scores = graph.node("Reshape", [scores, self._number("by_head", [-1, heads, block, keys])], f"{name}.by_head")
-        shares = graph.node("Softmax", [graph.node("Add", [scores, "band"], f"{name}.banded")], f"{name}.shares", axis=-1)
-        shares = graph.node(
-            "Reshape", [shares, self._number("by_group", [0, groups, heads // groups * block, keys])], f"{name}.by_group"
-        )
+        banded = graph.node("Add", [scores, "band"], f"{name}.banded")
+        shares = graph.node("Softmax", [banded], f"{name}.shares", axis=-1)
+        by_group = self._number("by_group", [0, groups, heads // groups * block, keys])
+        shares = graph.node("Reshape", [shares, by_group], f"{name}.by_group")
         taken = graph.node("MatMul", [shares, value], f"{name}.taken")
         taken = graph.node("Reshape", [taken, self._number("apart", [0, heads, block, head])], f"{name}.apart")
         taken = graph.node("Transpose", [taken], f"{name}.turned", perm=[0, 2, 1, 3])
         return graph.node("Reshape", [taken, self._number("together", [1, -1, heads * head])], name)
 
+    def _blocked(self, x: str, heads: int) -> str:
+        """(1, tokens, heads x head) as (blocks, block, heads x head)."""
+        shape = self._number(f"blocks_of_{heads}", [-1, self._block, heads * self._shape.head])
+        return self._graph.node("Reshape", [x, shape], f"{x}.blocks")
+
     def _by_head(self, x: str, heads: int) -> str:
         """(blocks, block, heads x head) as (blocks, heads, block, head)."""
-        apart = self._graph.node("Reshape", [x, self._number(f"heads_{heads}", [0, 0, heads, self._shape.head])], f"{x}.apart")
+        shape = self._number(f"heads_{heads}", [0, 0, heads, self._shape.head])
+        apart = self._graph.node("Reshape", [x, shape], f"{x}.apart")
         return self._graph.node("Transpose", [apart], f"{x}.heads", perm=[0, 2, 1, 3])
 
     def _every_block(self, value: np.ndarray, name: str) -> str:
-        sizes = self._graph.node(
-            "Concat", [self._blocks, self._number("_".join(map(str, value.shape[1:])), value.shape[1:])], f"{name}.shape", axis=0
-        )
+        own = self._number("_".join(map(str, value.shape[1:])), value.shape[1:])
+        sizes = self._graph.node("Concat", [self._blocks, own], f"{name}.shape", axis=0)
         return self._graph.node("Expand", [self._graph.constant(f"{name}.one", value), sizes], name)
 
     def inject(self, x: str, point: int, gate: float) -> str:
         graph = self._graph
         if point == 0:
             tokens = self._row("token_sets", "token_sets", -1)
-            asks = graph.node(
-                "Equal", [graph.node("Unsqueeze", [tokens, self._number("third", [2])], "token_sets.down"), "label_sets"], "asks"
-            )
+            down = graph.node("Unsqueeze", [tokens, self._number("third", [2])], "token_sets.down")
+            asks = graph.node("Equal", [down, "label_sets"], "asks")
             asks = graph.node("Cast", [asks], "asks.one", to=TensorProto.FLOAT)
             labels = graph.node("ReduceSum", [asks, self._number("third", [2])], "labels", keepdims=1)
             one = graph.constant("unit", np.float32(1))
             graph.node("Div", [asks, graph.node("Max", [labels, one], "labels.some")], "labels.share")
             graph.node("Min", [labels, one], "labels.any")
-        v = graph.node("Gather", ["v", graph.constant(f"inject{point}.point", np.array([point]))], f"inject{point}.v", axis=0)
+        which = graph.constant(f"inject{point}.point", np.array([point]))
+        v = graph.node("Gather", ["v", which], f"inject{point}.v", axis=0)
         return self._moved(x, v, "labels.share", "labels.any", point, gate)
 
     def finish(self, x: str, name: str, width: int) -> None:
