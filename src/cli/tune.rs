@@ -62,10 +62,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
         let graph = graph.file.as_str();
         let copy = copied.then(|| copy(&pack, graph)).transpose()?;
         let file = copy.as_ref().map(|copy| copy.file.as_str());
-        let own = pack
-            .clone()
-            .with_graph(graph, file)
-            .expect("one of the pack's graphs");
+        let own = in_front(&pack, graph, file)?;
         let way = Way {
             pack: &own,
             graph,
@@ -162,11 +159,19 @@ fn way_in_words(way: &Measured) -> String {
     )
 }
 
+fn in_front(pack: &Pack, graph: &str, copy: Option<&str>) -> Result<Pack, Failure> {
+    let own = pack.clone().with_graph(graph, copy);
+    own.ok_or_else(|| {
+        let (name, path) = (pack.name(), pack.folder().join("pack.toml"));
+        let error =
+            anyhow::anyhow!("pack {name}: windows of {graph} leave no token between two halos");
+        Failure::new(Exit::Config, error)
+            .hint(format!("raise its max_window_tokens in {}", path.display()))
+    })
+}
+
 fn copy(pack: &Pack, graph: &str) -> Result<Copied, Failure> {
-    let own = pack
-        .clone()
-        .with_graph(graph, None)
-        .expect("one of the pack's graphs");
+    let own = in_front(pack, graph, None)?;
     let stem = graph.trim_end_matches(".onnx").replace('/', "-");
     let file = format!("tuned-{stem}.onnx");
     let copied = Copied { file, bytes: 0 };
@@ -298,21 +303,15 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
     })
 }
 
-/// Texts of 10 to 400 words: half as many of twice the length each time, as records are.
+/// Texts of 12 to 3,072 words: half as many of twice the length each time, so that no length counts for more.
 fn mixture() -> Vec<String> {
     const WORDS: &str = "2031-05-03T10:22:41Z INFO request id=7f3a91 user=jdoe_42 from 192.0.2.17 took 31 ms. \
         Please call Orla Finch on +00 555 0142 77, or write to orla@finch.example before the third of May; the \
         invoice 4411-B is still open, and nobody at the harbour office has answered since the spring. It rained. ";
     let words: Vec<&str> = WORDS.split_whitespace().collect();
     let mut texts = Vec::new();
-    for (length, count) in [
-        (10, 256),
-        (20, 128),
-        (50, 64),
-        (100, 32),
-        (200, 16),
-        (400, 8),
-    ] {
+    for octave in 0..=8 {
+        let (length, count) = (12 << octave, 256 >> octave);
         for number in 0..count {
             let start = number * 7;
             let own = (0..length).map(|at| words[(start + at) % words.len()]);

@@ -132,6 +132,9 @@ pub struct Graph {
     /// How the windows of a batch lie side by side.
     #[serde(default)]
     pub layout: Layout,
+    /// Most tokens in a window of this graph, where that is fewer than the model's limit.
+    #[serde(default)]
+    pub max_window_tokens: Option<usize>,
     /// Every node was chosen when it was written: ONNX Runtime is not to look for better ones, which at ten
     /// thousand nodes takes it half a minute.
     #[serde(default)]
@@ -411,6 +414,7 @@ impl Pack {
         let backbone = Graph {
             file: graph.clone(),
             layout: Layout::Padded,
+            max_window_tokens: None,
             optimised: false,
             input_ids: String::new(),
             attention_mask: String::new(),
@@ -443,6 +447,7 @@ impl Pack {
         let graph = |file: &str| Graph {
             file: file.to_owned(),
             layout: Layout::Padded,
+            max_window_tokens: None,
             optimised: false,
             input_ids: input_ids(),
             attention_mask: attention_mask(),
@@ -534,7 +539,8 @@ impl Pack {
 
     /// The pack with another of its graphs in front, which may run from a copy that this machine made of it.
     ///
-    /// Other graphs round otherwise: the digest tells them apart. `None` if it has no such graph.
+    /// Other graphs round otherwise: the digest tells them apart. `None` if it has no such graph, or none that a
+    /// window between two halos fits in.
     pub fn with_graph(mut self, file: &str, copy: Option<&str>) -> Option<Self> {
         let manifest = &mut self.manifest;
         if manifest.backbone.file != file {
@@ -553,6 +559,7 @@ impl Pack {
             copy.clone_into(&mut manifest.backbone.file);
             manifest.backbone.optimised = true;
         }
+        self.window_shape()?;
         Some(self)
     }
 
@@ -565,10 +572,11 @@ impl Pack {
     fn window_shape(&self) -> Option<Shape> {
         let limits = &self.manifest.limits;
         let special = self.manifest.tokenizer.prefix.len() + self.manifest.tokenizer.suffix.len();
-        Shape::new(
-            limits.max_window_tokens.checked_sub(special)?,
-            limits.halo_tokens,
-        )
+        let own = self.manifest.backbone.max_window_tokens;
+        let most = own.map_or(limits.max_window_tokens, |own| {
+            own.min(limits.max_window_tokens)
+        });
+        Shape::new(most.checked_sub(special)?, limits.halo_tokens)
     }
 
     /// Path of a file of the pack.

@@ -263,6 +263,35 @@ mod tests {
     }
 
     #[test]
+    fn a_graph_has_windows_of_its_own_size() {
+        let folder = tempfile::tempdir().unwrap();
+        copied(folder.path());
+        let manifest = folder.path().join("pack.toml");
+        let whole = fs::read_to_string(&manifest).unwrap();
+        let with = |tokens: usize| {
+            let other =
+                format!("[[alternatives]]\nfile = \"other.onnx\"\nmax_window_tokens = {tokens}\n");
+            fs::write(
+                &manifest,
+                whole.replace("[calibration]", &(other + "\n[calibration]")),
+            )
+            .unwrap();
+            Pack::open(folder.path()).unwrap()
+        };
+        let pack = with(64);
+        let (own, special) = (pack.shape(), 2);
+        let other = pack.clone().with_graph("other.onnx", None).unwrap();
+        assert_eq!(other.shape().width(), 64 - special);
+        assert_eq!(other.shape().halo(), own.halo());
+        assert_ne!(other.digest(), pack.digest());
+        // Never wider than the model reads.
+        let wide = with(1 << 20).with_graph("other.onnx", None).unwrap();
+        assert_eq!(wide.shape().width(), own.width());
+        let narrow = with(own.halo()).with_graph("other.onnx", None);
+        assert!(narrow.is_none(), "no token stands between two halos");
+    }
+
+    #[test]
     fn a_graph_that_the_pack_does_not_have_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let pack = copied(folder.path());

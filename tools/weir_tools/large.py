@@ -30,8 +30,11 @@ from .graph import Graph
 from .model import TEMPLATES
 from .pack import padded
 
-# Rows of the graphs; longer texts are cut into windows by weir.
-LONGEST_WINDOW = 4096
+# Rows of the packed graph; longer texts are cut into windows by weir. A halo of 8 layers x 128 tokens is exact, and costs
+# 9% at this width. With random weights a smaller one is not nearly exact (`halo`); with trained ones it may do.
+LONGEST_WINDOW = 24_576
+# Rows that are filled up: attention computes the whole square.
+LONGEST_ROW = 4096
 SAMPLES = (
     "Please call Orla Finch on +00 555 0142 77 or write to orla@finch.example before 3 May.",
     "user=jdoe_42 ip=192.0.2.17 action=login status=ok",
@@ -203,7 +206,7 @@ def _graph_sections(graphs: Sequence[Backbone], output: str) -> str:
     for index, graph in enumerate(graphs):
         text += "\n[[alternatives]]" if index else "\n[backbone]"
         text += f'\nfile = "{graph.file}"\noutput = "{output}"\noptimised = true\n'
-        text += 'layout = "packed"\n' if graph.packed else ""
+        text += 'layout = "packed"\n' if graph.packed else f"max_window_tokens = {LONGEST_ROW}\n"
     return text
 
 

@@ -768,18 +768,21 @@ fn hostile_texts_are_read_in_linear_time() {
     let patterns = [all(), with_region("phone", Some("DE"))];
     for part in parts {
         let text = part.repeat(200_000 / part.len());
-        let started = std::time::Instant::now();
-        for patterns in &patterns {
-            patterns.find(&text);
+        // Quadratic work would be 4·10¹⁰ steps. A machine that is busy with other things gets more than one try.
+        let mut took = std::time::Duration::MAX;
+        for _ in 0..4 {
+            let started = std::time::Instant::now();
+            for patterns in &patterns {
+                patterns.find(&text);
+            }
+            took = took.min(started.elapsed());
+            if took.as_secs() < 10 {
+                break;
+            }
         }
-        // Quadratic work would be 4·10¹⁰ steps.
-        assert!(
-            started.elapsed().as_secs() < 10,
-            "{part:?} {:?}",
-            started.elapsed()
-        );
-        if started.elapsed().as_millis() > 200 {
-            println!("{part:?} {:?}", started.elapsed());
+        assert!(took.as_secs() < 10, "{part:?} {took:?}");
+        if took.as_millis() > 200 {
+            println!("{part:?} {took:?}");
         }
     }
 }
