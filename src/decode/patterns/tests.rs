@@ -776,11 +776,11 @@ fn hostile_texts_are_read_in_linear_time() {
                 patterns.find(&text);
             }
             took = took.min(started.elapsed());
-            if took.as_secs() < 10 {
+            if took.as_secs() < 30 {
                 break;
             }
         }
-        assert!(took.as_secs() < 10, "{part:?} {took:?}");
+        assert!(took.as_secs() < 30, "{part:?} {took:?}");
         if took.as_millis() > 200 {
             println!("{part:?} {took:?}");
         }
