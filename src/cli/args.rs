@@ -443,13 +443,9 @@ pub enum Model {
 /// `weir model tune`.
 #[derive(Debug, Clone, Args)]
 pub struct Tune {
-    /// Folder of the model pack
-    #[arg(
-        value_name = "DIR",
-        env = "WEIR_PACK",
-        default_value = "models/weir-mini"
-    )]
-    pub model: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub pack: Pack,
     /// Texts to measure on, such as lines of your logs; without it a mixture of short and long ones
     #[arg(long, value_name = "FILE")]
     pub texts: Vec<PathBuf>,
@@ -462,9 +458,6 @@ pub struct Tune {
     /// Keep no copy with packed weights: needs no space, but each session packs its own
     #[arg(long)]
     pub no_copy: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub json: bool,
 }
 
 const TUNE: &str = "Examples:

@@ -511,6 +511,25 @@ pub fn batches<'a>(
     batches
 }
 
+/// The same work on each session, in a thread of its own.
+pub(super) fn side_by_side(
+    sessions: &mut [Backbone],
+    work: impl Fn(&mut Backbone) -> Result<(), model::Error> + Sync,
+) -> Result<(), model::Error> {
+    thread::scope(|scope| {
+        let workers: Vec<_> = sessions
+            .iter_mut()
+            .map(|session| {
+                let work = &work;
+                scope.spawn(move || work(session))
+            })
+            .collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().expect("a model that fails says so"))
+    })
+}
+
 /// Tokens and time of the bare model: perfectly packed batches, on as many threads as there are sessions.
 pub fn bare(
     sessions: &mut [Backbone],
@@ -533,22 +552,11 @@ pub fn bare(
         .sum::<usize>() as u64;
     let next = AtomicUsize::new(0);
     let start = Instant::now();
-    thread::scope(|scope| {
-        let workers: Vec<_> = sessions
-            .iter_mut()
-            .map(|session| {
-                let (next, batches) = (&next, &batches);
-                scope.spawn(move || {
-                    while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        session.run(batch)?;
-                    }
-                    Ok::<_, model::Error>(())
-                })
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().expect("the bare model does not panic"))
+    side_by_side(sessions, |session| {
+        while let Some(batch) = batches.get(next.fetch_add(1, Ordering::Relaxed)) {
+            session.run(batch)?;
+        }
+        Ok(())
     })?;
     Ok((tokens, start.elapsed()))
 }

@@ -94,7 +94,7 @@ fn with(
 }
 
 /// How a pack is run that was not tuned: a session of one thread for each core.
-pub fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
+fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Options {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Options {
         pack,

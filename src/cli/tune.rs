@@ -6,7 +6,6 @@
 use std::{
     fs,
     sync::atomic::{AtomicU64, AtomicUsize, Ordering},
-    thread,
     time::{Duration, Instant},
 };
 
@@ -35,6 +34,14 @@ struct Way<'a> {
     threads: usize,
 }
 
+/// The fastest graph so far.
+struct Best<'a> {
+    pack: Pack,
+    graph: &'a str,
+    copy: Option<Copied>,
+    speed: f64,
+}
+
 /// What all ways are measured on.
 struct Sample {
     windows: Vec<crate::text::Window>,
@@ -50,12 +57,12 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
             anyhow::anyhow!("--seconds must be above 0"),
         ));
     }
-    let pack = engine::pack(&args.model)?;
+    let pack = engine::pack(&args.pack.model)?;
     let machine = Machine::here(None)?;
     let cores = args.threads.map_or(machine.cores, usize::from).max(1);
     let sample = sample(&pack, args)?;
     let mut measured: Vec<Measured> = Vec::new();
-    let mut best: Option<(Pack, Option<Copied>)> = None;
+    let mut best: Option<Best> = None;
     for graph in pack.graphs() {
         // ONNX Runtime 1.31 crashes on copies of some graphs that it has optimised itself.
         let copied = !args.no_copy && graph.optimised;
@@ -71,29 +78,34 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
         };
         let found = way.measure(&sample, &[BATCH])?.remove(0);
         progress(args, &found);
-        let fastest = measured
-            .iter()
-            .all(|other| other.tokens_per_second < found.tokens_per_second);
+        let speed = found.tokens_per_second;
         measured.push(found);
-        let lost = if fastest {
-            best.replace((own, copy)).and_then(|(_, copy)| copy)
-        } else {
-            copy
+        let lost = match &best {
+            Some(best) if best.speed >= speed => copy,
+            _ => {
+                let pack = own;
+                let own = Best {
+                    pack,
+                    graph,
+                    copy,
+                    speed,
+                };
+                best.replace(own).and_then(|lost| lost.copy)
+            }
         };
         if let Some(copy) = lost {
             remove(&pack, &copy);
         }
     }
-    let (own, copy) = best.expect("a pack has a graph");
-    let graph = fastest(&measured).graph.clone();
+    let best = best.expect("a pack has a graph");
     let mut ways = vec![(cores, 1, &BATCHES[..])];
     if cores > 1 {
         ways.push((1, cores, &[BATCH][..]));
     }
     for (sessions, threads, batches) in ways {
         let way = Way {
-            pack: &own,
-            graph: &graph,
+            pack: &best.pack,
+            graph: best.graph,
             sessions,
             threads,
         };
@@ -102,8 +114,8 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
             measured.push(found);
         }
     }
-    let chosen = fastest(&measured).clone();
     measured.sort_by(|one, other| other.tokens_per_second.total_cmp(&one.tokens_per_second));
+    let chosen = measured[0].clone();
     let tuned = Tuned {
         pack: pack.digest().to_owned(),
         graph: chosen.graph,
@@ -111,12 +123,12 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
         threads: chosen.threads,
         max_tokens: chosen.max_tokens,
         tokens_per_second: chosen.tokens_per_second,
-        copy,
+        copy: best.copy,
         machine,
         measured,
     };
     let path = tuned.write(&pack)?;
-    if args.json {
+    if args.pack.json {
         out::data(&serde_json::to_string_pretty(&tuned).expect("numbers are JSON"))?;
         return Ok(Exit::Done);
     }
@@ -124,20 +136,13 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
     out::data(&format!(
         "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo it",
         path.display(),
-        way_in_words(fastest(&tuned.measured))
+        way_in_words(&tuned.measured[0])
     ))?;
     Ok(Exit::Done)
 }
 
-fn fastest(measured: &[Measured]) -> &Measured {
-    measured
-        .iter()
-        .max_by(|one, other| one.tokens_per_second.total_cmp(&other.tokens_per_second))
-        .expect("something was measured")
-}
-
 fn progress(args: &args::Tune, found: &Measured) {
-    if !args.json {
+    if !args.pack.json {
         // Lost where standard output is closed, as the last line will tell.
         let _ = out::data(&format!("      {}", way_in_words(found)));
     }
@@ -233,7 +238,7 @@ fn speed(
     let (next, tokens) = (AtomicUsize::new(0), AtomicU64::new(0));
     let batch = || &batches[next.fetch_add(1, Ordering::Relaxed) % batches.len()];
     let warm = |session: &mut Backbone| session.run(batch()).map(drop);
-    side_by_side(sessions, warm)?;
+    bench::side_by_side(sessions, warm)?;
     let began = Instant::now();
     let until = |session: &mut Backbone| {
         while began.elapsed() < time {
@@ -244,27 +249,9 @@ fn speed(
         }
         Ok(())
     };
-    side_by_side(sessions, until)?;
+    bench::side_by_side(sessions, until)?;
     let speed = tokens.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
     Ok(speed.round())
-}
-
-fn side_by_side(
-    sessions: &mut [Backbone],
-    work: impl Fn(&mut Backbone) -> Result<(), model::Error> + Sync,
-) -> Result<(), model::Error> {
-    thread::scope(|scope| {
-        let workers: Vec<_> = sessions
-            .iter_mut()
-            .map(|session| {
-                let work = &work;
-                scope.spawn(move || work(session))
-            })
-            .collect();
-        workers
-            .into_iter()
-            .try_for_each(|worker| worker.join().expect("a model that fails says so"))
-    })
 }
 
 fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
