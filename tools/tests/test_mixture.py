@@ -20,6 +20,12 @@ GATES = tuple(1 / (1 + np.exp(-alpha)) for alpha in tiny.ALPHAS)
 LENGTHS = (60, 41, 7)
 
 
+class Blocks(layout.Packed):
+    """Attention in blocks, however short rows are."""
+
+    whole = 0
+
+
 @pytest.fixture(scope="module")
 def model() -> OpenAIPrivacyFilterForTokenClassification:
     return tiny.mixture()
@@ -87,8 +93,9 @@ def test_logits_are_those_of_transformers(model, folder, texts, tmp_path):
     assert np.abs(found - wanted).max() < 1e-4
 
 
-def test_rows_one_behind_the_other_give_the_same(model, folder, texts, tmp_path):
-    session = exported(folder, tmp_path, layout=layout.Packed)
+@pytest.mark.parametrize("how", [layout.Packed, Blocks])
+def test_rows_one_behind_the_other_give_the_same(model, folder, texts, tmp_path, how):
+    session = exported(folder, tmp_path, layout=how)
     (found,) = session.run(None, packed(texts))
     assert found.shape == (sum(LENGTHS), tiny.WIDTH)
     assert np.abs(found - hidden(model, texts)).max() < 1e-4
@@ -99,6 +106,32 @@ def test_rows_one_behind_the_other_give_the_same(model, folder, texts, tmp_path)
         (alone,) = session.run(None, one)
         assert np.abs(found[start : start + length] - alone).max() < 1e-5
         start += length
+
+
+def test_short_rows_are_filled_up_and_long_ones_are_not(folder, tmp_path):
+    """By what it takes: a square of 900 tokens for each of 100 rows would be gigabytes."""
+    graph = Graph("backbone", tmp_path / "backbone.onnx.data")
+    mixture.backbone(graph, Checkpoint(folder), mixture.Kernels(), positions=1024, layout=layout.Packed)
+    graph.save(tmp_path / "backbone.onnx")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level, options.enable_profiling = 3, True
+    options.profile_file_prefix = str(tmp_path / "profile")
+    session = onnxruntime.InferenceSession(tmp_path / "backbone.onnx", options, providers=["CPUExecutionProvider"])
+
+    def attended(*lengths: int) -> np.ndarray:
+        rows = [np.arange(length) for length in lengths]
+        segments = np.concatenate([np.full(len(row), number) for number, row in enumerate(rows)])
+        places = np.concatenate(rows)
+        feeds = {"input_ids": places % 900, "position_ids": places, "segment_ids": segments}
+        return session.run(None, feeds)[0]
+
+    attended(300, 280, 250)
+    alone, among = attended(900), attended(900, *[3] * 100)
+    assert np.abs(among[:900] - alone).max() < 1e-5
+    nodes = [event for event in json.loads(Path(session.end_profiling()).read_text()) if event.get("cat") == "Node"]
+    squares = [event for event in nodes if event["name"].endswith(".context.whole_kernel_time")]
+    blocks = [event for event in nodes if event["name"].endswith(".context.shares_kernel_time")]
+    assert (len(squares), len(blocks)) == (8, 16), "one batch of three has short rows, in eight layers"
 
 
 @pytest.mark.parametrize("strategy", [experts.whole, experts.apart])
@@ -149,6 +182,7 @@ def test_labels_are_injected_row_by_row(model, folder, texts, tmp_path):
     for found in (
         in_text(run(exported(folder, tmp_path, gates=GATES), texts, v=v, n_labels=counts)),
         exported(folder, tmp_path, gates=GATES, layout=layout.Packed).run(None, feeds | asked)[0],
+        exported(folder, tmp_path, gates=GATES, layout=Blocks).run(None, feeds | asked)[0],
     ):
         assert np.abs(found - wanted).max() < 1e-4
         assert np.abs(found[-LENGTHS[-1] :] - plain[-LENGTHS[-1] :]).max() < 1e-4, "a row without labels was changed"

@@ -4,7 +4,7 @@ Graphs are written node by node, not traced, so that every kernel that will run 
 data a graph of any size is built with one constant in memory at a time.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,29 @@ class Graph:
         """Adds a node of several outputs; one that is not wanted is called ""."""
         name = next(name for name in names if name)
         self._nodes.append(helper.make_node(op, list(inputs), list(names), name=name, domain=domain, **attributes))
+
+    def branches(
+        self,
+        condition: str,
+        names: Sequence[str],
+        kinds: Sequence[int],
+        met: Callable[[], Sequence[str]],
+        otherwise: Callable[[], Sequence[str]],
+    ) -> None:
+        """Adds an `If` with outputs `names` of `kinds`; `met` and `otherwise` add its branches' nodes.
+
+        Branches see all that was added before, and are planned by themselves.
+        """
+        outer, bodies = self._nodes, []
+        for part, build in (("met", met), ("otherwise", otherwise)):
+            self._nodes = []
+            given = [
+                helper.make_tensor_value_info(own, kind, None) for own, kind in zip(build(), kinds, strict=True)
+            ]
+            bodies.append(helper.make_graph(self._nodes, f"{names[0]}.{part}", [], given))
+        self._nodes = outer
+        body = {"then_branch": bodies[0], "else_branch": bodies[1]}
+        self._nodes.append(helper.make_node("If", [condition], list(names), name=names[0], **body))
 
     def shared(self, name: str, value: np.ndarray | np.generic) -> str:
         """A constant that several nodes use; its value follows from its name."""

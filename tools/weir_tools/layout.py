@@ -56,6 +56,53 @@ class _Names:
             rotary_embedding_dim=0,
         )
 
+    def _square(self, real: str, count: str, at: str) -> str:
+        """(rows, 1, queries, keys): 0 where a token sees another, `real` (rows, tokens): where there is a token.
+
+        `count`: tokens of a row, a scalar.
+        """
+        graph = self._graph
+        order = graph.node("Range", [self._number("zero", 0), count, self._number("one", 1)], f"{at}order")
+        across = graph.node("Unsqueeze", [order, self._number("first", [0])], f"{at}order.across")
+        down = graph.node("Unsqueeze", [order, self._number("second", [1])], f"{at}order.down")
+        apart = graph.node("Abs", [graph.node("Sub", [down, across], f"{at}order.apart")], f"{at}distance")
+        near = graph.node("LessOrEqual", [apart, self._number("window", self._shape.window)], f"{at}near")
+        keys = graph.node("Unsqueeze", [real, self._number("middle", [1, 2])], f"{at}real.keys")
+        return self._band(graph.node("And", [keys, near], f"{at}seen"), f"{at}band")
+
+    def _band(self, seen: str, name: str) -> str:
+        """0 where `seen`."""
+        nothing, unseen = (
+            self._graph.shared(own, np.float32(value)) for own, value in (("nothing", 0), ("unseen", UNSEEN))
+        )
+        return self._graph.node("Where", [seen, nothing, unseen], name)
+
+    def _keys(self, rows: str, count: str, at: str) -> None:
+        """How many keys each of `rows` rows has, as GroupQueryAttention asks for it: all `count`, the band hides some."""
+        graph = self._graph
+        last = graph.node("Sub", [count, self._number("one", 1)], f"{at}count.last")
+        last = graph.node("Cast", [last], f"{at}last", to=TensorProto.INT32)
+        graph.node("Expand", [last, rows], f"{at}last_keys")
+        graph.node("Cast", [count], f"{at}all_keys", to=TensorProto.INT32)
+
+    def _whole(self, query: str, key: str, value: str, sink: str, at: str, name: str) -> str:
+        """Attention of whole rows (rows, tokens, heads x head)."""
+        graph, shape = self._graph, self._shape
+        query = self._turned(query, f"{at}positions", shape.heads)
+        key = self._turned(key, f"{at}positions", shape.key_heads)
+        graph.nodes(
+            "GroupQueryAttention",
+            [query, key, value, "", "", f"{at}last_keys", f"{at}all_keys", "", "", "", f"{at}band", sink],
+            [name, f"{name}.keys", f"{name}.values"],
+            domain="com.microsoft",
+            num_heads=shape.heads,
+            kv_num_heads=shape.key_heads,
+            causal=0,
+            do_rotary=0,
+            scale=shape.head**-0.5,
+        )
+        return name
+
     def _moved(self, x: str, v: str, share: str, any_label: str, point: int, gate: float) -> str:
         """`share`: 1 / labels where a token's row asks for a label; `any_label`: 1 where it asks for any."""
         graph, at = self._graph, f"inject{point}"
@@ -84,40 +131,14 @@ class Padded(_Names):
         graph.node("Shape", [self.ids], "ids.shape")
         rows = graph.node("Shape", [self.ids], "rows", start=0, end=1)
         length = graph.node("Shape", [self.ids], "length", start=1, end=2)
-        zero, one = self._number("zero", 0), self._number("one", 1)
         count = graph.node("Squeeze", [length], "count")
-        order = graph.node("Range", [zero, count, one], "order")
-        across = graph.node("Unsqueeze", [order, self._number("first", [0])], "order.across")
-        down = graph.node("Unsqueeze", [order, self._number("second", [1])], "order.down")
-        apart = graph.node("Abs", [graph.node("Sub", [down, across], "order.apart")], "distance")
-        near = graph.node("LessOrEqual", [apart, self._number("window", shape.window)], "near")
         real = graph.node("Cast", [mask], "real", to=TensorProto.BOOL)
-        keys = graph.node("Unsqueeze", [real, self._number("middle", [1, 2])], "real.keys")
-        seen = graph.node("And", [keys, near], "seen")
-        nothing = graph.constant("nothing", np.float32(0))
-        graph.node("Where", [seen, nothing, graph.constant("unseen", UNSEEN)], "band")
-        graph.node("Expand", [across, "ids.shape"], "positions")
-        last = graph.node("Cast", [graph.node("Sub", [count, one], "count.last")], "last", to=TensorProto.INT32)
-        graph.node("Expand", [last, rows], "last_keys")
-        graph.node("Cast", [count], "all_keys", to=TensorProto.INT32)
+        self._square(real, count, "")
+        graph.node("Expand", ["order.across", "ids.shape"], "positions")
+        self._keys(rows, count, "")
 
     def attend(self, query: str, key: str, value: str, sinks: np.ndarray, name: str) -> str:
-        graph, shape = self._graph, self._shape
-        sink = graph.constant(f"{name}.sinks", sinks)
-        query = self._turned(query, "positions", shape.heads)
-        key = self._turned(key, "positions", shape.key_heads)
-        graph.nodes(
-            "GroupQueryAttention",
-            [query, key, value, "", "", "last_keys", "all_keys", "", "", "", "band", sink],
-            [name, f"{name}.keys", f"{name}.values"],
-            domain="com.microsoft",
-            num_heads=shape.heads,
-            kv_num_heads=shape.key_heads,
-            causal=0,
-            do_rotary=0,
-            scale=shape.head**-0.5,
-        )
-        return name
+        return self._whole(query, key, value, self._graph.constant(f"{name}.sinks", sinks), "", name)
 
     def inject(self, x: str, point: int, gate: float) -> str:
         graph = self._graph
@@ -143,14 +164,18 @@ class Packed(_Names):
     With injection `v` (points, labels, width) of all label sets one behind the other, `label_sets` (labels), the number
     of the set that a label is of, and `token_sets` (tokens), the set that a token's row asks for; -1: none.
 
-    No padding, and a cost per token that no row's length changes: attention is cut into blocks of queries, which see
-    their own keys and those of the neighbours that the band reaches. A block's keys have one dimension more, 0; the
-    sink is a key that is 1 there, and queries hold their head's sink there.
+    No padding, and a cost per token that no row's length changes. Where rows are short, attention alone fills them up
+    and computes the whole square. Else it is cut into blocks of queries, which see their own keys and those of the
+    neighbours that the band reaches. A block's keys have one dimension more, 0; the sink is a key that is 1 there, and
+    queries hold their head's sink there.
     """
+
+    # Keys of a token up to which whole rows are faster, filled up as they are.
+    whole = 384
 
     def __init__(self, graph: Graph, shape: Shape, longest: int, points: int) -> None:
         super().__init__(graph, shape, longest)
-        # blocks of 64 against 128 and 32: 320 keys a query against 384 and 288, and products of a good size still
+        # Blocks of 64 against 128 and 32: 320 keys a query against 384 and 288, and products of a good size still
         self._block = min(64, shape.window)
         self._sides = -(-shape.window // self._block)
         ids = graph.input("input_ids", TensorProto.INT64, ["tokens"])
@@ -165,24 +190,57 @@ class Packed(_Names):
         over = graph.node("Mod", [graph.node("Neg", [self._length], "length.minus"), block], "over")
         self._fill = graph.node("Concat", [self._number("none", [0]), over], "fill", axis=0)
         self.ids = self._row(ids, "ids", 0)
-        positions = self._row(positions, "positions", 0)
-        self._segments = self._row(segments, "segments", -1)
         graph.node("Shape", [self.ids], "ids.shape")
-        # ONNX Runtime turns no batch of more tokens than there are cosines: blocks are short.
+        self._layouts(positions, segments)
+
+    def _layouts(self, positions: str, segments: str) -> None:
+        """What attention of whole rows needs, and that of blocks; only one of them is computed."""
+        graph, one = self._graph, self._number("one", 1)
+        longest = graph.node("Add", [graph.node("ReduceMax", [positions], "position.last", keepdims=1), one], "longest")
+        rows = graph.node("Add", [graph.node("ReduceMax", [segments], "segment.last", keepdims=1), one], "count.rows")
+        square = graph.node("Mul", [graph.node("Mul", [longest, longest], "longest.square"), rows], "square")
+        most = graph.node("Mul", [self._length, self._number("whole", self.whole)], "square.most")
+        self._short = graph.node("LessOrEqual", [square, most], "short")
+        first = self._number("first", [0])
+        self._rows = graph.node("Concat", [rows, longest, self._number("rest", [-1])], "rows.shape", axis=0)
+        place = graph.node("Add", [graph.node("Mul", [segments, longest], "segment.start"), positions], "place.own")
         blocks = self._number("blocks", [-1, self._block])
-        self._positions = graph.node("Reshape", [positions, blocks], "positions.blocks")
-        self._band()
+        own = self._row(segments, "segments", -1)
+        own = graph.node("Reshape", [own, blocks], "segments.blocks")
+        self._blocks = graph.node("Shape", [own], "blocks", start=0, end=1)
+
+        def whole() -> list[str]:
+            cells = graph.node("Mul", [rows, longest], "rows.cells")
+            nobody = graph.node("Expand", [self._number("nobody", [-1]), cells], "rows.nobody")
+            order = graph.node("Range", [self._number("zero", 0), self._length, one], "rows.tokens")
+            source = graph.node("ScatterElements", [nobody, place, order], "rows.filled", axis=0)
+            real = graph.node("GreaterOrEqual", [source, self._number("zero", 0)], "rows.real.flat")
+            by_row = graph.node("Concat", [rows, longest], "rows.by_row", axis=0)
+            real = graph.node("Reshape", [real, by_row], "rows.real")
+            band = self._square(real, longest, "rows.")
+            turned = graph.node("Expand", ["rows.order.across", by_row], "rows.turned")
+            somebody = graph.node("Max", [source, self._number("zero", 0)], "rows.somebody")
+            back = graph.node("Pad", [place, self._fill, self._number("filler0", 0)], "rows.back")
+            return [band, turned, somebody, back]
+
+        def blocked() -> list[str]:
+            turned = self._row(positions, "positions", 0)
+            turned = graph.node("Reshape", [turned, blocks], "positions.blocks")
+            unused = [graph.node("Identity", [first], f"unused{index}") for index in range(2)]
+            return [self._blocks_band(own), turned, *unused]
+
+        kinds = [TensorProto.FLOAT, *[TensorProto.INT64] * 3]
+        graph.branches(self._short, ["own.band", "own.positions", "row.source", "row.back"], kinds, whole, blocked)
+        self._keys(rows, longest, "own.")
 
     def _row(self, x: str, name: str, filler: int) -> str:
         """(tokens) as (1, whole blocks)."""
         filled = self._graph.node("Pad", [x, self._fill, self._number(f"filler{filler}", filler)], f"{name}.filled")
         return self._graph.node("Unsqueeze", [filled, self._number("first", [0])], f"{name}.row")
 
-    def _band(self) -> None:
-        """`band` (blocks, 1, queries, keys and the sink): 0 where a query sees a key."""
+    def _blocks_band(self, own: str) -> str:
+        """(blocks, 1, queries, keys and the sink): 0 where a query sees a key. `own`: segments of each block."""
         graph, block, sides = self._graph, self._block, self._sides
-        own = graph.node("Reshape", [self._segments, self._number("blocks", [-1, block])], "segments.blocks")
-        self._blocks = graph.node("Shape", [own], "blocks", start=0, end=1)
         keys = self._neighbours(own, "segments", 1, filler=self._number("outside", -2))
         same = graph.node(
             "Equal",
@@ -194,11 +252,9 @@ class Packed(_Names):
         )
         query, key = np.arange(block)[:, None], np.arange((2 * sides + 1) * block) - sides * block
         near = graph.constant("near", np.abs(query - key) <= self._shape.window)
-        seen = graph.node("And", [same, near], "seen")
-        nothing = graph.constant("nothing", np.float32(0))
-        band = graph.node("Where", [seen, nothing, graph.constant("unseen", UNSEEN)], "band.keys")
+        band = self._band(graph.node("And", [same, near], "seen"), "band.keys")
         sink = graph.node("Pad", [band, self._number("sink", [0, 0, 0, 0, 0, 1])], "band.sink")
-        graph.node("Unsqueeze", [sink, self._number("second", [1])], "band")
+        return graph.node("Unsqueeze", [sink, self._number("second", [1])], "band")
 
     def _neighbours(self, x: str, name: str, axis: int, filler: str = "") -> str:
         """(blocks, ...): each block with those beside it, along `axis`."""
@@ -217,11 +273,35 @@ class Packed(_Names):
         return graph.node("Concat", parts, f"{name}.neighbours", axis=axis)
 
     def attend(self, query: str, key: str, value: str, sinks: np.ndarray, name: str) -> str:
+        def whole() -> list[str]:
+            return [self._in_rows(query, key, value, sinks, name)]
+
+        def blocked() -> list[str]:
+            return [self._in_blocks(query, key, value, sinks, name)]
+
+        self._graph.branches(self._short, [name], [TensorProto.FLOAT], whole, blocked)
+        return name
+
+    def _in_rows(self, query: str, key: str, value: str, sinks: np.ndarray, name: str) -> str:
+        graph, shape = self._graph, self._shape
+
+        def filled(x: str, part: str) -> str:
+            cells = graph.node("Gather", [x, "row.source"], f"{name}.{part}.cells", axis=1)
+            return graph.node("Reshape", [cells, self._rows], f"{name}.{part}.rows")
+
+        query, key, value = (filled(x, part) for x, part in ((query, "q"), (key, "k"), (value, "v")))
+        sink = graph.constant(f"{name}.sinks.whole", sinks)
+        taken = self._whole(query, key, value, sink, "own.", f"{name}.whole")
+        wide = self._number("together", [1, -1, shape.heads * shape.head])
+        cells = graph.node("Reshape", [taken, wide], f"{name}.whole.cells")
+        return graph.node("Gather", [cells, "row.back"], f"{name}.whole.back", axis=1)
+
+    def _in_blocks(self, query: str, key: str, value: str, sinks: np.ndarray, name: str) -> str:
         graph, shape, block = self._graph, self._shape, self._block
         heads, groups, head = shape.heads, shape.key_heads, shape.head
         keys = (2 * self._sides + 1) * block + 1
         query, key, value = self._blocked(query, heads), self._blocked(key, groups), self._blocked(value, groups)
-        query, key = self._turned(query, self._positions, heads), self._turned(key, self._positions, groups)
+        query, key = self._turned(query, "own.positions", heads), self._turned(key, "own.positions", groups)
         queries = self._by_head(query, heads)
         sink = np.zeros((1, heads, 1, 1), np.float32)
         sink[0, :, 0, 0] = sinks * head**0.5
@@ -241,14 +321,14 @@ class Packed(_Names):
         value = graph.node("Concat", [value, nothing], f"{name}.v.all", axis=2)
         scores = graph.contrib("FusedMatMul", [queries, key], f"{name}.scores", transB=1, alpha=head**-0.5)
         scores = graph.node("Reshape", [scores, self._number("by_head", [-1, heads, block, keys])], f"{name}.by_head")
-        banded = graph.node("Add", [scores, "band"], f"{name}.banded")
+        banded = graph.node("Add", [scores, "own.band"], f"{name}.banded")
         shares = graph.node("Softmax", [banded], f"{name}.shares", axis=-1)
         by_group = self._number("by_group", [0, groups, heads // groups * block, keys])
         shares = graph.node("Reshape", [shares, by_group], f"{name}.by_group")
         taken = graph.node("MatMul", [shares, value], f"{name}.taken")
         taken = graph.node("Reshape", [taken, self._number("apart", [0, heads, block, head])], f"{name}.apart")
         taken = graph.node("Transpose", [taken], f"{name}.turned", perm=[0, 2, 1, 3])
-        return graph.node("Reshape", [taken, self._number("together", [1, -1, heads * head])], name)
+        return graph.node("Reshape", [taken, self._number("together", [1, -1, heads * head])], f"{name}.blocked")
 
     def _blocked(self, x: str, heads: int) -> str:
         """(1, tokens, heads x head) as (blocks, block, heads x head)."""
