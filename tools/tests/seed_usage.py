@@ -179,9 +179,9 @@ def main(out: Path) -> None:
     torch.set_num_threads(1)  # of small products; threads would only wait for each other
     tiny.write_adaptive(out / "published" / "original")
     for name, vtv in (("plain", False), ("vtv", True)):
-        large.export(out / "published", out / name, ["fp32"], vtv, longest=256)
+        large.export(out / "published", out / name, ["fp32"], vtv, longest=256, padded=True)
     tiny.write_fixed_head(out / "fixed")
-    large.export(out / "fixed", out / "head", ["fp32"], longest=256)
+    large.export(out / "fixed", out / "head", ["fp32"], longest=256, padded=True)
     layout = out / "layout"
     (layout / "onnx").mkdir(parents=True)
     for name in ("config.json", "tokenizer.json", "viterbi_calibration.json"):

@@ -62,7 +62,7 @@ def test_the_plain_forward_of_the_label_encoder_is_that_of_transformers(adaptive
 @pytest.mark.parametrize("vtv", [True, False])
 @pytest.mark.parametrize("precision", ["fp32", "8", "4"])
 def test_an_adaptive_checkpoint_becomes_a_pack(adaptive: Path, tmp_path: Path, precision: str, vtv: bool) -> None:
-    large.export(adaptive, tmp_path / "pack", [precision], vtv, longest=256)
+    large.export(adaptive, tmp_path / "pack", [precision], vtv, longest=256, padded=True)
     manifest = tomllib.loads((tmp_path / "pack" / "pack.toml").read_text())
     assert manifest["family"] == "adaptive"
     assert manifest["dimensions"]["hidden"] == tiny.WIDTH
@@ -70,6 +70,8 @@ def test_an_adaptive_checkpoint_becomes_a_pack(adaptive: Path, tmp_path: Path, p
     assert {file["path"] for file in manifest["files"]} == {
         path.name for path in (tmp_path / "pack").iterdir() if path.name != "pack.toml"
     }
+    assert manifest["backbone"]["file"] == "packed.onnx"
+    assert [graph["file"] for graph in manifest["alternatives"]] == ["backbone.onnx"]
     inputs = {one.name for one in session(tmp_path / "pack" / "backbone.onnx", 1).get_inputs()}
     assert inputs == {"input_ids", "attention_mask"} | ({"v", "n_labels"} if vtv else set())
     assert list(tmp_path.iterdir()) == [tmp_path / "pack"]
@@ -82,6 +84,7 @@ def test_a_fixed_head_becomes_a_pack(tmp_path: Path, layers: int) -> None:
     large.export(tmp_path / "published", tmp_path / "pack", ["fp32"], longest=256)
     manifest = tomllib.loads((tmp_path / "pack" / "pack.toml").read_text())
     assert manifest["head"]["classes"] == tiny.CLASSES
+    assert "alternatives" not in manifest
     assert (tmp_path / "pack" / manifest["head"]["calibration"]).exists()
 
 

@@ -37,6 +37,8 @@ class Graph:
             data.write_bytes(b"")
         self._nodes: list[onnx.NodeProto] = []
         self._constants: dict[str, onnx.TensorProto] = {}
+        self._of_branch: list[str] | None = None  # constants of the branch that is being built
+        self._of_branches: set[str] = set()
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
         self._sizes: list[onnx.ValueInfoProto] = []
@@ -60,6 +62,8 @@ class Graph:
             self._constants[name] = self._shared_with(name, value) or self._outside(name, value)
         else:
             self._constants[name] = numpy_helper.from_array(value, name)
+        if self._of_branch is not None:
+            self._of_branch.append(name)
         return name
 
     def _shared_with(self, name: str, value: np.ndarray) -> onnx.TensorProto | None:
@@ -106,25 +110,33 @@ class Graph:
     ) -> None:
         """Adds an `If` with outputs `names` of `kinds`; `met` and `otherwise` add its branches' nodes.
 
-        Branches see all that was added before, and are planned by themselves.
+        Branches see all that was added before. Constants that they add are their own, shared ones are not.
         """
-        outer, bodies = self._nodes, []
+        outer, sizes, bodies = self._nodes, self._sizes, []
         for part, build in (("met", met), ("otherwise", otherwise)):
-            self._nodes = []
+            self._nodes, self._sizes, self._of_branch = [], [], []
             given = [
                 helper.make_tensor_value_info(own, kind, None) for own, kind in zip(build(), kinds, strict=True)
             ]
-            bodies.append(helper.make_graph(self._nodes, f"{names[0]}.{part}", [], given))
-        self._nodes = outer
+            constants = [self._constants[name] for name in self._of_branch]
+            self._of_branches.update(self._of_branch)
+            name = f"{names[0]}.{part}"
+            bodies.append(helper.make_graph(self._nodes, name, [], given, constants, value_info=self._sizes))
+        self._nodes, self._sizes, self._of_branch = outer, sizes, None
         body = {"then_branch": bodies[0], "else_branch": bodies[1]}
         self._nodes.append(helper.make_node("If", [condition], list(names), name=names[0], **body))
 
     def shared(self, name: str, value: np.ndarray | np.generic) -> str:
         """A constant that several nodes use; its value follows from its name."""
-        return name if name in self._constants else self.constant(name, value)
+        if name in self._constants:
+            return name
+        branch, self._of_branch = self._of_branch, None
+        self.constant(name, value)
+        self._of_branch = branch
+        return name
 
     def save(self, path: Path) -> None:
-        constants = list(self._constants.values())
+        constants = [tensor for name, tensor in self._constants.items() if name not in self._of_branches]
         graph = helper.make_graph(
             self._nodes, self._name, self._inputs, self._outputs, constants, value_info=self._sizes
         )

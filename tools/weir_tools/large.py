@@ -1,12 +1,13 @@
-"""Exports a large model to a weir pack: `python -m weir_tools.large SOURCE PACK [--experts fp32 8 4] [--no-vtv]`.
+"""Exports a large model to a weir pack: `python -m weir_tools.large SOURCE PACK [--experts fp32 8 4] [--no-vtv] [--padded]`.
 
 SOURCE is a folder as Hugging Face's hub holds it:
 - adaptive: `backbone/`, `arctic/` and `label_encoder_extra.pt`, or a folder whose `original/` has these;
 - fixed head: `config.json` with `id2label`, `model.safetensors` (or parts of it), `tokenizer.json`, and where the model
   has one `viterbi_calibration.json`.
 
-The backbone becomes two graphs over one file of weights: rows one behind the other (`packed.onnx`, which runs unless
-`weir model tune` finds better) and rows filled up (`backbone.onnx`). Of several precisions the first runs by itself.
+The backbone becomes a graph of rows one behind the other (`packed.onnx`), and with `--padded` over the same weights one
+of rows filled up (`backbone.onnx`), with the inputs of the published graphs. Of several precisions the first runs unless
+`weir model tune` finds better.
 
 A layer is in memory at a time. What was written is run on sample texts and held against a plain numpy forward of the
 checkpoint before the folder gets its name; whatever goes wrong leaves no folder behind.
@@ -57,6 +58,12 @@ class Precision:
     bytes_a_weight: float
 
 
+@dataclass(frozen=True)
+class Windows:
+    longest: int
+    padded: bool  # whether there is a graph of rows filled up as well
+
+
 EIGHT_BITS = linear.blockwise(32, 4)
 PRECISIONS = {
     "fp32": Precision(mixture.Kernels(), bert.Kernels(linear.fp32, embeddings_8bit=False), 1e-4, 0.99999, 0.99999, 4.0),
@@ -72,7 +79,12 @@ PRECISIONS = {
 
 
 def export(
-    source: Path, pack: Path, precisions: Sequence[str] = ("8",), vtv: bool = True, longest: int = LONGEST_WINDOW
+    source: Path,
+    pack: Path,
+    precisions: Sequence[str] = ("8",),
+    vtv: bool = True,
+    longest: int = LONGEST_WINDOW,
+    padded: bool = False,
 ) -> None:
     if pack.exists():
         raise Problem(f"{pack} exists: remove it or choose another name")
@@ -82,7 +94,7 @@ def export(
     shutil.rmtree(new, ignore_errors=True)  # of an export that was killed
     try:
         new.mkdir(parents=True)
-        text = write(source, new, precisions, vtv, longest)
+        text = write(source, new, precisions, vtv, Windows(longest, padded))
         (new / "pack.toml").write_text(f"{text}{manifest.files(new)}", encoding="utf-8")
         new.rename(pack)
     except OSError as error:
@@ -91,7 +103,7 @@ def export(
         shutil.rmtree(new, ignore_errors=True)
 
 
-Write = Callable[[Path, Path, Sequence[str], bool, int], str]
+Write = Callable[[Path, Path, Sequence[str], bool, Windows], str]
 
 
 def _kind(source: Path) -> Write:
@@ -118,7 +130,7 @@ def _check_space(source: Path, pack: Path, precisions: Sequence[str]) -> None:
 # The two families
 
 
-def _adaptive(source: Path, new: Path, precisions: Sequence[str], vtv: bool, longest: int) -> str:
+def _adaptive(source: Path, new: Path, precisions: Sequence[str], vtv: bool, windows: Windows) -> str:
     own = PRECISIONS[precisions[0]]
     extra = arctic.Extra.read(source / "label_encoder_extra.pt")
     checkpoint, encoder = Checkpoint(source / "backbone"), arctic.Encoder(source / "arctic")
@@ -132,12 +144,12 @@ def _adaptive(source: Path, new: Path, precisions: Sequence[str], vtv: bool, lon
     np.savez(new / "projection.npz", o_embed=extra.outside)
     arctic.write(encoder, extra, own.labels, new / "label_encoder.onnx", vtv)
     gates = extra.gates if vtv else ()
-    graphs = _backbones(checkpoint, precisions, new, longest, gates)
+    graphs = _backbones(checkpoint, precisions, new, windows, gates)
     v = _check_labels(encoder, extra, own, new, vtv)
     _check_hidden(checkpoint, graphs, new, gates, v)
     injection = '\n[injection]                    # VtV, design 4.1\nv = "v"\ncounts = "n_labels"\noutput = "conditions"\n'
     return (
-        _head(source, "adaptive", width, longest)
+        _head(source, "adaptive", width, windows.longest)
         + _graph_sections(graphs, "hidden")
         + f"""
 [label_encoder]
@@ -151,7 +163,7 @@ projection = "projection.npz"
     )
 
 
-def _fixed_head(source: Path, new: Path, precisions: Sequence[str], vtv: bool, longest: int) -> str:
+def _fixed_head(source: Path, new: Path, precisions: Sequence[str], vtv: bool, windows: Windows) -> str:
     checkpoint = Checkpoint(source)
     names = checkpoint.config.get("id2label")
     if not names:
@@ -160,9 +172,9 @@ def _fixed_head(source: Path, new: Path, precisions: Sequence[str], vtv: bool, l
     if len(classes) != len(names) or len(set(classes)) != len(names):
         raise Problem(f"{source}/config.json: id2label does not number {len(names)} different classes from 0")
     _copy(source / "tokenizer.json", new / "tokenizer.json")
-    graphs = _backbones(checkpoint, precisions, new, longest, classes=len(classes))
+    graphs = _backbones(checkpoint, precisions, new, windows, classes=len(classes))
     _check_hidden(checkpoint, graphs, new, (), None, len(classes))
-    text = _head(source, "fixed_head", len(classes), longest)
+    text = _head(source, "fixed_head", len(classes), windows.longest)
     text += _graph_sections(graphs, "logits") + f"\n[head]\nclasses = {json.dumps(classes)}\n"
     calibration = source / "viterbi_calibration.json"
     if calibration.exists():
@@ -182,19 +194,20 @@ def _backbones(
     checkpoint: Checkpoint,
     precisions: Sequence[str],
     new: Path,
-    longest: int,
+    windows: Windows,
     gates: tuple[float, ...] = (),
     classes: int = 0,
 ) -> list[Backbone]:
-    """Two graphs of each precision; the first is the one to run."""
+    """Graphs of each precision; the first is the one to run."""
+    layouts = [("packed", layout.Packed)] + [("backbone", layout.Padded)] * windows.padded
     written = []
     for precision in precisions:
         own, suffix = PRECISIONS[precision], "" if precision == precisions[0] else f"-{precision}"
         first = None
-        for name, how in (("packed", layout.Packed), ("backbone", layout.Padded)):
+        for name, how in layouts:
             file = f"{name}{suffix}.onnx"
             graph = Graph(f"weir {name}", None if first else new / f"backbone{suffix}.onnx.data", beside=first)
-            mixture.backbone(graph, checkpoint, own.experts, longest, gates, classes, how)
+            mixture.backbone(graph, checkpoint, own.experts, windows.longest, gates, classes, how)
             graph.save(new / file)
             written.append(Backbone(file, own, how is layout.Packed))
             first = first or graph
@@ -257,20 +270,29 @@ def _check_hidden(
     conditions = [reference.Conditions(v[:, :count], gates) for count in asked] if gates else None
     wanted = reference.mixture(checkpoint, rows, conditions)
     for graph in graphs:
-        own, run = graph.precision, _run_packed if graph.packed else _run_padded
-        found = run(_session(new / graph.file), rows, asked, v if gates else None)
-        decided = 0
-        for row, (states, one) in enumerate(zip(found, wanted, strict=True)):
-            if own.furthest is not None and one.narrowest < UNDECIDED:
-                continue
-            expected = reference.logits(checkpoint, one.states, classes) if classes else one.states
-            least = own.least_conditioned if asked[row] else own.least_cosine
-            _compare(states, expected, own, f"{graph.file}: sample {row + 1}", least)
-            decided += 1
-        if not decided:
-            raise Problem(
-                f"{graph.file}: every sample has a router that hesitates between two experts: nothing was compared"
-            )
+        own, session = graph.precision, _session(new / graph.file)
+        conditioned = v if gates else None
+        if not graph.packed:
+            ways = {"": _run_padded(session, rows, asked, conditioned)}
+        else:
+            # Among many short rows the graph cuts attention into blocks.
+            ways = {
+                "": _run_packed(session, rows, asked, conditioned, beside=0),
+                " in blocks": _run_packed(session, rows, asked, conditioned, beside=64),
+            }
+        for way, found in ways.items():
+            decided = 0
+            for row, (states, one) in enumerate(zip(found, wanted, strict=True)):
+                if own.furthest is not None and one.narrowest < UNDECIDED:
+                    continue
+                expected = reference.logits(checkpoint, one.states, classes) if classes else one.states
+                least = own.least_conditioned if asked[row] else own.least_cosine
+                _compare(states, expected, own, f"{graph.file}: sample {row + 1}{way}", least)
+                decided += 1
+            if not decided:
+                raise Problem(
+                    f"{graph.file}: every sample has a router that hesitates between two experts: nothing was compared"
+                )
 
 
 Session, Rows = onnxruntime.InferenceSession, Sequence[Sequence[int]]
@@ -285,16 +307,20 @@ def _run_padded(session: Session, rows: Rows, asked: Sequence[int], v: np.ndarra
     return [states[: len(ids)] for states, ids in zip(found, rows, strict=True)]
 
 
-def _run_packed(session: Session, rows: Rows, asked: Sequence[int], v: np.ndarray | None) -> list[np.ndarray]:
-    lengths = [len(ids) for ids in rows]
-    segments = np.repeat(np.arange(len(rows)), lengths)
-    feeds = {"input_ids": np.concatenate(rows), "segment_ids": segments}
+def _run_packed(
+    session: Session, rows: Rows, asked: Sequence[int], v: np.ndarray | None, beside: int
+) -> list[np.ndarray]:
+    """`beside`: as many rows of one token are behind them."""
+    lengths = [len(ids) for ids in rows] + [1] * beside
+    segments = np.repeat(np.arange(len(lengths)), lengths)
+    feeds = {"input_ids": np.concatenate([*rows, np.zeros(beside, np.int64)]), "segment_ids": segments}
     feeds["position_ids"] = np.concatenate([np.arange(length) for length in lengths])
     if v is not None:
         feeds["v"] = np.concatenate([v[:, :count] for count in asked], axis=1).astype(np.float32)
-        feeds |= {"label_sets": np.repeat(np.arange(len(rows)), asked), "token_sets": segments}
+        feeds["label_sets"] = np.repeat(np.arange(len(rows)), asked)
+        feeds["token_sets"] = np.where(segments < len(rows), segments, -1)
     (found,) = session.run(None, feeds)
-    return np.split(found, np.cumsum(lengths)[:-1])
+    return np.split(found, np.cumsum(lengths)[:-1])[: len(rows)]
 
 
 # Distance of two router scores below which a rounding error may choose the other expert.
@@ -354,9 +380,10 @@ def main() -> None:
     )
     arguments.add_argument("--no-vtv", action="store_true", help="adaptive: leave out what conditions the layers on labels")
     arguments.add_argument("--longest", type=int, default=LONGEST_WINDOW, help="tokens of the longest window")
+    arguments.add_argument("--padded", action="store_true", help="a graph of rows filled up as well")
     chosen = arguments.parse_args()
     try:
-        export(chosen.source, chosen.pack, chosen.experts, not chosen.no_vtv, chosen.longest)
+        export(chosen.source, chosen.pack, chosen.experts, not chosen.no_vtv, chosen.longest, chosen.padded)
     except Problem as problem:
         sys.exit(f"error: {problem}")
     print(f"wrote {chosen.pack}, checked against {chosen.source}")
