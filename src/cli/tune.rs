@@ -5,7 +5,10 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,7 +26,10 @@ use crate::model::{
 const BATCH: usize = 2048;
 
 /// Other sizes that the fastest graph is tried with.
-const BATCHES: [usize; 3] = [512, 1024, 4096];
+const BATCHES: [usize; 3] = [1024, 4096, 8192];
+
+/// Batches of a session before the clock starts, and at least as many behind it.
+const LEAST: usize = 2;
 
 /// A way to run the pack.
 struct Way<'a> {
@@ -229,29 +235,36 @@ impl Way<'_> {
     }
 }
 
-/// Tokens/s of sessions that take batches side by side, for about `time`; the first batch of each is not counted.
+/// Tokens/s of sessions that take batches side by side, for about `time` and [`LEAST`] batches of each. As many before
+/// that are not counted: weights come from the disk with them.
 fn speed(
     sessions: &mut [Backbone],
     batches: &[Vec<Row>],
     time: Duration,
 ) -> Result<f64, model::Error> {
-    let (next, tokens) = (AtomicUsize::new(0), AtomicU64::new(0));
+    let next = AtomicUsize::new(0);
     let batch = || &batches[next.fetch_add(1, Ordering::Relaxed) % batches.len()];
-    let warm = |session: &mut Backbone| session.run(batch()).map(drop);
+    let warm = |session: &mut Backbone| (0..LEAST).try_for_each(|_| session.run(batch()).map(drop));
     bench::side_by_side(sessions, warm)?;
     let began = Instant::now();
+    // Each by its own clock: one that waits for the other's last batch is not slow.
+    let speeds = Mutex::new(Vec::new());
     let until = |session: &mut Backbone| {
-        while began.elapsed() < time {
+        let (mut count, mut tokens) = (0, 0);
+        while count < LEAST || began.elapsed() < time {
             let rows = batch();
             session.run(rows)?;
-            let real: usize = rows.iter().map(|row| row.ids.len()).sum();
-            tokens.fetch_add(real as u64, Ordering::Relaxed);
+            count += 1;
+            tokens += rows.iter().map(|row| row.ids.len()).sum::<usize>();
         }
+        let speed = tokens as f64 / began.elapsed().as_secs_f64();
+        let mut speeds = speeds.lock().unwrap_or_else(PoisonError::into_inner);
+        speeds.push(speed);
         Ok(())
     };
     bench::side_by_side(sessions, until)?;
-    let speed = tokens.load(Ordering::Relaxed) as f64 / began.elapsed().as_secs_f64();
-    Ok(speed.round())
+    let speeds = speeds.into_inner().unwrap_or_else(PoisonError::into_inner);
+    Ok(speeds.iter().sum::<f64>().round())
 }
 
 fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
