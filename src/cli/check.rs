@@ -13,30 +13,32 @@ use super::{
 };
 use crate::{
     config::{Config, KafkaSink, KafkaSource, Kind, Origin, Place, Problems, Resolved, Written},
-    model,
+    model::{self, Machine, Tuned},
     source::brokers::Brokers,
-    tenant::{self, Policy, Tenants},
+    tenant::{self, LabelSet, Policy, Tenants},
 };
 
-/// Operating points that tenants chose and the pack does not have.
-pub(super) fn unknown_operating_points(
+/// What tenants ask for and `fits` refuses, such as operating points that the pack does not have.
+pub(super) fn unfit(
     tenants: &Tenants,
     dir: &Path,
-    pack: &model::Pack,
-) -> Result<Problems, model::Error> {
-    let points = model::OperatingPoints::new(pack)?;
+    fits: impl Fn(&LabelSet) -> Result<(), model::Error>,
+) -> Problems {
     let mut problems = Problems::default();
     for policy in tenants.iter() {
-        let chosen = policy.labels.balance.operating_point.as_deref();
-        let Err(error) = points.transitions(chosen) else {
+        let Err(error) = fits(&policy.labels) else {
             continue;
         };
         let file = dir.join(format!("{}.toml", policy.tenant));
-        let at = tenant::place(&file, "operating_point");
+        let key = match error {
+            model::Error::NoCategory { .. } => "labels",
+            _ => "operating_point",
+        };
+        let at = tenant::place(&file, key);
         let fix = error.hint().unwrap_or_default();
         problems.push(Kind::Invalid(error.to_string()), &at, fix);
     }
-    Ok(problems)
+    problems
 }
 
 /// What was found, in the order in which it was looked at.
@@ -290,13 +292,46 @@ impl Report {
         let Ok(tenants) = Tenants::load(dir, resolved.tenants.default.as_deref()) else {
             return; // told already
         };
-        match unknown_operating_points(&tenants, dir, pack) {
-            Ok(problems) => self.problems.0.extend(problems.0),
+        match model::OperatingPoints::new(pack) {
+            Ok(points) => {
+                let problems = unfit(&tenants, dir, |set| {
+                    points.knows(set.balance.operating_point.as_deref())
+                });
+                self.problems.0.extend(problems.0);
+            }
             Err(error) => {
                 let fix = error.hint().unwrap_or("export the pack again");
                 let kind = Kind::Invalid(error.to_string());
                 self.problems.push(kind, &written.place("model.pack"), fix);
             }
+        }
+    }
+
+    /// What `weir model tune` found, and whether it is used here.
+    fn tuned(&mut self, resolved: &Resolved, pack: &model::Pack, written: &Written) {
+        let place = pack.folder().join("tuned.toml").display().to_string();
+        let warn = |problem: &str| format!("warn  {place}  {problem}");
+        let tuned = match Tuned::read(pack) {
+            Ok(None) => return,
+            Ok(Some(tuned)) => tuned,
+            Err(error) => {
+                let fix = "run `weir model tune` again, or remove the file";
+                let kind = Kind::Invalid(error.to_string());
+                self.problems.push(kind, &written.place("model.pack"), fix);
+                return;
+            }
+        };
+        let Ok(machine) = Machine::here(resolved.model.runtime.as_deref()) else {
+            self.skipped
+                .push("what the pack was tuned on (no ONNX Runtime)".to_owned());
+            return;
+        };
+        match tuned.misfit(pack, &machine) {
+            Some(misfit) => self.lines.push(warn(misfit)),
+            None if tuned.lacks_copy(pack) => self.lines.push(warn(
+                "its copy of the graph is gone or cut short and is not used: run `weir model tune` again",
+            )),
+            None => self.ok(&place, &format!("{}, measured here", tuned.graph)),
         }
     }
 
@@ -313,6 +348,7 @@ impl Report {
                     &folder.display().to_string(),
                     &format!("{family}, sha256 match"),
                 );
+                self.tuned(resolved, &pack, written);
                 self.operating_points(resolved, &pack, written);
                 match family {
                     model::Family::FixedHead => self.categories(resolved, &pack, written),

@@ -2,7 +2,7 @@
 
 use std::{
     io::IsTerminal,
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -16,15 +16,16 @@ use super::{
 };
 use crate::{
     config::{self, Resolved, Sink, Source},
+    model::OperatingPoints,
     pipeline::{
-        Progress,
+        Engine, Progress,
         job::{self, Job, Summary, Target},
         rolling, stream,
     },
     sink::{self, Formats, Ledger, Printer, Redactions},
     source::{self, Columns, Compression, Format, Location, Objects, Reader},
     telemetry::{self, Health, health::Part, metric},
-    tenant::reload,
+    tenant::{Tenants, reload},
 };
 
 /// Time between progress lines where there is no terminal.
@@ -49,14 +50,26 @@ pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure>
 
 async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let options = engine::configured(resolved)?;
-    let tenants = reload::Options::new(
+    let mut tenants = reload::Options::new(
         resolved.tenants.dir.clone(),
         resolved.tenants.default.clone(),
     );
+    // Told before a record is read: afterwards each of such a tenant's would become a dead letter. The engine tells
+    // all of it, but a large one takes half a minute to start.
+    let fits = Arc::new(OnceLock::<Engine>::new());
+    let unfit = {
+        let (engine, dir) = (fits.clone(), tenants.dir.clone());
+        let points = OperatingPoints::new(&options.pack)?;
+        move |tenants: &Tenants| {
+            check::unfit(tenants, &dir, |set| match engine.get() {
+                Some(engine) => engine.fits(set),
+                None => points.knows(set.balance.operating_point.as_deref()),
+            })
+        }
+    };
+    let unfit: reload::Unfit = Arc::new(unfit);
+    tenants.unfit = Some(unfit.clone());
     let (reload, tenants) = tenants.build()?;
-    // Told before a record is read: afterwards each of such a tenant's would become a dead letter.
-    check::unknown_operating_points(&tenants.current(), &resolved.tenants.dir, &options.pack)?
-        .into_result()?;
     let drain = CancellationToken::new();
     let health = Health::new();
     let metrics = resolved.listen.map(|_| metric::install()).transpose();
@@ -79,6 +92,8 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let (engine, _running) = engine
         .await
         .map_err(|error| Failure::new(Exit::Bug, error))??;
+    fits.get_or_init(|| engine.clone());
+    unfit(&tenants.current()).into_result()?;
     health.set(Part::Pack, true);
     health.set(Part::Tenants, true);
     tokio::spawn(reload.run(drain.clone()));

@@ -68,6 +68,15 @@ impl OperatingPoints {
         })
     }
 
+    /// Whether there is the point of this name.
+    ///
+    /// # Errors
+    ///
+    /// As of [`OperatingPoints::transitions`].
+    pub fn knows(&self, name: Option<&str>) -> Result<(), Error> {
+        self.transitions(name).map(drop)
+    }
+
     /// What it costs to go from class to class at the point of this name.
     ///
     /// # Errors

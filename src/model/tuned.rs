@@ -134,33 +134,47 @@ impl Tuned {
         Ok(path)
     }
 
-    /// Whether it was measured on this machine and on this pack; says in the log what it was measured on if not.
-    pub fn fits(&self, pack: &Pack, machine: &Machine) -> bool {
+    /// Why it is not used: it was measured on another pack or machine.
+    pub fn misfit(&self, pack: &Pack, machine: &Machine) -> Option<&'static str> {
         if self.pack != pack.digest() {
-            warn!(
-                pack = pack.name(),
-                "{FILE} is of another version of the pack and is not used: run `weir model tune` again"
+            return Some(
+                "is of another version of the pack and is not used: run `weir model tune` again",
             );
-            return false;
         }
         if self.machine != *machine {
-            warn!(
-                pack = pack.name(),
-                "{FILE} was measured on another machine and is not used: run `weir model tune` on this one"
+            return Some(
+                "was measured on another machine and is not used: run `weir model tune` on this one",
             );
-            return false;
         }
-        true
+        None
+    }
+
+    /// Whether it was measured on this machine and on this pack; says in the log what it was measured on if not.
+    pub fn fits(&self, pack: &Pack, machine: &Machine) -> bool {
+        let Some(misfit) = self.misfit(pack, machine) else {
+            return true;
+        };
+        warn!(pack = pack.name(), "{FILE} {misfit}");
+        false
+    }
+
+    /// Whether there is a copy of the graph that is gone or cut short.
+    pub fn lacks_copy(&self, pack: &Pack) -> bool {
+        self.copy.is_some() && self.whole(pack).is_none()
+    }
+
+    fn whole(&self, pack: &Pack) -> Option<&Copied> {
+        self.copy.as_ref().filter(|copy| {
+            let weights = pack.path(&format!("{}.data", copy.file));
+            pack.path(&copy.file).is_file()
+                && fs::metadata(weights).is_ok_and(|meta| meta.len() == copy.bytes)
+        })
     }
 
     /// The pack as it is to be run: with the chosen graph in front, from its copy if that is whole.
     pub fn apply(&self, pack: Pack) -> Result<Pack, Error> {
-        let whole = self.copy.as_ref().filter(|copy| {
-            let weights = pack.path(&format!("{}.data", copy.file));
-            pack.path(&copy.file).is_file()
-                && fs::metadata(weights).is_ok_and(|meta| meta.len() == copy.bytes)
-        });
-        if whole.is_none() && self.copy.is_some() {
+        let whole = self.whole(&pack);
+        if self.lacks_copy(&pack) {
             warn!(
                 pack = pack.name(),
                 "the tuned copy of the graph is gone or cut short: the graph itself is read"
@@ -235,6 +249,7 @@ mod tests {
         let pack = copied(folder.path());
         let tuned = tuned(&pack);
         assert!(tuned.fits(&pack, &tuned.machine));
+        assert_eq!(tuned.misfit(&pack, &tuned.machine), None);
         let other = Machine {
             cores: 3,
             ..tuned.machine.clone()
@@ -254,11 +269,13 @@ mod tests {
         let tuned = tuned(&pack);
         let file = |pack: Pack| pack.manifest().backbone.file.clone();
         let own = file(pack.clone());
+        assert!(tuned.lacks_copy(&pack));
         assert_eq!(file(tuned.apply(pack.clone()).unwrap()), own);
         fs::write(folder.path().join("tuned.onnx"), "graph").unwrap();
         fs::write(folder.path().join("tuned.onnx.data"), "cut").unwrap();
         assert_eq!(file(tuned.apply(pack.clone()).unwrap()), own);
         fs::write(folder.path().join("tuned.onnx.data"), "whole").unwrap();
+        assert!(!tuned.lacks_copy(&pack));
         assert_eq!(file(tuned.apply(pack).unwrap()), "tuned.onnx");
     }
 

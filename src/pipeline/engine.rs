@@ -185,6 +185,24 @@ impl Engine {
         ))
     }
 
+    /// Whether documents of a label set can be processed: whether the pack has its operating point, and, with a fixed
+    /// head, a category for each label.
+    pub fn fits(&self, set: &LabelSet) -> Result<(), model::Error> {
+        self.shared
+            .points
+            .knows(set.balance.operating_point.as_deref())?;
+        if let Classes::Fixed {
+            head,
+            table,
+            encoder,
+        } = &self.shared.classes
+        {
+            let wordings = set.labels.iter().map(|label| &*label.wording);
+            head.assign(wordings, table, encoder.as_ref())?;
+        }
+        Ok(())
+    }
+
     /// Makes a label set ready; blocks for milliseconds for each label seen for the first time.
     pub fn prepare(&self, set: &LabelSet) -> Result<Arc<Labels>, model::Error> {
         if let Some(labels) = self.known(&set.digest) {

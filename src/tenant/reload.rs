@@ -13,8 +13,11 @@ use super::{
 };
 use crate::config::Problems;
 
+/// What is wrong with tenants whose files are right, such as a label that the pack can't find.
+pub type Unfit = Arc<dyn Fn(&Tenants) -> Problems + Send + Sync>;
+
 /// How tenants are reloaded.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Options {
     /// Folder of the files.
     pub dir: PathBuf,
@@ -26,6 +29,8 @@ pub struct Options {
     /// How often the files are compared without a notice: network file systems send none, and
     /// lists and keys may lie outside of the folder.
     pub poll: Duration,
+    /// Tenants with such problems are not taken.
+    pub unfit: Option<Unfit>,
 }
 
 impl Options {
@@ -36,7 +41,16 @@ impl Options {
             default,
             quiet: Duration::from_millis(200),
             poll: Duration::from_secs(60),
+            unfit: None,
         }
+    }
+
+    fn load(&self) -> Result<Tenants, Problems> {
+        let tenants = Tenants::load(&self.dir, self.default.as_deref())?;
+        if let Some(unfit) = &self.unfit {
+            unfit(&tenants).into_result()?;
+        }
+        Ok(tenants)
     }
 
     /// Loads the tenants; from here on a bad file can't stop the worker.
@@ -45,7 +59,7 @@ impl Options {
         let (commands_tx, commands) = mpsc::channel(16);
         // Watched before they are read: a change in between would wait for the next poll.
         let watcher = watch_folder(&self, commands_tx.clone());
-        let tenants = Tenants::load(&self.dir, self.default.as_deref())?;
+        let tenants = self.load()?;
         let (current_tx, current) = watch::channel(Arc::new(tenants));
         let handle = Handle {
             current,
@@ -148,9 +162,8 @@ impl Service {
                     }
                 },
             }
-            let (dir, default) = (options.dir.clone(), options.default.clone());
-            let load = move || Tenants::load(&dir, default.as_deref());
-            let Ok(loaded) = tokio::task::spawn_blocking(load).await else {
+            let own = options.clone();
+            let Ok(loaded) = tokio::task::spawn_blocking(move || own.load()).await else {
                 continue; // the runtime is going down, or the load panicked: the old set stays
             };
             let outcome = settle(loaded, &current_tx);

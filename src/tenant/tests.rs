@@ -5,7 +5,11 @@ use std::{fs, path::Path};
 use proptest::prelude::*;
 
 use super::*;
-use crate::{config::Problems, record::Position, redact::Operator};
+use crate::{
+    config::{Kind, Problems},
+    record::Position,
+    redact::Operator,
+};
 
 fn parse(text: &str) -> Result<Policy, Problems> {
     Policy::parse("acme", Path::new("tenants/acme.toml"), text)
@@ -520,6 +524,39 @@ fn a_change_of_a_file_is_noticed() {
         drain.cancel();
         running.await.unwrap();
         assert_eq!(handle.reload().await, None);
+    });
+}
+
+#[test]
+fn tenants_that_the_pack_cannot_serve_are_not_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("acme.toml");
+    let mut options = reload::Options::new(dir.path().to_owned(), None);
+    options.unfit = Some(std::sync::Arc::new(|tenants: &Tenants| {
+        let mut problems = Problems::default();
+        if shape(tenants)[0].1 == ["unknown"] {
+            let at = place(Path::new("acme.toml"), "labels");
+            problems.push(
+                Kind::Invalid("no category".to_owned()),
+                &at,
+                "another label",
+            );
+        }
+        problems
+    }));
+    fs::write(&file, "labels = [\"unknown\"]\n").unwrap();
+    let refused = options.clone().build().err().unwrap();
+    assert!(refused.to_string().contains("no category"), "{refused}");
+    fs::write(&file, "labels = [\"one\"]\n").unwrap();
+    runtime().block_on(async {
+        let (service, handle) = options.build().unwrap();
+        let drain = tokio_util::sync::CancellationToken::new();
+        let running = tokio::spawn(service.run(drain.clone()));
+        fs::write(&file, "labels = [\"unknown\"]\n").unwrap();
+        assert_eq!(handle.reload().await, Some(reload::Outcome::Kept));
+        assert_eq!(shape(&handle.current())[0].1, ["one"]);
+        drain.cancel();
+        running.await.unwrap();
     });
 }
 

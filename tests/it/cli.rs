@@ -283,6 +283,24 @@ fn an_operating_point_that_the_pack_does_not_have_is_told_before_a_record_is_rea
 }
 
 #[test]
+fn a_label_without_a_category_is_told_before_a_record_is_read() {
+    let job = Job::new("");
+    job.write("in/a.txt", "ana ruiz\n");
+    job.write("tenants/acme.toml", "labels = [\"person\", \"song\"]\n");
+    let head = format!("model.pack={}", head_pack().display());
+    let parts = ["no category for the label `song`", "private_person"];
+    let set = ["--set", &head];
+    weir(&[&["check", "--config", &job.config()], &set[..]].concat())
+        .expect(1)
+        .says(&parts);
+    job.run(&set)
+        .expect(78)
+        .says(&parts)
+        .says(&["acme.toml:1:"]);
+    assert!(!job.path("out").exists(), "nothing is written");
+}
+
+#[test]
 fn two_tenants_of_one_run_have_each_their_own_balance() {
     let job = Job::new("");
     let tenant = |bias: f32| {
@@ -402,6 +420,15 @@ fn what_was_tuned_is_used_from_then_on() {
         line.unwrap().split(" = ").nth(1).unwrap().parse().unwrap()
     };
     assert_eq!(bench(), chosen(&tuned));
+    let job = folder.path().join("job").display().to_string();
+    weir(&["init", &job, "--preset", "logs"]).expect(0);
+    let (config, set) = (format!("{job}/weir.toml"), format!("model.pack={own}"));
+    let checked = |code| weir(&["check", "--config", &config, "--set", &set]).expect(code);
+    let told = checked(0).stdout;
+    assert!(
+        told.contains("tuned.toml") && told.contains("measured here"),
+        "{told}"
+    );
     // Of another machine: told, and not used.
     let other = tuned
         .replace("processor = \"", "processor = \"another ")
@@ -412,9 +439,16 @@ fn what_was_tuned_is_used_from_then_on() {
         );
     fs::write(&file, other).unwrap();
     assert_eq!(bench(), 1024);
+    let told = checked(0).stdout;
+    assert!(
+        told.contains("warn") && told.contains("another machine"),
+        "{told}"
+    );
     fs::write(&file, "sessions = \"many\"").unwrap();
     let ran = weir(&["bench", &texts, "--model", &own, "--json"]).expect(78);
     assert!(ran.stderr.contains("weir model tune"), "{}", ran.stderr);
+    let told = checked(1).stderr;
+    assert!(told.contains("weir model tune"), "{told}");
     weir(&["model", "tune", &own, "--seconds", "0"]).expect(2);
 }
 
@@ -524,7 +558,7 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
         );
         std::thread::sleep(Duration::from_millis(100));
     }
-    // A bad file keeps the old set.
+    // A bad file keeps the old set, and so does one that the pack can't serve.
     job.write("tenants/acme.toml", "paterns = []\n");
     let mut errors = child.stderr.take().unwrap();
     let log = std::thread::spawn(move || {
@@ -534,12 +568,20 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     });
     std::thread::sleep(Duration::from_millis(1500));
     assert_eq!(ask("ana@mail.example Ben\n"), "[EMAIL] [NAME]\n");
+    job.write(
+        "tenants/acme.toml",
+        "patterns = [\"email\"]\nlabels = [\"person\"]\noperating_point = \"other\"\n",
+    );
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(ask("ana@mail.example Ben\n"), "[EMAIL] [NAME]\n");
     drop(ask);
     ended(child).expect(0);
     let log = log.join().unwrap();
     assert!(log.contains("tenants reloaded"), "{log}");
     assert!(
-        log.contains("paterns") && log.contains("the old ones stay in use"),
+        log.contains("paterns")
+            && log.contains("the old ones stay in use")
+            && log.contains("no operating point `other`"),
         "{log}"
     );
 }
