@@ -4,7 +4,7 @@ use ort::{
     environment::Environment,
     session::{
         Session,
-        builder::{GraphOptimizationLevel, PrepackedWeights, SessionBuilder},
+        builder::{GraphOptimizationLevel, SessionBuilder},
     },
 };
 
@@ -44,7 +44,8 @@ pub struct Hidden {
 }
 
 impl Backbone {
-    /// Loads `count` sessions of `threads` threads each; they share the packed weights.
+    /// Loads `count` sessions of `threads` threads each. They share weights that are packed in the graph's file, as
+    /// those of [`Backbone::copy`] are; of another graph each packs its own.
     pub fn load(
         pack: &Pack,
         runtime: Option<PathBuf>,
@@ -52,14 +53,10 @@ impl Backbone {
         threads: usize,
     ) -> Result<Vec<Self>, Error> {
         let environment = runtime::environment(runtime.as_deref())?;
-        let weights = PrepackedWeights::new();
         // Side by side: planning the memory of ten thousand nodes takes seconds, on one core.
         let loaded: Result<Vec<Self>, Error> = std::thread::scope(|scope| {
             let loading: Vec<_> = (0..count)
-                .map(|_| {
-                    let weights = &weights;
-                    scope.spawn(move || Self::one(pack, environment, threads, weights))
-                })
+                .map(|_| scope.spawn(move || Self::one(pack, environment, threads)))
                 .collect();
             let loaded = loading.into_iter();
             loaded
@@ -69,15 +66,9 @@ impl Backbone {
         loaded
     }
 
-    fn one(
-        pack: &Pack,
-        environment: &'static Environment,
-        threads: usize,
-        weights: &PrepackedWeights,
-    ) -> Result<Self, Error> {
+    fn one(pack: &Pack, environment: &'static Environment, threads: usize) -> Result<Self, Error> {
         let options = &pack.manifest().backbone;
         let session = builder(environment, options, threads)
-            .and_then(|builder| builder.with_prepacked_weights(weights).map_err(Into::into))
             .and_then(|mut builder| builder.commit_from_file(pack.path(&options.file)))
             .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
         let inputs = named(&session, options);

@@ -5,9 +5,7 @@
 //! Holds: all categories compete at every token, also those that nobody asked for: what the model takes for
 //!        an e-mail address does not become a person because e-mail addresses were not asked for.
 
-use std::{collections::BTreeMap, fs, path::Path};
-
-use serde::Deserialize;
+use std::collections::BTreeMap;
 
 use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
 
@@ -16,6 +14,8 @@ use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
 pub struct Head {
     pack: String,
     categories: Vec<String>,
+    /// What labels are compared with: each category's name or description.
+    wordings: Vec<String>,
     matrix: LabelMatrix,
 }
 
@@ -52,8 +52,13 @@ impl Head {
             path: pack.folder().display().to_string(),
             problem,
         })?;
+        let wording = |name: &String| {
+            let described = head.descriptions.get(name).cloned();
+            described.unwrap_or_else(|| normal(name))
+        };
         Ok(Self {
             pack: pack.name().to_owned(),
+            wordings: categories.iter().map(wording).collect(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
         })
@@ -125,15 +130,10 @@ impl Head {
     }
 
     fn nearest(&self, label: &str, encoder: &Encoder) -> Result<Option<(usize, f32)>, Error> {
-        let categories: Vec<String> = self.categories.iter().map(|name| normal(name)).collect();
-        let wordings: Vec<&str> = categories
-            .iter()
-            .map(String::as_str)
-            .chain([label])
-            .collect();
-        let vectors = encoder.encode(&wordings)?;
-        let likeness = |category: usize| vectors.alike(category, categories.len());
-        let alike = (0..categories.len()).map(|category| (category, likeness(category)));
+        let own = self.wordings.iter().map(String::as_str);
+        let vectors = encoder.encode(&own.chain([label]).collect::<Vec<_>>())?;
+        let likeness = |category: usize| vectors.alike(category, self.wordings.len());
+        let alike = (0..self.wordings.len()).map(|category| (category, likeness(category)));
         Ok(alike.max_by(|a, b| a.1.total_cmp(&b.1)))
     }
 
@@ -209,23 +209,6 @@ fn lanes(classes: &[String]) -> Result<(Vec<String>, LabelVectors), String> {
     Ok((categories, vectors))
 }
 
-/// Names of the classes of a published model: `id2label` of its `config.json`.
-pub(super) fn published_classes(config: &Path) -> Result<Vec<String>, String> {
-    #[derive(Deserialize)]
-    struct Config {
-        id2label: BTreeMap<String, String>,
-    }
-    let text = fs::read_to_string(config).map_err(|error| error.to_string())?;
-    let config: Config = serde_json::from_str(&text).map_err(|error| error.to_string())?;
-    (0..config.id2label.len())
-        .map(|number| {
-            let name = config.id2label.get(&number.to_string());
-            name.cloned()
-                .ok_or_else(|| format!("id2label has no class {number}"))
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,6 +218,7 @@ mod tests {
         let (categories, vectors) = lanes(&classes).unwrap();
         Head {
             pack: "test".to_owned(),
+            wordings: categories.clone(),
             categories,
             matrix: LabelMatrix::whole(&vectors),
         }

@@ -11,6 +11,7 @@ mod head;
 mod labels;
 mod operating_points;
 mod pack;
+mod published;
 mod runtime;
 mod score;
 mod tuned;

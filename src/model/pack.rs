@@ -1,6 +1,7 @@
 //! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::{self, Read as _},
     iter,
@@ -194,6 +195,9 @@ pub struct Classes {
     /// `viterbi_calibration.json`, if there is one.
     #[serde(default)]
     pub calibration: Option<String>,
+    /// What categories are, in words, where their names do not tell it: labels are compared with these.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub descriptions: BTreeMap<String, String>,
 }
 
 /// VtV: after some layers, hidden states move towards the labels that are asked for (design 4.1).
@@ -397,14 +401,7 @@ impl Pack {
             || "published".to_owned(),
             |name| name.to_string_lossy().into_owned(),
         );
-        let classes =
-            super::head::published_classes(&root.join("config.json")).map_err(|problem| {
-                Error::File {
-                    pack: name.clone(),
-                    file: "config.json".to_owned(),
-                    problem,
-                }
-            })?;
+        let named = super::published::Head::read(root, &name)?;
         let graph = graph
             .strip_prefix(root)
             .expect("the graph was found below the root")
@@ -421,16 +418,27 @@ impl Pack {
             output: String::new(),
         };
         let family = Family::FixedHead;
-        let mut manifest =
-            Manifest::published(&name, family, classes.len(), "tokenizer.json", backbone);
+        let mut manifest = Manifest::published(
+            &name,
+            family,
+            named.classes.len(),
+            "tokenizer.json",
+            backbone,
+        );
         manifest.head = Some(Classes {
-            classes,
+            classes: named.classes,
+            descriptions: named.descriptions,
             calibration: root
                 .join(calibration)
                 .is_file()
                 .then(|| calibration.to_owned()),
         });
-        let digest = digest_of(root, &name, &[&graph, "config.json", "tokenizer.json"])?;
+        let mut files = vec![graph.as_str(), "tokenizer.json"];
+        files.extend(named.files);
+        if root.join(calibration).is_file() {
+            files.push(calibration);
+        }
+        let digest = digest_of(root, &name, &files)?;
         Self::checked(root.to_path_buf(), manifest, digest)
     }
 
