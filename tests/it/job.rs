@@ -68,6 +68,18 @@ pub fn weir_reads(args: &[&str], input: &[u8]) -> Ran {
     run(command(args), input)
 }
 
+/// A script, run by the Python that has the packages of `tools/`.
+pub fn python(script: &str) -> Command {
+    let python = ".weir/python/bin/python";
+    assert!(
+        std::path::Path::new(python).exists(),
+        "{python} is not there; scripts/setup-python.sh makes it"
+    );
+    let mut command = Command::new(python);
+    command.arg(script);
+    command
+}
+
 pub fn run(mut command: Command, input: &[u8]) -> Ran {
     let mut child = piped(&mut command);
     let mut stdin = child.stdin.take().unwrap();

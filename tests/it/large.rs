@@ -10,7 +10,10 @@ use weir::{
     pipeline::Engine,
 };
 
-use crate::engine::{options, policy, runtime, scan};
+use crate::{
+    engine::{options, policy, runtime, scan},
+    job,
+};
 
 #[derive(Deserialize)]
 struct Case {
@@ -29,8 +32,6 @@ struct Expected {
     spans: Vec<(usize, usize, String)>,
 }
 
-const PYTHON: &str = ".weir/python/bin/python";
-
 const CATEGORIES: [&str; 8] = [
     "account_number",
     "private_address",
@@ -45,16 +46,9 @@ const CATEGORIES: [&str; 8] = [
 #[test]
 fn entities_are_those_of_the_seeds_usage_code() {
     let place = tempfile::tempdir().unwrap();
-    let made = Command::new(PYTHON)
-        .arg("tools/tests/seed_usage.py")
-        .arg(place.path())
-        .output()
-        .unwrap_or_else(|error| panic!("{PYTHON}: {error}; scripts/setup-python.sh makes it"));
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
+    let mut script = job::python("tools/tests/seed_usage.py");
+    script.arg(place.path());
+    job::run(script, b"").expect(0);
     let cases: Vec<Case> =
         serde_json::from_slice(&fs::read(place.path().join("cases.json")).unwrap()).unwrap();
     let own = |case: &Case| case.labels.clone();

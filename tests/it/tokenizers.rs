@@ -7,9 +7,7 @@
 
 use std::{
     fs,
-    io::Write as _,
     path::Path,
-    process::{Command, Stdio},
     sync::LazyLock,
     time::{Duration, Instant},
 };
@@ -23,6 +21,8 @@ use serde::Deserialize;
 use unicode_segmentation::UnicodeSegmentation as _;
 use weir::text::{Tokenizer, Tokens, cut};
 
+use crate::job;
+
 static O200K: LazyLock<Tokenizer> = LazyLock::new(|| load("o200k"));
 static XLM_ROBERTA: LazyLock<Tokenizer> = LazyLock::new(|| load("xlm-roberta"));
 
@@ -35,8 +35,6 @@ const XLM_ROBERTA_UNKNOWN: u32 = 3;
 
 /// How much of a text weir gives the `tokenizers` crate at once.
 const PIECE_BYTES: usize = 16 * 1024;
-
-const PYTHON: &str = ".weir/python/bin/python";
 
 /// Texts that look like special tokens of one model or another.
 const LOOK_ALIKES: [&str; 10] = [
@@ -284,24 +282,10 @@ fn is_lone_accent(cluster: &str) -> bool {
 
 /// What SentencePiece makes of texts.
 fn sentencepiece(texts: &[String]) -> Vec<Vec<u32>> {
-    let mut python = Command::new(PYTHON)
-        .args([
-            "tests/tokenizers/sentencepiece_ids.py",
-            ".weir/tokenizers/xlm-roberta/sentencepiece.bpe.model",
-        ])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{PYTHON}: {error}; scripts/setup-python.sh makes it"));
-    // It reads all before it writes anything.
-    let mut stdin = python.stdin.take().unwrap();
-    stdin
-        .write_all(&serde_json::to_vec(texts).unwrap())
-        .unwrap();
-    drop(stdin);
-    let output = python.wait_with_output().unwrap();
-    assert!(output.status.success());
-    serde_json::from_slice(&output.stdout).unwrap()
+    let mut script = job::python("tests/tokenizers/sentencepiece_ids.py");
+    script.arg(".weir/tokenizers/xlm-roberta/sentencepiece.bpe.model");
+    let ran = job::run(script, &serde_json::to_vec(texts).unwrap()).expect(0);
+    serde_json::from_str(&ran.stdout).unwrap()
 }
 
 fn time(tokenizer: &Tokenizer, text: &str) -> Duration {
