@@ -70,6 +70,7 @@ bench-large: build setup-tests ## Measure a full-size large model of random weig
 	$(release)/weir model tune .weir/large/pack
 	cd tools && ../.weir/python/bin/python -m weir_tools.bench_large ../.weir/large/random ../.weir/large/pack \
 		--weir $(release)/weir --out ../.weir/large/bench.json
+	cd tools && ../.weir/python/bin/python -m weir_tools.profile_large ../.weir/large/pack
 	cd tools && ../.weir/python/bin/python -m weir_tools.halo ../.weir/large/pack
 
 .PHONY: fuzz

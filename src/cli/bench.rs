@@ -61,8 +61,11 @@ struct Report {
     padding: f64,
     /// From nothing to the first document's result, with the pack loaded on the way, in seconds.
     first_result_secs: f64,
-    /// Most memory of this process until the comparison's end, in bytes.
+    /// Most memory of this process until the comparison's end, in bytes; files that are mapped count once for each
+    /// session.
     peak_memory: Option<u64>,
+    /// What of it was its own at the end, not mapped.
+    own_memory: Option<u64>,
     /// Documents/s of the job with repeated texts and reuse, and with each text once.
     /// None where no text repeats.
     records: Option<Repeats>,
@@ -167,7 +170,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
         }
     }
-    let peak_memory = peak_memory();
+    let (peak_memory, own_memory) = (memory("VmHWM:"), memory("RssAnon:"));
     let ratios: Vec<f64> = jobs
         .iter()
         .zip(&bares)
@@ -212,6 +215,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         padding,
         first_result_secs,
         peak_memory,
+        own_memory,
         records,
         shares,
     };
@@ -261,6 +265,9 @@ fn table(report: &Report) -> String {
     );
     if let Some(bytes) = report.peak_memory {
         row("peak memory", format!("{} MiB", bytes >> 20));
+    }
+    if let Some(bytes) = report.own_memory {
+        row("without files", format!("{} MiB", bytes >> 20));
     }
     if let Some(records) = &report.records {
         row(
@@ -453,12 +460,10 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
     })
 }
 
-/// `VmHWM` of proc(5); `None` elsewhere.
-fn peak_memory() -> Option<u64> {
+/// A field of proc(5) in bytes; `None` elsewhere.
+fn memory(field: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? << 10)
 }
 

@@ -5,12 +5,12 @@ usage: python -m weir_tools.bench_large SOURCE PACK --weir target/release/weir [
 SOURCE is a checkpoint in the published layout (`random_large` makes one), PACK what `large` made of it, tuned with
 `weir model tune`. PyTorch gets what weir gets: the same texts, tokenized, with label vectors that are there already,
 VtV, scores and Viterbi; once one text at a time, as the usage code does it, and once in batches. Bare ONNX Runtime and
-weir's job from files to files are measured by `weir bench`, on the same texts. Medians of the rounds, one run.
+weir's job from files to files are measured by `weir bench`, on the same texts. Medians of the rounds, one run. Then two
+texts of 100,000 tokens, with texts of 512 before and behind them: is a token's cost the same?
 """
 
 import argparse
 import json
-import os
 import statistics
 import subprocess
 import tempfile
@@ -31,8 +31,15 @@ WORDS = (
     "4411-B is still open and nobody at the harbour office has answered since spring . request id=7f3a91 user=jdoe_42 "
     "from 192.0.2.17 took 31 ms"
 ).split()
-# Multiply-adds of a token, twice: projections of attention, 4 of 128 experts, and of attention itself 257 keys at most.
-FLOPS = 8 * 2 * (2 * 640 * 896 + 2 * 640 * 128 + 640 * 128 + 4 * 3 * 640 * 640 + 2 * 896 * 257)
+# Multiply-adds of a token in all layers, twice: 4 of 128 experts, projections of attention, the router, and attention
+# itself, 257 keys at most.
+PRODUCTS = {
+    "experts": 8 * 2 * 4 * 3 * 640 * 640,
+    "projections": 8 * 2 * (2 * 640 * 896 + 2 * 640 * 128),
+    "router": 8 * 2 * 640 * 128,
+    "attention": 8 * 2 * 2 * 896 * 257,
+}
+FLOPS = sum(PRODUCTS.values())
 
 
 @dataclass(frozen=True)
@@ -57,7 +64,7 @@ def text(tokenizer: Tokenizer, tokens: int, number: int) -> str:
     rng = np.random.default_rng(number)
     words = [str(number)]
     while True:
-        words += list(rng.permutation(WORDS))
+        words += [word for _ in range(1 + len(words) // len(WORDS)) for word in rng.permutation(WORDS)]
         encoding = tokenizer.encode(" ".join(words), add_special_tokens=False)
         if len(encoding.ids) >= tokens:
             return " ".join(words)[: encoding.offsets[tokens - 1][1]]
@@ -149,8 +156,10 @@ def weir(binary: Path, pack: Path, texts: Sequence[str], rounds: int) -> dict:
     with tempfile.NamedTemporaryFile("w", suffix=".txt.lines", encoding="utf-8") as file:
         file.write("\n".join(texts) + "\n")
         file.flush()
-        command = [binary, "bench", file.name, "--model", pack, "--rounds", str(rounds), "--labels", "4", "--json"]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, env=os.environ)
+        command = [binary.absolute(), "bench", file.name, "--model", pack.absolute()]
+        command += ["--rounds", str(rounds), "--labels", "4", "--json"]
+        # from the repository's root, where `make setup` puts ONNX Runtime
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, cwd=Path(__file__).parents[2])
     return json.loads(done.stdout)
 
 
@@ -162,6 +171,20 @@ def _rounds(usage: Usage, case: Case, count: int) -> list[float]:
         tokens = usage.run(texts, case.batch)
         speeds.append(tokens / (time.perf_counter() - began))
     return speeds[1:]
+
+
+def long_texts(binary: Path, pack: Path, tokenizer: Tokenizer) -> dict:
+    """Speed with long texts and with short ones, in turns."""
+
+    def measured(tokens: int, count: int) -> dict:
+        found = weir(binary, pack, [text(tokenizer, tokens, index) for index in range(count)], 1)
+        memory = found["own_memory"] / 2**30
+        print(f"{count} texts of {tokens} tokens: {found['job']:.0f} tokens/s, {memory:.1f} GiB of its own", flush=True)
+        return found
+
+    before, long, behind = measured(512, 96), measured(100_000, 2), measured(512, 96)
+    cost = (before["job"] + behind["job"]) / 2 / long["job"]
+    return {"before": before, "long": long, "behind": behind, "cost": cost}
 
 
 def main() -> None:
@@ -189,7 +212,7 @@ def main() -> None:
             "bare": own["bare"], "weir": own["job"], "ratios": own["ratios"], "weir_over_bare": own["ratio"],
             "weir_over_pytorch": own["job"] / pytorch,
             "share_of_floor": own["job"] / peaks["floor_tokens_a_second"],
-            "machine": peaks, "first_result_secs": own["first_result_secs"], "peak_memory": own["peak_memory"],
+            "machine": peaks, "first_result_secs": own["first_result_secs"], "own_memory": own["own_memory"],
         }  # fmt: skip
         report["cases"].append(found)
         print(
@@ -198,6 +221,8 @@ def main() -> None:
             f"{found['share_of_floor']:.2f} of the floor; first result after {own['first_result_secs']:.1f} s",
             flush=True,
         )
+    report["long"] = long_texts(chosen.weir, chosen.pack, tokenizer)
+    print(f"a token of a text of 100,000 costs {report['long']['cost']:.2f} times one of a text of 512")
     if chosen.out:
         chosen.out.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
 
