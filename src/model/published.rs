@@ -187,7 +187,7 @@ mod tests {
                 "2 categories are 5 classes",
             ),
             ("ent2emb.json", br#"{"a": 3}"#, "`a` is no text"),
-            ("ent2emb.json", b"[", "EOF"),
+            ("ent2emb.json", b"{", "EOF"),
             ("ent2emb.safetensors", b"short", "HeaderTooSmall"),
         ] {
             let error = read(&[("config.json", config), (name, content)])
