@@ -29,6 +29,7 @@ TEXTS = ("beginning of {}", "continuation of {}", "end of {}", "complete {}")
 INJECTED = (0, 2, 4, 6)
 TAPPED = (2, 4, 6, 8)  # 6, 12, 18, 24 of 24
 NOISE = 5e-5
+DRAWS = 16
 UNDECIDED = 2e-5
 WORDS = (
     "call mail send the a of to Orla Finch Ivo Petrov Berlin Osaka invoice 4411 192.0.2.17 user=jdoe_42 status ok "
@@ -97,11 +98,13 @@ def _gap(router: torch.nn.Module, x: Tensor) -> float:
     return float((ranked[:, 3] - ranked[:, 4]).min())
 
 
-def viterbi(scores: Tensor, biases: dict[str, float] | None = None) -> list[tuple[int, int, int]]:
-    """(start, end, label) of the best path over O and B, I, E, S of each label, with every transition written out."""
-    count = scores.shape[1]
-    part = torch.tensor([-1 if index == 0 else (index - 1) % 4 for index in range(count)])  # -1 is O, then B, I, E, S
-    label = torch.tensor([-1 if index == 0 else (index - 1) // 4 for index in range(count)])
+def best_paths(scores: Tensor, biases: dict[str, float] | None = None) -> Tensor:
+    """Classes of the best path over O and B, I, E, S of each label, with every transition written out.
+
+    `scores` (several, tokens, classes).
+    """
+    count = scores.shape[2]
+    part, label = _parts(count)
     closed = (part == -1) | (part == 2) | (part == 3)
     opens = (part == -1) | (part == 0) | (part == 3)
     same = label[:, None] == label[None]
@@ -117,20 +120,32 @@ def viterbi(scores: Tensor, biases: dict[str, float] | None = None) -> list[tupl
     for name, bias in (biases or {}).items():
         before, behind = steps[name]
         moves[before[:, None] & behind[None]] += bias
-    best = torch.where(opens, scores[0], -torch.inf).double()
+    best = torch.where(opens, scores[:, 0], -torch.inf).double()
     back = []
-    for row in scores[1:].double():
-        reached, came = (best[:, None] + moves).max(0)
+    for row in scores[:, 1:].double().unbind(1):
+        reached, came = (best[:, :, None] + moves).max(1)
         back.append(came)
         best = reached + row
-    at = int(torch.where(closed, best, -torch.inf).argmax())
-    path = [at]
+    at = torch.where(closed, best, -torch.inf).argmax(1)
+    paths = [at]
     for came in reversed(back):
-        at = int(came[at])
-        path.append(at)
-    path.reverse()
+        at = came.gather(1, at[:, None])[:, 0]
+        paths.append(at)
+    return torch.stack(paths[::-1], 1)
+
+
+def _parts(count: int) -> tuple[Tensor, Tensor]:
+    """Of each class its part, -1 for O and then B, I, E, S; and its label."""
+    part = torch.tensor([-1 if index == 0 else (index - 1) % 4 for index in range(count)])
+    label = torch.tensor([-1 if index == 0 else (index - 1) // 4 for index in range(count)])
+    return part, label
+
+
+def viterbi(scores: Tensor, biases: dict[str, float] | None = None) -> list[tuple[int, int, int]]:
+    """(start, end, label) of the best path."""
+    part, label = _parts(scores.shape[1])
     found, start = [], 0
-    for place, at in enumerate(path):
+    for place, at in enumerate(best_paths(scores[None], biases)[0].tolist()):
         if int(part[at]) in (0, 3):
             start = place
         if int(part[at]) in (2, 3):
@@ -138,26 +153,30 @@ def viterbi(scores: Tensor, biases: dict[str, float] | None = None) -> list[tupl
     return found
 
 
+def near(scores: Tensor, generator: torch.Generator, biases: dict[str, float] | None = None) -> bool:
+    """Whether a rounding error may choose another path: one draw misses two classes 1e-5 apart every other time."""
+    noise = NOISE * torch.randn(DRAWS, *scores.shape, generator=generator)
+    noise[0] = 0
+    paths = best_paths(scores + noise, biases)
+    return bool((paths != paths[0]).any())
+
+
 def case(seed: Seed, rng: random.Random, text: str, labels: Sequence[str]) -> dict:
     encoding = seed.words.encode(text, add_special_tokens=False)
     vectors, v = seed.of_labels(labels)
     made: dict = {"text": text, "labels": labels}
+    generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
     for name, injected in (("plain", None), ("vtv", v)):
         states, gap = seed.hidden(encoding.ids, injected)
         scores = states @ vectors.T
-        found = viterbi(scores)
-        generator = torch.Generator().manual_seed(rng.randrange(1 << 30))
-        moved = [scores + NOISE * torch.randn(scores.shape, generator=generator) for _ in range(2)]
         made[name] = {
-            "near": gap < UNDECIDED or any(viterbi(other) != found for other in moved),
-            "spans": sorted(_spans(text, encoding.offsets, found, labels)),
+            "near": gap < UNDECIDED or near(scores, generator),
+            "spans": sorted(_spans(text, encoding.offsets, viterbi(scores), labels)),
         }
     scores, gap = seed.logits(encoding.ids)
-    found = viterbi(scores, tiny.BIASES)
-    moved = [scores + NOISE * torch.randn(scores.shape) for _ in range(2)]
     made["head"] = {
-        "near": gap < UNDECIDED or any(viterbi(other, tiny.BIASES) != found for other in moved),
-        "spans": sorted(_spans(text, encoding.offsets, found, tiny.CATEGORIES)),
+        "near": gap < UNDECIDED or near(scores, generator, tiny.BIASES),
+        "spans": sorted(_spans(text, encoding.offsets, viterbi(scores, tiny.BIASES), tiny.CATEGORIES)),
     }
     return made
 
