@@ -188,7 +188,7 @@ mod tests {
             ),
             ("ent2emb.json", br#"{"a": 3}"#, "`a` is no text"),
             ("ent2emb.json", b"{", "EOF"),
-            ("ent2emb.safetensors", b"short", "HeaderTooSmall"),
+            ("ent2emb.safetensors", b"short", "header too small"),
         ] {
             let error = read(&[("config.json", config), (name, content)])
                 .unwrap_err()
