@@ -88,12 +88,16 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         tokio::spawn(server.run(stop.clone()));
     }
     metric::build_info(options.pack.name());
-    let engine = tokio::task::spawn_blocking(move || engine::start(options));
+    let current = tenants.current();
+    let engine = tokio::task::spawn_blocking(move || {
+        let (engine, running) = engine::start(options)?;
+        fits.get_or_init(|| engine.clone());
+        unfit(&current).into_result()?;
+        Ok::<_, Failure>((engine, running))
+    });
     let (engine, _running) = engine
         .await
         .map_err(|error| Failure::new(Exit::Bug, error))??;
-    fits.get_or_init(|| engine.clone());
-    unfit(&tenants.current()).into_result()?;
     health.set(Part::Pack, true);
     health.set(Part::Tenants, true);
     tokio::spawn(reload.run(drain.clone()));
