@@ -2,13 +2,11 @@
 
 use std::{fs, io::Write as _, path::Path, sync::Arc};
 
-use arrow::{
-    array::{
-        ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray,
-    },
-    datatypes::{Int32Type, Int64Type},
-    ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter},
+use arrow_array::{
+    ArrayRef, DictionaryArray, Int64Array, ListArray, RecordBatch, StringArray, StringViewArray,
+    types::{Int32Type, Int64Type},
 };
+use arrow_ipc::writer::{FileWriter, IpcWriteOptions, StreamWriter};
 use ndarray_npy::NpzWriter;
 use parquet::{arrow::ArrowWriter, basic, file::properties::WriterProperties};
 
@@ -48,7 +46,7 @@ pub fn write(corpus: &Path) {
     );
     for (name, codec) in [
         ("stream", None),
-        ("stream_lz4", Some(arrow::ipc::CompressionType::LZ4_FRAME)),
+        ("stream_lz4", Some(arrow_ipc::CompressionType::LZ4_FRAME)),
     ] {
         let options = IpcWriteOptions::default()
             .try_with_compression(codec)

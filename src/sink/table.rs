@@ -2,13 +2,9 @@
 
 use std::sync::Arc;
 
-use arrow::{
-    array::{ArrayRef, BooleanArray, RecordBatch, StringArray},
-    compute,
-    datatypes::{DataType, Field, Fields, Schema, SchemaRef},
-    ipc,
-    json::{LineDelimitedWriter, ReaderBuilder},
-};
+use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
+use arrow_json::{LineDelimitedWriter, ReaderBuilder};
+use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use object_store::{ObjectStore, buffered::BufWriter, path::Path};
 use parquet::{
     arrow::AsyncArrowWriter,
@@ -34,8 +30,8 @@ pub(super) struct TableWriter {
 
 enum Form {
     Parquet(Box<AsyncArrowWriter<BufWriter>>),
-    File(ipc::writer::FileWriter<Vec<u8>>, Writer),
-    Stream(ipc::writer::StreamWriter<Vec<u8>>, Writer),
+    File(arrow_ipc::writer::FileWriter<Vec<u8>>, Writer),
+    Stream(arrow_ipc::writer::StreamWriter<Vec<u8>>, Writer),
 }
 
 /// Rows that wait to become a batch.
@@ -83,14 +79,14 @@ impl TableWriter {
                 )?))
             }
             TableFormat::ArrowFile => {
-                let writer = ipc::writer::FileWriter::try_new(Vec::new(), &layout.schema);
+                let writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &layout.schema);
                 Form::File(
                     writer.map_err(|_| "the Arrow writer refused the schema")?,
                     file(),
                 )
             }
             TableFormat::ArrowStream => {
-                let writer = ipc::writer::StreamWriter::try_new(Vec::new(), &layout.schema);
+                let writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &layout.schema);
                 Form::Stream(
                     writer.map_err(|_| "the Arrow writer refused the schema")?,
                     file(),
@@ -241,7 +237,7 @@ pub(super) fn redacted(
     cells: Vec<Vec<Option<String>>>,
 ) -> Result<RecordBatch, &'static str> {
     let kept = BooleanArray::from(kept.to_vec());
-    let batch = compute::filter_record_batch(&table.batch, &kept)
+    let batch = arrow_select::filter::filter_record_batch(&table.batch, &kept)
         .map_err(|_| "its rows could not be filtered")?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     for (cell, column) in table.layout.text_columns.iter().enumerate() {
@@ -254,7 +250,7 @@ pub(super) fn redacted(
         columns[*column] = if wanted == DataType::Utf8 {
             texts
         } else {
-            compute::cast(&texts, &wanted)
+            arrow_cast::cast(&texts, &wanted)
                 .map_err(|_| "a text column could not be given its type back")?
         };
     }
@@ -425,9 +421,10 @@ fn batch<R: Serialize>(schema: SchemaRef, rows: &[R]) -> Option<Result<RecordBat
 
 #[cfg(test)]
 mod tests {
-    use arrow::{
-        array::{Array, AsArray, Decimal128Array, Int64Array},
-        datatypes::Int32Type,
+    use arrow_array::{
+        Array, Decimal128Array, Int64Array,
+        cast::AsArray,
+        types::{Int32Type, Int64Type},
     };
 
     use super::*;
@@ -450,7 +447,7 @@ mod tests {
         let mut columns: Vec<ArrayRef> = vec![Arc::new(Int64Array::from(vec![1, 2, 3, 4]))];
         for kind in &wanted {
             fields.push(Field::new(kind.to_string(), kind.clone(), true));
-            columns.push(compute::cast(&texts, kind).unwrap());
+            columns.push(arrow_cast::cast(&texts, kind).unwrap());
         }
         let decimals = Decimal128Array::from(vec![110, 220, 330, 440]);
         columns.push(Arc::new(decimals.with_precision_and_scale(10, 2).unwrap()));
@@ -470,10 +467,10 @@ mod tests {
         let rows = vec![cell(Some("[PERSON]")), cell(None), cell(Some("[PERSON]"))];
         let copy = redacted(&table, &[true, true, false, true], rows).unwrap();
         assert_eq!(copy.schema(), schema);
-        let numbers = copy.column(0).as_primitive::<arrow::datatypes::Int64Type>();
+        let numbers = copy.column(0).as_primitive::<Int64Type>();
         assert_eq!(numbers.values(), &[1, 2, 4]);
         for column in 1..5 {
-            let texts = compute::cast(copy.column(column), &DataType::Utf8).unwrap();
+            let texts = arrow_cast::cast(copy.column(column), &DataType::Utf8).unwrap();
             let texts: Vec<_> = texts.as_string::<i32>().iter().collect();
             assert_eq!(texts, [Some("[PERSON]"), None, Some("[PERSON]")]);
         }

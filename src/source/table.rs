@@ -7,12 +7,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use arrow::{
-    array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchReader},
-    compute::cast,
-    datatypes::{DataType, SchemaRef},
-    ipc::reader::{FileReader, StreamReader},
-};
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchReader, cast::AsArray};
+use arrow_cast::cast;
+use arrow_ipc::reader::{FileReader, StreamReader};
+use arrow_schema::{DataType, SchemaRef};
 use bytes::{Buf, Bytes};
 use futures::{FutureExt, StreamExt, future::BoxFuture};
 use object_store::{GetOptions, ObjectStore};

@@ -6,7 +6,7 @@
 
 use std::io::{self, Read, Seek, SeekFrom};
 
-use arrow::ipc::{Message, RecordBatch, root_as_footer, root_as_message};
+use arrow_ipc::{Message, RecordBatch, root_as_footer, root_as_message};
 
 /// Most bytes that the compressed buffers of one batch may unpack to: far above the batches that
 /// writers make (64 Ki rows are usual), and small enough for a worker's memory (I9).
@@ -151,12 +151,10 @@ fn read_bytes<R: Read>(file: &mut R, length: u64) -> io::Result<Vec<u8>> {
 mod tests {
     use std::{io::Cursor, sync::Arc};
 
-    use arrow::{
-        array::{ArrayRef, RecordBatch, StringArray},
-        ipc::{
-            CompressionType,
-            writer::{FileWriter, IpcWriteOptions, StreamWriter},
-        },
+    use arrow_array::{ArrayRef, RecordBatch, StringArray};
+    use arrow_ipc::{
+        CompressionType,
+        writer::{FileWriter, IpcWriteOptions, StreamWriter},
     };
 
     use super::*;

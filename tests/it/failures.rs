@@ -9,10 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use arrow::{
-    array::{ArrayRef, AsArray as _, RecordBatch, StringArray},
-    datatypes::{DataType, Field, Schema},
-};
+use arrow_array::{ArrayRef, RecordBatch, StringArray, cast::AsArray as _};
+use arrow_schema::{DataType, Field, Schema};
 
 use crate::job::{Job, command, ended, pack, run, weir, weir_reads};
 

@@ -2,11 +2,13 @@
 
 use std::{io::Read as _, sync::Arc};
 
-use arrow::{
-    array::{Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, StringArray},
-    compute::concat_batches,
-    datatypes::{DataType, Field, Float32Type, Int64Type, Schema, UInt64Type},
+use arrow_array::{
+    Array as _, ArrayRef, Int64Array, RecordBatch, StringArray,
+    cast::AsArray as _,
+    types::{Float32Type, Int64Type, UInt64Type},
 };
+use arrow_schema::{DataType, Field, Schema};
+use arrow_select::concat::concat_batches;
 use bytes::Bytes;
 use parquet::{
     arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
@@ -267,10 +269,10 @@ fn a_table_gives_a_table_with_its_columns_types_and_order() {
     writer.write(&rows).unwrap();
     writer.close().unwrap();
     job.write("in/table.parquet", bytes);
-    let mut file = arrow::ipc::writer::FileWriter::try_new(Vec::new(), &rows.schema()).unwrap();
+    let mut file = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &rows.schema()).unwrap();
     file.write(&rows).unwrap();
     job.write("in/footer.arrow", file.into_inner().unwrap());
-    let mut stream = arrow::ipc::writer::StreamWriter::try_new(Vec::new(), &rows.schema()).unwrap();
+    let mut stream = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &rows.schema()).unwrap();
     stream.write(&rows).unwrap();
     job.write("in/stream.arrow", stream.into_inner().unwrap());
     job.run(&[]).expect(0);
@@ -289,11 +291,11 @@ fn a_table_gives_a_table_with_its_columns_types_and_order() {
             .1[..]
     };
     let footer =
-        arrow::ipc::reader::FileReader::try_new(std::io::Cursor::new(named("footer")), None);
+        arrow_ipc::reader::FileReader::try_new(std::io::Cursor::new(named("footer")), None);
     for batch in footer.unwrap() {
         check_copy(&batch.unwrap());
     }
-    let stream = arrow::ipc::reader::StreamReader::try_new(named("stream"), None).unwrap();
+    let stream = arrow_ipc::reader::StreamReader::try_new(named("stream"), None).unwrap();
     for batch in stream {
         check_copy(&batch.unwrap());
     }
