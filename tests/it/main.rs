@@ -16,6 +16,7 @@ mod kafka_objects;
 mod kill;
 mod large;
 mod parity;
+mod patterns;
 mod privacy;
 mod registry;
 mod registry_server;

@@ -14,13 +14,14 @@ mod lists;
 mod network;
 mod numbers;
 mod secrets;
+mod view;
 
-use std::{fmt, sync::Arc};
+use std::{cmp::Reverse, fmt, sync::Arc};
 
 use phonenumber::country;
 use regex::Regex;
 
-use self::{builtin::Builtin, lists::Terms};
+use self::{builtin::Builtin, lists::Terms, view::Readings};
 use super::{Recognizer, Span};
 use crate::text::ByteSpan;
 
@@ -271,9 +272,41 @@ impl Patterns {
     }
 
     /// Spans of patterns and deny list, sorted by start; they may overlap.
+    ///
+    /// The text is searched as it stands and as a reader would read it ([`view`]): what either finds
+    /// is found. A match begins and ends where no escape of the text is cut.
     pub fn find(&self, text: &str) -> Vec<Span> {
-        let compiled = &*self.compiled;
         let mut spans = Vec::new();
+        let readings = Readings::of(text);
+        self.search(text, &mut spans);
+        self.search_base64(text, &mut spans);
+        if !readings.is_empty() {
+            let mut read = Vec::new();
+            for reading in readings.iter() {
+                let first = read.len();
+                self.search(reading.text(), &mut read);
+                self.search_base64(reading.text(), &mut read);
+                for span in &mut read[first..] {
+                    span.bytes = reading.source(span.bytes);
+                }
+            }
+            self.settle_cut_escapes(&readings, &mut spans, &read);
+            spans.append(&mut read);
+            drop_nested(&mut spans);
+        }
+        // Longer first among those of one start; stable otherwise.
+        spans.sort_by(|a, b| {
+            a.bytes
+                .start
+                .cmp(&b.bytes.start)
+                .then(b.bytes.end.cmp(&a.bytes.end))
+        });
+        spans
+    }
+
+    /// Adds what the recognisers find in `text` as it stands.
+    fn search(&self, text: &str, spans: &mut Vec<Span>) {
+        let compiled = &*self.compiled;
         let mut found = Vec::new();
         for rule in &compiled.builtin {
             match rule.builtin {
@@ -296,7 +329,7 @@ impl Patterns {
             spans.extend(found.drain(..).map(|bytes| rule.found.span(bytes)));
         }
         for (regex, found) in &compiled.custom {
-            find_custom(regex, found, text, &mut spans);
+            find_custom(regex, found, text, spans);
         }
         if let Some((terms, labels)) = &compiled.deny {
             for (bytes, term) in terms.find(text) {
@@ -308,27 +341,127 @@ impl Patterns {
                 });
             }
         }
-        // Longer first among those of one start; stable otherwise.
-        spans.sort_by(|a, b| {
-            a.bytes
-                .start
-                .cmp(&b.bytes.start)
-                .then(b.bytes.end.cmp(&a.bytes.end))
+    }
+
+    /// Adds a span for every run of base64 with a text in which a recogniser finds something: the
+    /// whole run, since a part of it means nothing.
+    fn search_base64(&self, text: &str, spans: &mut Vec<Span>) {
+        view::base64_runs(text, |run| {
+            let mut inside = Vec::new();
+            self.search(&run.text, &mut inside);
+            for reading in Readings::of(&run.text).iter() {
+                self.search(reading.text(), &mut inside);
+            }
+            inside.sort_by(|a, b| (&a.label, &a.recognizer).cmp(&(&b.label, &b.recognizer)));
+            inside.dedup_by(|a, b| a.label == b.label && a.recognizer == b.recognizer);
+            spans.extend(inside.into_iter().map(|span| Span {
+                bytes: run.span,
+                ..span
+            }));
         });
-        spans
+    }
+
+    /// A match in the text as it stands may take the letter of an escape for its own: `nana@…` in
+    /// `\nana@…`. Where a reading found the rest of it, the escape is left alone; else all of the
+    /// escape belongs to the match. With an allow list it always does: the shorter match could be
+    /// allowed where the longer one is not.
+    fn settle_cut_escapes(&self, readings: &Readings, spans: &mut Vec<Span>, read: &[Span]) {
+        let mut covered: Option<Covered> = None;
+        spans.retain_mut(|span| {
+            let (first, last) = (
+                readings.escape_at(span.bytes.start),
+                readings.escape_at(span.bytes.end),
+            );
+            if first.is_none() && last.is_none() {
+                return true;
+            }
+            let start = first.map_or(span.bytes.start, |escape| escape.end);
+            let end = last.map_or(span.bytes.end, |escape| escape.start);
+            let found = self.compiled.allow.is_none()
+                && start < end
+                && covered
+                    .get_or_insert_with(|| Covered::by(read))
+                    .contains(span, ByteSpan::new(start, end));
+            if let Some(escape) = first {
+                span.bytes.start = escape.start;
+            }
+            if let Some(escape) = last {
+                span.bytes.end = escape.end;
+            }
+            !found
+        });
     }
 
     /// Places of allowed terms, sorted by start.
     pub fn allowed(&self, text: &str) -> Vec<ByteSpan> {
-        match &self.compiled.allow {
-            Some(terms) => terms
-                .find(text)
-                .into_iter()
-                .map(|(bytes, _)| bytes)
-                .collect(),
-            None => Vec::new(),
+        let Some(terms) = &self.compiled.allow else {
+            return Vec::new();
+        };
+        let mut places: Vec<ByteSpan> = terms.find(text).into_iter().map(|(at, _)| at).collect();
+        // Not where a gap is taken for a border: what the other reading joins is no whole term.
+        for reading in Readings::of(text).iter().filter(|reading| !reading.parted) {
+            let found = terms.find(reading.text()).into_iter();
+            places.extend(found.map(|(bytes, _)| reading.source(bytes)));
         }
+        places.sort_unstable();
+        places.dedup();
+        places
     }
+}
+
+/// Which stretches some spans cover, each by itself.
+struct Covered {
+    /// By recogniser, label and start, with the farthest end among those up to each one.
+    spans: Vec<(Recognizer, Arc<str>, usize, usize)>,
+}
+
+impl Covered {
+    fn by(spans: &[Span]) -> Self {
+        let mut spans: Vec<_> = spans
+            .iter()
+            .map(|span| {
+                let (recognizer, label) = (span.recognizer.clone(), span.label.clone());
+                (recognizer, label, span.bytes.start, span.bytes.end)
+            })
+            .collect();
+        spans.sort_unstable();
+        for index in 1..spans.len() {
+            let (before, here) = spans.split_at_mut(index);
+            let (before, here) = (&before[index - 1], &mut here[0]);
+            if before.0 == here.0 && before.1 == here.1 {
+                here.3 = here.3.max(before.3);
+            }
+        }
+        Self { spans }
+    }
+
+    /// Whether a span of the same recogniser and label covers `bytes`.
+    fn contains(&self, span: &Span, bytes: ByteSpan) -> bool {
+        let begun = self.spans.partition_point(|(recognizer, label, start, _)| {
+            (recognizer, label, *start) <= (&span.recognizer, &span.label, bytes.start)
+        });
+        begun.checked_sub(1).is_some_and(|last| {
+            let (recognizer, label, _, end) = &self.spans[last];
+            (recognizer, label) == (&span.recognizer, &span.label) && *end >= bytes.end
+        })
+    }
+}
+
+/// Drops spans inside another of the same recogniser and label: readings find most values again.
+fn drop_nested(spans: &mut Vec<Span>) {
+    spans.sort_by(|a, b| {
+        (&a.recognizer, &a.label, a.bytes.start, Reverse(a.bytes.end)).cmp(&(
+            &b.recognizer,
+            &b.label,
+            b.bytes.start,
+            Reverse(b.bytes.end),
+        ))
+    });
+    spans.dedup_by(|next, kept| {
+        next.recognizer == kept.recognizer
+            && next.label == kept.label
+            && next.bytes.end <= kept.bytes.end
+    });
 }
 
 fn find_custom(regex: &Regex, found: &Found, text: &str, spans: &mut Vec<Span>) {
