@@ -7,7 +7,7 @@
 //!
 //! 1. *Allow.* A span of the model or a pattern that lies wholly inside one allowed place goes. An
 //!    allowed term inside a longer span punches no hole in it. The deny list is never overruled.
-//! 2. *Borders.* Every span grows outward to grapheme clusters.
+//! 2. *Borders.* Every span grows outward to whole escapes (`\u0022`, `%20`) and grapheme clusters.
 //! 3. *Precedence.* Each byte belongs to the strongest span over it: deny list, then built-in
 //!    pattern, then tenant regex, then model; within these the higher score, the longer span, the
 //!    earlier start, and last label and recogniser by name, so that the order of the input is of
@@ -24,7 +24,10 @@ use std::{
 
 use unicode_segmentation::UnicodeSegmentation;
 
-use super::{Recognizer, Span, patterns::Patterns};
+use super::{
+    Recognizer, Span,
+    patterns::{Patterns, snap_to_escapes},
+};
 use crate::text::ByteSpan;
 
 /// Settles overlaps: sorted, never overlapping, and every byte that any span covered (except by
@@ -32,6 +35,9 @@ use crate::text::ByteSpan;
 /// over the text at most.
 pub fn resolve(text: &str, mut spans: Vec<Span>, allowed: &[ByteSpan]) -> Vec<Span> {
     drop_allowed(&mut spans, allowed);
+    if spans.is_empty() {
+        return spans;
+    }
     snap(text, &mut spans);
     spans.retain(|span| !is_space(&text[span.bytes.start..span.bytes.end]));
     spans.sort_by_key(|span| span.bytes);
@@ -78,7 +84,7 @@ fn drop_allowed(spans: &mut Vec<Span>, allowed: &[ByteSpan]) {
     });
 }
 
-/// Grows every span outward to grapheme clusters. A border between two ASCII characters costs two
+/// Grows every span outward to whole escapes and grapheme clusters. A border between two ASCII characters costs two
 /// reads; the others are settled in one walk over the text, since whether a border falls between
 /// two regional indicators depends on how many stand before them.
 fn snap(text: &str, spans: &mut [Span]) {
@@ -87,6 +93,9 @@ fn snap(text: &str, spans: &mut [Span]) {
     for span in spans.iter_mut() {
         span.bytes.end = span.bytes.end.min(len);
         span.bytes.start = span.bytes.start.min(span.bytes.end);
+    }
+    snap_to_escapes(text, spans.iter_mut().map(|span| &mut span.bytes));
+    for span in spans.iter() {
         for at in [span.bytes.start, span.bytes.end] {
             if !is_sure_border(text, at) {
                 unsure.push(at);

@@ -237,3 +237,21 @@ fn many_nested_spans_are_settled_in_time_linear_but_for_the_sort() {
     // Quadratic work would be 10¹⁰ steps: minutes.
     assert!(started.elapsed().as_secs() < 20, "{:?}", started.elapsed());
 }
+
+#[test]
+fn no_half_of_an_escape_is_left_beside_a_span() {
+    let text = r#"{"m":"a\\nAna \u0022Ruiz\u0022 50%20x C:\\Eva\\"}"#;
+    for (found, whole) in [
+        ("nAna", r"\\nAna"),
+        (r"22Ruiz\u00", r"\u0022Ruiz\u0022"),
+        ("20x", "%20x"),
+        ("Eva", "Eva"),
+        (r"Eva\", r"Eva\\"),
+        (r"\Eva", r"\\Eva"),
+    ] {
+        let start = text.find(found).unwrap();
+        let span = span(start, start + found.len(), "p", 0.9, Recognizer::Model);
+        let out = resolve(text, vec![span], &[]);
+        assert_eq!(&text[out[0].bytes.start..out[0].bytes.end], whole);
+    }
+}

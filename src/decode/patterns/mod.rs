@@ -25,7 +25,10 @@ use self::{builtin::Builtin, lists::Terms, view::Readings};
 use super::{Recognizer, Span};
 use crate::text::ByteSpan;
 
-pub(crate) use self::numbers::{is_card, luhn};
+pub(crate) use self::{
+    numbers::{is_card, luhn},
+    view::snap_to_escapes,
+};
 
 /// A tenant's own regular expression.
 #[derive(Debug, Clone)]

@@ -500,9 +500,10 @@ fn sequence(bytes: &[u8], code: Code) -> Option<(usize, Meaning)> {
     match bytes.get(at)? {
         b'[' => Some((control_sequence_end(bytes, at + 1)?, Meaning::Nothing)),
         b']' => Some((command_head_end(bytes, at + 1)?, Meaning::Char('\n'))),
+        // Where the escape character itself is escaped, so is the backslash.
+        b'\\' if bytes[at - 1] == 0x1b => Some((at + 1, Meaning::Char('\n'))),
         b'\\' if bytes.get(at + 1) == Some(&b'\\') => Some((at + 2, Meaning::Char('\n'))),
-        b'\\' => Some((at + 1, Meaning::Char('\n'))),
-        b'=' | b'>' | b'7' | b'8' | b'c' | b'M' => Some((at + 1, Meaning::Nothing)),
+        b'=' | b'>' => Some((at + 1, Meaning::Nothing)),
         b'(' | b')' if bytes.get(at + 1).is_some_and(u8::is_ascii_alphanumeric) => {
             Some((at + 2, Meaning::Nothing))
         }
@@ -527,22 +528,23 @@ fn command_head_end(bytes: &[u8], at: usize) -> Option<usize> {
     Some(at + head + parameters)
 }
 
-/// End of the sequence whose parameters begin at `at`.
+/// End of the sequence whose parameters begin at `at`: numbers of four digits at most, so that no value
+/// behind a cut sequence is taken for them, and a letter.
 fn control_sequence_end(bytes: &[u8], at: usize) -> Option<usize> {
     let rest = &bytes[at..];
     let rest = &rest[..rest.len().min(MAX_SEQUENCE)];
-    let parameters = rest
-        .iter()
-        .take_while(|byte| matches!(byte, 0x30..=0x3f))
-        .count();
-    let between = rest[parameters..]
-        .iter()
-        .take_while(|byte| matches!(byte, 0x20..=0x2f))
-        .count();
-    let last = parameters + between;
-    rest.get(last)
-        .is_some_and(|byte| matches!(byte, 0x40..=0x7e))
-        .then_some(at + last + 1)
+    let private = usize::from(matches!(rest.first(), Some(b'?' | b'<' | b'=' | b'>')));
+    let last = private
+        + rest[private..]
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':'))
+            .count();
+    let numbers = rest[..last].split(|byte| !byte.is_ascii_digit());
+    let short = numbers.map(<[u8]>::len).max().unwrap_or(0) <= 4;
+    let ends = rest
+        .get(last)
+        .is_some_and(|byte| byte.is_ascii_alphabetic() || matches!(byte, b'@' | b'`' | b'~'));
+    (short && ends).then_some(at + last + 1)
 }
 
 /// `[31m`: a colour whose escape character someone has filtered out.

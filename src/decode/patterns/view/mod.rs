@@ -97,10 +97,7 @@ impl Readings {
 
     /// The escape of the text as received that `at` stands inside of.
     pub(super) fn escape_at(&self, at: usize) -> Option<ByteSpan> {
-        let units = &self.joined.first()?.units;
-        let index = units.partition_point(|unit| unit.to <= at);
-        let unit = units.get(index).filter(|unit| unit.from < at)?;
-        Some(ByteSpan::new(unit.from, unit.to))
+        self.joined.first()?.escape_at(at)
     }
 }
 
@@ -115,6 +112,23 @@ impl<'a> Reading<'a> {
             .iter()
             .rev()
             .fold(span, |span, layer| layer.source(span))
+    }
+}
+
+/// Grows spans outward to whole escapes: of `\u0022` no `22"` stays behind, which would be no JSON any
+/// more.
+pub(crate) fn snap_to_escapes<'a>(text: &str, spans: impl Iterator<Item = &'a mut ByteSpan>) {
+    let Some(layer) = Layer::of(text, Gap::Join) else {
+        return;
+    };
+    for span in spans {
+        let escapes = [span.start, span.end].map(|at| layer.escape_at(at));
+        if let [Some(escape), _] = escapes {
+            span.start = escape.start;
+        }
+        if let [_, Some(escape)] = escapes {
+            span.end = escape.end;
+        }
     }
 }
 
@@ -152,6 +166,12 @@ impl Layer {
             }
         }
         Some(writer?.finish(text, gap))
+    }
+
+    fn escape_at(&self, at: usize) -> Option<ByteSpan> {
+        let index = self.units.partition_point(|unit| unit.to <= at);
+        let unit = self.units.get(index).filter(|unit| unit.from < at)?;
+        Some(ByteSpan::new(unit.from, unit.to))
     }
 
     fn source(&self, span: ByteSpan) -> ByteSpan {
