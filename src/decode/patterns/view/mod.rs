@@ -173,7 +173,10 @@ impl Layer {
 
     fn escape_at(&self, at: usize) -> Option<ByteSpan> {
         let index = self.units.partition_point(|unit| unit.to <= at);
-        let unit = self.units.get(index).filter(|unit| unit.from < at && unit.whole)?;
+        let unit = self
+            .units
+            .get(index)
+            .filter(|unit| unit.from < at && unit.whole)?;
         Some(ByteSpan::new(unit.from, unit.to))
     }
 
