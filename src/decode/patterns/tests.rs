@@ -635,7 +635,7 @@ fn international_emails_and_urls_are_found() {
         ),
         (
             "jdbc:mysql://db.example:3306/x",
-            "mysql://db.example:3306/x",
+            "jdbc:mysql://db.example:3306/x",
         ),
         ("at https://a.example/ (b)", "https://a.example/"),
         ("file:///home/ana/x.txt!", "file:///home/ana/x.txt"),
