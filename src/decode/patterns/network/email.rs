@@ -7,7 +7,8 @@ use memchr::memchr_iter;
 use super::{
     borders::{after, before, runs_on},
     domain::{
-        has_known_top_level, is_file_suffix, is_known_top_level, is_punycode, is_unit_suffix,
+        has_known_top_level, is_file_suffix, is_known_top_level, is_punycode, is_reserved,
+        is_unit_suffix,
     },
 };
 use crate::text::ByteSpan;
@@ -131,9 +132,23 @@ fn rewritten_start(text: &str, start: usize, at: usize) -> Option<usize> {
         last = from;
     }
     let owner = &text[last..start - 1];
-    let bounced = has_known_top_level(&text[start..at]) && !is_key(owner);
+    let host = &text[start..at];
+    // `value=wei.li@…` is a name; behind a word alone, only a name of many hosts makes a domain.
+    let bounced = !is_key(owner)
+        && if owner.contains(['+', '-', '.']) {
+            has_known_top_level(host)
+        } else {
+            is_common_domain(host)
+        };
     let in_query = last > 0 && matches!(bytes[last - 1], b'?' | b'&');
     (bounced && !in_query).then_some(last)
+}
+
+fn is_common_domain(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(host, top)| {
+        let common = ["com", "net", "org", "edu", "gov", "info"].contains(&top);
+        !host.is_empty() && (common || is_reserved(top))
+    })
 }
 
 /// Whether a name is what logs call the field of an address.

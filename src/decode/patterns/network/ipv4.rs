@@ -128,25 +128,26 @@ fn whole_name(text: &str, run: usize, from: usize, to: usize) -> Option<ByteSpan
         return (!name_before).then_some(ByteSpan::new(from, to));
     }
     if dot_follows && !closes(text, to + 1) {
-        if let Some(end) = domain::end_behind_host(text, to) {
-            let nibbles = text[to..end].to_ascii_lowercase().ends_with(".ip6.arpa");
-            if nibbles {
-                return None;
-            }
-            let start = if name_before {
-                label_start(text, from - 1)
-            } else {
-                from
-            };
-            return Some(ByteSpan::new(start, end));
-        }
         // tcpdump gives a port its service's name.
         let name = bytes[to + 1..]
             .iter()
+            .take(64)
             .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'-')
             .count();
-        let is_port = between_arrows(text, from, to + 1 + name);
-        return (is_port && !name_before).then_some(ByteSpan::new(from, to));
+        if !name_before && between_arrows(text, from, to + 1 + name) {
+            return Some(ByteSpan::new(from, to));
+        }
+        let end = domain::end_behind_host(text, to)?;
+        // An IPv6 address, nibble by nibble.
+        if text[to..end].to_ascii_lowercase().ends_with(".ip6.arpa") {
+            return None;
+        }
+        let start = if name_before {
+            label_start(text, from - 1)
+        } else {
+            from
+        };
+        return Some(ByteSpan::new(start, end));
     }
     (!name_before).then_some(ByteSpan::new(from, to))
 }

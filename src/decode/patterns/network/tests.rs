@@ -65,6 +65,7 @@ fn local_parts_are_found_whole() {
         "lists+ana.ruiz=mail.example@bounce.example",
         "bounce-ana=mail.example@lists.example",
         "ana.ruiz=mail.example@lists.example",
+        "ana=mail.example@lists.example",
         "SRS0=HHH=TT=mail.example=ana@fwd.example",
         "prvs=0123abc=ana@mail.example",
         "dept/ana@mail.example",
