@@ -292,9 +292,8 @@ fn top_level(label: &str) -> Option<usize> {
         .take_while(|c| c.is_alphabetic())
         .map(char::len_utf8)
         .sum();
-    if top[..letters].chars().nth(1).is_none() {
-        return None;
-    }
+    // One letter is no top-level domain.
+    top[..letters].chars().nth(1)?;
     if letters == top.len() || is_known_top_level(&top[..letters]) && top.is_ascii() {
         return Some(letters);
     }

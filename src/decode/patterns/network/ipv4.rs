@@ -69,10 +69,10 @@ const SHORTEST: usize = 7;
 
 /// The four numbers at the start of `numbers`, which stands at `from`, and their length.
 fn octets(text: &str, from: usize, numbers: &str) -> Option<([u8; 4], usize)> {
-    if numbers.len() <= 15 {
-        if let Some(octets) = parse(numbers) {
-            return Some((octets, numbers.len()));
-        }
+    if numbers.len() <= 15
+        && let Some(octets) = parse(numbers)
+    {
+        return Some((octets, numbers.len()));
     }
     // tcpdump and netstat put the port behind a fifth dot.
     let (address, port) = numbers.rsplit_once('.')?;
@@ -227,10 +227,8 @@ fn host_around(text: &str, from: usize, to: usize) -> Option<ByteSpan> {
     if !opens(text, start) || !closes(text, end) {
         return None;
     }
-    if bytes.get(end) == Some(&b'.') {
-        if let Some(domain_end) = domain::end_behind_host(text, end) {
-            return Some(ByteSpan::new(start, domain_end));
-        }
+    if let Some(domain_end) = domain::end_behind_host(text, end) {
+        return Some(ByteSpan::new(start, domain_end));
     }
     let word = prefix.trim_end_matches(['-', '_']);
     let word = word.rsplit(['-', '_']).next().unwrap_or_default();

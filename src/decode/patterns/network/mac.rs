@@ -132,7 +132,7 @@ struct Run {
 
 impl Run {
     fn is_address(&self, text: &str) -> bool {
-        let digits = text[self.start..self.end].as_bytes();
+        let digits = &text.as_bytes()[self.start..self.end];
         if self.narrow > 0 {
             // `1:2:3:4:5:6` counts; a letter, or a word before, makes it an address.
             let letters = digits.iter().any(u8::is_ascii_alphabetic);
