@@ -1,9 +1,6 @@
 //! MAC addresses.
 
-use std::sync::LazyLock;
-
-use aho_corasick::AhoCorasick;
-use memchr::{memchr, memchr_iter, memchr2_iter};
+use memchr::{memchr, memchr_iter, memchr2_iter, memchr3_iter};
 
 use super::{
     borders::{closes, opens},
@@ -348,62 +345,67 @@ fn follows_hex(bytes: &[u8], at: usize) -> bool {
             .is_none_or(|byte| !byte.is_ascii_alphanumeric())
 }
 
-// Built once: on short lines a search costs less than building its automaton.
-static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build([
-            "mac",
-            "addr",
-            "ether",
-            "bssid",
-            "duid",
-            "client-id",
-            "station",
-        ])
-        .expect("short words compile")
-});
-
-/// Hex digits without separators right behind a name: twelve of an address, or a DUID's.
+/// Hex digits without separators behind the name of a field: twelve of an address, or a DUID's.
 fn bare(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
     let mut done = 0;
-    for name in NAMES.find_iter(bytes) {
-        // The rest of the name, and what stands between it and its value: `mac_address: "…"`.
-        let rest = bytes[name.end()..]
-            .iter()
-            .take(12)
-            .take_while(|byte| byte.is_ascii_alphabetic() || **byte == b'_')
-            .count();
-        let words = ["", "s", "addr", "address", "id", "identifier"];
-        let tail = text[name.end()..name.end() + rest].to_ascii_lowercase();
-        if !words.contains(&tail.trim_start_matches('_')) {
+    for at in memchr3_iter(b'=', b':', b' ', bytes) {
+        if at < done
+            || at == 0
+            || !bytes
+                .get(at + 1)
+                .is_some_and(|next| is_gap(*next) || next.is_ascii_hexdigit())
+        {
             continue;
         }
-        // A value is not glued to its name.
-        let gap = bytes[name.end() + rest..]
+        let gap = bytes[at..]
             .iter()
             .take(8)
-            .take_while(|byte| b" =:\"'>([".contains(byte))
+            .take_while(|byte| is_gap(**byte))
             .count();
-        let start = name.end() + rest + gap;
+        let start = at + gap;
         let digits = bytes[start..]
             .iter()
             .take(41)
             .take_while(|byte| byte.is_ascii_hexdigit())
             .count();
-        let end = start + digits;
-        let run = &bytes[start..end];
-        let address = match digits {
-            12 => clue::stands_before(text, start, 24, CLUES),
+        done = start + digits;
+        let clues = match digits {
+            12 => CLUES,
             // Type and address; type, time and address.
-            14 | 20 | 24 | 28 => clue::stands_before(text, start, 24, DHCP),
-            _ => false,
+            14 | 20 | 24 | 28 => DHCP,
+            _ => continue,
         };
+        let run = &bytes[start..done];
         let word = run.iter().all(u8::is_ascii_alphabetic);
-        if gap > 0 && start >= done && address && !word && closes(text, end) {
-            found.push(ByteSpan::new(start, end));
-            done = end;
+        if !word && closes(text, done) && is_named(text, at, clues) {
+            found.push(ByteSpan::new(start, done));
         }
     }
+}
+
+/// What stands between the name of a field and its value: `mac_address: "…"`.
+fn is_gap(byte: u8) -> bool {
+    b" =:\"'([".contains(&byte)
+}
+
+/// Whether the field whose name ends at `at` is one of `clues`, with or without `address` behind it.
+fn is_named(text: &str, at: usize, clues: &[&str]) -> bool {
+    let end = text[..at].trim_end_matches(['"', '\'', ' ', '.']).len();
+    let name = clue::name_before(text, end).to_ascii_lowercase();
+    let name = name.trim_end_matches("address").trim_end_matches("addr");
+    let name = name.trim_end_matches(['_', '-']);
+    let name = if name.is_empty() {
+        // `MAC address: …`
+        let words = text[..end]
+            .trim_end_matches(|c: char| c.is_alphabetic())
+            .trim_end();
+        clue::name_before(text, words.len()).to_ascii_lowercase()
+    } else {
+        name.to_owned()
+    };
+    clues.iter().any(|clue| {
+        name.strip_suffix(clue)
+            .is_some_and(|rest| rest.is_empty() || rest.len() >= 2 || rest.ends_with(['_', '-']))
+    })
 }

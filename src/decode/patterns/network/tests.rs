@@ -411,6 +411,7 @@ fn versions_sections_and_identifiers_are_no_ipv4() {
             "foo-1.1.1.10.tar.gz",
             "foo_1.2.3.4_amd64.deb",
             "foo 1.2.3.4-1ubuntu2",
+            "“1.2.3.4-1ubuntu2”",
             "foo==1.2.3.4 bar>=1.2.3.5",
             "registry/app:1.2.3.4",
             "ISO 8601-1.2.3.4",

@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
+use memchr::{memchr2_iter, memmem::Finder};
 
 use super::borders::{after, before, opens, runs_on};
 use crate::text::ByteSpan;
@@ -13,35 +13,66 @@ use crate::text::ByteSpan;
 /// A password ends at the `@` behind it, whatever stands in it but white space. Behind the host,
 /// white space and the characters that RFC 3986 keeps out of URLs end one.
 pub fn urls(text: &str, found: &mut Vec<ByteSpan>) {
+    let bytes = text.as_bytes();
+    let first = found.len();
     let mut done = 0;
-    for mark in MARKS.find_iter(text) {
-        let at = mark.start();
+    for at in memchr2_iter(b':', b'@', bytes) {
         if at < done {
             continue;
         }
-        let span = match MARK[mark.pattern().as_usize()] {
-            "://" => with_scheme(text, at, done),
-            "www." => web_host(text, at),
-            "jdbc:" => jdbc(text, at),
-            "mailto:" => mailto(text, at),
-            _ => connection_string(text, at, done),
+        let span = if bytes[at] == b'@' {
+            connection_string(text, at, done)
+        } else if bytes[at + 1..].starts_with(b"//") {
+            with_scheme(text, at, done)
+        } else if let Some(start) = word_start(text, at, "jdbc", done) {
+            jdbc(text, start)
+        } else if let Some(start) = word_start(text, at, "mailto", done) {
+            mailto(text, start)
+        } else {
+            None
         };
         if let Some(span) = span {
             done = span.end;
             found.push(span);
         }
     }
+    web_hosts(text, first, found);
 }
 
-const MARK: [&str; 5] = ["://", "www.", "jdbc:", "mailto:", "@"];
+/// Start of `word`, in any case, that ends at `end`.
+fn word_start(text: &str, end: usize, word: &str, done: usize) -> Option<usize> {
+    let start = end.checked_sub(word.len()).filter(|start| *start >= done)?;
+    let before = &text.as_bytes()[start..end];
+    before
+        .eq_ignore_ascii_case(word.as_bytes())
+        .then_some(start)
+}
 
-// Built once: on short lines a search costs less than building its automaton.
-static MARKS: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build(MARK)
-        .expect("five short words compile")
-});
+// Built once: on short lines a search costs less than building its finder.
+static WWW: LazyLock<[Finder<'static>; 3]> =
+    LazyLock::new(|| ["www.", "WWW.", "Www."].map(|host| Finder::new(host.as_bytes())));
+
+/// `www.` hosts that stand in none of the URLs found from `first` on.
+fn web_hosts(text: &str, first: usize, found: &mut Vec<ByteSpan>) {
+    for finder in WWW.iter() {
+        let known = found.len();
+        let mut next = first;
+        let mut done = 0;
+        for at in finder.find_iter(text.as_bytes()) {
+            while next < known && found[next].end <= at {
+                next += 1;
+            }
+            let inside = next < known && found[next].start <= at;
+            if inside || at < done {
+                continue;
+            }
+            if let Some(span) = web_host(text, at) {
+                done = span.end;
+                found.push(span);
+            }
+        }
+    }
+}
 
 /// Longest user name and password that are read, in bytes. Less: a token as password is cut. More:
 /// a text without white space is read as far for each `://` in it.

@@ -2,8 +2,7 @@
 
 use std::sync::LazyLock;
 
-use aho_corasick::AhoCorasick;
-use memchr::memchr2;
+use memchr::{memchr2, memmem::Finder};
 
 use super::borders::{closes, opens};
 use crate::text::ByteSpan;
@@ -66,24 +65,23 @@ fn ends(text: &str, end: usize) -> bool {
     closes(text, end) || !bytes[end].is_ascii_hexdigit() || is_uuid(bytes, end)
 }
 
-static NAMES: LazyLock<AhoCorasick> = LazyLock::new(|| {
-    AhoCorasick::builder()
-        .ascii_case_insensitive(true)
-        .build(["uuid", "guid"])
-        .expect("two short words compile")
-});
+// Built once: on short lines a search costs less than building its finder.
+static NAMES: LazyLock<[Finder<'static>; 2]> =
+    LazyLock::new(|| [Finder::new(b"uid"), Finder::new(b"UID")]);
 
 fn without_separators(text: &str, found: &mut Vec<ByteSpan>) {
     let bytes = text.as_bytes();
-    for name in NAMES.find_iter(bytes) {
-        let end = name.end();
+    for name in NAMES.iter().flat_map(|name| name.find_iter(bytes)) {
+        let named = name > 0 && matches!(bytes[name - 1], b'u' | b'U' | b'g' | b'G');
+        if !named {
+            continue;
+        }
+        let end = name + 3;
         // What stands between a name and its value: `uuid: "…"`, `"guid":"…"`, `<uuid>…`.
         let gap = bytes[end..]
             .iter()
             .take(8)
-            .take_while(|byte| {
-                matches!(byte, b' ' | b'=' | b':' | b'"' | b'\'' | b'>' | b'(' | b'{')
-            })
+            .take_while(|byte| b" =:\"'>({".contains(byte))
             .count();
         let start = end + gap;
         let digits = bytes[start..]

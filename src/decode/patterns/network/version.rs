@@ -225,7 +225,7 @@ fn in_package(text: &str, from: usize, to: usize) -> bool {
         return false;
     };
     if has_release_suffix(right) {
-        return !means_host(clue::name_before(text, from - 1));
+        return !means_host(clue::name_before(text, from - last.len_utf8()));
     }
     match last {
         '-' | '/' | '_' => {
