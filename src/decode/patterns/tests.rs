@@ -264,7 +264,9 @@ proptest! {
             false => address.to_string(),
         };
         let words = text.split(':').filter(|g| !g.is_empty()).count() < 3 && !text.bytes().any(|b| b.is_ascii_digit());
-        prop_assume!(!words);
+        // Two short numbers are a chapter and a verse.
+        let verse = text.contains("::") && text.split(':').all(|g| g.len() <= 3 && g.bytes().all(|b| b.is_ascii_digit()));
+        prop_assume!(!words && !verse);
         found_everywhere(&one("ipv6"), &text);
         found_everywhere(&one("ip"), &text);
     }
@@ -285,6 +287,8 @@ proptest! {
 
     #[test]
     fn every_mac_address_is_found_whole(bytes: [u8; 8], upper: bool) {
+        // Bytes above 0x5f and letters are in no date.
+        let bytes = if bytes[3..6].iter().all(|byte| *byte < 0x60) { bytes.map(|byte| byte | 0x80) } else { bytes };
         let pair = |b: &u8| if upper { format!("{b:02X}") } else { format!("{b:02x}") };
         let mac = one("mac");
         for separator in [":", "-"] {
@@ -635,7 +639,7 @@ fn international_emails_and_urls_are_found() {
         ),
         (
             "jdbc:mysql://db.example:3306/x",
-            "mysql://db.example:3306/x",
+            "jdbc:mysql://db.example:3306/x",
         ),
         ("at https://a.example/ (b)", "https://a.example/"),
         ("file:///home/ana/x.txt!", "file:///home/ana/x.txt"),
