@@ -327,6 +327,10 @@ impl Patterns {
                 Builtin::CloudKey => secrets::cloud_keys(text, &mut found),
                 Builtin::GitKey => secrets::git_keys(text, &mut found),
                 Builtin::PrivateKey => secrets::private_keys(text, &mut found),
+                Builtin::Password => secrets::passwords(text, &mut found),
+                Builtin::Token => secrets::tokens(text, &mut found),
+                Builtin::AuthHeader => secrets::authorizations(text, &mut found),
+                Builtin::Cookie => secrets::cookies(text, &mut found),
                 Builtin::Crypto => secrets::crypto(text, &mut found),
             }
             spans.extend(found.drain(..).map(|bytes| rule.found.span(bytes)));
