@@ -48,6 +48,10 @@ fn assigned(text: &str, passwords: bool, found: &mut Vec<ByteSpan>) {
         };
         if is_secret(text, word, kind, &place, &value) {
             found.push(ByteSpan::new(value.start, value.end));
+            read_to = value.end;
+        } else if value.end - value.start > VALUE_BYTES / 4 {
+            // Or a text of nothing but names would be read again from each.
+            read_to = value.end;
         }
     }
 }

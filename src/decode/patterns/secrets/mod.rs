@@ -32,7 +32,7 @@ mod tests;
 
 pub(super) use self::{
     assigned::{passwords, tokens},
-    blocks::private_keys,
+    blocks::{key_material_end, private_keys},
     header::{authorizations, cookies},
     jose::jwt,
     ledger::crypto,

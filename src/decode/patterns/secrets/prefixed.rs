@@ -148,10 +148,23 @@ impl Formats {
 
     pub(super) fn find(&self, text: &str, found: &mut Vec<ByteSpan>) {
         let from = found.len();
+        // The run of characters that was read last, by which format, and how often it was tried.
+        let (mut last, mut run_end, mut tried) = (usize::MAX, 0, 0);
         // Overlapping: `sk_live_` holds `live_`.
         for prefix in self.prefixes.find_overlapping_iter(text) {
-            let format = &self.formats[prefix.pattern().as_usize()];
-            if let Some(span) = format.read(text, prefix.start(), prefix.end()) {
+            let at = prefix.pattern().as_usize();
+            let format = &self.formats[at];
+            if !opens(text, prefix.start()) {
+                continue;
+            }
+            let again = at == last && prefix.end() < run_end;
+            tried = if again { tried + 1 } else { 0 };
+            if tried >= TRIES_IN_A_RUN {
+                continue;
+            }
+            let length = format.body_length(text, prefix.end());
+            (last, run_end) = (at, prefix.end() + length);
+            if let Some(span) = format.read(text, prefix.start(), prefix.end(), length) {
                 found.push(span);
             }
         }
@@ -159,17 +172,20 @@ impl Formats {
     }
 }
 
+/// Prefixes of one format that are tried within one run of characters (`sk-sk-sk-…`).
+const TRIES_IN_A_RUN: usize = 8;
+
 impl Format {
-    fn read(&self, text: &str, start: usize, body: usize) -> Option<ByteSpan> {
-        let bytes = text.as_bytes();
-        if !opens(text, start) {
-            return None;
-        }
-        let length = bytes[body..]
+    fn body_length(&self, text: &str, body: usize) -> usize {
+        text.as_bytes()[body..]
             .iter()
             .take(self.most + 1)
             .take_while(|byte| (self.body)(**byte))
-            .count();
+            .count()
+    }
+
+    fn read(&self, text: &str, start: usize, body: usize, length: usize) -> Option<ByteSpan> {
+        let bytes = text.as_bytes();
         // Marks at the end are the sentence's.
         let trailing = bytes[body..body + length]
             .iter()

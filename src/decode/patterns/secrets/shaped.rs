@@ -23,7 +23,7 @@ pub(super) fn github(text: &str, found: &mut Vec<ByteSpan>) {
     let run = |from: usize, body: fn(u8) -> bool| {
         from + bytes[from..]
             .iter()
-            .take(4096)
+            .take(1024)
             .take_while(|byte| body(**byte))
             .count()
     };
@@ -41,7 +41,10 @@ pub(super) fn github(text: &str, found: &mut Vec<ByteSpan>) {
             .take_while(|byte| matches!(byte, b'.' | b'-' | b'_'))
             .count();
         let long = long - trailing;
-        let holds_jwt = bytes[body..long].windows(3).any(|w| w == b"eyJ");
+        // Behind the number of the installation.
+        let holds_jwt = bytes[body..long.min(body + 40)]
+            .windows(3)
+            .any(|three| three == b"eyJ");
         let end = if long - body >= 60 && long > short && holds_jwt {
             long
         } else if short - body == 36 {
