@@ -375,7 +375,7 @@ fn hostile_texts_are_read_in_linear_time() {
         "hooks.slack.com/services/",
         ".aaaaaa.",
     ] {
-        let text = part.repeat(200_000 / part.len());
+        let text = part.repeat(50_000 / part.len());
         for name in [
             "jwt",
             "cloud_key",
@@ -390,7 +390,7 @@ fn hostile_texts_are_read_in_linear_time() {
             let patterns = build(name);
             let started = std::time::Instant::now();
             patterns.find(&text);
-            // Quadratic work would be 4·10¹⁰ steps; a busy machine is given its time.
+            // Quadratic work would be 2.5·10⁹ steps; a busy machine is given its time.
             assert!(
                 started.elapsed().as_secs() < 20,
                 "{name} {part:?} {:?}",
