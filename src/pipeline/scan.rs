@@ -14,7 +14,7 @@ use super::engine::{Engine, Error, Labels};
 use crate::{
     decode::{
         Recognizer, Span, conflict,
-        patterns::Patterns,
+        patterns::{self, Patterns},
         viterbi::{Entity, Viterbi},
     },
     model::Emissions,
@@ -46,6 +46,8 @@ pub struct Scan {
     /// Bytes of the document that are tokenized and searched for patterns.
     searched: usize,
     found: Vec<Span>,
+    /// Where a private key ends for now that goes on behind what is searched.
+    open_block: Option<usize>,
     allowed: Vec<ByteSpan>,
     windower: Option<Windower>,
     windows: FuturesOrdered<BoxFuture<'static, Result<Arc<Emissions>, Error>>>,
@@ -70,6 +72,10 @@ const WINDOWS_IN_FLIGHT: usize = 256;
 /// Bytes of text on each side of a segment that patterns may reach into.
 const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
 
+/// Longest private key that stays one entity. A longer one goes out in several that touch, so that
+/// memory stays bounded.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
 impl Scan {
     /// Starts a text.
     pub async fn start(engine: &Engine, policy: &Policy) -> Result<Self, Error> {
@@ -89,6 +95,7 @@ impl Scan {
             start: 0,
             searched: 0,
             found: Vec::new(),
+            open_block: None,
             allowed: Vec::new(),
             windows: FuturesOrdered::new(),
             ready: None,
@@ -175,8 +182,15 @@ impl Scan {
         }?;
         metric::stage(Stage::Text, began);
         self.searched = end;
-        self.found
-            .extend(result.found.into_iter().map(|span| moved(span, base)));
+        let known = self.start + after;
+        self.continue_block(known);
+        let found = result.found.into_iter().map(|span| moved(span, base));
+        for span in found {
+            if patterns::is_block(&span) && self.goes_on(span.bytes.end, known) {
+                self.open_block = Some(span.bytes.end);
+            }
+            self.found.push(span);
+        }
         self.allowed.extend(
             result
                 .allowed
@@ -189,6 +203,43 @@ impl Scan {
             self.send(windows);
         }
         Ok(())
+    }
+
+    /// Lets a private key that reached the end of what was searched go on, up to byte `known`. A key
+    /// is found whole by its begin line, which stands too far back for the next search.
+    fn continue_block(&mut self, known: usize) {
+        let Some(from) = self.open_block.take() else {
+            return;
+        };
+        let rest = &self.buffer[from - self.start..known - self.start];
+        let end = from + patterns::block_continues(rest);
+        let mut parts = Vec::new();
+        for span in &mut self.found {
+            if span.bytes.end != from || !patterns::is_block(span) {
+                continue;
+            }
+            if end - span.bytes.start <= BLOCK_BYTES {
+                span.bytes.end = end;
+            } else if end > from {
+                let bytes = ByteSpan::new(from, end);
+                parts.push(Span {
+                    bytes,
+                    ..span.clone()
+                });
+            }
+        }
+        self.found.append(&mut parts);
+        self.open_block = self.goes_on(end, known).then_some(end);
+    }
+
+    /// Whether a private key that ends at `end` may go on behind `known`: nothing but a line break
+    /// stands between, and it has not come to its end line.
+    fn goes_on(&self, end: usize, known: usize) -> bool {
+        let between = &self.buffer[end - self.start..known - self.start];
+        between
+            .chars()
+            .all(|c| c.is_whitespace() || matches!(c, '\\' | 'n' | 'r'))
+            && !self.buffer[..end - self.start].ends_with("----")
     }
 
     fn send(&mut self, windows: Vec<text::Window>) {
