@@ -114,6 +114,9 @@ fn number(
                 shape.longest(text, |shape| is_national(text, shape, region, &clue))
             })
             .or_else(|| {
+                if clue.get() == Clue::None && !clue::behind(text, shape.end()) {
+                    return None;
+                }
                 shape.longest(text, |shape| {
                     is_plausible(text, shape)
                         && (clue.get() >= Clue::Here
@@ -212,8 +215,17 @@ fn is_national(text: &str, shape: &Shape, region: &Region, clue: &LazyClue<'_>) 
     if shape.digits > 14 || shape.is_address(text) || shape.is_years(text) {
         return false;
     }
-    let digits = shape.digits(text);
     let sizes = shape.sizes();
+    // The plan is asked last: most numbers are dates, counters and columns.
+    let hopeless = match sizes.len() {
+        1 => shape.digits < 10 && clue.get() == Clue::None,
+        2 | 3 => shape.is_date(text),
+        _ => false,
+    };
+    if hopeless {
+        return false;
+    }
+    let digits = shape.digits(text);
     let Some(reading) = region.read(&digits, &sizes) else {
         return false;
     };
@@ -348,7 +360,7 @@ fn is_written(text: &str, shape: &Shape) -> bool {
     let digits = shape.digits(text);
     let trunk = digits.starts_with('0') && !digits.starts_with("00");
     let bracket = text[shape.start..].starts_with('(');
-    let north_american = sizes == [3, 3, 4];
+    let north_american = *sizes == [3, 3, 4];
     !follows_code(text, shape)
         && (9..=12).contains(&shape.digits)
         && (trunk || bracket || north_american)

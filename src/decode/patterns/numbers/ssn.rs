@@ -22,11 +22,18 @@ pub(in crate::decode::patterns) fn ssn(text: &str, found: &mut Vec<ByteSpan>) {
         // End of the number before, so that two of them side by side do not hide each other.
         let mut done = usize::MAX;
         while first < run.groups.len() {
-            let count = (1..=3.min(run.groups.len() - first)).rev().find(|count| {
-                let sizes: Vec<usize> = (first..first + count).map(|at| run.size(at)).collect();
-                matches!(sizes[..], [3, 2, 4] | [3, 6] | [5, 4] | [9])
-                    && stands(text, run, first, *count, done)
-            });
+            let most = run.groups.len() - first;
+            let size = |index: usize| match index < most {
+                true => run.size(first + index),
+                false => 0,
+            };
+            let count = match (size(0), size(1), size(2)) {
+                (3, 2, 4) => Some(3),
+                (3, 6, _) | (5, 4, _) => Some(2),
+                (9, ..) => Some(1),
+                _ => None,
+            };
+            let count = count.filter(|count| stands(text, run, first, *count, done));
             match count {
                 Some(count) => {
                     let span = ByteSpan::new(run.groups[first].0, run.groups[first + count - 1].1);

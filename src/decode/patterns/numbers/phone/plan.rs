@@ -40,6 +40,10 @@ static CODES: LazyLock<HashMap<u16, (OnceLock<Vec<Numbers>>, Vec<&'static Metada
             .collect()
     });
 
+/// Numbers that a regulator keeps free for films and documentation (Ofcom, numbers for drama use)
+/// and that the tables leave out: texts with invented numbers hold them.
+const INVENTED: &[(&str, &str)] = &[("GB", r"7700900\d{3}|1632960\d{3}|3069990\d{3}")];
+
 /// Which national significant numbers exist.
 #[derive(Debug, Clone)]
 struct Numbers {
@@ -65,7 +69,13 @@ impl Numbers {
             types.uan(),
             types.voicemail(),
         ];
-        let kinds: Vec<&str> = kinds.into_iter().flatten().map(expression).collect();
+        let invented = INVENTED.iter().filter(|(id, _)| *id == metadata.id());
+        let kinds: Vec<&str> = kinds
+            .into_iter()
+            .flatten()
+            .map(expression)
+            .chain(invented.map(|(_, numbers)| *numbers))
+            .collect();
         Self {
             valid: whole(&kinds.join("|")),
             prefix: metadata
@@ -89,7 +99,11 @@ impl Numbers {
     }
 
     fn without_prefix<'a>(&self, digits: &'a str) -> Option<Cow<'a, str>> {
-        let captures = self.prefix.as_ref()?.captures(digits)?;
+        let prefix = self.prefix.as_ref()?;
+        if !prefix.is_match(digits) {
+            return None;
+        }
+        let captures = prefix.captures(digits)?;
         let prefix = captures.get(0).expect("group 0 is the match");
         if prefix.is_empty() {
             return None;

@@ -1,5 +1,7 @@
 //! Digit groups with the separators of phone numbers between them, and what is none.
 
+use std::ops::Deref;
+
 use super::extension;
 use crate::decode::patterns::borders::{closes, continues_after};
 
@@ -14,6 +16,20 @@ pub(super) struct Shape {
     count: usize,
     /// Digits in all groups.
     pub digits: usize,
+}
+
+/// Lengths of the groups of a number.
+pub(super) struct Sizes {
+    all: [usize; MAX_GROUPS],
+    count: usize,
+}
+
+impl Deref for Sizes {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.all[..self.count]
+    }
 }
 
 impl Shape {
@@ -85,11 +101,11 @@ impl Shape {
     }
 
     /// Lengths of the groups.
-    pub fn sizes(&self) -> Vec<usize> {
-        self.groups()
-            .iter()
-            .map(|group| group.1 - group.0)
-            .collect()
+    pub fn sizes(&self) -> Sizes {
+        Sizes {
+            all: self.groups.map(|group| group.1.wrapping_sub(group.0)),
+            count: self.count,
+        }
     }
 
     /// What stands behind the group at `index`.
@@ -166,7 +182,7 @@ impl Shape {
 
     /// Years that follow each other or span a time: `2024 2025`, `2019-2024`.
     pub fn is_years(&self, text: &str) -> bool {
-        self.sizes() == [4, 4]
+        *self.sizes() == [4, 4]
             && (0..2).all(|index| (1900..2100).contains(&self.number(text, index)))
     }
 
