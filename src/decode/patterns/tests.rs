@@ -338,7 +338,8 @@ proptest! {
     fn a_number_of_no_issuer_is_no_card(prefix in select(vec!["0", "1", "7", "9", "2205", "2721", "31", "32"]), digits in "[0-9]{15}") {
         let mut number = format!("{prefix}{digits}")[..15].to_owned();
         number.push(luhn_digit(&number));
-        prop_assume!(!number.starts_with("979"));
+        // Troy, Napas, Humo.
+        prop_assume!(!["979", "9704", "9860"].iter().any(|head| number.starts_with(head)));
         found_nowhere(&one("card"), &number);
     }
 
@@ -398,7 +399,7 @@ proptest! {
         }
         let text = format!("phone={area}{exchange}{line};");
         prop_assert_eq!(places(&us, &text), vec![(6, 16)]);
-        found_nowhere(&us, &format!("{area}{exchange}{line}"));
+        prop_assert_eq!(places(&us, &format!("order {area}{exchange}{line} of")), vec![]);
         let german = with_region("phone", Some("DE"));
         found_everywhere(&german, &format!("0151 {mobile}"));
         found_everywhere(&german, &format!("0151/{mobile}"));
