@@ -10,6 +10,7 @@ mod job;
 mod kafka;
 mod kafka_avro;
 mod kafka_broker;
+mod kafka_cluster;
 mod kafka_login;
 mod kafka_mock;
 mod kafka_objects;
