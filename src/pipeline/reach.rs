@@ -18,10 +18,10 @@ use crate::{
 };
 
 /// Time between two questions.
-const EVERY: Duration = Duration::from_secs(2);
+const EVERY: Duration = Duration::from_secs(1);
 
 /// Longest wait for an answer.
-const WAIT: Duration = Duration::from_secs(2);
+const WAIT: Duration = Duration::from_millis(1500);
 
 /// Questions without an answer, one behind the other, that make an outage: one may have gone to a
 /// broker that is just being restarted, while the others answer.

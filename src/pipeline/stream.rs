@@ -418,19 +418,19 @@ impl Slot {
         };
         if is_writing {
             let call = call.unwrap_or(match self.output {
-                Output::Topics(_) => "publish a set",
-                Output::Objects(_) => "write files to the store",
+                Output::Topics(_) => "a set to be published",
+                Output::Objects(_) => "the store to take files",
             });
             self.watch.waits_for(call);
         } else if !self.ready.is_empty() {
-            self.watch.waits_for("publish what is ready");
+            self.watch.waits_for("the next attempt to publish");
         } else if !self.queue.is_empty() {
             // A long text may take the model minutes: what it answers is progress.
             let processed = (self.settled, self.worker.engine.counts().tokens());
             if processed != std::mem::replace(&mut self.processed, processed) {
                 self.watch.moved();
             }
-            self.watch.waits_for("process documents");
+            self.watch.waits_for("documents to be processed");
         } else {
             self.watch.idle();
         }
@@ -657,7 +657,11 @@ impl Slot {
         let Output::Topics(transactions) = &mut self.output else {
             return Ok(());
         };
-        self.watch.waits_for("look up what is committed");
+        self.watch.waits_for("the brokers to say what is committed");
+        // For the test of the watchdog (tests/it/kafka_stall.rs).
+        while topics::planted("endless_wait") {
+            std::thread::park();
+        }
         match transactions.renew(&self.ready, &self.consumer) {
             Ok(0) => {}
             Ok(committed) => {

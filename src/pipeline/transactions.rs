@@ -169,7 +169,7 @@ impl Transactions {
                     return Ok(None);
                 };
                 warn!(
-                    call = given_up.call,
+                    waits_for = given_up.call,
                     seconds = given_up.passed.as_secs(),
                     "the Kafka client does not return from a call: weir gives it up and makes a new producer"
                 );

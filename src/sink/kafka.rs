@@ -407,13 +407,13 @@ impl Producer {
 
     fn transaction(&self, prepare: impl FnOnce() -> Result<(), KafkaError>) -> Result<(), Error> {
         let wait = self.options.timeout;
-        self.enter("begin a transaction", wait)
+        self.enter("the transaction to begin", wait)
             .and_then(|()| self.inner.begin_transaction())
             .map_err(|error| outcome(&error, false))?;
         if let Err(error) = prepare() {
             return Err(self.abort(&error));
         }
-        if self.enter("commit the transaction", wait).is_err() {
+        if self.enter("the transaction to be committed", wait).is_err() {
             return Err(Error::Unknown { code: None });
         }
         match self.inner.commit_transaction(wait) {
@@ -437,12 +437,12 @@ impl Producer {
         let group = group.ok_or(KafkaError::ConsumerCommit(
             RDKafkaErrorCode::UnknownMemberId,
         ))?;
-        self.enter("send the records", wait)?;
+        self.enter("room for the records in the client's queue", wait)?;
         self.send_all(set, values)?;
         if !self.offsets_first {
             self.send_offsets(&offsets_after(set)?, group)?;
         }
-        self.enter("wait for the brokers to take the records", wait)?;
+        self.enter("the brokers to take the records", wait)?;
         self.answered(wait)
     }
 
@@ -453,19 +453,19 @@ impl Producer {
         group: &ConsumerGroupMetadata,
     ) -> Result<(), KafkaError> {
         let wait = self.options.timeout.min(OFFSETS);
-        self.enter("send the offsets to the group's coordinator", wait)?;
+        self.enter("the group's coordinator to take the offsets", wait)?;
         self.inner.send_offsets_to_transaction(offsets, group, wait)
     }
 
     fn at_least_once(&self, set: &[Delivery], values: &Values) -> Result<(), Error> {
         let wait = self.options.timeout;
         let sent = self
-            .enter("send the records", 2 * wait)
+            .enter("room for the records in the client's queue", 2 * wait)
             .and_then(|()| self.send_all(set, values))
             .and_then(|()| self.answered(wait));
         let Err(error) = sent else { return Ok(()) };
         // What is still under way must not come after what is tried again.
-        let _ = self.enter("flush the records", wait);
+        let _ = self.enter("the brokers to take the records", wait);
         let _ = self.inner.flush(wait);
         Err(self.cause(&error))
     }
@@ -578,7 +578,7 @@ impl Producer {
         }
         // Nobody waits for this thread, and a new producer has fenced this one or soon will.
         if self
-            .enter("abort the transaction", self.options.timeout)
+            .enter("the transaction to be aborted", self.options.timeout)
             .is_err()
         {
             return Error::Unknown { code: None };
@@ -732,16 +732,21 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
 
 /// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
 /// offsets are committed before the records and outside of their transaction, so that a kill in
-/// between loses records. A release build has no such thing.
+/// between loses records.
 fn offsets_first() -> bool {
-    let planted = cfg!(debug_assertions)
-        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|fault| fault == "offsets_first");
+    let planted = planted("offsets_first");
     if planted {
         error!(
             "WEIR_PLANTED_FAULT: this process commits offsets before records, and loses records"
         );
     }
     planted
+}
+
+/// Whether a test asks for a bug on purpose. A release build has none.
+pub(crate) fn planted(fault: &str) -> bool {
+    cfg!(debug_assertions)
+        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|planted| planted == fault)
 }
 
 /// What an error means. `ending`: the transaction may have been committed.

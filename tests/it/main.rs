@@ -14,6 +14,7 @@ mod kafka_cluster;
 mod kafka_login;
 mod kafka_mock;
 mod kafka_objects;
+mod kafka_stall;
 mod kill;
 mod large;
 mod parity;
