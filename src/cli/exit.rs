@@ -21,6 +21,8 @@ pub enum Exit {
     Bug = 70,
     /// Reading or writing failed.
     Io = 74,
+    /// A worker stood still for too long; starting it again may help.
+    Stalled = 75,
     /// The configuration, a tenant file or the pack is wrong.
     Config = 78,
     /// The drain deadline passed, or a second signal came.
@@ -37,6 +39,7 @@ Exit codes:
   69   a store or broker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
+  75   a worker committed nothing for too long (pipeline.stall_secs); start it again
   78   the configuration, a tenant file or the pack is wrong
   143  the drain deadline passed, or a second signal came";
 

@@ -191,6 +191,7 @@ pub fn slot(
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: limits.max_dead_letters,
         drain_for: drain_for(resolved),
+        stall_for: Duration::from_secs(resolved.pipeline.stall_secs),
     }
 }
 
@@ -212,6 +213,7 @@ pub fn rolling_slot(
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: resolved.limits.max_dead_letters,
         drain_for: drain_for(resolved),
+        stall_for: Duration::from_secs(resolved.pipeline.stall_secs),
     }
 }
 
@@ -268,6 +270,7 @@ fn reader(
             .map(|instance| format!("{instance}-{number}")),
         session_timeout: source.session_timeout,
         from_earliest: source.offset_reset == OffsetReset::Earliest,
+        metadata_refresh: source.metadata_refresh,
         topics: source.topics.clone(),
         codec: codec.clone(),
         tenant: tenant_beside,
@@ -344,6 +347,7 @@ pub fn stopped(error: stream::Error) -> Failure {
         | stream::Error::NoTopic { .. }
         | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
+        stream::Error::Stalled(_) => Exit::Stalled,
         stream::Error::Store(_) => Exit::Io,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };

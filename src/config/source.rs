@@ -77,6 +77,11 @@ pub enum Section {
         /// Where a group without committed offsets begins.
         #[serde(default)]
         auto_offset_reset: OffsetReset,
+        /// Milliseconds between looks for partitions that were added, and for topics that a regular
+        /// expression newly matches.
+        #[serde(default = "topic_metadata_refresh_interval_ms")]
+        #[schemars(range(min = 1000, max = 3_600_000))]
+        topic_metadata_refresh_interval_ms: u64,
         /// How a record is read.
         #[serde(default)]
         decode: Decode,
@@ -306,6 +311,10 @@ pub enum LineFormat {
 
 fn everything() -> Vec<String> {
     vec!["**".to_owned()]
+}
+
+fn topic_metadata_refresh_interval_ms() -> u64 {
+    30_000 // librdkafka's is 300,000: records of a new partition would wait for five minutes
 }
 
 fn session_timeout_ms() -> u64 {

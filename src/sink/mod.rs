@@ -11,6 +11,7 @@
 //!
 //! Where the source is a topic, there are no objects to claim: what is gathered of a partition, a
 //! [`FileSet`], is committed by the next record of the partition's chain ([`chain`]).
+pub mod calls;
 pub mod chain;
 mod files;
 pub mod kafka;
@@ -30,7 +31,7 @@ pub use output::{Committed, Output, StreamOutput, StreamStart};
 pub use stdout::Printer;
 
 /// A processed document on its way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Done {
     /// Its entities.
     pub entities: Entities,
@@ -43,6 +44,7 @@ pub struct Done {
 }
 
 /// A redacted document in the shape it came in.
+#[derive(Clone)]
 pub enum Redacted {
     /// One JSON object, without a line end: a JSON document with `redactions` beside its keys, or
     /// a [`crate::record::Redaction`].

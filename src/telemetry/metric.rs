@@ -81,6 +81,12 @@ metrics_table! {
         "Transactions by outcome: committed, aborted, unknown.";
     TRANSACTION_DURATION_SECONDS = "weir_transaction_duration_seconds", Histogram, Some(Unit::Seconds), ["outcome"],
         "Time from beginning a transaction to its end.";
+    CALLS_GIVEN_UP_TOTAL = "weir_calls_given_up_total", Counter, None, [],
+        "Calls into the Kafka client that exceeded their deadline and were left behind.";
+    CALLS_LEFT_BEHIND = "weir_calls_left_behind", Gauge, None, [],
+        "Calls into the Kafka client that were given up and have not returned.";
+    STALLED_SECONDS = "weir_stalled_seconds", Gauge, Some(Unit::Seconds), ["slot"],
+        "Seconds for which work waits and nothing was committed; 0 while nothing waits.";
     CONSUMER_LAG = "weir_consumer_lag", Gauge, None, ["topic", "partition"],
         "Records of a partition that are not committed; of partitions that this worker has.";
     LAST_COMMIT_TIMESTAMP_SECONDS = "weir_last_commit_timestamp_seconds", Gauge, Some(Unit::Seconds), ["topic", "partition"],
