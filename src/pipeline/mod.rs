@@ -12,10 +12,14 @@ pub mod document;
 mod engine;
 pub mod job;
 mod progress;
+#[cfg(feature = "kafka")]
 pub mod replay;
+#[cfg(feature = "kafka")]
 pub mod rolling;
 mod scan;
+#[cfg(feature = "kafka")]
 pub mod stream;
+#[cfg(feature = "kafka")]
 mod transactions;
 mod work;
 
