@@ -21,7 +21,7 @@ use crate::{
     },
     record::{audit::DigestKey, avro},
     sink::{self, kafka as topics},
-    source::{self, Location, brokers::Brokers, kafka as group},
+    source::{self, brokers::Brokers, kafka as group},
     telemetry::Health,
 };
 
@@ -30,12 +30,7 @@ pub enum Topics<'c> {
     /// To topics.
     ToTopics(&'c KafkaSource, &'c KafkaSink, Codecs),
     /// To files.
-    ToObjects(
-        &'c KafkaSource,
-        &'c config::ObjectSink,
-        group::Codec,
-        Location,
-    ),
+    ToObjects(&'c KafkaSource, &'c config::ObjectSink, group::Codec),
 }
 
 impl<'c> Topics<'c> {
@@ -51,13 +46,12 @@ impl<'c> Topics<'c> {
         sink: &'c config::ObjectSink,
     ) -> Result<Self, Failure> {
         let codec = source_codec(source).map_err(no_registry)?;
-        let location = run::location(sink)?;
         // A store that is never there is told at once; one that goes away later is waited for.
-        location
-            .connect()
-            .await
-            .map_err(|error| run::failed(sink::Error::from(error)))?;
-        Ok(Self::ToObjects(source, sink, codec, location))
+        if let Some(location) = run::planned(sink)? {
+            let answer = location.connect().await;
+            answer.map_err(|error| run::failed(sink::Error::from(error)))?;
+        }
+        Ok(Self::ToObjects(source, sink, codec))
     }
 
     /// Runs a worker until it is drained.
@@ -72,10 +66,10 @@ impl<'c> Topics<'c> {
             Self::ToTopics(source, sink, codecs) => numbers
                 .map(|number| slot(source, sink, &codecs, resolved, number))
                 .collect(),
-            Self::ToObjects(source, sink, codec, location) => {
+            Self::ToObjects(source, sink, codec) => {
                 let files = rolling::Options {
                     chains: sink::chain::Options {
-                        location,
+                        location: run::location(sink)?,
                         group: source.group_id.clone(),
                         configuration: run::configuration(resolved, job),
                         pack: job.engine.pack().digest().to_owned(),

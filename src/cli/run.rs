@@ -128,12 +128,16 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
             let target = match target {
                 ObjectTarget::Nothing => Target::Nothing,
                 ObjectTarget::Printer(printer) => Target::Printer(printer),
-                ObjectTarget::Files(sink, location) => Target::Objects(Ledger::new(
-                    location,
-                    formats(sink),
-                    sink.lease,
-                    configuration(resolved, &job),
-                )),
+                ObjectTarget::Files(sink) => {
+                    let location = location(sink)?;
+                    apart(&objects, sink, &location)?;
+                    Target::Objects(Ledger::new(
+                        location,
+                        formats(sink),
+                        sink.lease,
+                        configuration(resolved, &job),
+                    ))
+                }
             };
             health.set(Part::Sink, true);
             // A look at everything with nothing written has no second round.
@@ -242,7 +246,7 @@ pub fn object_source(
     }
 }
 
-/// A route whose two ends are open. Nothing was read or written yet.
+/// A route whose two ends can be opened. Nothing was read, written or made yet.
 enum Opened<'c> {
     Objects(Objects, ObjectTarget<'c>),
     /// Without a printer for a dry run.
@@ -253,7 +257,7 @@ enum Opened<'c> {
 
 /// Where the records of objects go.
 enum ObjectTarget<'c> {
-    Files(&'c config::ObjectSink, Location),
+    Files(&'c config::ObjectSink),
     Printer(Printer),
     Nothing,
 }
@@ -271,9 +275,10 @@ impl<'c> Opened<'c> {
             }
             Route::ObjectsToObjects(source, sink) => {
                 let objects = objects(source)?;
-                let location = location(sink)?;
-                apart(&objects, sink, &location)?;
-                Self::Objects(objects, ObjectTarget::Files(sink, location))
+                if let Some(location) = planned(sink)? {
+                    apart(&objects, sink, &location)?;
+                }
+                Self::Objects(objects, ObjectTarget::Files(sink))
             }
             Route::ObjectsToStdout(source, sink) => {
                 Self::Objects(objects(source)?, ObjectTarget::Printer(printer(sink)))
@@ -332,6 +337,12 @@ fn formats(sink: &config::ObjectSink) -> Formats {
         entities_as_parquet: entities == EntityFormat::Parquet,
         compression: compression(sink),
     }
+}
+
+/// The sink if it is there; `None` is a folder that will be made.
+pub(super) fn planned(sink: &config::ObjectSink) -> Result<Option<Location>, Failure> {
+    Location::planned(sink.url.as_str(), &sink.options)
+        .map_err(|error| failed(sink::Error::from(error)))
 }
 
 pub(super) fn location(sink: &config::ObjectSink) -> Result<Location, Failure> {

@@ -61,7 +61,15 @@ impl Location {
     /// What [`Location::create`] would open, without making anything: `None` is a local folder that it would
     /// make.
     pub fn planned(url: &str, options: &StoreOptions) -> Result<Option<Self>, Error> {
-        let missing = local_path(url)?.filter(|folder| !folder.exists());
+        let not_a_folder = |folder: &path::Path| Error::Folder {
+            path: folder.to_owned(),
+            source: std::io::ErrorKind::NotADirectory.into(),
+        };
+        let folder = local_path(url)?;
+        if let Some(file) = folder.as_ref().filter(|folder| folder.is_file()) {
+            return Err(not_a_folder(file));
+        }
+        let missing = folder.filter(|folder| !folder.exists());
         let Some(folder) = missing else {
             return Self::open(url, options).map(Some);
         };
@@ -70,10 +78,7 @@ impl Location {
         // A relative path of one part stands in the working directory.
         match stands.is_none_or(path::Path::is_dir) {
             true => Ok(None),
-            false => Err(Error::Folder {
-                path: folder.clone(),
-                source: std::io::ErrorKind::NotADirectory.into(),
-            }),
+            false => Err(not_a_folder(&folder)),
         }
     }
 

@@ -309,7 +309,8 @@ fn label_vectors_are_kept_where_the_reference_says() {
     let mut command = job.command(&["--set", &format!("model.label_cache_dir={own}")]);
     command.env("XDG_CACHE_HOME", job.path("unused"));
     run(command, b"ana ruiz\n").expect(0);
-    assert!(files(Path::new(&own)) > 0 && !job.path("unused").exists());
+    // ONNX Runtime has a folder of its own in the cache.
+    assert!(files(Path::new(&own)) > 0 && !job.path("unused/weir").exists());
 }
 
 /// Links a pack into a folder under a name.

@@ -117,7 +117,11 @@ fn follow(page: &str, clone: &[&str]) {
         let exception = EXCEPTIONS
             .iter()
             .find(|(command, _, _)| *command == bare(&step.command));
-        let command = exception.map_or(&*step.command, |(_, _, stand_in)| stand_in);
+        let command = match exception {
+            Some((_, _, "")) => ":",
+            Some((_, _, stand_in)) => stand_in,
+            None => &step.command,
+        };
         let out = home.path().join(format!("{number}"));
         // Not in a subshell: `cd` and `export` hold for what follows.
         writeln!(
