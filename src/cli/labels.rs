@@ -119,7 +119,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
             tenant: None,
             labels,
         });
-        folder = folder.or_else(|| Some("models/weir-mini".into()));
+        folder = folder.or_else(|| args::pack(args::PACK).ok());
     }
     let options = match (folder, options) {
         (Some(folder), _) => engine::defaults(&folder)?,

@@ -11,7 +11,7 @@ use crate::model::Pack;
 
 /// Shows what a pack is.
 pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
-    let pack = Pack::open(&args.model)?;
+    let pack = Pack::open(&args.model.find()?)?;
     let manifest = pack.manifest();
     if args.json {
         let value = serde_json::json!({"digest": pack.digest(), "manifest": manifest});
@@ -73,7 +73,7 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
 
 /// Compares every file with its digest.
 pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
-    let pack = Pack::open(&args.model)?;
+    let pack = Pack::open(&args.model.find()?)?;
     let verified = pack.verify();
     if args.json {
         let problem = verified.as_ref().err().map(ToString::to_string);
@@ -86,7 +86,7 @@ pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
                 let (ok, files) = (out::OK, pack.manifest().files.len());
                 let line = format!(
                     "{ok}ok{ok:#}    {}  {files} files, sha256 match",
-                    args.model.display()
+                    pack.folder().display()
                 );
                 out::data(&line)?;
             }

@@ -9,7 +9,7 @@ use super::{
     resolve::{PathPattern, Resolver, Sink, Source, TenantFrom},
     sink, source,
 };
-use crate::source::brokers::{Brokers, Settings};
+use crate::source::{Brokers, Settings};
 
 /// Topics to read.
 #[derive(Debug, Clone)]
@@ -490,31 +490,10 @@ impl Resolver<'_> {
         }
     }
 
-    /// Source and sink have to go together, and the output is not the input.
+    /// The output is not the input.
     pub(super) fn kafka_apart(&mut self, source: &Source, sink: &Sink) {
-        let (from, to) = match (source, sink) {
-            (Source::Kafka(from), Sink::Kafka(to)) => (from, to),
-            (Source::Kafka(_), Sink::Stdout(_)) => {
-                let kind = Kind::Conflict(
-                    "a source of type \"kafka\" has no sink of type \"stdout\"".to_owned(),
-                );
-                let at = self.written.place("sink.type");
-                return self
-                    .problems
-                    .push(kind, &at, "\"kafka\" or \"object_store\"");
-            }
-            (Source::ObjectStore(_) | Source::Stdin(_), Sink::Kafka(_)) => {
-                let kind = Kind::Conflict(
-                    "a sink of type \"kafka\" needs a source of type \"kafka\": the offsets are \
-                     committed with the records"
-                        .to_owned(),
-                );
-                let at = self.written.place("sink.type");
-                return self
-                    .problems
-                    .push(kind, &at, "\"object_store\" or \"stdout\"");
-            }
-            _ => return,
+        let (Source::Kafka(from), Sink::Kafka(to)) = (source, sink) else {
+            return;
         };
         for (kind, topic) in to.topics.named() {
             let read = from.topics.iter().any(|pattern| {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -12,10 +11,13 @@ use url::Url;
 
 use super::{
     Config, Kind, Place, Problems, Written, batch,
-    check::is_secret_name,
+    check::nearest,
     kafka::{KafkaSink, KafkaSource},
-    limits, pipeline, reason, sink, source, telemetry,
+    limits, model, pipeline, reason,
+    route::Route,
+    sink, source, telemetry,
 };
+use crate::{model::PackRef, source::StoreOptions};
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
 #[derive(Debug, Clone)]
@@ -145,27 +147,6 @@ pub struct ObjectSink {
 pub struct StdoutSink {
     /// Records that are printed.
     pub records: sink::Printed,
-    /// How redactions are printed.
-    pub format: sink::PrintFormat,
-}
-
-/// Options of an object store; `Debug` prints names only.
-#[derive(Clone, Default, PartialEq)]
-pub struct StoreOptions(BTreeMap<String, String>);
-
-impl StoreOptions {
-    /// Names and values, as `object_store::parse_url_opts` takes them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-}
-
-impl fmt::Debug for StoreOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 /// Tenant files.
@@ -180,8 +161,8 @@ pub struct Tenants {
 /// The model pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Folder of the pack.
-    pub pack: PathBuf,
+    /// The pack.
+    pub pack: PackRef,
     /// ONNX Runtime's shared library.
     pub runtime: Option<PathBuf>,
     /// Threads; `None` is one for each core.
@@ -190,12 +171,10 @@ pub struct Model {
     pub sessions: Option<u16>,
     /// Folder of label vectors.
     pub label_cache_dir: Option<PathBuf>,
-    /// Most label vectors in memory.
-    pub label_cache_entries: u32,
     /// Categories of a fixed head by label.
     pub categories: BTreeMap<String, Vec<String>>,
-    /// Folder of the pack whose label encoder finds the nearest category.
-    pub category_encoder: Option<PathBuf>,
+    /// The pack whose label encoder finds the nearest category.
+    pub category_encoder: Option<PackRef>,
 }
 
 /// An address to listen on.
@@ -266,6 +245,13 @@ impl PathPattern {
     }
 }
 
+impl Resolved {
+    /// Which source and sink these are.
+    pub fn route(&self) -> Route<'_> {
+        Route::checked(&self.source, &self.sink)
+    }
+}
+
 impl Written {
     /// Resolves paths against the folder of the file, reads the secrets that are named, and
     /// checks the rules across keys. Reports every problem it finds.
@@ -290,6 +276,7 @@ pub(super) struct Resolver<'a> {
 impl Resolver<'_> {
     fn resolved(&mut self) -> Option<Resolved> {
         let config = &self.written.config;
+        self.features();
         let source = self.source(&config.source);
         let sink = self.sink(config, source.as_ref());
         self.rules(config);
@@ -298,29 +285,9 @@ impl Resolver<'_> {
             dir: self.path("tenants.dir", &config.tenants.dir),
             default: config.tenants.default.clone(),
         };
-        let model = Model {
-            pack: self.path("model.pack", &config.model.pack),
-            runtime: config
-                .model
-                .runtime
-                .as_deref()
-                .map(|path| self.path("model.runtime", path)),
-            threads: config.model.threads,
-            sessions: config.model.sessions,
-            label_cache_dir: config
-                .model
-                .label_cache_dir
-                .as_deref()
-                .map(|path| self.path("model.label_cache_dir", path)),
-            label_cache_entries: config.model.label_cache_entries,
-            categories: config.model.categories.clone(),
-            category_encoder: config
-                .model
-                .category_encoder
-                .as_deref()
-                .map(|path| self.path("model.category_encoder", path)),
-        };
+        let model = self.model(&config.model);
         let (source, sink) = (source?, sink?);
+        Route::check(&source, &sink, self.written, &mut self.problems);
         self.apart(&source, &sink);
         self.kafka_apart(&source, &sink);
         Some(Resolved {
@@ -336,6 +303,34 @@ impl Resolver<'_> {
             listen,
             digest: digest(config),
         })
+    }
+
+    fn model(&self, section: &model::Section) -> Model {
+        // All of them: a key that is documented and never read does not compile.
+        let model::Section {
+            pack,
+            runtime,
+            threads,
+            sessions,
+            label_cache_dir,
+            categories,
+            category_encoder,
+        } = section;
+        let path = |key, path: &Option<String>| path.as_ref().map(|path| self.path(key, path));
+        let pack_of = |key, named: &str| match self.written.place(key) {
+            Place::File { .. } => PackRef::new(named, &self.folder),
+            Place::Environment(_) | Place::Flag(_) => PackRef::new(named, Path::new("")),
+        };
+        let encoder = category_encoder.as_ref();
+        Model {
+            pack: pack_of("model.pack", pack),
+            runtime: path("model.runtime", runtime),
+            threads: *threads,
+            sessions: *sessions,
+            label_cache_dir: path("model.label_cache_dir", label_cache_dir),
+            categories: categories.clone(),
+            category_encoder: encoder.map(|named| pack_of("model.category_encoder", named)),
+        }
     }
 
     pub(super) fn invalid(&mut self, key: &str, message: String, fix: impl Into<String>) {
@@ -393,7 +388,9 @@ impl Resolver<'_> {
                     self.invalid("source.tenant", message, fix);
                 }
                 let url = self.url("source.url", url);
-                let options = self.options("source.options", options);
+                let options = url
+                    .as_ref()
+                    .and_then(|url| self.options("source.options", url, options));
                 let globs = [
                     self.globs("source.include", include),
                     self.globs("source.exclude", exclude),
@@ -493,7 +490,9 @@ impl Resolver<'_> {
                 roll,
             } => {
                 let url = self.url("sink.url", url);
-                let options = self.options("sink.options", options);
+                let options = url
+                    .as_ref()
+                    .and_then(|url| self.options("sink.options", url, options));
                 Some(Sink::ObjectStore(ObjectSink {
                     url: url?,
                     options: options?,
@@ -503,10 +502,9 @@ impl Resolver<'_> {
                     roll: roll.unwrap_or_default(),
                 }))
             }
-            sink::Section::Stdout { records, format } => Some(Sink::Stdout(StdoutSink {
-                records: *records,
-                format: *format,
-            })),
+            sink::Section::Stdout { records } => {
+                Some(Sink::Stdout(StdoutSink { records: *records }))
+            }
         }
     }
 
@@ -541,17 +539,6 @@ impl Resolver<'_> {
                 self.problems.push(kind, &at, fix);
             }
         }
-        if let source::Section::Stdin { .. } = &config.source
-            && let sink::Section::ObjectStore { formats, .. } = &config.sink
-            && formats.redactions == sink::RedactionFormat::Parquet
-        {
-            let at = self.written.place("sink.formats.redactions");
-            let kind = Kind::Conflict(
-                "sink.formats.redactions (\"parquet\") needs a table, but source.type is \"stdin\""
-                    .to_owned(),
-            );
-            self.problems.push(kind, &at, "\"jsonl\" or \"text\"");
-        }
     }
 
     /// The output must not lie where the input is looked for: the next run would read it.
@@ -560,15 +547,21 @@ impl Resolver<'_> {
             return;
         };
         let with_end = |url: &Url| format!("{}/", url.as_str().trim_end_matches('/'));
-        if with_end(&sink.url).starts_with(&with_end(&source.url)) {
-            let at = self.written.place("sink.url");
-            let kind = Kind::Conflict(
-                "sink.url lies inside source.url: the next run would read its own output"
-                    .to_owned(),
-            );
-            self.problems
-                .push(kind, &at, "write to a folder or prefix beside the source");
-        }
+        let (from, to) = (with_end(&source.url), with_end(&sink.url));
+        let reads_output = ["entities", "redactions", "dead_letters"]
+            .iter()
+            .any(|kind| from.starts_with(&format!("{to}{kind}/")));
+        let message = if to.starts_with(&from) {
+            "sink.url lies inside source.url: the next run would read its own output"
+        } else if reads_output {
+            "source.url lies inside what is written to sink.url: the next run would read its own output"
+        } else {
+            return;
+        };
+        let at = self.written.place("sink.url");
+        let kind = Kind::Conflict(message.to_owned());
+        self.problems
+            .push(kind, &at, "write to a folder or prefix beside the source");
     }
 
     fn listen(&mut self, listen: Option<&str>) -> Option<Listen> {
@@ -680,26 +673,64 @@ impl Resolver<'_> {
         }
     }
 
-    /// `NAME_file` and `NAME_env` become `NAME`.
-    fn options(&mut self, key: &str, options: &BTreeMap<String, String>) -> Option<StoreOptions> {
+    /// `NAME_file` and `NAME_env` become `NAME`, unless the store itself knows an option of the longer name
+    /// (`aws_web_identity_token_file`).
+    fn options(
+        &mut self,
+        key: &str,
+        url: &Url,
+        options: &BTreeMap<String, String>,
+    ) -> Option<StoreOptions> {
+        let takes = |name: &str| StoreOptions::takes(url.as_str(), name);
         let mut resolved = BTreeMap::new();
         let mut sound = true;
         for (name, value) in options {
-            let secret = match name.rsplit_once('_') {
-                Some((name, "file" | "env")) if is_secret_name(name) => name,
-                _ => {
-                    resolved.insert(name.clone(), value.clone());
+            let at = format!("{key}.{name}");
+            let named = name.rsplit_once('_');
+            let named = named.filter(|(named, end)| matches!(*end, "file" | "env") && takes(named));
+            let (option, value) = match named {
+                _ if takes(name) => (name.as_str(), Some(value.clone())),
+                Some((option, _)) => (option, self.read_secret(&at, value)),
+                None => {
+                    sound = false;
+                    self.unknown_option(&at, url, name);
                     continue;
                 }
             };
-            match self.read_secret(&format!("{key}.{name}"), value) {
-                Some(text) => {
-                    resolved.insert(secret.to_owned(), text);
-                }
-                None => sound = false,
+            let Some(value) = value else {
+                sound = false;
+                continue;
+            };
+            if resolved.insert(option.to_owned(), value).is_some() {
+                sound = false;
+                let message = format!("`{key}` sets `{option}` twice");
+                self.invalid(
+                    &at,
+                    message,
+                    format!("keep one of `{option}`, `{option}_file` and `{option}_env`"),
+                );
             }
         }
-        sound.then_some(StoreOptions(resolved))
+        sound.then(|| resolved.into_iter().collect())
+    }
+
+    fn unknown_option(&mut self, at: &str, url: &Url, name: &str) {
+        let (message, fix) = match url.scheme() {
+            "file" => (
+                format!("`{name}` is an option of a store, and the place is a local folder"),
+                "take it out".to_owned(),
+            ),
+            scheme => (
+                format!("a store at {scheme}:// has no option `{name}`"),
+                match nearest(name, StoreOptions::usual(scheme)) {
+                    Some(option) => format!("`{option}`"),
+                    None => {
+                        "the names of the object_store library, such as `allow_http`".to_owned()
+                    }
+                },
+            ),
+        };
+        self.invalid(at, message, fix);
     }
 
     /// What the file or the variable holds that the key `at`, of a name that ends in `_file` or

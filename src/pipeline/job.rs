@@ -330,14 +330,18 @@ impl Job {
         }
     }
 
-    /// Runs over one stream of documents, such as standard input.
-    pub async fn stream(&self, reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
+    /// Runs over one stream of documents, such as standard input. Without a printer nothing is written.
+    pub async fn stream(
+        &self,
+        reader: Reader,
+        printer: Option<sink::Printer>,
+    ) -> Result<Summary, Error> {
         let mut run = self.run(PlainText::Text, self.tenants.current());
         run.follows = true;
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
-        run.through(&mut Feed::ahead(reader), &mut Outlet::Printer(printer))
-            .await?;
+        let mut outlet = printer.map_or(Outlet::Nothing, Outlet::Printer);
+        run.through(&mut Feed::ahead(reader), &mut outlet).await?;
         Ok(Summary {
             drained: self.drain.is_cancelled(),
             ..Summary::of(&self.progress)

@@ -12,12 +12,18 @@ pub mod document;
 mod engine;
 pub mod job;
 mod progress;
+#[cfg(feature = "kafka")]
 mod reach;
+#[cfg(feature = "kafka")]
 pub mod replay;
+#[cfg(feature = "kafka")]
 pub mod rolling;
 mod scan;
+#[cfg(feature = "kafka")]
 pub mod stall;
+#[cfg(feature = "kafka")]
 pub mod stream;
+#[cfg(feature = "kafka")]
 mod transactions;
 mod work;
 

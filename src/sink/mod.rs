@@ -11,9 +11,13 @@
 //!
 //! Where the source is a topic, there are no objects to claim: what is gathered of a partition, a
 //! [`FileSet`], is committed by the next record of the partition's chain ([`chain`]).
+#[cfg(feature = "kafka")]
 pub mod calls;
+#[cfg(feature = "kafka")]
 pub mod chain;
+#[cfg(feature = "kafka")]
 mod files;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod ledger;
 mod output;
@@ -25,6 +29,7 @@ use std::borrow::Cow;
 
 use crate::record::{Change, Entities};
 
+#[cfg(feature = "kafka")]
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart};

@@ -1,9 +1,7 @@
 //! How Kafka's brokers are reached: librdkafka's settings, and the token of OAUTHBEARER.
 
 use std::{
-    collections::BTreeMap,
     error::Error,
-    fmt,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
     time::{Duration, Instant},
@@ -20,30 +18,9 @@ use rdkafka::{
 };
 use tracing::{debug, error};
 
-/// How brokers are reached, for source and sink.
-#[derive(Debug, Clone, Default)]
-pub struct Brokers {
-    /// Addresses, encryption and login.
-    pub settings: Settings,
-    /// File of the token for OAUTHBEARER.
-    pub token_file: Option<PathBuf>,
-}
-
-/// Options by librdkafka's names; `Debug` prints names only: passwords are among the values.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Settings(BTreeMap<String, String>);
+pub use super::broker_settings::{Brokers, Settings};
 
 impl Brokers {
-    /// Brokers that ask for no login: `host:port`, several with commas.
-    pub fn plain(servers: &str) -> Self {
-        let mut settings = Settings::default();
-        settings.set("bootstrap.servers", servers);
-        Self {
-            settings,
-            token_file: None,
-        }
-    }
-
     /// What a client is made with, before its own options.
     pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
@@ -99,28 +76,8 @@ impl ProducerContext for Asking {
 }
 
 impl Settings {
-    /// Sets an option.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.insert(name.to_owned(), value.into());
-    }
-
     pub(crate) fn add_to(&self, config: &mut ClientConfig) {
         config.extend(self.0.clone());
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Settings {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(options: I) -> Self {
-        let options = options
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        Self(options.collect())
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -249,15 +206,5 @@ mod tests {
         }
         let none = tempfile::NamedTempFile::new().unwrap();
         assert!(token(Some(none.path())).is_err());
-    }
-
-    #[test]
-    fn debug_shows_names_of_settings_only() {
-        let settings: Settings = [("sasl.password", "CANARY")].into_iter().collect();
-        let shown = format!("{settings:?}");
-        assert!(
-            shown.contains("sasl.password") && !shown.contains("CANARY"),
-            "{shown}"
-        );
     }
 }

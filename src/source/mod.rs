@@ -9,28 +9,34 @@
 //! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
+mod broker_settings;
+#[cfg(feature = "kafka")]
 pub mod brokers;
 mod error;
 mod format;
 mod identity;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
 mod location;
 mod objects;
 mod reader;
+mod store_options;
 mod table;
 mod unpacked;
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::pin::Pin;
 
 use tokio::io::AsyncRead;
 
+pub use broker_settings::{Brokers, Settings};
 pub use error::Error;
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
 pub use location::Location;
 pub use objects::{Listing, Object, Objects};
 pub use reader::{ReadFailure, Reader, read_failure};
+pub use store_options::StoreOptions;
 pub use table::{Layout, Table, TableFormat};
 
 use crate::record::{DeadLetter, Document, Position};
@@ -40,8 +46,8 @@ use crate::record::{DeadLetter, Document, Position};
 pub struct Options {
     /// `s3://`, `gs://`, `az://`, `abfss://`, `file://`, a folder, or one file.
     pub url: String,
-    /// Options of the store, by object_store's names: `aws_region`, `aws_endpoint`, `allow_http`.
-    pub options: BTreeMap<String, String>,
+    /// Options of the store.
+    pub options: StoreOptions,
     /// Globs on the path below the URL; `*` stays within a segment. None: everything.
     pub include: Vec<String>,
     /// Globs of what is left out.
@@ -77,7 +83,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: String::new(),
-            options: BTreeMap::new(),
+            options: StoreOptions::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             format: None,

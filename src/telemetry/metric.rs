@@ -9,6 +9,7 @@ use std::{
 use metrics::{
     SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+#[cfg(feature = "server")]
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::record::Stage;
@@ -105,11 +106,13 @@ pub const MAX_LABEL_VALUES: usize = 200;
 pub const OTHER: &str = "_other";
 
 /// Upper bounds of the duration histograms in seconds: from one short record to one large object.
+#[cfg(feature = "server")]
 const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
 /// Installs the recorder; once in a process. Without it metrics cost almost nothing.
+#[cfg(feature = "server")]
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?

@@ -8,6 +8,7 @@
 mod events;
 pub mod file;
 mod load;
+mod region;
 pub mod reload;
 mod rule;
 #[cfg(test)]

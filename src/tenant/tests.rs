@@ -161,8 +161,8 @@ match = { object = "^(" }
       tenants/acme.toml:5:24   fix: "2027-01-31"
     error: can't read the file of `deny.file`: no such file
       tenants/acme.toml:6:10   fix: a path relative to the tenant file
-    error: `phone_region` is not a two-letter country
-      tenants/acme.toml:7:1    fix: such as "US" or "ES"
+    error: `phone_region` is not the code of a country
+      tenants/acme.toml:7:1    fix: "ES"
     error: can't read the variable of the key: it is not set
       tenants/acme.toml:8:22   fix: set it where weir runs
     error: a key must hold exactly one of `file`, `env`

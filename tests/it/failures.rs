@@ -274,13 +274,17 @@ fn a_setting_that_cannot_work_is_a_clear_error() {
     job.run(&["--set", &model])
         .expect(78)
         .says(&[&broken.display().to_string()]);
-    // ONNX Runtime.
-    let nothing = job.path("nothing.so");
-    job.run(&["--set", &set("model.runtime", &nothing)])
+    // ONNX Runtime; the variable would win.
+    let configured = |library: &std::path::Path| {
+        let mut command = job.command(&["--set", &set("model.runtime", library)]);
+        command.env_remove("ORT_DYLIB_PATH");
+        run(command, b"")
+    };
+    configured(&job.path("nothing.so"))
         .expect(78)
         .says(&["nothing.so"]);
     job.write("text.so", "not a library");
-    job.run(&["--set", &set("model.runtime", &job.path("text.so"))])
+    configured(&job.path("text.so"))
         .expect(78)
         .says(&["text.so"]);
     // The source.

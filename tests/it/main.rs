@@ -1,11 +1,14 @@
 //! End-to-end tests: one binary, one module per theme.
 mod chaos;
 mod cli;
+mod configured;
+mod docs;
 mod engine;
 mod failures;
 mod formats;
 mod frame;
 mod fuzz;
+mod install;
 mod job;
 mod kafka;
 mod kafka_avro;
