@@ -465,6 +465,7 @@ mod tests {
             bytes: ByteSpan::new(start, end),
             label: label.into(),
             score: 1.0,
+            label_score: 1.0,
             recognizer: Recognizer::Model,
         }
     }

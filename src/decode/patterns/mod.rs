@@ -102,6 +102,7 @@ impl Found {
             bytes,
             label: self.label.clone(),
             score: 1.0,
+            label_score: 1.0,
             recognizer: self.recognizer.clone(),
         }
     }
@@ -340,6 +341,7 @@ impl Patterns {
                     bytes,
                     label: labels[term].clone(),
                     score: 1.0,
+                    label_score: 1.0,
                     recognizer: Recognizer::Deny,
                 });
             }
