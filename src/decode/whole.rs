@@ -27,7 +27,7 @@ const TITLES: &[&str] = &[
     "mademoiselle", "maître", "me", "pr", "sr", "sra", "srta", "señor", "señora", "señorita", "don", "doña", "dna",
     "sig", "signor", "signore", "signora", "signorina", "dott", "dottor", "dottoressa", "avv", "sr.ª", "senhor",
     "senhora", "dom", "dona", "dhr", "mevr", "mevrouw", "meneer", "mw", "heer", "hr", "fru", "fröken", "herra",
-    "rouva", "pan", "pani", "pán", "paní", "bay", "bayan", "st", "saint", "uncle", "aunt", "king", "queen",
+    "rouva", "pan", "pani", "pán", "paní", "bay", "bayan", "st", "saint", "uncle", "aunt", "squire", "king", "queen",
     "prince", "princess",
 ];
 
