@@ -40,7 +40,7 @@ PLANTED_IN_TABLES = ["219-09-9999", "6011 1111 1111 1117", "marchetti@clearwater
 # be in its redactions: a title without its name is a leak.
 KNOWN = {
     "acme/prose": [
-        "Bennet", "Mrs. Long", "Long has", "Morris", "Bingley", "Sherlock Holmes", "Irene Adler", "Livesey", "Ishmael",
+        "Bennet", "Mrs. Long", "Long has", "Morris", "Bingley", "To Sherlock", "Irene Adler", "Livesey", "Ishmael",
     ],
     "acme/chat": [
         "Ana Ruiz", "Luis Ortega", "Okafor", "Halvorsen", "Imogen", "Priya", "Callum Reid", "Adeyemi", "Fiona Gallagher",

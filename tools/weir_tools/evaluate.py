@@ -41,7 +41,7 @@ HALOS = (0, 8, 16, 32)
 O_BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 RESAMPLES = 1000
-MOST_RECORDS = 1500  # of one withheld corpus
+MOST_RECORDS = 1500  # of one corpus
 SEED = 2026
 
 # What the 55 categories of Nemotron-PII are called here; `date_time` and the like by their concept's first name.
@@ -151,7 +151,11 @@ def corpus_records(pack: Pack, folder: Path, most: int = MOST_RECORDS) -> tuple[
     for own in withheld.values():
         rest = own[(len(own) + 1) // 2 :]
         unseen += random.Random(SEED).sample(rest, min(most, len(rest)))
-    return [_record(pack, one) for one in unseen], [_record(pack, one) for one in held_out]
+    by_corpus: dict[str, list[corpora.Record]] = defaultdict(list)
+    for record in held_out:
+        by_corpus[record.corpus].append(record)
+    kept = [one for own in by_corpus.values() for one in random.Random(SEED).sample(own, min(most, len(own)))]
+    return [_record(pack, one) for one in unseen], [_record(pack, one) for one in kept]
 
 
 def _record(pack: Pack, record: corpora.Record) -> Record:
@@ -480,7 +484,7 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--corpora", type=Path)
     arguments.add_argument("--synthetic", type=int, default=1000, help="invented records of each kind")
-    arguments.add_argument("--most", type=int, default=MOST_RECORDS, help="records of one withheld corpus")
+    arguments.add_argument("--most", type=int, default=MOST_RECORDS, help="records of one corpus")
     arguments.add_argument("--backbone", type=Path, help="another graph in the place of the pack's own")
     arguments.add_argument("--sweep", action="store_true", help="try several o_bias instead")
     arguments.add_argument("--fit", action="store_true", help="fit the calibration")
