@@ -34,7 +34,8 @@ const AT_ONCE: usize = 64;
 
 /// Thresholds of a curve.
 const CURVE: [f32; 20] = [
-    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95,
+    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
+    0.85, 0.9, 0.95,
 ];
 
 /// Evaluates on the files that were asked for.
@@ -101,7 +102,10 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
     if args.json {
         let files: BTreeMap<&str, _> = curves
             .map(|(file, points)| match args.curve {
-                true => (file, serde_json::json!({"curve": points.iter().map(Point::of).collect::<Vec<_>>()})),
+                true => (
+                    file,
+                    serde_json::json!({"curve": points.iter().map(Point::of).collect::<Vec<_>>()}),
+                ),
                 false => (file, points[0].1.json()),
             })
             .collect();
@@ -170,7 +174,11 @@ fn curve_table(file: &str, points: &[(f32, &Report)]) -> String {
             point.over_redaction,
         ];
         let figures = figures.map(|figure| format!("{figure:.3}"));
-        let default = if point.threshold == THRESHOLD { " (default)" } else { "" };
+        let default = if point.threshold == THRESHOLD {
+            " (default)"
+        } else {
+            ""
+        };
         table.add_row(
             [format!("  {:.2}{default}", point.threshold)]
                 .into_iter()

@@ -195,7 +195,9 @@ mod tests {
     /// The scores of some labels, in that order.
     fn of_labels(scores: &Scores, labels: &[usize]) -> Scores {
         let row = |row: &Vec<f32>| {
-            let own = labels.iter().flat_map(|label| &row[1 + 4 * label..5 + 4 * label]);
+            let own = labels
+                .iter()
+                .flat_map(|label| &row[1 + 4 * label..5 + 4 * label]);
             row[..1].iter().chain(own).copied().collect()
         };
         scores.iter().map(row).collect()
@@ -352,8 +354,16 @@ mod tests {
         // A name of two tokens that is found in no other way than as a whole, and a town over its second and
         // the next one, which is better.
         let low = -9.0;
-        let name = [[2.0, low, low, low], [low, low, 2.0, low], [low, low, low, low]];
-        let town = [[low, low, low, low], [5.0, low, low, low], [low, low, 5.0, low]];
+        let name = [
+            [2.0, low, low, low],
+            [low, low, 2.0, low],
+            [low, low, low, low],
+        ];
+        let town = [
+            [low, low, low, low],
+            [5.0, low, low, low],
+            [low, low, 5.0, low],
+        ];
         let rows = |labels: &[[[f32; 4]; 3]]| -> Scores {
             let row = |token: usize| {
                 let own = labels.iter().flat_map(move |label| label[token]);
@@ -364,7 +374,10 @@ mod tests {
         let one = decode(Decoder::of_labels(), &rows(&[name]), &[]);
         assert_eq!(covered(&one, &[0.0]), BTreeSet::from([0, 1]));
         let both = decode(Decoder::of_labels(), &rows(&[name, town]), &[]);
-        let named = both.named.iter().map(|entity| (entity.label, entity.start, entity.end));
+        let named = both
+            .named
+            .iter()
+            .map(|entity| (entity.label, entity.start, entity.end));
         assert_eq!(named.collect::<Vec<_>>(), [(1, 1, 3)]);
         assert_eq!(covered(&both, &[0.0, 0.0]), BTreeSet::from([0, 1, 2]));
     }
@@ -372,7 +385,10 @@ mod tests {
     #[test]
     fn two_near_labels_do_not_take_each_others_gain() {
         let single = |score: f32| [-9.0, -9.0, -9.0, score];
-        let row: Vec<f32> = std::iter::once(0.0).chain(single(3.0)).chain(single(2.9)).collect();
+        let row: Vec<f32> = std::iter::once(0.0)
+            .chain(single(3.0))
+            .chain(single(2.9))
+            .collect();
         let found = decode(Decoder::of_labels(), &vec![row], &[]);
         assert_eq!(found.named.len(), 1);
         assert_eq!(found.named[0].gain, 3.0);

@@ -142,7 +142,10 @@ mod tests {
 
     fn short(spans: &[Span]) -> Vec<(usize, usize, &str)> {
         let of = |span: &'_ Span| (span.bytes.start, span.bytes.end);
-        spans.iter().map(|span| (of(span).0, of(span).1, &*span.label)).collect()
+        spans
+            .iter()
+            .map(|span| (of(span).0, of(span).1, &*span.label))
+            .collect()
     }
 
     #[test]
@@ -157,14 +160,22 @@ mod tests {
         let out = name(text, named, marked);
         assert_eq!(
             short(&out),
-            [(0, 11, "place"), (12, 21, "organization"), (22, 25, "person")]
+            [
+                (0, 11, "place"),
+                (12, 21, "organization"),
+                (22, 25, "person")
+            ]
         );
     }
 
     #[test]
     fn the_rest_of_the_same_label_becomes_part_of_the_entity() {
         let text = "Mr. Bennet said";
-        let out = name(text, vec![span(0, 3, "person", 0.9)], vec![span(0, 10, "person", 0.9)]);
+        let out = name(
+            text,
+            vec![span(0, 3, "person", 0.9)],
+            vec![span(0, 10, "person", 0.9)],
+        );
         assert_eq!(short(&out), [(0, 10, "person")]);
     }
 
@@ -177,7 +188,10 @@ mod tests {
             span(7, 13, "country", 0.9),
             span(0, 13, "place", 0.1),
         ];
-        assert_eq!(short(&name(text, named, marked)), [(0, 6, "city"), (7, 13, "country")]);
+        assert_eq!(
+            short(&name(text, named, marked)),
+            [(0, 6, "city"), (7, 13, "country")]
+        );
         let marked = vec![span(14, 18, "place", 0.1)];
         let out = name(text, vec![span(15, 17, "region", 0.5)], marked);
         assert_eq!(short(&out), [(14, 18, "region")]);
@@ -186,14 +200,24 @@ mod tests {
     #[test]
     fn what_nothing_marks_is_not_named() {
         let text = "Ana Ruiz";
-        assert_eq!(short(&name(text, vec![span(0, 8, "person", 0.9)], Vec::new())), []);
-        let out = name(text, vec![span(0, 8, "person", 0.9)], vec![span(0, 3, "user", 0.1)]);
+        assert_eq!(
+            short(&name(text, vec![span(0, 8, "person", 0.9)], Vec::new())),
+            []
+        );
+        let out = name(
+            text,
+            vec![span(0, 8, "person", 0.9)],
+            vec![span(0, 3, "user", 0.1)],
+        );
         assert_eq!(short(&out), [(0, 3, "person")]);
     }
 
     fn characters(text: &str, spans: &[Span]) -> BTreeSet<usize> {
-        let all = spans.iter().flat_map(|span| span.bytes.start..span.bytes.end);
-        all.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace()).collect()
+        let all = spans
+            .iter()
+            .flat_map(|span| span.bytes.start..span.bytes.end);
+        all.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace())
+            .collect()
     }
 
     proptest! {

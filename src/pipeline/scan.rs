@@ -329,8 +329,12 @@ impl Scan {
         let named: Vec<Span> = self.named.extract_if(.., before).collect();
         let marked: Vec<Span> = self.marked.extract_if(.., before).collect();
         let base = self.start;
-        let relative =
-            |spans: Vec<Span>| spans.into_iter().map(move |span| back(span, base)).collect();
+        let relative = |spans: Vec<Span>| {
+            spans
+                .into_iter()
+                .map(move |span| back(span, base))
+                .collect()
+        };
         let spans = naming::name(&self.buffer, relative(named), relative(marked));
         self.found
             .extend(spans.into_iter().map(|span| moved(span, base)));

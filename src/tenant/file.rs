@@ -69,7 +69,8 @@ pub struct LabelTable {
     /// probability that the span is an entity of some label of the tenant. Where labels mark the same place, it is
     /// found if it reaches the threshold of any of them.
     #[serde(default = "threshold")]
-    #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.4))] // 0.4000000059… as a double
+    #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.4))]
+    // 0.4000000059… as a double
     pub threshold: f32,
     /// What is done with its spans.
     #[serde(default)]

@@ -33,14 +33,19 @@ fn asked(labels: &[&str], threshold: impl Fn(usize) -> f32) -> Policy {
             ..label.clone()
         })
         .collect();
-    policy.labels.digest = format!("{}|{}", policy.labels.digest, threshold(0)).into();
+    // Label sets are kept by their digest.
+    let thresholds: Vec<f32> = (0..labels.len()).map(threshold).collect();
+    policy.labels.digest = format!("{}|{thresholds:?}", policy.labels.digest).into();
     policy
 }
 
 #[test]
 fn more_labels_synonyms_and_another_order_uncover_no_character() {
     let (engine, _running) = start(std::path::Path::new("models/weir-mini"), 1);
-    assert_eq!(engine.pack().name(), Pack::open("models/weir-mini".as_ref()).unwrap().name());
+    assert_eq!(
+        engine.pack().name(),
+        Pack::open("models/weir-mini".as_ref()).unwrap().name()
+    );
     let runtime = runtime();
     let texts = texts();
     let covered = |policy: &Policy| -> Vec<BTreeSet<usize>> {
@@ -49,15 +54,34 @@ fn more_labels_synonyms_and_another_order_uncover_no_character() {
             async move { scan(&engine, &policy, &[text]).await.1 }
         })));
         let bytes = |(text, spans): (&String, &Vec<weir::decode::Span>)| -> BTreeSet<usize> {
-            let all = spans.iter().flat_map(|span| span.bytes.start..span.bytes.end);
-            all.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace()).collect()
+            let all = spans
+                .iter()
+                .flat_map(|span| span.bytes.start..span.bytes.end);
+            all.filter(|at| !text.as_bytes()[*at].is_ascii_whitespace())
+                .collect()
         };
         texts.iter().zip(&found).map(bytes).collect()
     };
     let few = ["person", "city"];
     let more = [
-        "scientist", "city", "name of a person", "human being", "person", "town", "username", "company",
-        "place", "novel", "date", "house", "title", "phone number", "order", "family", "politician", "event",
+        "scientist",
+        "city",
+        "name of a person",
+        "human being",
+        "person",
+        "town",
+        "username",
+        "company",
+        "place",
+        "novel",
+        "date",
+        "house",
+        "title",
+        "phone number",
+        "order",
+        "family",
+        "politician",
+        "event",
     ];
     let mut turned = more;
     turned.reverse();
@@ -74,9 +98,19 @@ fn more_labels_synonyms_and_another_order_uncover_no_character() {
                 assert!(lost.is_empty(), "{lost:?} uncovered at {least} in {text:?}");
             }
             // A label with a threshold of its own does not raise that of the others.
-            let own = |at: usize| if few.contains(&labels[at]) { least } else { 0.99 };
+            let own = |at: usize| {
+                if few.contains(&labels[at]) {
+                    least
+                } else {
+                    0.99
+                }
+            };
             let strict = covered(&asked(labels, own));
-            assert!(some.iter().zip(&strict).all(|(some, all)| some.is_subset(all)));
+            assert!(
+                some.iter()
+                    .zip(&strict)
+                    .all(|(some, all)| some.is_subset(all))
+            );
         }
     }
 }
