@@ -57,6 +57,7 @@ impl Alone {
             stretch.path.advance_alone(*lane, lanes);
             if lane.end() == tokens {
                 let start = stretch.start;
+                stretch.path.settle();
                 self.certain
                     .extend(stretch.path.certain().map(|entity| moved(entity, start)));
                 self.open.push(stretch);
@@ -93,7 +94,7 @@ impl Alone {
 
     fn end(&mut self, stretch: Stretch) {
         let start = stretch.start;
-        let entities = stretch.path.finish().into_iter();
+        let entities = stretch.path.finish_alone().into_iter();
         self.certain
             .extend(entities.map(|entity| moved(entity, start)));
     }

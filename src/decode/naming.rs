@@ -36,7 +36,6 @@ pub fn name(text: &str, named: Vec<Span>, marked: Vec<Span>) -> Vec<Span> {
             });
         }
     }
-    let entities = spans.len();
     // Mostly each label's own entities are those of the common path.
     let apart = spans
         .iter()
@@ -50,7 +49,6 @@ pub fn name(text: &str, named: Vec<Span>, marked: Vec<Span>) -> Vec<Span> {
         .map(|span| (false, span))
         .chain(marked.into_iter().map(|span| (true, span)))
         .collect();
-    debug_assert!(entities <= all.len());
     all.sort_by_key(|(_, span)| span.bytes);
     let is_mark: Vec<bool> = all.iter().map(|(mark, _)| *mark).collect();
     let all: Vec<Span> = all.into_iter().map(|(_, span)| span).collect();
@@ -141,10 +139,10 @@ mod tests {
     }
 
     fn short(spans: &[Span]) -> Vec<(usize, usize, &str)> {
-        let of = |span: &'_ Span| (span.bytes.start, span.bytes.end);
-        spans
-            .iter()
-            .map(|span| (of(span).0, of(span).1, &*span.label))
+        let place = |span: &Span| (span.bytes.start, span.bytes.end);
+        let places = spans.iter().map(|span| (place(span), &*span.label));
+        places
+            .map(|((start, end), label)| (start, end, label))
             .collect()
     }
 

@@ -185,7 +185,6 @@ impl Viterbi {
         for token in lane.start..lane.end() {
             self.step(&lanes.columns[token], &[lane], token);
         }
-        self.settle();
     }
 
     /// Entities that are certain so far, in order.
@@ -236,6 +235,17 @@ impl Viterbi {
         self.keep_the_better();
         self.settle();
         self.certain.into()
+    }
+
+    /// [`Viterbi::finish`] without tidying up: most paths of one label alone are short and hold nothing.
+    pub(super) fn finish_alone(mut self) -> Vec<Entity> {
+        self.keep_the_better();
+        let best = self.closed().next().and_then(|path| path.last);
+        let rest = self.chain(best);
+        let mut entities: Vec<Entity> = self.certain.into();
+        let rest = rest.iter().map(|node| self.nodes[*node as usize].entity);
+        entities.extend(rest);
+        entities
     }
 
     /// All scores of the labels that have scores up to a seam on the other side of it. (Only an
@@ -371,7 +381,7 @@ impl Viterbi {
     }
 
     /// Moves what every path agrees on to `certain`, and takes the scores back to zero.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         // Two closed paths may go on side by side for ever, where transitions keep either from the other.
         if self.closed().count() > 1 && self.token - self.decided() > LONGEST_ENTITY {
             self.agree();
