@@ -986,6 +986,7 @@ fn span(bytes: ByteSpan, label: &str, score: f32) -> Span {
         bytes,
         label: label.into(),
         score,
+        label_score: score,
         recognizer: Recognizer::Model,
     }
 }

@@ -374,9 +374,15 @@ pub struct Eval {
     /// Use a tenant's labels, patterns and thresholds instead of the corpus' own labels
     #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT")]
     pub tenant: Option<PathBuf>,
-    /// Least probability of a span
+    /// Threshold of all labels; without it, the default of tenants' labels
     #[arg(long, value_name = "0..1", value_parser = probability)]
     pub threshold: Option<f32>,
+    /// Measure at thresholds from 0 to 1: characters found against over-redaction
+    #[arg(long, conflicts_with_all = ["threshold", "tenant", "min_f1", "found"])]
+    pub curve: bool,
+    /// Write what was found to a file: a line for each example, without its text
+    #[arg(long, value_name = "FILE")]
+    pub found: Option<PathBuf>,
     /// The model alone, without pattern recognisers
     #[arg(long)]
     pub no_patterns: bool,
@@ -394,6 +400,7 @@ pub struct Eval {
 const EVAL: &str = "Examples:
   weir eval data/test.jsonl
   weir eval data/*.jsonl --limit 500 --json
+  weir eval data/test.jsonl --curve           what each threshold finds, and what it takes too much
   weir eval data/test.jsonl --min-f1 0.6      in a test: exit code 1 below";
 
 /// `weir bench`.

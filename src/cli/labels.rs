@@ -12,7 +12,7 @@ use crate::{
     decode::patterns::Patterns,
     model::{Encoder, Family, Fit, Head},
     pipeline::Options,
-    tenant::Tenants,
+    tenant::{THRESHOLD, Tenants},
 };
 
 /// Similarity from which on spans of two labels may swap.
@@ -113,7 +113,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         let labels = args
             .label
             .iter()
-            .map(|label| (label.clone(), label.clone(), 0.5))
+            .map(|label| (label.clone(), label.clone(), THRESHOLD))
             .collect();
         sets.push(Asked {
             tenant: None,

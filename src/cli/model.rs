@@ -48,9 +48,18 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
     row(
         "calibration",
         format!(
-            "1 / (1 + exp(-({} * margin + {}))), O bias {}",
+            "label_score 1 / (1 + exp(-({} * margin + {}))), O bias {}",
             calibration.slope, calibration.intercept, calibration.o_bias
         ),
+    );
+    row(
+        "",
+        match (calibration.gain_slope, calibration.gain_intercept) {
+            (Some(slope), Some(intercept)) => {
+                format!("score       1 / (1 + exp(-({slope} * gain + {intercept})))")
+            }
+            _ => "score       as label_score, of the gain".to_owned(),
+        },
     );
     for file in &manifest.files {
         let size = file

@@ -160,6 +160,7 @@ pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
             end: entity.end,
             label: entity.label.clone(),
             score: entity.score,
+            label_score: entity.label_score,
             threshold: label
                 .filter(|_| entity.recognizer == "model")
                 .map(|label| label.threshold),
@@ -334,6 +335,7 @@ async fn scan(
                 bytes,
                 label: WHOLE_LABEL.into(),
                 score: 1.0,
+                label_score: 1.0,
                 recognizer,
             };
             pieces.redact(text, &[span], &mut redacted)?;
@@ -442,6 +444,7 @@ impl<'a> Pieces<'a> {
                 start_byte: (self.source.byte + span.bytes.start) as u64,
                 end_byte: (self.source.byte + span.bytes.end) as u64,
                 score: span.score,
+                label_score: Some(span.label_score),
                 recognizer: span.recognizer.to_string(),
                 text: value,
             });

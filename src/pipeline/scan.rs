@@ -13,9 +13,10 @@ use unicode_segmentation::GraphemeCursor;
 use super::engine::{Engine, Error, Labels};
 use crate::{
     decode::{
-        Recognizer, Span, conflict,
+        Decoder, Found as Decoded, Recognizer, Span, conflict, naming,
         patterns::{self, Patterns},
-        viterbi::{Entity, Viterbi},
+        viterbi::Entity,
+        whole,
     },
     model::Emissions,
     record::Stage,
@@ -53,7 +54,10 @@ pub struct Scan {
     windows: FuturesOrdered<BoxFuture<'static, Result<Arc<Emissions>, Error>>>,
     /// A window that waits for the one after it.
     ready: Option<Arc<Emissions>>,
-    viterbi: Viterbi,
+    decoder: Decoder,
+    /// Entities of the model that wait until what they may overlap is decided, by where they begin.
+    named: Vec<Span>,
+    marked: Vec<Span>,
     /// Where the tokens from `first_token` on stand in the document.
     tokens: VecDeque<ByteSpan>,
     first_token: u64,
@@ -68,6 +72,12 @@ const IN_PLACE_BYTES: usize = 1024;
 ///
 /// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
 const WINDOWS_IN_FLIGHT: usize = 256;
+
+/// Bytes that entities overlapping one another in a row may wait for the last of them to be decided.
+///
+/// Fewer: where a document is cut may decide which label names a character. More: memory, on text in which
+/// everything is an entity.
+const LONGEST_WAIT: usize = 1 << 16;
 
 /// Bytes of text on each side of a segment that patterns may reach into.
 const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
@@ -84,7 +94,7 @@ impl Scan {
         } else {
             Some(engine.labels(&policy.labels).await?)
         };
-        let transitions = labels.as_ref().map(|labels| labels.transitions());
+        let decoder = labels.as_ref().map(|labels| labels.decoder());
         Ok(Self {
             tenant: policy.tenant.clone(),
             patterns: policy.patterns.clone(),
@@ -99,7 +109,9 @@ impl Scan {
             allowed: Vec::new(),
             windows: FuturesOrdered::new(),
             ready: None,
-            viterbi: Viterbi::new(transitions.unwrap_or_default()),
+            decoder: decoder.unwrap_or_default(),
+            named: Vec::new(),
+            marked: Vec::new(),
             tokens: VecDeque::new(),
             first_token: 0,
             counted_windows: 0,
@@ -138,8 +150,9 @@ impl Scan {
         if let Some(window) = self.ready.take() {
             self.decode(&window, None);
         }
-        let rest = std::mem::take(&mut self.viterbi).finish();
+        let rest = std::mem::take(&mut self.decoder).finish();
         self.keep(rest);
+        self.settle(usize::MAX);
         Ok(self.flush(true))
     }
 
@@ -275,39 +288,109 @@ impl Scan {
             .clone()
             .expect("windows are only sent with labels");
         let began = Instant::now();
-        self.viterbi.push(window, next, labels.matrix());
-        let certain: Vec<Entity> = self.viterbi.certain().collect();
+        self.decoder.push(window, next, labels.matrix());
+        let certain = self.decoder.certain();
         metric::stage(Stage::Decode, began);
         self.keep(certain);
-        let decided = self.viterbi.decided();
+        let decided = self.decoder.decided();
         self.tokens.drain(..(decided - self.first_token) as usize);
         self.first_token = decided;
+        self.settle(self.decided());
     }
 
-    /// Turns entities into spans, if they reach their label's threshold.
-    fn keep(&mut self, entities: Vec<Entity>) {
-        let Some(labels) = &self.labels else { return };
+    /// First byte that entities of the model may cover which are not known yet.
+    fn decided(&self) -> usize {
+        self.tokens
+            .front()
+            .map_or(self.searched, |token| token.start)
+    }
+
+    /// Turns entities into spans. What marks a place at all has to reach its label's threshold.
+    fn keep(&mut self, found: Decoded) {
+        let Some(labels) = self.labels.clone() else {
+            return;
+        };
+        let named = found.named.iter();
+        let named = named.filter_map(|entity| self.span(&labels, entity));
+        let named: Vec<Span> = named.collect();
+        let reaches = |entity: &&Entity| {
+            // A score that is no number passes: fail closed.
+            let below =
+                self.engine.calibration().score(entity.gain) < labels.threshold(entity.label);
+            !below
+        };
+        let marked = found.marked.iter().filter(reaches);
+        let marked = marked.filter_map(|entity| {
+            let span = self.span(&labels, entity)?;
+            let own = ByteSpan::new(span.bytes.start - self.start, span.bytes.end - self.start);
+            let grown = whole::whole(&self.buffer, own, labels.names_people(entity.label));
+            Some(Span {
+                bytes: ByteSpan::new(grown.start + self.start, grown.end + self.start),
+                ..span
+            })
+        });
+        let marked: Vec<Span> = marked.collect();
+        self.named.extend(named);
+        self.marked.extend(marked);
+    }
+
+    fn span(&self, labels: &Labels, entity: &Entity) -> Option<Span> {
+        let label = labels.label(entity.label)?;
         let calibration = self.engine.calibration();
-        for entity in entities {
-            let Some(label) = labels.label(entity.label) else {
-                continue;
-            };
-            let score = calibration.probability(entity.margin);
-            if score < label.threshold {
-                continue;
-            }
-            let first = self.tokens[(entity.start - self.first_token) as usize];
-            let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
-            let Some(bytes) = self.without_white_space(first.start, last.end) else {
-                continue;
-            };
-            self.found.push(Span {
-                bytes,
-                label: label.name.clone(),
-                score,
-                recognizer: Recognizer::Model,
-            });
+        let first = self.tokens[(entity.start - self.first_token) as usize];
+        let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
+        Some(Span {
+            bytes: self.without_white_space(first.start, last.end)?,
+            label: label.name.clone(),
+            score: calibration.score(entity.gain),
+            label_score: calibration.label_score(entity.gain, entity.margin),
+            recognizer: Recognizer::Model,
+        })
+    }
+
+    /// Names what is marked, as far as all that overlaps it is known: entities that are not known yet
+    /// begin at byte `decided` or later.
+    fn settle(&mut self, decided: usize) {
+        if self.marked.is_empty() {
+            // What nothing marks is not found. An entity that a mark may still come for has not ended.
+            self.named.retain(|span| span.bytes.end > decided);
+            return;
         }
+        self.named.sort_by_key(|span| span.bytes);
+        self.marked.sort_by_key(|span| span.bytes);
+        let (mut named, mut marked) = (self.named.iter().peekable(), self.marked.iter().peekable());
+        // Those that overlap one another in a row.
+        let mut row = ByteSpan::new(self.start, self.start);
+        let ready = loop {
+            let next = match (named.peek(), marked.peek()) {
+                (Some(a), Some(b)) if a.bytes <= b.bytes => named.next(),
+                (_, Some(_)) => marked.next(),
+                (_, None) => named.next(),
+            };
+            if next.is_none_or(|next| next.bytes.start >= row.end) {
+                if row.end > decided {
+                    let waited = decided.saturating_sub(row.start) >= LONGEST_WAIT;
+                    break if waited { decided } else { row.start };
+                }
+                let Some(next) = next else { break usize::MAX };
+                row = next.bytes;
+            } else if let Some(next) = next {
+                row.end = row.end.max(next.bytes.end);
+            }
+        };
+        let before = |span: &mut Span| span.bytes.start < ready;
+        let named: Vec<Span> = self.named.extract_if(.., before).collect();
+        let marked: Vec<Span> = self.marked.extract_if(.., before).collect();
+        let base = self.start;
+        let relative = |spans: Vec<Span>| {
+            spans
+                .into_iter()
+                .map(move |span| back(span, base))
+                .collect()
+        };
+        let spans = naming::name(&self.buffer, relative(named), relative(marked));
+        self.found
+            .extend(spans.into_iter().map(|span| moved(span, base)));
     }
 
     /// Byte-level tokens hold the space before a word, which is no part of an entity.
@@ -353,10 +436,9 @@ impl Scan {
     /// The last place at which nothing undecided or decided is torn: not inside a span, not inside
     /// a grapheme cluster, after white space where there is any.
     fn end_of_piece(&self) -> usize {
-        let token = self
-            .tokens
-            .front()
-            .map_or(self.searched, |token| token.start);
+        let waiting = self.named.iter().chain(&self.marked);
+        let waiting = waiting.map(|span| span.bytes.start);
+        let token = waiting.fold(self.decided(), usize::min);
         let mut end = token.min(self.searched.saturating_sub(MARGIN));
         loop {
             if end <= self.start {

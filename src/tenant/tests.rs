@@ -67,9 +67,9 @@ fn a_whole_file_becomes_a_policy() {
     assert_eq!(
         labels,
         [
-            ("person", "person", 0.5),
+            ("person", "person", 0.4),
             ("bank account", "number of a bank account", 0.7),
-            ("customer", "customer", 0.5),
+            ("customer", "customer", 0.4),
         ]
     );
     let operator = |label: &str| &policy.redactor.operators[label];
@@ -119,7 +119,7 @@ text = "a"
     error: unknown key `treshold` in [[labels]]
       tenants/acme.toml:2:41  fix: `threshold`
     error: `labels.threshold` (2) is above 1
-      tenants/acme.toml:2:73  fix: 1 or less (default 0.5)
+      tenants/acme.toml:2:73  fix: 1 or less (default 0.4)
     error: `labels` must be a string or a table, found an integer
       tenants/acme.toml:2:92  fix: write a string or a table
     error: unknown key `pattern`
@@ -304,7 +304,7 @@ fn digests_follow_what_they_are_of() {
     let (labels, policy) = digests("labels = [\"a\", \"b\"]\n");
     assert_eq!((labels.len(), policy.len()), (16, 16));
     assert_eq!(
-        digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.5 }]\n"),
+        digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.4 }]\n"),
         (labels.clone(), policy.clone())
     );
     assert_eq!(

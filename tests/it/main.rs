@@ -1,4 +1,5 @@
 //! End-to-end tests: one binary, one module per theme.
+mod asking;
 mod chaos;
 mod cli;
 mod configured;

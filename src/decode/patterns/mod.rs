@@ -103,6 +103,7 @@ impl Found {
             bytes,
             label: self.label.clone(),
             score: 1.0,
+            label_score: 1.0,
             recognizer: self.recognizer.clone(),
         }
     }
@@ -345,6 +346,7 @@ impl Patterns {
                     bytes,
                     label: labels[term].clone(),
                     score: 1.0,
+                    label_score: 1.0,
                     recognizer: Recognizer::Deny,
                 });
             }
