@@ -1,6 +1,7 @@
 //! Where documents come from: local files and object stores, topics of Kafka, standard input.
 //!
-//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.parquet`, `.arrow`, plain, gzip or zstd.
+//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.json`, `.parquet`, `.arrow`, plain, gzip
+//!      or zstd, in any encoding that their first bytes or the configuration tell.
 //! Out: [`Unit`]s in the order of the object, each with its position.
 //! Holds: nothing is skipped in silence: what can't be read is a dead letter (I1, I6); memory is
 //!        bounded by the largest record allowed (I9).
@@ -10,9 +11,12 @@
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
 pub mod brokers;
+mod compressed;
+mod encoding;
 mod error;
 mod format;
 mod identity;
+mod json_values;
 pub mod kafka;
 mod lines;
 mod location;
@@ -25,12 +29,14 @@ use std::{collections::BTreeMap, pin::Pin};
 
 use tokio::io::AsyncRead;
 
+pub use encoding::Encoding;
 pub use error::Error;
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
+pub use lines::{Mode, Multiline};
 pub use location::Location;
 pub use objects::{Listing, Object, Objects};
-pub use reader::{ReadFailure, Reader, read_failure};
+pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
 pub use table::{Layout, Table, TableFormat};
 
 use crate::record::{DeadLetter, Document, Position};
@@ -48,6 +54,11 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// Format of every object; by extension unless given.
     pub format: Option<Format>,
+    /// Encoding of everything but tables, unless a byte order mark names another one. `None`: UTF-8,
+    /// UTF-16 or UTF-32, as the first bytes tell.
+    pub encoding: Option<Encoding>,
+    /// Lines that are one document, in formats of lines of text.
+    pub multiline: Option<Multiline>,
     /// Where a document's tenant stands.
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
@@ -81,6 +92,8 @@ impl Default for Options {
             include: Vec::new(),
             exclude: Vec::new(),
             format: None,
+            encoding: None,
+            multiline: None,
             tenant: TenantFrom::default(),
             id: None,
             columns: Columns::default(),
@@ -110,7 +123,7 @@ pub struct Stream {
     pub tenant: Option<String>,
     /// The object.
     pub position: Position,
-    /// Its bytes, decompressed, not yet checked for UTF-8. [`read_failure`] tells what an error
+    /// Its bytes in UTF-8, decompressed, not yet checked. [`read_failure`] tells what an error
     /// of it means.
     pub reader: Pin<Box<dyn AsyncRead + Send>>,
 }

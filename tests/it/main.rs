@@ -3,6 +3,7 @@ mod chaos;
 mod cli;
 mod engine;
 mod failures;
+mod files;
 mod formats;
 mod frame;
 mod fuzz;
