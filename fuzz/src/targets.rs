@@ -248,15 +248,15 @@ struct Read {
 /// Reads an object as UTF-8, a `.log` as text.
 fn read(name: &str, data: &[u8]) -> Read {
     let is_log = name.contains(".log");
-    read_as(name, data, is_log.then_some(Format::Lines), Some(Encoding::UTF_8))
+    read_as(
+        name,
+        data,
+        is_log.then_some(Format::Lines),
+        Some(Encoding::UTF_8),
+    )
 }
 
-fn read_as(
-    name: &str,
-    data: &[u8],
-    format: Option<Format>,
-    encoding: Option<Encoding>,
-) -> Read {
+fn read_as(name: &str, data: &[u8], format: Option<Format>, encoding: Option<Encoding>) -> Read {
     thread_local! {
         static RUNTIME: tokio::runtime::Runtime =
             tokio::runtime::Builder::new_current_thread().build().expect("a runtime of this thread alone");
@@ -467,17 +467,30 @@ pub fn encodings(data: &[u8]) {
         let read = read_as(name, data, None, None);
         let mut records: Vec<u64> = read.documents.iter().map(|d| record(&d.position)).collect();
         records.dedup();
-        assert_eq!(records.len(), read.documents.len(), "no record is read twice");
+        assert_eq!(
+            records.len(),
+            read.documents.len(),
+            "no record is read twice"
+        );
         assert!(records.is_sorted());
         for document in &read.documents {
             if let Body::Json(text) | Body::JsonLine(text) = &document.body {
-                assert!(Json::parse(text.clone()).is_ok(), "what is read as JSON is JSON");
+                assert!(
+                    Json::parse(text.clone()).is_ok(),
+                    "what is read as JSON is JSON"
+                );
             }
         }
         if let Some(Ok(bytes)) = &read.stream {
             let plain = data.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n'));
-            let compressed = read.letters.iter().any(|letter| letter.code == Code::Compressed);
-            assert!(!plain || compressed || bytes == data, "a text stays as received");
+            let compressed = read
+                .letters
+                .iter()
+                .any(|letter| letter.code == Code::Compressed);
+            assert!(
+                !plain || compressed || bytes == data,
+                "a text stays as received"
+            );
         }
     }
 }

@@ -273,7 +273,8 @@ pub enum MultilineMode {
 
 fn encoding(label: &str) -> Result<crate::source::Encoding, String> {
     crate::source::Encoding::of_label(label).ok_or_else(|| {
-        "no encoding that weir reads; names are those of https://encoding.spec.whatwg.org".to_owned()
+        "no encoding that weir reads; names are those of https://encoding.spec.whatwg.org"
+            .to_owned()
     })
 }
 

@@ -32,7 +32,7 @@ use crate::{
         document::{self, PlainText},
     },
     record::{Body, Code, DeadLetter, Document, Entity, Position, Text},
-    sink::{Done, Redacted},
+    sink::Done,
     source::{
         self, Around, Compression, Format, Mode, Multiline, ReadFailure, Reader, Report, Stream,
         TenantFrom, Unit, read_failure,
@@ -94,20 +94,23 @@ fn format(args: &args::Redact) -> Format {
 }
 
 fn options(args: &args::Redact) -> source::Options {
-    let multiline = args.multiline_start_pattern.clone().map(|start_pattern| Multiline {
-        condition_pattern: args
-            .multiline_condition_pattern
-            .clone()
-            .unwrap_or_else(|| start_pattern.clone()),
-        start_pattern,
-        mode: match args.multiline_mode {
-            MultilineMode::ContinueThrough => Mode::ContinueThrough,
-            MultilineMode::ContinuePast => Mode::ContinuePast,
-            MultilineMode::HaltBefore => Mode::HaltBefore,
-            MultilineMode::HaltWith => Mode::HaltWith,
-        },
-        timeout: LINE_TIMEOUT,
-    });
+    let multiline = args
+        .multiline_start_pattern
+        .clone()
+        .map(|start_pattern| Multiline {
+            condition_pattern: args
+                .multiline_condition_pattern
+                .clone()
+                .unwrap_or_else(|| start_pattern.clone()),
+            start_pattern,
+            mode: match args.multiline_mode {
+                MultilineMode::ContinueThrough => Mode::ContinueThrough,
+                MultilineMode::ContinuePast => Mode::ContinuePast,
+                MultilineMode::HaltBefore => Mode::HaltBefore,
+                MultilineMode::HaltWith => Mode::HaltWith,
+            },
+            timeout: LINE_TIMEOUT,
+        });
     source::Options {
         encoding: args.encoding,
         multiline,
@@ -173,28 +176,32 @@ async fn redact(
     let (sender, receiver) = mpsc::channel(AT_ONCE);
     let (stream_sender, mut streams) = mpsc::channel::<Stream>(1);
     // Ahead of what is processed: an input that is slow must not hold back what is done.
-    let reading = tokio::spawn(async move {
-        while let Some(unit) = reader.next().await? {
-            let unit = match unit {
-                Unit::Document(document) => Ok(document),
-                Unit::Rejected(letter) => Err(letter),
-                Unit::Stream(stream) => {
-                    // The input is one text: there is no other unit.
-                    let _ = stream_sender.send(stream).await;
+    // On a thread of its own: a read of standard input cannot be stopped.
+    let runtime = tokio::runtime::Handle::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async move {
+            while let Some(unit) = reader.next().await? {
+                let unit = match unit {
+                    Unit::Document(document) => Ok(document),
+                    Unit::Rejected(letter) => Err(letter),
+                    Unit::Stream(stream) => {
+                        // The input is one text: there is no other unit.
+                        let _ = stream_sender.send(stream).await;
+                        break;
+                    }
+                    Unit::Table(_) => unreachable!("a stream is no table"),
+                };
+                let item = Item {
+                    unit,
+                    around: reader.take_around(),
+                    is_whole: !reader.is_opened(),
+                };
+                if sender.send(item).await.is_err() {
                     break;
                 }
-                Unit::Table(_) => unreachable!("a stream is no table"),
-            };
-            let item = Item {
-                unit,
-                around: reader.take_around(),
-                is_whole: !reader.is_opened(),
-            };
-            if sender.send(item).await.is_err() {
-                break;
             }
-        }
-        Ok::<Report, source::Error>(reader.report().clone())
+            Ok::<Report, source::Error>(reader.report().clone())
+        })
     });
     let received = stream::unfold(receiver, |mut items| async move {
         Some((items.recv().await?, items))
@@ -213,9 +220,8 @@ async fn redact(
                         Ok(document) => {
                             let position = document.position.clone();
                             // A panic costs its document, not the rest of the input.
-                            let work = tokio::spawn(async move {
-                                one(&engine, &policy, document).await
-                            });
+                            let work =
+                                tokio::spawn(async move { one(&engine, &policy, document).await });
                             let outcome = work.await.unwrap_or_else(|_| Outcome::Failed {
                                 code: Code::Panicked,
                                 reason: "internal error".to_owned(),
@@ -240,7 +246,9 @@ async fn redact(
     let mut failed = 0;
     while let Some((position, around, is_whole, outcome)) = results.next().await {
         match outcome {
-            Outcome::Done { source, done } => painter.print(&source, &done, &around, args.entities)?,
+            Outcome::Done { source, done } => {
+                painter.print(&source, &done, &around, args.entities)?
+            }
             Outcome::Failed { code, reason } => {
                 failed += 1;
                 // What is left of an array is one.
@@ -277,7 +285,9 @@ fn say_how(report: &Report, args: &args::Redact) {
     if let Some(compression) = report.compression
         && Compression::of(&args.input.to_string_lossy()).is_none()
     {
-        out::message(&format!("the input is compressed with {compression}; it was decompressed"));
+        out::message(&format!(
+            "the input is compressed with {compression}; it was decompressed"
+        ));
     }
     if report.json_lines > 0 {
         let (json, text) = (report.json_lines, report.text_lines);

@@ -229,10 +229,16 @@ fn nothing_to_read(resolved: &Resolved, summary: &Summary) -> Option<Failure> {
     }
     let mut why = Vec::new();
     if summary.left_out > 0 {
-        why.push(format!("source.include and exclude leave out {}", summary.left_out));
+        why.push(format!(
+            "source.include and exclude leave out {}",
+            summary.left_out
+        ));
     }
     if summary.unknown > 0 {
-        why.push(format!("{} have an extension that weir does not read", summary.unknown));
+        why.push(format!(
+            "{} have an extension that weir does not read",
+            summary.unknown
+        ));
     }
     if why.is_empty() {
         why.push("the place is empty".to_owned());

@@ -74,18 +74,21 @@ pub async fn process(
             let field = scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
             text_record(engine, policy, id, plain_text, field, &mut found)
         }
-        Body::JsonLine(text) => match json_line(engine, policy, position, text, &mut found).await? {
-            Some(line) if plain_text == PlainText::Record => {
-                let json = Json::parse(line).map_err(not_json)?;
-                let members = members(engine, policy, &found);
-                Redacted::Record(json.rewrite(&[], &members).into_bytes())
+        Body::JsonLine(text) => {
+            match json_line(engine, policy, position, text, &mut found).await? {
+                Some(line) if plain_text == PlainText::Record => {
+                    let json = Json::parse(line).map_err(not_json)?;
+                    let members = members(engine, policy, &found);
+                    Redacted::Record(json.rewrite(&[], &members).into_bytes())
+                }
+                Some(line) => Redacted::Text(line),
+                None => {
+                    let field =
+                        scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
+                    text_record(engine, policy, id, plain_text, field, &mut found)
+                }
             }
-            Some(line) => Redacted::Text(line),
-            None => {
-                let field = scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
-                text_record(engine, policy, id, plain_text, field, &mut found)
-            }
-        },
+        }
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
             Redacted::Record(
@@ -290,7 +293,10 @@ async fn json_line(
     let of_line = of_line(policy, text).await?;
     let all = document.scalars(&Selector::default()).map_err(not_json)?;
     let leaves = document.scalars(read).map_err(not_json)?;
-    if of_line.iter().any(|span| is_of_a_key(span.bytes, text, &all)) {
+    if of_line
+        .iter()
+        .any(|span| is_of_a_key(span.bytes, text, &all))
+    {
         return Ok(None);
     }
     let mut scans: Vec<BoxFuture<'_, Result<(Value, Field), Error>>> = Vec::new();
@@ -321,7 +327,15 @@ async fn json_line(
             _ => Treatment::Scan,
         };
         scans.push(Box::pin(async move {
-            let field = scan(engine, policy, &leaf.pointer, value.text(), treatment, spans).await?;
+            let field = scan(
+                engine,
+                policy,
+                &leaf.pointer,
+                value.text(),
+                treatment,
+                spans,
+            )
+            .await?;
             Ok((value, field))
         }));
     }
@@ -367,7 +381,10 @@ impl Value {
         match self {
             Self::String(literal) => edits.extend(applied.map(|applied| {
                 let output = applied.output_bytes;
-                literal.replace(applied.source_bytes, &field.redacted[output.start..output.end])
+                literal.replace(
+                    applied.source_bytes,
+                    &field.redacted[output.start..output.end],
+                )
             })),
             // What is not a number any more is a string.
             Self::Number(raw, _) => edits.extend(applied.next().map(|_| Edit {

@@ -42,10 +42,11 @@ pub(super) fn magic(head: &[u8]) -> Option<&'static str> {
     let (_, name) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic))?;
     // Three letters are a word, too.
     let is_bzip2 = || {
-        head.get(3).is_some_and(|level| (b'1'..=b'9').contains(level))
-            && head.get(4..10).is_some_and(|block| {
-                block == b"1AY&SY" || block == b"\x17rE8P\x90"
-            })
+        head.get(3)
+            .is_some_and(|level| (b'1'..=b'9').contains(level))
+            && head
+                .get(4..10)
+                .is_some_and(|block| block == b"1AY&SY" || block == b"\x17rE8P\x90")
     };
     (*name != "bzip2" || is_bzip2()).then_some(*name)
 }
@@ -129,7 +130,10 @@ pub(super) fn decompressed(bytes: Bytes, compression: Compression) -> Bytes {
 /// The members of a gzip file. Zeros behind one are padding, as on tapes and in blocks of a fixed
 /// size; gzip itself passes over them, async-compression 0.4 takes them for a broken member.
 enum Members {
-    Between { bytes: Bytes, is_first: bool },
+    Between {
+        bytes: Bytes,
+        is_first: bool,
+    },
     Inside(Box<GzipDecoder<Bytes>>),
     /// While one becomes the other.
     Moved,
@@ -159,7 +163,8 @@ impl AsyncRead for Members {
                         bytes.as_mut().consume(zeros);
                         continue;
                     }
-                    if let Self::Between { bytes, .. } = std::mem::replace(&mut *self, Self::Moved) {
+                    if let Self::Between { bytes, .. } = std::mem::replace(&mut *self, Self::Moved)
+                    {
                         *self = Self::Inside(Box::new(GzipDecoder::new(bytes)));
                     }
                 }
@@ -195,10 +200,15 @@ mod tests {
     }
 
     fn unpacked(packed: &[u8], buffer: usize) -> io::Result<Vec<u8>> {
-        let bytes: Bytes = Box::pin(BufReader::with_capacity(buffer, io::Cursor::new(packed.to_vec())));
+        let bytes: Bytes = Box::pin(BufReader::with_capacity(
+            buffer,
+            io::Cursor::new(packed.to_vec()),
+        ));
         futures::executor::block_on(async {
             let mut text = Vec::new();
-            decompressed(bytes, Compression::Gzip).read_to_end(&mut text).await?;
+            decompressed(bytes, Compression::Gzip)
+                .read_to_end(&mut text)
+                .await?;
             Ok(text)
         })
     }
@@ -209,9 +219,18 @@ mod tests {
         for buffer in [1, 2, 7, 4096] {
             let padded = [&one[..], &[0; 9], &two[..], &[0; 700]].concat();
             assert_eq!(unpacked(&padded, buffer).unwrap(), b"one two");
-            assert_eq!(unpacked(&[&one[..], &two[..]].concat(), buffer).unwrap(), b"one two");
-            assert!(unpacked(&one[..one.len() - 1], buffer).is_err(), "cut short");
-            assert!(unpacked(&[&one[..], b"more"].concat(), buffer).is_err(), "garbage");
+            assert_eq!(
+                unpacked(&[&one[..], &two[..]].concat(), buffer).unwrap(),
+                b"one two"
+            );
+            assert!(
+                unpacked(&one[..one.len() - 1], buffer).is_err(),
+                "cut short"
+            );
+            assert!(
+                unpacked(&[&one[..], b"more"].concat(), buffer).is_err(),
+                "garbage"
+            );
             assert!(unpacked(&[0; 20], buffer).is_err(), "zeros are no gzip");
         }
     }
@@ -221,7 +240,8 @@ mod tests {
         let broken = &gzip(&[b'x'; 5000])[..30];
         let bytes: Bytes = Box::pin(io::Cursor::new(broken.to_vec()));
         futures::executor::block_on(async {
-            let (head, ended, mut all) = peeked(decompressed(bytes, Compression::Gzip), 9000, |_| false).await;
+            let (head, ended, mut all) =
+                peeked(decompressed(bytes, Compression::Gzip), 9000, |_| false).await;
             let mut again = Vec::new();
             assert!(!ended && all.read_to_end(&mut again).await.is_err());
             assert!(!head.is_empty() && again == head);
@@ -231,7 +251,10 @@ mod tests {
     #[test]
     fn first_bytes_tell_compressed_files_and_no_words() {
         assert_eq!(magic(&gzip(b"a")), Some("gzip"));
-        assert_eq!(magic(&zstd::encode_all(&b"a"[..], 1).unwrap()), Some("zstd"));
+        assert_eq!(
+            magic(&zstd::encode_all(&b"a"[..], 1).unwrap()),
+            Some("zstd")
+        );
         assert_eq!(magic(b"BZh91AY&SY\0"), Some("bzip2"));
         assert_eq!(magic(b"BZh9 is a word"), None);
         assert_eq!(magic(b"PK\x03\x04\x14"), Some("zip"));

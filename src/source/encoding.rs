@@ -70,7 +70,11 @@ impl Encoding {
         }
         encoding_rs::Encoding::for_bom(bytes).map(|(encoding, length)| {
             // The mark of UTF-8 is part of the text as received.
-            let length = if encoding == encoding_rs::UTF_8 { 0 } else { length };
+            let length = if encoding == encoding_rs::UTF_8 {
+                0
+            } else {
+                length
+            };
             (Self::Standard(encoding), length)
         })
     }
@@ -142,7 +146,8 @@ pub(super) fn is_no_text(record: &[u8]) -> bool {
 
 /// Whether the first bytes of a stream tell its encoding, so that a slow one need not be waited for.
 pub(super) fn enough(sample: &[u8]) -> bool {
-    sample.len() >= 4 || sample.contains(&b'\n') && !sample.iter().any(|b| is_control(*b) || *b >= 0x80)
+    sample.len() >= 4
+        || sample.contains(&b'\n') && !sample.iter().any(|b| is_control(*b) || *b >= 0x80)
 }
 
 /// Control characters that no plain text holds. White space and the escape of terminals are none.
@@ -199,7 +204,11 @@ impl Counts {
 
 /// UTF-32: every four bytes are a character. Other texts and binary data have none such in a row.
 fn utf32(sample: &[u8]) -> Option<Encoding> {
-    let units = || sample.chunks_exact(4).map(|unit| [unit[0], unit[1], unit[2], unit[3]]);
+    let units = || {
+        sample
+            .chunks_exact(4)
+            .map(|unit| [unit[0], unit[1], unit[2], unit[3]])
+    };
     let is_text = |number: u32| number != 0 && char::from_u32(number).is_some();
     let all = |read: fn([u8; 4]) -> u32| {
         let right = units().filter(|unit| is_text(read(*unit))).count();
@@ -270,7 +279,10 @@ fn is_plausible(sample: &[u8], encoding: &'static encoding_rs::Encoding) -> bool
     let even = &sample[..sample.len() / 2 * 2];
     let (text, malformed) = encoding.decode_without_bom_handling(even);
     // The last one may be half of a pair.
-    let broken = text.chars().filter(|c| *c == char::REPLACEMENT_CHARACTER).count();
+    let broken = text
+        .chars()
+        .filter(|c| *c == char::REPLACEMENT_CHARACTER)
+        .count();
     if malformed && broken > 1 {
         return false;
     }
@@ -331,9 +343,14 @@ pub(super) struct Transcoded<R> {
 
 enum Step {
     Decoder(Decoder),
-    Utf32 { big: bool, held: Vec<u8> },
+    Utf32 {
+        big: bool,
+        held: Vec<u8>,
+    },
     /// UTF-8, looked over for text of another encoding in it.
-    Guarded { last: Vec<u8> },
+    Guarded {
+        last: Vec<u8>,
+    },
 }
 
 /// Bytes that the guard keeps of what went by: a run that began there is still seen.
@@ -377,10 +394,14 @@ impl Step {
                 let mut used = 0;
                 loop {
                     let from = out.len();
-                    let most = decoder.max_utf8_buffer_length_without_replacement(piece.len() - used);
+                    let most =
+                        decoder.max_utf8_buffer_length_without_replacement(piece.len() - used);
                     out.resize(from + most.unwrap_or(piece.len() * 4 + 16).max(16), 0);
-                    let (result, read, written) =
-                        decoder.decode_to_utf8_without_replacement(&piece[used..], &mut out[from..], last);
+                    let (result, read, written) = decoder.decode_to_utf8_without_replacement(
+                        &piece[used..],
+                        &mut out[from..],
+                        last,
+                    );
                     used += read;
                     out.truncate(from + written);
                     match result {
@@ -395,7 +416,11 @@ impl Step {
                 let whole = held.len() / 4 * 4;
                 for unit in held[..whole].chunks_exact(4) {
                     let unit = [unit[0], unit[1], unit[2], unit[3]];
-                    let number = if *big { u32::from_be_bytes(unit) } else { u32::from_le_bytes(unit) };
+                    let number = if *big {
+                        u32::from_be_bytes(unit)
+                    } else {
+                        u32::from_le_bytes(unit)
+                    };
                     match char::from_u32(number) {
                         Some(character) => {
                             out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -454,7 +479,6 @@ impl<R: AsyncBufRead> AsyncRead for Transcoded<R> {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -463,14 +487,24 @@ mod tests {
     use super::*;
 
     fn utf16(text: &str, big: bool) -> Vec<u8> {
-        let unit = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
+        let unit = |unit: u16| {
+            if big {
+                unit.to_be_bytes()
+            } else {
+                unit.to_le_bytes()
+            }
+        };
         text.encode_utf16().flat_map(unit).collect()
     }
 
     fn utf32(text: &str, big: bool) -> Vec<u8> {
         let unit = |c: char| {
             let number = u32::from(c);
-            if big { number.to_be_bytes() } else { number.to_le_bytes() }
+            if big {
+                number.to_be_bytes()
+            } else {
+                number.to_le_bytes()
+            }
         };
         text.chars().flat_map(unit).collect()
     }
@@ -507,10 +541,26 @@ mod tests {
             for repeat in [1, 3, 500] {
                 let text = text.repeat(repeat);
                 assert_eq!(name(text.as_bytes()), Some("UTF-8"), "{text:.20}");
-                assert_eq!(name(&utf16(&text, false)), Some("UTF-16LE"), "{text:.20} {repeat}");
-                assert_eq!(name(&utf16(&text, true)), Some("UTF-16BE"), "{text:.20} {repeat}");
-                assert_eq!(name(&utf32(&text, false)), Some("UTF-32LE"), "{text:.20} {repeat}");
-                assert_eq!(name(&utf32(&text, true)), Some("UTF-32BE"), "{text:.20} {repeat}");
+                assert_eq!(
+                    name(&utf16(&text, false)),
+                    Some("UTF-16LE"),
+                    "{text:.20} {repeat}"
+                );
+                assert_eq!(
+                    name(&utf16(&text, true)),
+                    Some("UTF-16BE"),
+                    "{text:.20} {repeat}"
+                );
+                assert_eq!(
+                    name(&utf32(&text, false)),
+                    Some("UTF-32LE"),
+                    "{text:.20} {repeat}"
+                );
+                assert_eq!(
+                    name(&utf32(&text, true)),
+                    Some("UTF-32BE"),
+                    "{text:.20} {repeat}"
+                );
             }
         }
     }
@@ -535,7 +585,12 @@ mod tests {
 
     #[test]
     fn odd_bytes_in_a_text_leave_it_utf_8() {
-        let hole = [b"one line\n".repeat(9), vec![0; 4000], b"another\n".repeat(9)].concat();
+        let hole = [
+            b"one line\n".repeat(9),
+            vec![0; 4000],
+            b"another\n".repeat(9),
+        ]
+        .concat();
         for text in [
             &b""[..],
             b"a",
@@ -562,7 +617,12 @@ mod tests {
         rand::Rng::fill_bytes(&mut random, &mut noise);
         let (shift_jis, _, _) = encoding_rs::SHIFT_JIS.encode(TEXTS[5]);
         let (koi8, _, _) = encoding_rs::KOI8_R.encode(TEXTS[2]);
-        for bytes in [&noise[..], &shift_jis, &koi8, b"\0\x01\x02\0\0\x08\0\x07ab\0\0\x03\x04\x05\x06"] {
+        for bytes in [
+            &noise[..],
+            &shift_jis,
+            &koi8,
+            b"\0\x01\x02\0\0\x08\0\x07ab\0\0\x03\x04\x05\x06",
+        ] {
             assert_eq!(name(bytes), None, "{} bytes", bytes.len());
         }
     }

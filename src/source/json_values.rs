@@ -83,7 +83,10 @@ impl<R: AsyncBufRead + Unpin> Values<R> {
                 (b'[', Array::Unknown) => Array::Due,
                 // An array without values.
                 (b']', Array::Due) if before.contains('[') => Array::Closed,
-                (b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'[', Array::Unknown | Array::None | Array::Due) => {
+                (
+                    b'{' | b'"' | b'-' | b'0'..=b'9' | b't' | b'f' | b'n' | b'[',
+                    Array::Unknown | Array::None | Array::Due,
+                ) => {
                     break;
                 }
                 _ => {
@@ -193,7 +196,11 @@ impl<R: AsyncBufRead + Unpin> Values<R> {
             }
             self.bytes.consume(used);
             if ended {
-                return Ok(if bytes > self.limit { Err(bytes) } else { Ok(content) });
+                return Ok(if bytes > self.limit {
+                    Err(bytes)
+                } else {
+                    Ok(content)
+                });
             }
         }
     }
@@ -232,19 +239,37 @@ mod tests {
             Next::Broken => "broken".to_owned(),
             Next::End => unreachable!(),
         };
-        read(input.as_bytes(), 1 << 20, 5).into_iter().map(each).collect()
+        read(input.as_bytes(), 1 << 20, 5)
+            .into_iter()
+            .map(each)
+            .collect()
     }
 
     #[test]
     fn values_by_themselves_and_those_of_an_array_are_told_apart() {
-        assert_eq!(contents("{\n \"a\": \"}\\\"\"\n}\n"), ["{\n \"a\": \"}\\\"\"\n}"]);
-        assert_eq!(contents("{\"a\":1}{\"b\":[2]} {}"), ["{\"a\":1}", "{\"b\":[2]}", "{}"]);
-        assert_eq!(contents(" [ {\"a\":1} , {\"b\":[{}]}, 7, \"x\" ]\n"), ["{\"a\":1}", "{\"b\":[{}]}", "7", "\"x\""]);
+        assert_eq!(
+            contents("{\n \"a\": \"}\\\"\"\n}\n"),
+            ["{\n \"a\": \"}\\\"\"\n}"]
+        );
+        assert_eq!(
+            contents("{\"a\":1}{\"b\":[2]} {}"),
+            ["{\"a\":1}", "{\"b\":[2]}", "{}"]
+        );
+        assert_eq!(
+            contents(" [ {\"a\":1} , {\"b\":[{}]}, 7, \"x\" ]\n"),
+            ["{\"a\":1}", "{\"b\":[{}]}", "7", "\"x\""]
+        );
         assert_eq!(contents("[]\n"), [""; 0]);
         assert_eq!(contents("[[1],[2]]"), ["[1]", "[2]"]);
         assert_eq!(contents(" \n"), [""; 0]);
-        for broken in ["[{}", "[{},", "[{} {}]", "[{}] {}", "[,]", "]", "yes", "[{},]", "{} x"] {
-            assert_eq!(contents(broken).last().map(String::as_str), Some("broken"), "{broken}");
+        for broken in [
+            "[{}", "[{},", "[{} {}]", "[{}] {}", "[,]", "]", "yes", "[{},]", "{} x",
+        ] {
+            assert_eq!(
+                contents(broken).last().map(String::as_str),
+                Some("broken"),
+                "{broken}"
+            );
         }
     }
 
@@ -252,8 +277,14 @@ mod tests {
     fn a_value_over_the_limit_is_counted_and_the_next_one_is_read() {
         let long = format!("[{{\"a\":\"{}\"}},{{\"b\":1}}]", "]}".repeat(50));
         let all = read(long.as_bytes(), 20, 8);
-        assert!(matches!(&all[0], Next::Value(value) if value.content == Err(108)), "{all:?}");
-        assert!(matches!(&all[1], Next::Value(value) if value.content.is_ok()), "{all:?}");
+        assert!(
+            matches!(&all[0], Next::Value(value) if value.content == Err(108)),
+            "{all:?}"
+        );
+        assert!(
+            matches!(&all[1], Next::Value(value) if value.content.is_ok()),
+            "{all:?}"
+        );
     }
 
     fn json() -> impl Strategy<Value = serde_json::Value> {

@@ -138,7 +138,9 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
 
     /// Number of the line that is read next.
     pub(super) fn next_line(&self) -> u64 {
-        self.group.as_ref().map_or(self.next_line, |group| group.line)
+        self.group
+            .as_ref()
+            .map_or(self.next_line, |group| group.line)
     }
 
     /// The next record; `None` at the end of the input.
@@ -179,7 +181,10 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
     fn patience(&self) -> Option<Duration> {
         // A key that is half there is not let go: its other half would pass.
         let group = self.group.as_ref().filter(|group| group.key.is_none())?;
-        let multiline = self.multiline.as_ref().filter(|_| self.waits && group.by_pattern)?;
+        let multiline = self
+            .multiline
+            .as_ref()
+            .filter(|_| self.waits && group.by_pattern)?;
         Some(multiline.timeout)
     }
 
@@ -325,7 +330,11 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         Line {
             number,
             end,
-            content: if bytes > self.limit { Err(bytes) } else { Ok(content) },
+            content: if bytes > self.limit {
+                Err(bytes)
+            } else {
+                Ok(content)
+            },
         }
     }
 }
@@ -336,7 +345,11 @@ impl Group {
         let content = line.content.unwrap_or_default();
         self.bytes += (before.len() + content.len()) as u64;
         self.end = line.end;
-        let limit = if self.by_pattern { limit } else { limit.min(KEY_BYTES) };
+        let limit = if self.by_pattern {
+            limit
+        } else {
+            limit.min(KEY_BYTES)
+        };
         if self.bytes > limit {
             self.content = Vec::new();
             return;
@@ -391,7 +404,11 @@ impl KeyBlock {
                 None => KeyLine::Last,
             };
         }
-        self.strange = if is_of_a_key(line) { 0 } else { self.strange + 1 };
+        self.strange = if is_of_a_key(line) {
+            0
+        } else {
+            self.strange + 1
+        };
         if self.strange > STRANGE_LINES {
             return KeyLine::Outside;
         }
@@ -426,8 +443,12 @@ fn is_of_a_key(line: &[u8]) -> bool {
     ];
     let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=');
     line.trim_ascii().is_empty()
-        || line.split(|byte| !base64(byte)).any(|run| run.len() >= MATERIAL)
-        || HEADERS.iter().any(|header| memmem::find(line, header).is_some())
+        || line
+            .split(|byte| !base64(byte))
+            .any(|run| run.len() >= MATERIAL)
+        || HEADERS
+            .iter()
+            .any(|header| memmem::find(line, header).is_some())
 }
 
 #[cfg(test)]
@@ -437,7 +458,12 @@ mod tests {
 
     use super::*;
 
-    fn records(input: &[u8], limit: u64, buffer: usize, multiline: Option<&Multiline>) -> Vec<Record> {
+    fn records(
+        input: &[u8],
+        limit: u64,
+        buffer: usize,
+        multiline: Option<&Multiline>,
+    ) -> Vec<Record> {
         futures::executor::block_on(async {
             let reader = BufReader::with_capacity(buffer, input);
             let mut lines = Lines::new(reader, limit, multiline.cloned(), false);
@@ -502,7 +528,10 @@ mod tests {
                     "oEmk=".to_owned(),
                     format!("-----END {kind}-----"),
                 ];
-                let key: Vec<String> = key.iter().map(|line| format!("{before}{line}{after}")).collect();
+                let key: Vec<String> = key
+                    .iter()
+                    .map(|line| format!("{before}{line}{after}"))
+                    .collect();
                 let key = key.join("\n");
                 let found = texts(&format!("before\n{key}\nafter\nlast"), None);
                 let key = key.strip_suffix('\r').unwrap_or(&key);
@@ -513,8 +542,18 @@ mod tests {
 
     #[test]
     fn a_key_without_an_end_ends_with_its_body() {
-        let found = texts("-----BEGIN PRIVATE KEY-----\nis missing\nfrom the file\nbye\n", None);
-        assert_eq!(found, ["-----BEGIN PRIVATE KEY-----\nis missing", "from the file", "bye"]);
+        let found = texts(
+            "-----BEGIN PRIVATE KEY-----\nis missing\nfrom the file\nbye\n",
+            None,
+        );
+        assert_eq!(
+            found,
+            [
+                "-----BEGIN PRIVATE KEY-----\nis missing",
+                "from the file",
+                "bye"
+            ]
+        );
         let public = "-----BEGIN CERTIFICATE-----\nabc\n-----END CERTIFICATE-----\n";
         assert_eq!(texts(public, None).len(), 3);
         let one_line = "-----BEGIN PRIVATE KEY-----\\nabc\\n-----END PRIVATE KEY-----\nnext\n";
@@ -528,11 +567,17 @@ mod tests {
             crate::decode::patterns::Patterns::MAX_MATCH_BYTES as u64
         );
         let line = format!("INFO {}\n", "x".repeat(64));
-        let key = format!("-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\nnext\n", line.repeat(400));
+        let key = format!(
+            "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----\nnext\n",
+            line.repeat(400)
+        );
         let found = records(key.as_bytes(), 1 << 20, 64, None);
         assert_eq!(found.len(), 2);
         assert!(found[0].content.is_err());
-        assert_eq!((found[1].line, found[1].content.as_deref()), (402, Ok(&b"next"[..])));
+        assert_eq!(
+            (found[1].line, found[1].content.as_deref()),
+            (402, Ok(&b"next"[..]))
+        );
     }
 
     #[test]
@@ -541,17 +586,31 @@ mod tests {
         let by = multiline("^ERROR", r"^\s", Mode::ContinueThrough);
         assert_eq!(
             texts(trace, Some(&by)),
-            ["ERROR one\n  at a\n  at b", "INFO two", "ERROR three\n  at c"]
+            [
+                "ERROR one\n  at a\n  at b",
+                "INFO two",
+                "ERROR three\n  at c"
+            ]
         );
         let by = multiline(r"\\$", r"\\$", Mode::ContinuePast);
-        assert_eq!(texts("a \\\nb \\\nc\nd\n", Some(&by)), ["a \\\nb \\\nc", "d"]);
+        assert_eq!(
+            texts("a \\\nb \\\nc\nd\n", Some(&by)),
+            ["a \\\nb \\\nc", "d"]
+        );
         let by = multiline("^[A-Z]", "^[A-Z]", Mode::HaltBefore);
         assert_eq!(
             texts(trace, Some(&by)),
-            ["ERROR one\n  at a\n  at b", "INFO two", "ERROR three\n  at c"]
+            [
+                "ERROR one\n  at a\n  at b",
+                "INFO two",
+                "ERROR three\n  at c"
+            ]
         );
         let by = multiline("", ";$", Mode::HaltWith);
-        assert_eq!(texts("a\nb;\nc\nd;\ne\n", Some(&by)), ["a\nb;", "c\nd;", "e"]);
+        assert_eq!(
+            texts("a\nb;\nc\nd;\ne\n", Some(&by)),
+            ["a\nb;", "c\nd;", "e"]
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-use std::{borrow::Cow, io, pin::Pin, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
 use futures::TryStreamExt;
 use object_store::{GetOptions, ObjectStoreExt};
@@ -306,9 +306,8 @@ impl Reader {
             None => encoding::tell(&head, whole),
             Some(encoding) => Ok(encoding::marked(&head, encoding)),
         };
-        let told = told.map_err(|unknown| {
-            Failure::rejected(Code::UnknownEncoding, &unknown.to_string())
-        })?;
+        let told =
+            told.map_err(|unknown| Failure::rejected(Code::UnknownEncoding, &unknown.to_string()))?;
         let mut bytes = bytes;
         if told.mark > 0 {
             let mut mark = vec![0; told.mark];
@@ -422,7 +421,8 @@ impl Reader {
                 return json_document(json, "line", self.identity(), &name, position);
             }
             Form::Either => {
-                let is_object = json.trim_start().starts_with('{') && json.trim_end().ends_with('}');
+                let is_object =
+                    json.trim_start().starts_with('{') && json.trim_end().ends_with('}');
                 let read = is_object.then(|| Json::parse(json).ok()).flatten();
                 if let Some(json) = read {
                     self.report.json_lines += 1;
@@ -445,6 +445,8 @@ impl Reader {
             unreachable!("called for values only");
         };
         let next = values.next().await;
+        let record = *number;
+        *number += u64::from(matches!(next, Ok(Next::Value(_))));
         let value = match next.map_err(|error| Failure::read(&self.name(), error))? {
             Next::End => return Ok(None),
             Next::Value(value) => value,
@@ -453,8 +455,6 @@ impl Reader {
                 return Err(Failure::rejected(Code::NotJson, reason));
             }
         };
-        let record = *number;
-        *number += 1;
         let position = self.position(Some(record));
         self.around = Around {
             before: value.before.into(),
@@ -467,9 +467,7 @@ impl Reader {
         });
         let document = content
             .and_then(|content| self.text(content, "value", &position))
-            .and_then(|text| {
-                json_document(text, "value", self.identity(), &self.name(), position)
-            });
+            .and_then(|text| json_document(text, "value", self.identity(), &self.name(), position));
         Ok(Some(match document {
             Ok(document) => Unit::Document(document),
             Err(letter) => Unit::Rejected(letter),
@@ -727,7 +725,9 @@ impl Failure {
 
     fn read(at: &str, error: io::Error) -> Self {
         let at = at.to_owned();
-        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<Unknown>());
+        let cause = error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<Unknown>());
         if let Some(unknown) = cause {
             return Self::rejected(Code::UnknownEncoding, &unknown.to_string());
         }

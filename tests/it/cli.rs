@@ -522,10 +522,7 @@ fn a_pipe_goes_through_run() {
     assert!(ran.stdout == expected);
     let input = b"{\"id\":\"a\",\"text\":\"ana@mail.example\"}\nno json\n";
     let ran = run(job.command(&["--quiet"]), input).expect(0);
-    assert_eq!(
-        ran.stdout,
-        "{\"id\":\"a\",\"text\":\"[EMAIL]\"}\nno json\n"
-    );
+    assert_eq!(ran.stdout, "{\"id\":\"a\",\"text\":\"[EMAIL]\"}\nno json\n");
     let config = fs::read_to_string(job.path("weir.toml")).unwrap();
     let config = config.replace("\"stdin\"\n", "\"stdin\"\nformat = \"jsonl\"\n");
     job.write("weir.toml", config);

@@ -92,15 +92,28 @@ fn streamed(input: &[u8], source: &str) -> Ran {
 
 fn utf16(text: &str, big: bool, mark: bool) -> Vec<u8> {
     let mark = if mark { "\u{FEFF}" } else { "" };
-    let unit = |unit: u16| if big { unit.to_be_bytes() } else { unit.to_le_bytes() };
-    mark.encode_utf16().chain(text.encode_utf16()).flat_map(unit).collect()
+    let unit = |unit: u16| {
+        if big {
+            unit.to_be_bytes()
+        } else {
+            unit.to_le_bytes()
+        }
+    };
+    mark.encode_utf16()
+        .chain(text.encode_utf16())
+        .flat_map(unit)
+        .collect()
 }
 
 fn utf32(text: &str, big: bool, mark: bool) -> Vec<u8> {
     let mark = if mark { "\u{FEFF}" } else { "" };
     let unit = |c: char| {
         let number = u32::from(c);
-        if big { number.to_be_bytes() } else { number.to_le_bytes() }
+        if big {
+            number.to_be_bytes()
+        } else {
+            number.to_le_bytes()
+        }
     };
     mark.chars().chain(text.chars()).flat_map(unit).collect()
 }
@@ -113,7 +126,8 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 #[test]
 fn wide_encodings_come_out_redacted_as_utf_8() {
-    let text = "login of ana@mail.example from José García\r\ncard 4111 1111 1111 1111\r\nnothing\r\n";
+    let text =
+        "login of ana@mail.example from José García\r\ncard 4111 1111 1111 1111\r\nnothing\r\n";
     let expected = "login of [EMAIL] from [NAME]\r\ncard [CARD_NUMBER]\r\nnothing\r\n";
     let mut inputs = Vec::new();
     for (big, mark) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -127,7 +141,11 @@ fn wide_encodings_come_out_redacted_as_utf_8() {
         job.write(&format!("in/{at}.log.gz"), gzip(input));
         let ran = piped(input, &[]).expect(0).says(&["the output is UTF-8"]);
         assert_eq!(ran.stdout, expected, "{at}");
-        assert_eq!(redact("a.txt", input, &[]).expect(0).stdout, expected, "{at}");
+        assert_eq!(
+            redact("a.txt", input, &[]).expect(0).stdout,
+            expected,
+            "{at}"
+        );
         assert_eq!(streamed(input, "").expect(0).stdout, expected, "{at}");
     }
     job.run(&["--quiet"]).expect(0);
@@ -184,7 +202,9 @@ fn a_configured_encoding_is_read_and_others_are_dead_letters() {
     nothing_leaks(&plain);
     let ran = piped(&shift_jis, &["--encoding", "shift_jis"]).expect(0);
     assert_eq!(ran.stdout, text.replace(MAIL, "[EMAIL]"));
-    piped(&shift_jis, &[]).expect(74).says(&["unknown_encoding"]);
+    piped(&shift_jis, &[])
+        .expect(74)
+        .says(&["unknown_encoding"]);
     piped(b"", &["--encoding", "ebcdic"]).expect(2);
     let bad = job("encoding = \"ebcdic\"");
     bad.run(&[]).expect(78).says(&["ebcdic", "fix:"]);
@@ -193,17 +213,31 @@ fn a_configured_encoding_is_read_and_others_are_dead_letters() {
 #[test]
 fn utf_16_that_was_added_to_another_file_does_not_pass() {
     let mut mixed = b"first line\n".repeat(9000);
-    mixed.extend(utf16("then ana@mail.example\r\nand José García\r\n", false, false));
+    mixed.extend(utf16(
+        "then ana@mail.example\r\nand José García\r\n",
+        false,
+        false,
+    ));
     let job = job("");
     job.write("in/a.log", &mixed);
     job.write("in/a.txt", &mixed);
     job.write("in/a.json", &mixed);
     job.run(&["--quiet"]).expect(0);
     let letters = job.dead_letters();
-    assert!(letters.contains(&"a.txt unknown_encoding".to_owned()), "{letters:?}");
-    assert!(letters.contains(&"a.log unknown_encoding".to_owned()), "{letters:?}");
+    assert!(
+        letters.contains(&"a.txt unknown_encoding".to_owned()),
+        "{letters:?}"
+    );
+    assert!(
+        letters.contains(&"a.log unknown_encoding".to_owned()),
+        "{letters:?}"
+    );
     nothing_leaks(&job);
-    for ran in [piped(&mixed, &[]), redact("a.txt", &mixed, &[]), streamed(&mixed, "")] {
+    for ran in [
+        piped(&mixed, &[]),
+        redact("a.txt", &mixed, &[]),
+        streamed(&mixed, ""),
+    ] {
         is_free("redact", ran.stdout.as_bytes());
         assert!(ran.stderr.contains("unknown_encoding"), "{}", ran.stderr);
     }
@@ -212,9 +246,14 @@ fn utf_16_that_was_added_to_another_file_does_not_pass() {
 #[test]
 fn binary_files_under_names_of_texts_are_one_dead_letter_each() {
     let job = job("");
-    let binary: Vec<u8> = (0..5000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let binary: Vec<u8> = (0..5000_u32)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     for name in ["a.log", "a.txt", "a.jsonl", "a.json"] {
-        job.write(&format!("in/{name}"), [&binary[..], MAIL.as_bytes()].concat());
+        job.write(
+            &format!("in/{name}"),
+            [&binary[..], MAIL.as_bytes()].concat(),
+        );
     }
     job.run(&["--quiet"]).expect(0);
     assert_eq!(
@@ -227,7 +266,13 @@ fn binary_files_under_names_of_texts_are_one_dead_letter_each() {
 #[test]
 fn a_bad_line_of_a_good_file_costs_the_line() {
     let job = job("");
-    let input = [&b"one ana@mail.example\n"[..], b"two \xff\xfe\n", b"three\x0c a\0b\n", &b"more\n".repeat(20)].concat();
+    let input = [
+        &b"one ana@mail.example\n"[..],
+        b"two \xff\xfe\n",
+        b"three\x0c a\0b\n",
+        &b"more\n".repeat(20),
+    ]
+    .concat();
     job.write("in/a.log", &input);
     job.run(&["--quiet"]).expect(0);
     assert_eq!(job.dead_letters(), ["a.log not_utf8"]);
@@ -275,17 +320,26 @@ fn json_lines_in_a_log_are_json_and_stay_lines() {
     let input = CONTAINER.replace("ana\\u0040mail.example", MAIL);
     let text = job("");
     text.write("in/app.log", &input);
-    text.run(&["--log-level", "info"]).expect(0).says(&["json_lines"]);
+    text.run(&["--log-level", "info"])
+        .expect(0)
+        .says(&["json_lines"]);
     assert_eq!(text.dead_letters(), [""; 0]);
     check_container("run", std::str::from_utf8(&redacted(&text)).unwrap());
     nothing_leaks(&text);
     let ran = redact("app.log", input.as_bytes(), &[]).expect(0);
     check_container("redact FILE", &ran.says(&["lines as JSON"]).stdout);
     check_container("redact", &piped(input.as_bytes(), &[]).expect(0).stdout);
-    check_container("run from a pipe", &streamed(input.as_bytes(), "").expect(0).stdout);
+    check_container(
+        "run from a pipe",
+        &streamed(input.as_bytes(), "").expect(0).stdout,
+    );
     // As records, what is JSON is a JSON document with its changes beside its keys.
     let config = std::fs::read_to_string(text.path("weir.toml")).unwrap();
-    let records = Job::with(&config.replace("\"text\"", "\"jsonl\"").replace("[\"note\"]", "[\"note\"]"));
+    let records = Job::with(
+        &config
+            .replace("\"text\"", "\"jsonl\"")
+            .replace("[\"note\"]", "[\"note\"]"),
+    );
     records.write("tenants/acme.toml", TENANT);
     records.write("in/app.log", &input);
     records.run(&["--quiet"]).expect(0);
@@ -303,7 +357,13 @@ fn json_lines_in_a_log_are_json_and_stay_lines() {
 #[test]
 fn a_mark_blanks_and_comments_before_json_change_nothing() {
     let json = "{\"text\":\"Jos\\u00e9 Garc\\u00eda\"}";
-    for before in ["\u{FEFF}", "\n\n", "# comment of ana@mail.example\n", "// x\n", "\r\n"] {
+    for before in [
+        "\u{FEFF}",
+        "\n\n",
+        "# comment of ana@mail.example\n",
+        "// x\n",
+        "\r\n",
+    ] {
         let input = format!("{before}{json}\n");
         for ran in [piped(input.as_bytes(), &[]), streamed(input.as_bytes(), "")] {
             let out = ran.expect(0).stdout;
@@ -330,12 +390,21 @@ fn json_of_several_lines_and_arrays_are_documents() {
     let job = job("");
     job.write("in/pretty.json", &pretty);
     job.write("in/array.json", documents.to_string());
-    job.write("in/object.json", serde_json::to_string_pretty(&documents[0]).unwrap());
-    job.write("in/lines.json", format!("{}\r\nnot json\r\n{}", documents[0], documents[1]));
+    job.write(
+        "in/object.json",
+        serde_json::to_string_pretty(&documents[0]).unwrap(),
+    );
+    job.write(
+        "in/lines.json",
+        format!("{}\r\nnot json\r\n{}", documents[0], documents[1]),
+    );
     job.write("in/empty.json", "[]\n");
     job.write("in/cut.json", &pretty[..pretty.len() - 4]);
     job.run(&["--quiet"]).expect(0);
-    assert_eq!(job.dead_letters(), ["cut.json not_json", "lines.json not_json"]);
+    assert_eq!(
+        job.dead_letters(),
+        ["cut.json not_json", "lines.json not_json"]
+    );
     assert_eq!(
         job.delivered(),
         ["one", "one", "one", "one", "one", "two", "two", "two"]
@@ -355,7 +424,11 @@ fn json_of_several_lines_and_arrays_are_documents() {
         assert_eq!(out[0]["text"], "[NAME]");
         assert_eq!(out[0]["deep"]["list"][0], "[EMAIL]");
         assert_eq!(out[1]["text"], "card [CARD_NUMBER]");
-        assert!(ran.stdout.starts_with("[\n  {\n    \"id\": \"one\""), "{}", ran.stdout);
+        assert!(
+            ran.stdout.starts_with("[\n  {\n    \"id\": \"one\""),
+            "{}",
+            ran.stdout
+        );
         assert!(ran.stdout.ends_with("\n]\n"), "{}", ran.stdout);
     }
     // An element that is no document leaves an array behind.
@@ -368,7 +441,10 @@ fn json_of_several_lines_and_arrays_are_documents() {
 fn a_json_value_over_the_limit_is_a_dead_letter_and_the_next_one_is_read() {
     let config = std::fs::read_to_string(Job::new("").path("weir.toml")).unwrap();
     let job = Job::with(&format!("{config}\n[limits]\nmax_record_bytes = 1000\n"));
-    let long = format!("[{{\"id\":\"a\",\"text\":\"{}\"}},\n{{\"id\":\"b\",\"text\":\"{MAIL}\"}}]", "x ".repeat(900));
+    let long = format!(
+        "[{{\"id\":\"a\",\"text\":\"{}\"}},\n{{\"id\":\"b\",\"text\":\"{MAIL}\"}}]",
+        "x ".repeat(900)
+    );
     job.write("in/a.json", long);
     job.run(&["--quiet"]).expect(0);
     assert_eq!(job.dead_letters(), ["a.json too_large"]);
@@ -380,7 +456,10 @@ fn key(before: &str, after: &str) -> String {
     let mut lines = vec!["-----BEGIN RSA PRIVATE KEY-----"];
     lines.extend([body; 24]);
     lines.extend(["oEmkt6MIIEpAIB8==", "-----END RSA PRIVATE KEY-----"]);
-    lines.iter().map(|line| format!("{before}{line}{after}\n")).collect()
+    lines
+        .iter()
+        .map(|line| format!("{before}{line}{after}\n"))
+        .collect()
 }
 
 #[test]
@@ -389,7 +468,11 @@ fn a_private_key_over_several_lines_is_gone_as_a_whole() {
         ("", "", "[PRIVATE_KEY]\n"),
         ("", "\r", "[PRIVATE_KEY]\r\n"),
         ("  ", "", "  [PRIVATE_KEY]\n"),
-        ("2026-01-01T00:00:00Z app[7]: ", "", "2026-01-01T00:00:00Z app[7]: [PRIVATE_KEY]\n"),
+        (
+            "2026-01-01T00:00:00Z app[7]: ",
+            "",
+            "2026-01-01T00:00:00Z app[7]: [PRIVATE_KEY]\n",
+        ),
         (
             "{\"log\":\"",
             "\\n\",\"stream\":\"stdout\"}",
@@ -432,11 +515,22 @@ fn lines_that_belong_together_are_one_document() {
     assert_eq!(String::from_utf8(redacted(&job)).unwrap(), expected);
     let entities = job.records("out/entities");
     assert_eq!(entities.len(), 2);
-    assert_eq!(entities[1]["source"]["record"], 3, "lines are counted, not documents");
+    assert_eq!(
+        entities[1]["source"]["record"], 3,
+        "lines are counted, not documents"
+    );
     let tenant_file = job.path("tenants/acme.toml").display().to_string();
     let pack = pack().display().to_string();
     let ran = weir_reads(
-        &["redact", "--tenant", &tenant_file, "--model", &pack, "--multiline-start-pattern", r"^\d{4}-"],
+        &[
+            "redact",
+            "--tenant",
+            &tenant_file,
+            "--model",
+            &pack,
+            "--multiline-start-pattern",
+            r"^\d{4}-",
+        ],
         trace.as_bytes(),
     )
     .expect(0);
@@ -467,7 +561,10 @@ fn line_ends_stay_and_none_is_added() {
             let files = job.files("out/redactions");
             let out = files.values().next().cloned().unwrap_or_default();
             assert_eq!(String::from_utf8(out).unwrap(), expected, "{name}");
-            assert_eq!(redact(name, input.as_bytes(), &[]).expect(0).stdout, expected);
+            assert_eq!(
+                redact(name, input.as_bytes(), &[]).expect(0).stdout,
+                expected
+            );
         }
         assert_eq!(piped(input.as_bytes(), &[]).expect(0).stdout, expected);
         assert_eq!(streamed(input.as_bytes(), "").expect(0).stdout, expected);
@@ -475,7 +572,10 @@ fn line_ends_stay_and_none_is_added() {
     let json = "{\"text\":\"ana@mail.example\"}\r\n\r\n{\"text\":\"x\"}";
     let ran = redact("a.jsonl", json.as_bytes(), &[]).expect(0);
     let lines: Vec<&str> = ran.stdout.split("\r\n").collect();
-    assert!(lines.len() == 3 && lines[1].is_empty() && lines[2].ends_with('}'), "{lines:?}");
+    assert!(
+        lines.len() == 3 && lines[1].is_empty() && lines[2].ends_with('}'),
+        "{lines:?}"
+    );
 }
 
 #[test]
@@ -492,10 +592,18 @@ fn compressed_bytes_are_read_whatever_their_name() {
     job.write("in/xz.txt", b"\xFD7zXZ\0\x01\x02ana@mail.example");
     job.write("in/zip.jsonl", b"PK\x03\x04\x14\0ana@mail.example");
     let ran = job.run(&["--log-level", "info"]).expect(0);
-    assert!(ran.stderr.contains("gzip") && ran.stderr.contains("zstd"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("gzip") && ran.stderr.contains("zstd"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(
         job.dead_letters(),
-        ["bzip2.log compressed", "xz.txt compressed", "zip.jsonl compressed"]
+        [
+            "bzip2.log compressed",
+            "xz.txt compressed",
+            "zip.jsonl compressed"
+        ]
     );
     let files = job.files("out/redactions");
     assert_eq!(files.len(), 4, "{:?}", files.keys());
@@ -510,18 +618,28 @@ fn compressed_bytes_are_read_whatever_their_name() {
         assert_eq!(streamed(input, "").expect(0).stdout, "to [EMAIL]\n");
     }
     let ran = redact("a.log.gz", &padded, &[]).expect(0);
-    assert_eq!((ran.stdout.as_str(), ran.stderr.as_str()), ("to [EMAIL]\n", ""));
-    piped(b"BZh91AY&SY\x01\x02", &[]).expect(74).says(&["bzip2", "compressed"]);
+    assert_eq!(
+        (ran.stdout.as_str(), ran.stderr.as_str()),
+        ("to [EMAIL]\n", "")
+    );
+    piped(b"BZh91AY&SY\x01\x02", &[])
+        .expect(74)
+        .says(&["bzip2", "compressed"]);
 }
 
 #[test]
 fn a_job_without_a_file_to_read_is_no_success() {
     let job = Job::new("");
-    job.run(&[]).expect(66).says(&["nothing to read", "is empty", "fix:"]);
+    job.run(&[])
+        .expect(66)
+        .says(&["nothing to read", "is empty", "fix:"]);
     job.write("in/a.csv", "a");
     job.run(&[]).expect(66).says(&["extension"]);
     let config = std::fs::read_to_string(job.path("weir.toml")).unwrap();
-    job.write("weir.toml", config.replace("url = \"in\"\n", "url = \"in\"\ninclude = [\"*.logs\"]\n"));
+    job.write(
+        "weir.toml",
+        config.replace("url = \"in\"\n", "url = \"in\"\ninclude = [\"*.logs\"]\n"),
+    );
     job.write("in/a.log", "a");
     job.run(&[]).expect(66).says(&["include"]);
     job.run(&["--dry-run"]).expect(66);
@@ -549,7 +667,10 @@ fn redact_gives_a_records_own_id() {
 #[test]
 fn a_line_of_20_mb_is_a_dead_letter_and_a_utf_16_text_streams() {
     let job = job("");
-    job.write("in/a.log", format!("{}{MAIL}\nnext\n", "x".repeat(20 << 20)));
+    job.write(
+        "in/a.log",
+        format!("{}{MAIL}\nnext\n", "x".repeat(20 << 20)),
+    );
     let text = "a line of plain words, and of nothing else at all\r\n".repeat(1 << 19);
     job.write("in/b.txt", utf16(&text, false, true));
     let mut child = job
@@ -562,7 +683,10 @@ fn a_line_of_20_mb_is_a_dead_letter_and_a_utf_16_text_streams() {
     crate::job::ended(child).expect(0);
     assert_eq!(job.dead_letters(), ["a.log too_large"]);
     let files = job.files("out/redactions");
-    let (_, b) = files.iter().find(|(name, _)| name.starts_with('b')).unwrap();
+    let (_, b) = files
+        .iter()
+        .find(|(name, _)| name.starts_with('b'))
+        .unwrap();
     assert!(b == text.as_bytes());
     assert!(peak < 400 << 20, "peak {} MiB", peak >> 20);
     nothing_leaks(&job);
