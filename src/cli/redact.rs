@@ -173,6 +173,10 @@ async fn redact(
     args: &args::Redact,
 ) -> Result<Exit, Failure> {
     let painter = Painter::new(args.show);
+    let unit = match format(args) {
+        Format::Json => "JSON value",
+        _ => "line",
+    };
     let (sender, receiver) = mpsc::channel(AT_ONCE);
     let (stream_sender, mut streams) = mpsc::channel::<Stream>(1);
     // Ahead of what is processed: an input that is slow must not hold back what is done.
@@ -257,7 +261,7 @@ async fn redact(
                 }
                 let error = out::ERROR;
                 let what = match position {
-                    Position::Stdin { line } if !is_whole => format!("line {}", line + 1),
+                    Position::Stdin { line } if !is_whole => format!("{unit} {}", line + 1),
                     _ => "the input".to_owned(),
                 };
                 out::message(&format!(

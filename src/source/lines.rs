@@ -613,11 +613,14 @@ mod tests {
         );
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_group_of_a_stream_ends_when_no_line_comes() {
         use tokio::io::AsyncWriteExt as _;
         let (mut writer, reader) = tokio::io::duplex(64);
-        let by = multiline("^E", r"^\s", Mode::ContinueThrough);
+        let by = Multiline {
+            timeout: Duration::from_millis(50),
+            ..multiline("^E", r"^\s", Mode::ContinueThrough)
+        };
         let mut lines = Lines::new(BufReader::new(reader), 100, Some(by), true);
         writer.write_all(b"E one\n at a\n hal").await.unwrap();
         let record = lines.next().await.unwrap().unwrap();
