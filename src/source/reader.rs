@@ -213,7 +213,7 @@ impl Reader {
         } = self.report;
         if encoding.is_some() || compression.is_some() || json_lines > 0 {
             let encoding = encoding.unwrap_or(Encoding::UTF_8.name());
-            let compression = compression.unwrap_or("by its name");
+            // Unset where the name says it, or nothing is compressed.
             let object = self.name();
             info!(%object, encoding, compression, json_lines, text_lines, "read");
         }
