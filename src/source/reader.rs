@@ -278,9 +278,11 @@ impl Reader {
         // A stream that is slow must not be waited for longer than its first bytes take.
         let is_stream = matches!(self.origin, Origin::Stream { .. });
         let enough = |head: &[u8]| is_stream && encoding::enough(head);
+        // What a stream gave at once is looked at as a whole.
+        let wanted = if is_stream { SAMPLE_BYTES } else { MAGIC_BYTES };
         let mut bytes = bytes;
         for layer in 0.. {
-            let (head, _, all) = peeked(bytes, MAGIC_BYTES, enough).await;
+            let (head, _, all) = peeked(bytes, wanted, enough).await;
             bytes = all;
             let compression = match magic(&head) {
                 None => break,
