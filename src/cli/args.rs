@@ -224,6 +224,24 @@ pub struct Redact {
     /// Format of the input
     #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
     pub format: RedactFormat,
+    /// Encoding of the input, such as windows-1252, shift_jis or utf-16le; without it UTF-8, UTF-16 or
+    /// UTF-32, as the first bytes tell. The output is UTF-8
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<crate::source::Encoding>,
+    /// Regular expression of a line that begins a text of several lines, such as '^[0-9]{4}-'
+    #[arg(long, value_name = "REGEX")]
+    pub multiline_start_pattern: Option<regex::bytes::Regex>,
+    /// Regular expression that tells, with the mode, where such a text ends; without it the start pattern
+    #[arg(long, value_name = "REGEX", requires = "multiline_start_pattern")]
+    pub multiline_condition_pattern: Option<regex::bytes::Regex>,
+    /// What a line that matches the condition pattern means
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "halt_before",
+        requires = "multiline_start_pattern"
+    )]
+    pub multiline_mode: MultilineMode,
     /// Show the input with what was found highlighted, and the result
     #[arg(long)]
     pub show: bool,
@@ -235,20 +253,45 @@ pub struct Redact {
 /// Format of what `weir redact` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RedactFormat {
-    /// JSON lines if the first line begins with `{`, else lines
+    /// By the extension: .txt is text, .jsonl and .ndjson are jsonl, .json is json. Of anything else,
+    /// and standard input, each line is JSON if it is a JSON object, else text
     Auto,
     /// The whole input is one text
     Text,
     /// Each line is a text
     Lines,
-    /// Each line is a JSON object
+    /// Each line is a JSON object, and gets `redactions` beside its keys
     Jsonl,
+    /// JSON objects in a row, or in an array; each gets `redactions` beside its keys
+    Json,
+}
+
+/// What a line that matches the condition pattern means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum MultilineMode {
+    /// The text goes on while lines match
+    ContinueThrough,
+    /// The text goes on while lines match, and takes one line more
+    ContinuePast,
+    /// The text ends before the first line that matches
+    HaltBefore,
+    /// The text ends with the first line that matches
+    HaltWith,
+}
+
+fn encoding(label: &str) -> Result<crate::source::Encoding, String> {
+    crate::source::Encoding::of_label(label).ok_or_else(|| {
+        "no encoding that weir reads; names are those of https://encoding.spec.whatwg.org"
+            .to_owned()
+    })
 }
 
 const REDACT: &str = "Examples:
   echo 'Mail Ana Ruiz, ana@ruiz.example' | weir redact -l person -l email --show
   tail -f app.log | weir redact -l person -l 'phone number'
-  weir redact --tenant tenants/acme.toml chat.jsonl > chat.redacted.jsonl";
+  weir redact --tenant tenants/acme.toml chat.jsonl > chat.redacted.jsonl
+  weir redact -p email --encoding windows-1252 old.log > old.redacted.log";
 
 /// `weir check`.
 #[derive(Debug, Clone, Args)]

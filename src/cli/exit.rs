@@ -15,6 +15,8 @@ pub enum Exit {
     Usage = 2,
     /// More dead letters than `limits.max_dead_letters`.
     DeadLetters = 65,
+    /// There is no file to read.
+    NoInput = 66,
     /// A store or broker can't be reached, or refuses.
     Unavailable = 69,
     /// A bug in weir.
@@ -36,6 +38,7 @@ Exit codes:
   1    the verdict is no (check, test, eval)
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
+  66   there is no file to read
   69   a store or broker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed

@@ -161,6 +161,9 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     }
     stop.cancel();
     let summary = outcome.map_err(stopped)?;
+    if let Some(failure) = nothing_to_read(resolved, &summary) {
+        return Err(failure);
+    }
     if !args.quiet {
         out::message(&told(&summary, start.elapsed(), args.dry_run));
     }
@@ -193,6 +196,36 @@ async fn listens(
     let server = server.map_err(|error| Failure::new(Exit::Unavailable, error))?;
     tokio::spawn(server.run(stop));
     Ok(())
+}
+
+/// A job over objects that found none is most likely a typo in its URL or patterns. A worker that polls
+/// waits for what comes.
+fn nothing_to_read(resolved: &Resolved, summary: &Summary) -> Option<Failure> {
+    let Source::ObjectStore(source) = &resolved.source else {
+        return None;
+    };
+    if source.poll.is_some() || summary.drained || summary.listed > 0 {
+        return None;
+    }
+    let mut why = Vec::new();
+    if summary.left_out > 0 {
+        why.push(format!(
+            "source.include and exclude leave out {}",
+            summary.left_out
+        ));
+    }
+    if summary.unknown > 0 {
+        why.push(format!(
+            "{} have an extension that weir does not read",
+            summary.unknown
+        ));
+    }
+    if why.is_empty() {
+        why.push("the place is empty".to_owned());
+    }
+    let error = anyhow::anyhow!("nothing to read at {}: {}", source.url, why.join("; "));
+    let hint = "check source.url, include and exclude; source.format reads files of any extension";
+    Some(Failure::new(Exit::NoInput, error).hint(hint))
 }
 
 /// A key of a document as a JSON Pointer.
@@ -234,11 +267,15 @@ pub fn object_source(
         exclude: source.exclude.clone(),
         format: source.format.map(|format| match format {
             config::source::Format::Text => Format::Text,
+            config::source::Format::Auto => Format::Auto,
             config::source::Format::Log => Format::Lines,
             config::source::Format::Jsonl => Format::JsonLines,
+            config::source::Format::Json => Format::Json,
             config::source::Format::Parquet => Format::Parquet,
             config::source::Format::Arrow => Format::Arrow,
         }),
+        encoding: source.encoding,
+        multiline: source.multiline.clone(),
         tenant,
         id: Some(pointer(&source.id)),
         columns,
@@ -397,36 +434,18 @@ fn stdin(
             _ => source::TenantFrom::Record,
         },
         id: Some(pointer(&source.id)),
+        encoding: source.encoding,
+        multiline: source.multiline.clone(),
         max_record_bytes: limits.max_record_bytes,
         ..source::Options::default()
     };
     let format = match source.format {
+        Some(config::source::LineFormat::Auto) | None => Format::Auto,
         Some(config::source::LineFormat::Log) => Format::Lines,
         Some(config::source::LineFormat::Jsonl) => Format::JsonLines,
-        None => {
-            use std::io::BufRead as _;
-            let first = std::io::stdin().lock().fill_buf()?.first().copied();
-            if first == Some(b'{') {
-                Format::JsonLines
-            } else {
-                Format::Lines
-            }
-        }
+        Some(config::source::LineFormat::Json) => Format::Json,
     };
-    // What the look at the first byte has buffered is read first.
-    let buffered = {
-        use std::io::BufRead as _;
-        let mut input = std::io::stdin().lock();
-        let buffered = if source.format.is_none() {
-            input.fill_buf()?.to_vec()
-        } else {
-            Vec::new()
-        };
-        input.consume(buffered.len());
-        buffered
-    };
-    let rest = tokio::io::AsyncReadExt::chain(std::io::Cursor::new(buffered), tokio::io::stdin());
-    Reader::over(rest, format, &options).map_err(unavailable)
+    Reader::over(tokio::io::stdin(), format, &options).map_err(unavailable)
 }
 
 /// A sink that can't be written.

@@ -67,6 +67,10 @@ pub struct ObjectSource {
     pub columns: Option<Columns>,
     /// Format of every object; `None` is by extension.
     pub format: Option<source::Format>,
+    /// Encoding of texts; `None` is as their first bytes tell.
+    pub encoding: Option<crate::source::Encoding>,
+    /// Lines that are one document.
+    pub multiline: Option<crate::source::Multiline>,
     /// Key or JSON Pointer of the id.
     pub id: String,
     /// Time between looks for new objects; `None` ends with the objects that are there.
@@ -76,8 +80,12 @@ pub struct ObjectSource {
 /// Standard input.
 #[derive(Debug, Clone)]
 pub struct StdinSource {
-    /// Format of the lines; `None` is by the first line.
+    /// Format of the lines; `None` is `auto`.
     pub format: Option<source::LineFormat>,
+    /// Encoding; `None` is as the first bytes tell.
+    pub encoding: Option<crate::source::Encoding>,
+    /// Lines that are one document.
+    pub multiline: Option<crate::source::Multiline>,
     /// Where the tenant is named.
     pub tenant: TenantFrom,
     /// Key or JSON Pointer of the id.
@@ -349,6 +357,8 @@ impl Resolver<'_> {
                 tenant,
                 columns,
                 format,
+                encoding,
+                multiline,
                 id,
                 poll_secs,
             } => {
@@ -387,6 +397,13 @@ impl Resolver<'_> {
                                { path = \"…\" }";
                     self.invalid("source.tenant", message, fix);
                 }
+                if let (Some(format), Some(_)) = (format, multiline)
+                    && !matches!(format, source::Format::Auto | source::Format::Log)
+                {
+                    self.no_lines(word(format));
+                }
+                let encoding = self.encoding(encoding.as_deref());
+                let multiline = self.multiline(multiline.as_ref());
                 let url = self.url("source.url", url);
                 let options = url
                     .as_ref()
@@ -413,11 +430,26 @@ impl Resolver<'_> {
                         id: columns.id.clone(),
                     }),
                     format: *format,
+                    encoding: encoding?,
+                    multiline: multiline?,
                     id: id.clone(),
                     poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
                 }))
             }
-            source::Section::Stdin { format, tenant, id } => {
+            source::Section::Stdin {
+                format,
+                encoding,
+                multiline,
+                tenant,
+                id,
+            } => {
+                if let (Some(format), Some(_)) = (format, multiline)
+                    && !matches!(format, source::LineFormat::Auto | source::LineFormat::Log)
+                {
+                    self.no_lines(word(format));
+                }
+                let encoding = self.encoding(encoding.as_deref());
+                let multiline = self.multiline(multiline.as_ref());
                 let kind = match tenant {
                     Some(source::Tenant::Column(_)) => Some("column"),
                     Some(source::Tenant::Path(_)) => Some("path"),
@@ -435,11 +467,73 @@ impl Resolver<'_> {
                 }
                 Some(Source::Stdin(StdinSource {
                     format: *format,
+                    encoding: encoding?,
+                    multiline: multiline?,
                     tenant: self.tenant(tenant.as_ref())?,
                     id: id.clone(),
                 }))
             }
         }
+    }
+
+    fn no_lines(&mut self, format: String) {
+        let at = self.written.place("source.multiline");
+        let kind = Kind::Conflict(format!(
+            "source.multiline groups lines of text, but source.format is {format}"
+        ));
+        let fix = "format = \"auto\" or \"log\", or leave multiline out";
+        self.problems.push(kind, &at, fix);
+    }
+
+    /// `None` if it is not usable.
+    fn encoding(&mut self, label: Option<&str>) -> Option<Option<crate::source::Encoding>> {
+        let Some(label) = label else {
+            return Some(None);
+        };
+        let encoding = crate::source::Encoding::of_label(label);
+        if encoding.is_none() {
+            let message = format!("`{label}` is no encoding that weir reads");
+            let fix = "a name of https://encoding.spec.whatwg.org/#names-and-labels, such as \
+                       \"windows-1252\", \"shift_jis\" or \"utf-16le\"; or \"utf-32le\"";
+            self.invalid("source.encoding", message, fix);
+        }
+        encoding.map(Some)
+    }
+
+    /// `None` if it is not usable.
+    fn multiline(
+        &mut self,
+        multiline: Option<&source::Multiline>,
+    ) -> Option<Option<crate::source::Multiline>> {
+        let Some(multiline) = multiline else {
+            return Some(None);
+        };
+        let start_pattern = self.regex("start_pattern", &multiline.start_pattern);
+        let condition_pattern = match &multiline.condition_pattern {
+            Some(pattern) => self.regex("condition_pattern", pattern),
+            None => start_pattern.clone(),
+        };
+        Some(Some(crate::source::Multiline {
+            start_pattern: start_pattern?,
+            condition_pattern: condition_pattern?,
+            mode: match multiline.mode {
+                source::MultilineMode::ContinueThrough => crate::source::Mode::ContinueThrough,
+                source::MultilineMode::ContinuePast => crate::source::Mode::ContinuePast,
+                source::MultilineMode::HaltBefore => crate::source::Mode::HaltBefore,
+                source::MultilineMode::HaltWith => crate::source::Mode::HaltWith,
+            },
+            timeout: std::time::Duration::from_millis(multiline.timeout_ms.get()),
+        }))
+    }
+
+    fn regex(&mut self, key: &str, pattern: &str) -> Option<regex::bytes::Regex> {
+        let compiled = regex::bytes::Regex::new(pattern);
+        if compiled.is_err() {
+            let message = format!("source.multiline.{key} is no regular expression");
+            let fix = "such as '^\\d{4}-'; see https://docs.rs/regex/latest/regex/#syntax";
+            self.invalid(&format!("source.multiline.{key}"), message, fix);
+        }
+        compiled.ok()
     }
 
     pub(super) fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {

@@ -119,6 +119,12 @@ impl Scan {
         })
     }
 
+    /// Adds spans of the whole text that were found by other means; before any text is added.
+    pub fn add_found(&mut self, spans: impl IntoIterator<Item = Span>) {
+        debug_assert!(self.received() == 0, "spans come before their text");
+        self.found.extend(spans);
+    }
+
     /// Adds text; takes out what is decided by now.
     pub async fn push(&mut self, text: &str) -> Result<Option<Piece>, Error> {
         let mut rest = text;

@@ -54,7 +54,8 @@ pub enum Redacted {
     /// One JSON object, without a line end: a JSON document with `redactions` beside its keys, or
     /// a [`crate::record::Redaction`].
     Record(Vec<u8>),
-    /// Redacted text of a log line or text, without a line end (`formats.redactions = "text"`).
+    /// Redacted text of a log line, JSON or not, or of a text, without the end of its last line
+    /// (`formats.redactions = "text"`).
     Text(String),
     /// Cells of the text columns of a table row, in the order of the document's body.
     Row(Vec<Option<String>>),

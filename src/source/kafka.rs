@@ -593,6 +593,12 @@ impl Consumer {
             Codec::Json | Codec::Avro(_) => {
                 json_document(text, "record", &self.identity, topic, position)?
             }
+            // Text of two bytes a character may be UTF-8, in which no pattern sees anything.
+            Codec::Text if super::encoding::is_no_text(text.as_bytes()) => {
+                let reason = "the record holds text of another encoding, or none at all";
+                let letter = dead_letter(position, Code::UnknownEncoding, reason.to_owned());
+                return Err(letter.into());
+            }
             Codec::Text => text_document(text, self.identity.of_object(topic), position),
         };
         if let Some(id) = self.options.id.as_ref().map(|id| beside(id, message)) {

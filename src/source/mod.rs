@@ -1,6 +1,7 @@
 //! Where documents come from: local files and object stores, topics of Kafka, standard input.
 //!
-//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.parquet`, `.arrow`, plain, gzip or zstd.
+//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.json`, `.parquet`, `.arrow`, plain, gzip
+//!      or zstd, in any encoding that their first bytes or the configuration tell.
 //! Out: [`Unit`]s in the order of the object, each with its position.
 //! Holds: nothing is skipped in silence: what can't be read is a dead letter (I1, I6); memory is
 //!        bounded by the largest record allowed (I9).
@@ -12,9 +13,12 @@
 mod broker_settings;
 #[cfg(feature = "kafka")]
 pub mod brokers;
+mod compressed;
+mod encoding;
 mod error;
 mod format;
 mod identity;
+mod json_values;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
@@ -30,12 +34,14 @@ use std::pin::Pin;
 use tokio::io::AsyncRead;
 
 pub use broker_settings::{Brokers, Settings};
+pub use encoding::Encoding;
 pub use error::Error;
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
+pub use lines::{Mode, Multiline};
 pub use location::Location;
 pub use objects::{Listing, Object, Objects};
-pub use reader::{ReadFailure, Reader, read_failure};
+pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
 pub use store_options::StoreOptions;
 pub use table::{Layout, Table, TableFormat};
 
@@ -54,6 +60,11 @@ pub struct Options {
     pub exclude: Vec<String>,
     /// Format of every object; by extension unless given.
     pub format: Option<Format>,
+    /// Encoding of everything but tables, unless a byte order mark names another one. `None`: UTF-8,
+    /// UTF-16 or UTF-32, as the first bytes tell.
+    pub encoding: Option<Encoding>,
+    /// Lines that are one document, in formats of lines of text.
+    pub multiline: Option<Multiline>,
     /// Where a document's tenant stands.
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
@@ -87,6 +98,8 @@ impl Default for Options {
             include: Vec::new(),
             exclude: Vec::new(),
             format: None,
+            encoding: None,
+            multiline: None,
             tenant: TenantFrom::default(),
             id: None,
             columns: Columns::default(),
@@ -116,7 +129,7 @@ pub struct Stream {
     pub tenant: Option<String>,
     /// The object.
     pub position: Position,
-    /// Its bytes, decompressed, not yet checked for UTF-8. [`read_failure`] tells what an error
+    /// Its bytes in UTF-8, decompressed, not yet checked. [`read_failure`] tells what an error
     /// of it means.
     pub reader: Pin<Box<dyn AsyncRead + Send>>,
 }

@@ -520,16 +520,14 @@ fn a_pipe_goes_through_run() {
     let ran = run(job.command(&["--quiet"]), input.as_bytes()).expect(0);
     let expected: String = (0..3000).map(|n| format!("line {n} [EMAIL]\n")).collect();
     assert!(ran.stdout == expected);
-    let ran = run(
-        job.command(&["--quiet"]),
-        b"{\"id\":\"a\",\"text\":\"ana@mail.example\"}\nno json\n",
-    )
-    .expect(0);
-    assert!(
-        ran.stdout.starts_with("{\"id\":\"a\",\"text\":\"[EMAIL]\""),
-        "{}",
-        ran.stdout
-    );
+    let input = b"{\"id\":\"a\",\"text\":\"ana@mail.example\"}\nno json\n";
+    let ran = run(job.command(&["--quiet"]), input).expect(0);
+    assert_eq!(ran.stdout, "{\"id\":\"a\",\"text\":\"[EMAIL]\"}\nno json\n");
+    let config = fs::read_to_string(job.path("weir.toml")).unwrap();
+    let config = config.replace("\"stdin\"\n", "\"stdin\"\nformat = \"jsonl\"\n");
+    job.write("weir.toml", config);
+    let ran = run(job.command(&["--quiet"]), input).expect(0);
+    assert!(ran.stdout.contains("\"redactions\""), "{}", ran.stdout);
     assert!(ran.stderr.contains("not_json"), "{}", ran.stderr);
 }
 

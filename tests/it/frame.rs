@@ -129,6 +129,7 @@ fn help_names_every_command() {
       1    the verdict is no (check, test, eval)
       2    the command line is wrong
       65   more dead letters than limits.max_dead_letters
+      66   there is no file to read
       69   a store or broker can't be reached, or refuses
       70   a bug in weir
       74   reading or writing failed

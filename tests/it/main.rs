@@ -6,6 +6,7 @@ mod configured;
 mod docs;
 mod engine;
 mod failures;
+mod files;
 mod formats;
 mod frame;
 mod fuzz;
