@@ -201,7 +201,7 @@ async fn listens(
 /// A job over objects that found none is most likely a typo in its URL or patterns. A worker that polls
 /// waits for what comes.
 fn nothing_to_read(resolved: &Resolved, summary: &Summary) -> Option<Failure> {
-    let Source::ObjectStore(source) = &resolved.source else {
+    let config::Source::ObjectStore(source) = &resolved.source else {
         return None;
     };
     if source.poll.is_some() || summary.drained || summary.listed > 0 {
