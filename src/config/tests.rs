@@ -503,6 +503,7 @@ fn overrides_take_lists_strings_and_tables() {
         ("WEIR_SOURCE__INCLUDE", "[\"a/**\", \"b/**\"]"),
         ("WEIR_SOURCE__TENANT__VALUE", "123"),
         ("WEIR_SOURCE__OPTIONS__AWS_SECRET_ACCESS_KEY", "CANARY"),
+        ("WEIR_SOURCE__URL", "s3://bucket/in"),
         ("WEIR_PORT", "tcp://10.0.0.1:9464"),
     ]);
     let written = Config::parse("weir.toml", &whole(), 1, variables, &[]).unwrap();
@@ -618,7 +619,9 @@ fn a_path_pattern_takes_one_part_of_the_path() {
 #[test]
 fn the_digest_does_not_depend_on_credentials_or_speed() {
     let digest = |text: &str, flags: &[String]| {
-        let written = Config::parse("weir.toml", text, 1, [], flags).unwrap();
+        let bucket = "source.url=s3://bucket/in".to_owned();
+        let flags: Vec<String> = [bucket].into_iter().chain(flags.to_vec()).collect();
+        let written = Config::parse("weir.toml", text, 1, [], &flags).unwrap();
         written.resolve(Path::new("weir.toml")).unwrap().digest
     };
     let base = digest(&whole(), &[]);

@@ -288,7 +288,10 @@ mod tests {
 
     #[test]
     fn secrets_are_taken_and_never_printed() {
-        let secret = options(&[("aws_secret_access_key", "CANARY")]);
+        let secret = options(&[
+            ("aws_access_key_id", "ana"),
+            ("aws_secret_access_key", "CANARY"),
+        ]);
         let location = Location::open("s3://bucket", &secret).unwrap();
         assert!(!format!("{location:?} {location} {secret:?}").contains("CANARY"));
         let error = Location::open("gs://bucket", &secret).unwrap_err();

@@ -297,8 +297,8 @@ impl Patterns {
             }
             self.settle_cut_escapes(&readings, &mut spans, &read);
             spans.append(&mut read);
-            drop_nested(&mut spans);
         }
+        drop_nested(&mut spans);
         // Longer first among those of one start; stable otherwise.
         spans.sort_by(|a, b| {
             a.bytes

@@ -210,6 +210,9 @@ proptest! {
         domain in "[a-z0-9]([a-z0-9-]{0,10}[a-z0-9])?(\\.[a-z0-9]{1,8}){0,2}",
         top in select(vec!["com", "example", "co.uk", "museum", "xn--p1ai", "de"]),
     ) {
+        // Behind `value=` two hexadecimal digits may be quoted-printable: `=24` is a dollar sign.
+        let is_hex = |b: &u8| b.is_ascii_digit() || (b'A'..=b'F').contains(b);
+        prop_assume!(!local.as_bytes().iter().take(2).all(is_hex));
         found_everywhere(&one("email"), &format!("{local}@{domain}.{top}"));
     }
 
@@ -227,7 +230,8 @@ proptest! {
         user in select(vec!["", "ana:pw1@"]),
         host in "[a-z0-9]{1,8}(\\.[a-z0-9-]{1,6}[a-z]){1,2}",
         port in select(vec!["", ":8080"]),
-        path in "(/[a-zA-Z0-9_.~%-]{1,6}[a-z0-9]){0,3}",
+        // Without `%`: behind half a character Han is part of the URL for one who reads the escapes.
+        path in "(/[a-zA-Z0-9_.~-]{1,6}[a-z0-9]){0,3}",
         query in select(vec!["", "?q=1&r=a,b", "#top", "?x=(y)z"]),
     ) {
         found_everywhere(&one("url"), &format!("{scheme}://{user}{host}{port}{path}{query}"));

@@ -193,7 +193,7 @@ fn words_of_many_languages_are_clues() {
             "{\"phoneNumber\":\"⟦2025550143⟧\"}",
             "{\"homePhone\": \"⟦(202) 555-0143⟧\"}",
             "<phone type=\"home\">⟦2025550143⟧</phone>",
-            "phone_1=⟦2025550143⟧",
+            "phone_1=⟦6175550143⟧",
             "{\"k\":\"phone\",\"v\":\"⟦2025550143⟧\"}",
             "tel⟦2025550143⟧",
         ],
