@@ -440,7 +440,7 @@ fn json_of_several_lines_and_arrays_are_documents() {
 #[test]
 fn a_json_value_over_the_limit_is_a_dead_letter_and_the_next_one_is_read() {
     let config = std::fs::read_to_string(Job::new("").path("weir.toml")).unwrap();
-    let job = Job::with(&format!("{config}\n[limits]\nmax_record_bytes = 1000\n"));
+    let job = Job::with(&format!("{config}\n[limits]\nmax_record_bytes = 1024\n"));
     let long = format!(
         "[{{\"id\":\"a\",\"text\":\"{}\"}},\n{{\"id\":\"b\",\"text\":\"{MAIL}\"}}]",
         "x ".repeat(900)
