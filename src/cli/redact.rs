@@ -27,7 +27,7 @@ use crate::{
         Engine, Scan,
         document::{self, PlainText},
     },
-    record::{Body, Code, Document, Entity, Position, Text},
+    record::{Body, Code, Document, DocumentId, Entity, Position, Text},
     sink::{Done, Redacted},
     tenant::Policy,
 };
@@ -230,7 +230,7 @@ async fn one(
     }
     let source = Text::from(line);
     let document = Document {
-        id: format!("stdin:{number}"),
+        id: DocumentId::place(&Position::Stdin { line: number }),
         tenant: None,
         position: Position::Stdin { line: number },
         body: if json {

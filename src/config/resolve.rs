@@ -13,9 +13,10 @@ use url::Url;
 use super::{
     Config, Kind, Place, Problems, Written, batch,
     check::is_secret_name,
-    kafka::{KafkaSink, KafkaSource},
+    kafka::{KafkaSink, KafkaSource, Secret},
     limits, pipeline, reason, sink, source, telemetry,
 };
+use crate::record::IdKey;
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
 #[derive(Debug, Clone)]
@@ -67,6 +68,10 @@ pub struct ObjectSource {
     pub format: Option<source::Format>,
     /// Key or JSON Pointer of the id.
     pub id: String,
+    /// What becomes of ids.
+    pub ids: Ids,
+    /// Whether links out of the folder are followed.
+    pub follow_links: bool,
     /// Time between looks for new objects; `None` ends with the objects that are there.
     pub poll: Option<std::time::Duration>,
 }
@@ -80,6 +85,19 @@ pub struct StdinSource {
     pub tenant: TenantFrom,
     /// Key or JSON Pointer of the id.
     pub id: String,
+    /// What becomes of ids.
+    pub ids: Ids,
+}
+
+/// What becomes of the ids of documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Records hold their hashes.
+    pub hash: bool,
+    /// They are no values.
+    pub keep: bool,
+    /// Key of the hashes, if somebody keeps one.
+    pub key: Option<Secret>,
 }
 
 /// Where the tenant of a document is named.
@@ -355,6 +373,7 @@ impl Resolver<'_> {
                 columns,
                 format,
                 id,
+                follow_links,
                 poll_secs,
             } => {
                 let columns_tenant = columns.as_ref().and_then(|columns| columns.tenant.clone());
@@ -393,6 +412,7 @@ impl Resolver<'_> {
                     self.invalid("source.tenant", message, fix);
                 }
                 let url = self.url("source.url", url);
+                let (id, ids) = self.id(id);
                 let options = self.options("source.options", options);
                 let globs = [
                     self.globs("source.include", include),
@@ -416,7 +436,9 @@ impl Resolver<'_> {
                         id: columns.id.clone(),
                     }),
                     format: *format,
-                    id: id.clone(),
+                    id,
+                    ids: ids?,
+                    follow_links: *follow_links,
                     poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
                 }))
             }
@@ -436,13 +458,56 @@ impl Resolver<'_> {
                         "tenant = { value = \"…\" } or { field = \"…\" }",
                     );
                 }
+                let (id, ids) = self.id(id);
                 Some(Source::Stdin(StdinSource {
                     format: *format,
                     tenant: self.tenant(tenant.as_ref())?,
-                    id: id.clone(),
+                    id,
+                    ids: ids?,
                 }))
             }
         }
+    }
+
+    /// Where the id is, and what becomes of it.
+    fn id(&mut self, id: &source::Id) -> (String, Option<Ids>) {
+        let default = || "id".to_owned();
+        match id {
+            source::Id::Field(field) => (field.clone(), Some(Ids::default())),
+            source::Id::Rules(rules) => (
+                rules.field.clone().unwrap_or_else(default),
+                self.ids(
+                    rules.hash,
+                    rules.keep,
+                    rules.hash_key_file.as_deref(),
+                    rules.hash_key_env.as_deref(),
+                ),
+            ),
+        }
+    }
+
+    pub(super) fn ids(
+        &mut self,
+        hash: bool,
+        keep: bool,
+        key_file: Option<&str>,
+        key_env: Option<&str>,
+    ) -> Option<Ids> {
+        if hash && keep {
+            let message = "`hash` and `keep` are both given".to_owned();
+            self.invalid("source.id", message, "keep one of them");
+        }
+        let key = self.secret("source.id.hash_key", key_file, key_env)?;
+        let length = key.as_ref().map(|key| key.expose().len());
+        if let Some(length) = length.filter(|length| *length < IdKey::MIN_BYTES) {
+            let least = IdKey::MIN_BYTES;
+            let message = format!(
+                "the key of hashed ids is {length} bytes long; at least {least} are needed"
+            );
+            let fix = "such as `openssl rand -hex 32`";
+            self.invalid("source.id", message, fix);
+        }
+        Some(Ids { hash, keep, key })
     }
 
     pub(super) fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {

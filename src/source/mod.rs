@@ -9,14 +9,18 @@
 //! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
+mod arrow_file;
 pub mod brokers;
+mod columns;
 mod error;
+mod folder;
 mod format;
 mod identity;
 pub mod kafka;
 mod lines;
 mod location;
 mod objects;
+mod parquet_file;
 mod reader;
 mod table;
 mod unpacked;
@@ -26,6 +30,7 @@ use std::{collections::BTreeMap, pin::Pin};
 use tokio::io::AsyncRead;
 
 pub use error::Error;
+pub use folder::{Reason, Unlisted};
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
 pub use location::Location;
@@ -33,7 +38,7 @@ pub use objects::{Listing, Object, Objects};
 pub use reader::{ReadFailure, Reader, read_failure};
 pub use table::{Layout, Table, TableFormat};
 
-use crate::record::{DeadLetter, Document, Position};
+use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -46,12 +51,16 @@ pub struct Options {
     pub include: Vec<String>,
     /// Globs of what is left out.
     pub exclude: Vec<String>,
+    /// Whether symbolic links that lead out of a local folder are followed.
+    pub follow_links: bool,
     /// Format of every object; by extension unless given.
     pub format: Option<Format>,
     /// Where a document's tenant stands.
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
     pub id: Option<String>,
+    /// How ids are treated.
+    pub ids: IdRules,
     /// Columns of tables.
     pub columns: Columns,
     /// Largest line or cell. A longer one is a dead letter `too_large`; `.txt` has no limit.
@@ -80,9 +89,11 @@ impl Default for Options {
             options: BTreeMap::new(),
             include: Vec::new(),
             exclude: Vec::new(),
+            follow_links: false,
             format: None,
             tenant: TenantFrom::default(),
             id: None,
+            ids: IdRules::default(),
             columns: Columns::default(),
             max_record_bytes: MAX_RECORD_BYTES,
         }
@@ -105,7 +116,7 @@ pub enum Unit {
 /// A text of any length. Read to its end before the next unit is asked for.
 pub struct Stream {
     /// Id of the document.
-    pub id: String,
+    pub id: DocumentId,
     /// Tenant, if the configuration names one.
     pub tenant: Option<String>,
     /// The object.

@@ -14,7 +14,7 @@ use super::{
     table::Rows,
 };
 use crate::record::{
-    Body, Code, DeadLetter, Document, Position, Stage, Text,
+    Body, Code, DeadLetter, Document, DocumentId, Position, Stage, Text,
     json::{Json, NotJson},
 };
 
@@ -245,7 +245,7 @@ impl Reader {
     fn stream(&self, reader: Decoded) -> Unit {
         let position = self.position(None);
         Unit::Stream(Stream {
-            id: position.to_string(),
+            id: DocumentId::place(&position),
             tenant: self.identity().of_object(&self.name()),
             position,
             reader: Box::pin(reader),
@@ -302,7 +302,7 @@ impl Reader {
 /// A text as a document.
 pub(super) fn text_document(text: String, tenant: Option<String>, position: Position) -> Document {
     Document {
-        id: position.to_string(),
+        id: DocumentId::place(&position),
         tenant,
         position,
         body: Body::Text(Text::from(text)),
@@ -326,8 +326,7 @@ pub(super) fn json_document(
         };
         dead_letter(position.clone(), Code::NotJson, reason)
     })?;
-    let id = identity.id_of_json(&json);
-    let id = id.unwrap_or_else(|| position.to_string());
+    let id = identity.id_of_json(&json, &position);
     match identity.of_json(&json, object) {
         Ok(tenant) => Ok(Document {
             id,
@@ -338,7 +337,7 @@ pub(super) fn json_document(
         Err(code) => {
             let reason = "the tenant of the record is neither text nor a number";
             let mut letter = dead_letter(position, code, reason.to_owned());
-            letter.document_id = Some(id);
+            letter.document_id = Some(id.in_dead_letter());
             Err(letter)
         }
     }
