@@ -302,10 +302,16 @@ impl Walk {
         }
         if let DataType::Struct(fields) = kind {
             for (index, field) in fields.iter().enumerate() {
-                self.field(index, field, |walk| {
+                self.field(index, field.name(), |walk| {
                     walk.leaves(field.data_type(), depth + 1)
                 });
             }
+        } else if let DataType::Map(entries, _) = kind {
+            self.items(|walk| {
+                for (index, name, kind) in parts(entries) {
+                    walk.field(index, name, |walk| walk.leaves(kind, depth + 1));
+                }
+            });
         } else if let Some(items) = items(kind) {
             self.items(|walk| walk.leaves(items.data_type(), depth + 1));
         }
@@ -314,11 +320,14 @@ impl Walk {
     /// Follows the rest of a path.
     fn follow(&mut self, kind: &DataType, at: &Segment, rest: &[Segment], depth: usize) {
         let mut kind = kind;
+        // The map whose entries the path stands at.
+        let mut map = None;
         let (steps, names) = (self.steps.len(), self.name.len());
         for _ in 0..at.lists {
             let Some(items) = items(kind) else {
                 return;
             };
+            map = matches!(kind, DataType::Map(..)).then_some(items);
             self.steps.push(Step::Items);
             self.name.push(String::new());
             kind = items.data_type();
@@ -326,18 +335,30 @@ impl Walk {
         if let Some((next, rest)) = rest.split_first() {
             // `items.note` means each item's, as in SQL over nested columns.
             while let Some(items) = items(kind) {
+                map = matches!(kind, DataType::Map(..)).then_some(items);
                 self.steps.push(Step::Items);
                 self.name.push(String::new());
                 kind = items.data_type();
             }
-            if let DataType::Struct(fields) = kind {
+            if let Some(entries) = map {
+                for (index, name, kind) in parts(entries) {
+                    if name == next.name {
+                        self.field(index, name, |walk| walk.follow(kind, next, rest, depth + 1));
+                    }
+                }
+            } else if let DataType::Struct(fields) = kind {
                 for (index, field) in fields.iter().enumerate() {
                     if *field.name() == next.name {
-                        self.field(index, field, |walk| {
+                        self.field(index, field.name(), |walk| {
                             walk.follow(field.data_type(), next, rest, depth + 1);
                         });
                     }
                 }
+            }
+        } else if let Some(entries) = map {
+            self.end = Some(kind.clone());
+            for (index, name, kind) in parts(entries) {
+                self.field(index, name, |walk| walk.leaves(kind, depth));
             }
         } else {
             self.end = Some(kind.clone());
@@ -347,12 +368,11 @@ impl Walk {
         self.name.truncate(names);
     }
 
-    fn field(&mut self, index: usize, field: &Field, then: impl FnOnce(&mut Self)) {
+    fn field(&mut self, index: usize, name: &str, then: impl FnOnce(&mut Self)) {
         self.steps.push(Step::Field(index));
         let part = self.name.last_mut().expect("a name has a part");
         let length = part.len();
         part.push('.');
-        let name = field.name();
         match name.contains(['.', '[', '`']) {
             true => part.push_str(&format!("`{}`", name.replace('`', "``"))),
             false => part.push_str(name),
@@ -370,6 +390,16 @@ impl Walk {
         self.name.pop();
         self.steps.pop();
     }
+}
+
+/// Key and value of a map's entries: some writers call them otherwise.
+fn parts(entries: &FieldRef) -> impl Iterator<Item = (usize, &'static str, &DataType)> {
+    let fields = match entries.data_type() {
+        DataType::Struct(fields) => fields.iter(),
+        _ => [].iter(),
+    };
+    let named = fields.zip(["key", "value"]).enumerate();
+    named.map(|(index, (field, name))| (index, name, field.data_type()))
 }
 
 fn items(kind: &DataType) -> Option<&FieldRef> {
@@ -428,7 +458,7 @@ mod tests {
     }
 
     fn schema() -> Schema {
-        let entry = record("entries", vec![text("key"), text("value")]);
+        let entry = record("entries", vec![text("keys"), text("values")]);
         Schema::new(vec![
             text("text"),
             text("service.name"),

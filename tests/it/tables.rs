@@ -7,7 +7,7 @@ use arrow_array::{
     Array as _, ArrayRef, BinaryArray, DictionaryArray, FixedSizeBinaryArray, Int32Array,
     Int64Array, LargeListArray, ListArray, MapArray, NullArray, RecordBatch, StringArray,
     StringViewArray, StructArray, TimestampMicrosecondArray, UnionArray,
-    builder::{ListBuilder, MapBuilder, StringBuilder},
+    builder::{ListBuilder, MapBuilder, MapFieldNames, StringBuilder},
     cast::AsArray as _,
     types::Int32Type,
 };
@@ -168,7 +168,12 @@ fn nested() -> RecordBatch {
     lists.append_null();
     lists.append_value(Vec::<Option<&str>>::new());
     let lists: ListArray = lists.finish();
-    let mut maps = MapBuilder::new(None, StringBuilder::new(), StringBuilder::new());
+    let names = MapFieldNames {
+        entry: "entries".to_owned(),
+        key: "key".to_owned(),
+        value: "value".to_owned(),
+    };
+    let mut maps = MapBuilder::new(Some(names), StringBuilder::new(), StringBuilder::new());
     maps.keys().append_value("m0@mail.example");
     maps.values().append_value("m1@mail.example");
     maps.keys().append_value("plain");
@@ -193,9 +198,9 @@ fn nested() -> RecordBatch {
         None,
     );
     let bytes = BinaryArray::from(vec![
-        Some(b"b0@mail.example".as_ref()),
+        Some(&b"b0@mail.example"[..]),
         None,
-        Some(b"b2@mail.example".as_ref()),
+        Some(&b"b2@mail.example"[..]),
     ]);
     let dictionary: DictionaryArray<Int32Type> = ["d0@mail.example", "d0@mail.example", "plain"]
         .into_iter()
@@ -470,11 +475,10 @@ fn metadata_of_a_table_passes_only_as_far_as_it_is_structure_or_plain_words() {
         [
             ("PARQUET:field_id".to_owned(), "7".to_owned()),
             ("comment".to_owned(), "ask c@mail.example".to_owned()),
-        ]
-        .into(),
+        ],
     );
     let inner = Field::new("inner", DataType::Utf8, true)
-        .with_metadata([("owner".to_owned(), "d@mail.example".to_owned())].into());
+        .with_metadata([("owner".to_owned(), "d@mail.example".to_owned())]);
     let structure = StructArray::new(Fields::from(vec![inner]), vec![texts(&["-"])], None);
     let schema = Schema::new_with_metadata(
         vec![
@@ -488,8 +492,7 @@ fn metadata_of_a_table_passes_only_as_far_as_it_is_structure_or_plain_words() {
             ),
             ("owner".to_owned(), "Ana Ruiz".to_owned()),
             ("origin".to_owned(), "crm".to_owned()),
-        ]
-        .into(),
+        ],
     );
     let columns: Vec<ArrayRef> = vec![texts(&["f@mail.example"]), Arc::new(structure)];
     let rows = RecordBatch::try_new(Arc::new(schema), columns).unwrap();
@@ -502,7 +505,7 @@ fn metadata_of_a_table_passes_only_as_far_as_it_is_structure_or_plain_words() {
         let copy = copy(&job, stem);
         let metadata = copy.schema().metadata().clone();
         assert_eq!(metadata.get("origin").map(String::as_str), Some("crm"));
-        assert!(!metadata.contains_key("owner") && !metadata.contains_key("pandas"));
+        assert!(metadata.get("owner").is_none() && metadata.get("pandas").is_none());
         let id = copy
             .schema()
             .field(0)
@@ -531,7 +534,7 @@ fn ids_of_other_types_are_read_and_a_null_id_is_the_place() {
     job.write("in/uuid.parquet", parquet(&id(Arc::new(uuid.unwrap()))));
     let nulls: ArrayRef = Arc::new(StringArray::from(vec![None, Some("x")]));
     job.write("in/null.parquet", parquet(&id(nulls)));
-    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![b"b1".as_ref(), b"\xff\x01"]));
+    let bytes: ArrayRef = Arc::new(BinaryArray::from(vec![&b"b1"[..], &b"\xff\x01"[..]]));
     job.write("in/bytes.parquet", parquet(&id(bytes)));
     job.run(&[]).expect(0);
     let expected = [
