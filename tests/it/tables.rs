@@ -471,12 +471,10 @@ fn one_cell_that_is_not_utf8_costs_its_row() {
 
 #[test]
 fn metadata_of_a_table_passes_only_as_far_as_it_is_structure_or_plain_words() {
-    let note = Field::new("note", DataType::Utf8, true).with_metadata(
-        [
-            ("PARQUET:field_id".to_owned(), "7".to_owned()),
-            ("comment".to_owned(), "ask c@mail.example".to_owned()),
-        ],
-    );
+    let note = Field::new("note", DataType::Utf8, true).with_metadata([
+        ("PARQUET:field_id".to_owned(), "7".to_owned()),
+        ("comment".to_owned(), "ask c@mail.example".to_owned()),
+    ]);
     let inner = Field::new("inner", DataType::Utf8, true)
         .with_metadata([("owner".to_owned(), "d@mail.example".to_owned())]);
     let structure = StructArray::new(Fields::from(vec![inner]), vec![texts(&["-"])], None);
