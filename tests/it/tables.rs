@@ -67,20 +67,20 @@ fn copy(job: &Job, stem: &str) -> RecordBatch {
     let files = job.files("out/redactions");
     let found = files.iter().find(|(name, _)| name.starts_with(stem));
     let (name, bytes) = found.unwrap_or_else(|| panic!("{stem}: {:?}", files.keys()));
-    let batches: Vec<RecordBatch> = if name.ends_with(".parquet") {
+    let (schema, batches): (_, Vec<RecordBatch>) = if name.ends_with(".parquet") {
         let builder = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(bytes.clone()));
-        builder
-            .unwrap()
-            .build()
-            .unwrap()
-            .map(Result::unwrap)
-            .collect()
+        let builder = builder.unwrap();
+        let schema = builder.schema().clone();
+        (
+            schema,
+            builder.build().unwrap().map(Result::unwrap).collect(),
+        )
     } else {
         let file = std::io::Cursor::new(bytes);
         let reader = arrow_ipc::reader::FileReader::try_new(file, None).unwrap();
-        reader.map(Result::unwrap).collect()
+        (reader.schema(), reader.map(Result::unwrap).collect())
     };
-    arrow_select::concat::concat_batches(&batches[0].schema(), &batches).unwrap()
+    arrow_select::concat::concat_batches(&schema, &batches).unwrap()
 }
 
 fn strings(column: &ArrayRef) -> Vec<Option<String>> {
