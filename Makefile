@@ -1,7 +1,18 @@
 SHELL := bash
 # Where cargo builds: CARGO_TARGET_DIR or a user's cargo configuration may have moved it.
-release = $$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')/release
+target = $$(cargo metadata --format-version 1 --no-deps | sed -n 's/.*"target_directory":"\([^"]*\)".*/\1/p')
+release = $(target)/release
 export ORT_DYLIB_PATH ?= $(firstword $(wildcard $(CURDIR)/.weir/onnxruntime/libonnxruntime.so $(CURDIR)/.weir/onnxruntime/libonnxruntime.dylib) $(CURDIR)/.weir/onnxruntime/libonnxruntime.so)
+
+# A pack by its name, also where cargo builds outside of the tree.
+export WEIR_MODELS ?= $(CURDIR)/models
+# Where `make install` puts weir. DESTDIR goes in front of it, for those who make packages.
+PREFIX ?= /usr/local
+# The program to install, such as target/release/weir: nothing is built then, so that root needs no cargo.
+WEIR ?=
+
+comma := ,
+space := $() $()
 
 .PHONY: help
 help: ## List the targets
@@ -23,9 +34,19 @@ setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, P
 build: setup ## Build weir (release)
 	cargo build --release --locked
 
+.PHONY: install
+install: $(if $(WEIR),,build) ## Install weir, its pack, ONNX Runtime and completions below PREFIX (/usr/local)
+	@scripts/install.sh install "$(or $(WEIR),$(release)/weir)" "$(PREFIX)" "$(DESTDIR)"
+
+.PHONY: uninstall
+uninstall: ## Take away what `make install` put below PREFIX
+	@scripts/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
+
+# Optimised only where the demo is hot, and without what it does not use: a third of the work of a release.
 .PHONY: demo
-demo: build ## Run weir over the examples and show what it does
-	@WEIR="$(release)/weir" examples/demo.sh
+demo: setup ## Build weir quickly, run it over the examples and show what it does
+	cargo build --profile demo --no-default-features --features tables --locked
+	@WEIR="$(target)/demo/weir" examples/demo.sh
 
 .PHONY: demo-kafka
 demo-kafka: build ## The same on Kafka: a local broker, a stream, a worker that is killed half-way
@@ -36,6 +57,16 @@ demo-kafka: build ## The same on Kafka: a local broker, a stream, a worker that 
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
 	cargo clippy --all-targets --locked -- -D warnings
+
+# Each combination; `none` is weir without any.
+combinations := none $(foreach k,no kafka,$(foreach c,no clouds,$(foreach t,no tables,$(foreach s,no server,\
+	$(subst $(space),$(comma),$(filter-out no,$(k) $(c) $(t) $(s)))))))
+.PHONY: features
+features: ## Lint weir with each combination of its cargo features, or with FEATURES="none tables,server"
+	@for set in $(or $(FEATURES),$(combinations)); do \
+		echo "features: $$set"; \
+		cargo clippy --quiet --locked --no-default-features --features "$${set/#none/}" -- -D warnings || exit 1; \
+	done
 
 .PHONY: test
 test: setup-tests ## Set up what the tests need and run them all

@@ -8,6 +8,8 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
+# Also for a program that was built outside of the tree.
+export WEIR_MODELS=${WEIR_MODELS:-$PWD/models}
 weir=${WEIR:-target/release/weir}
 
 fail() {

@@ -36,6 +36,17 @@ PLANTED = [
 ]
 PLANTED_IN_TABLES = ["219-09-9999", "6011 1111 1111 1117", "marchetti@clearwater.example"]
 
+# Names of people that the model finds in what the demo shows, by the part of the input where they stand. They must not
+# be in its redactions: a title without its name is a leak.
+KNOWN = {
+    "acme/prose": [
+        "Bennet", "Mrs. Long", "Long has", "Morris", "Bingley", "To Sherlock", "Irene Adler", "Livesey", "Ishmael",
+    ],
+    "acme/chat": [
+        "Ana Ruiz", "Luis Ortega", "Okafor", "Halvorsen", "Imogen", "Priya", "Callum Reid", "Adeyemi", "Fiona Gallagher",
+    ],
+}
+
 # Documents that are shown: object, and ids or None for the lines with the most kinds of entities.
 SHOWN = [
     ("acme/prose/pride-and-prejudice.txt", None),
@@ -319,6 +330,23 @@ def leaks(output: Output) -> list[str]:
     return problems
 
 
+def known_names(output: Output) -> list[str]:
+    """Known names in the redactions of what is shown."""
+    problems = []
+    for part, names in KNOWN.items():
+        inputs = "\n".join(searchable(path) for path in (INPUT / part).iterdir())
+        redacted = [path for path in output.of("redactions") if part in path.as_posix()]
+        text = "\n".join(map(searchable, redacted))
+        if not redacted:
+            problems.append(f"no redactions of {part}")
+        for number, name in enumerate(names):
+            if name not in inputs:
+                problems.append(f"known name {number} is not in {part}")
+            if name in text:
+                problems.append(f"known name {number} of {part} is in its redactions")
+    return problems
+
+
 def searchable(path: Path) -> str:
     if path.suffix in TABLES:
         return "\n".join(str(value) for row in table(path) for value in row.values()) if pa else ""
@@ -331,7 +359,7 @@ def main() -> None:
     output, style = Output(Path(sys.argv[1])), Style()
     problems = show(output, style)
     summary(output, style)
-    problems += lost(output) + leaks(output)
+    problems += lost(output) + leaks(output) + known_names(output)
     print("\n" + style.bold("Checks"))
     if pa is None:
         print("  tables not looked into: python3 has no pyarrow")
@@ -340,7 +368,9 @@ def main() -> None:
     if problems:
         sys.exit(1)
     count = len(PLANTED) + (len(PLANTED_IN_TABLES) if pa else 0)
-    print(style.paint(f"  {count} planted values, none in the output; every record delivered or dead-lettered", 32))
+    names = sum(map(len, KNOWN.values()))
+    text = f"  {count} planted values and {names} known names, none in the output; every record delivered or dead-lettered"
+    print(style.paint(text, 32))
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@
 set -euo pipefail
 
 cd "$(dirname "$0")/.."
-weir=${WEIR:-target/release/weir}
+# Also for a program that was built outside of the tree.
+export WEIR_MODELS=${WEIR_MODELS:-$PWD/models}
+weir=${WEIR:-target/demo/weir}
 out=examples/out
 
 if [[ ! -x $weir ]]; then
     echo "error: no program at $weir" >&2
-    echo "  fix: make build, or WEIR=path/to/weir" >&2
+    echo "  fix: make demo, or WEIR=path/to/weir" >&2
     exit 2
 fi
 

@@ -92,6 +92,11 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// Tokens that have their results.
+    pub fn tokens(&self) -> u64 {
+        self.real.load(Ordering::Relaxed) + self.reused.load(Ordering::Relaxed)
+    }
+
     fn reuse(&self, tokens: usize) {
         self.reused.fetch_add(tokens as u64, Ordering::Relaxed);
         counter!(metric::TOKENS_TOTAL, "kind" => "reused").increment(tokens as u64);

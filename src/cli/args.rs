@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use super::exit;
 use crate::{
     config::{Config, Problems, Resolved, telemetry::LogLevel},
+    model::PackRef,
     record::Code,
 };
 
@@ -143,6 +144,13 @@ pub struct Run {
     pub quiet: bool,
 }
 
+impl Run {
+    /// Whether only a part is gone through, or nothing is written.
+    pub fn is_trial(&self) -> bool {
+        self.dry_run || self.limit.is_some()
+    }
+}
+
 const RUN: &str = "Examples:
   weir run --config weir.toml
   weir run --config weir.toml --dry-run --limit 1000
@@ -203,18 +211,37 @@ pub struct Redact {
     /// Least probability of a span
     #[arg(long, value_name = "0..1", conflicts_with = "tenant", value_parser = probability)]
     pub threshold: Option<f32>,
-    /// Folder of the model pack
+    /// Model pack: a name that is looked for, or its folder
     #[arg(
         long,
         short,
-        value_name = "DIR",
+        value_name = "PACK",
         env = "WEIR_PACK",
-        default_value = "models/weir-mini"
+        default_value = PACK,
+        value_parser = pack
     )]
-    pub model: PathBuf,
+    pub model: PackRef,
     /// Format of the input
     #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
     pub format: RedactFormat,
+    /// Encoding of the input, such as windows-1252, shift_jis or utf-16le; without it UTF-8, UTF-16 or
+    /// UTF-32, as the first bytes tell. The output is UTF-8
+    #[arg(long, value_name = "NAME", value_parser = encoding)]
+    pub encoding: Option<crate::source::Encoding>,
+    /// Regular expression of a line that begins a text of several lines, such as '^[0-9]{4}-'
+    #[arg(long, value_name = "REGEX")]
+    pub multiline_start_pattern: Option<regex::bytes::Regex>,
+    /// Regular expression that tells, with the mode, where such a text ends; without it the start pattern
+    #[arg(long, value_name = "REGEX", requires = "multiline_start_pattern")]
+    pub multiline_condition_pattern: Option<regex::bytes::Regex>,
+    /// What a line that matches the condition pattern means
+    #[arg(
+        long,
+        value_name = "MODE",
+        default_value = "halt_before",
+        requires = "multiline_start_pattern"
+    )]
+    pub multiline_mode: MultilineMode,
     /// Show the input with what was found highlighted, and the result
     #[arg(long)]
     pub show: bool,
@@ -226,20 +253,45 @@ pub struct Redact {
 /// Format of what `weir redact` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RedactFormat {
-    /// JSON lines if the first line begins with `{`, else lines
+    /// By the extension: .txt is text, .jsonl and .ndjson are jsonl, .json is json. Of anything else,
+    /// and standard input, each line is JSON if it is a JSON object, else text
     Auto,
     /// The whole input is one text
     Text,
     /// Each line is a text
     Lines,
-    /// Each line is a JSON object
+    /// Each line is a JSON object, and gets `redactions` beside its keys
     Jsonl,
+    /// JSON objects in a row, or in an array; each gets `redactions` beside its keys
+    Json,
+}
+
+/// What a line that matches the condition pattern means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum MultilineMode {
+    /// The text goes on while lines match
+    ContinueThrough,
+    /// The text goes on while lines match, and takes one line more
+    ContinuePast,
+    /// The text ends before the first line that matches
+    HaltBefore,
+    /// The text ends with the first line that matches
+    HaltWith,
+}
+
+fn encoding(label: &str) -> Result<crate::source::Encoding, String> {
+    crate::source::Encoding::of_label(label).ok_or_else(|| {
+        "no encoding that weir reads; names are those of https://encoding.spec.whatwg.org"
+            .to_owned()
+    })
 }
 
 const REDACT: &str = "Examples:
   echo 'Mail Ana Ruiz, ana@ruiz.example' | weir redact -l person -l email --show
   tail -f app.log | weir redact -l person -l 'phone number'
-  weir redact --tenant tenants/acme.toml chat.jsonl > chat.redacted.jsonl";
+  weir redact --tenant tenants/acme.toml chat.jsonl > chat.redacted.jsonl
+  weir redact -p email --encoding windows-1252 old.log > old.redacted.log";
 
 /// `weir check`.
 #[derive(Debug, Clone, Args)]
@@ -259,6 +311,12 @@ pub struct Check {
     /// Print every key with its value and origin
     #[arg(long)]
     pub explain: bool,
+    /// Also whether `weir run --dry-run` would start
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Also whether `weir run --limit` would start
+    #[arg(long, value_name = "DOCUMENTS")]
+    pub limit: Option<u64>,
 }
 
 const CHECK: &str = "Examples:
@@ -325,9 +383,9 @@ pub struct Labels {
     /// Labels to compare instead of a tenant's
     #[arg(long, short, value_name = "LABEL")]
     pub label: Vec<String>,
-    /// Folder of the model pack; wins over model.pack
-    #[arg(long, short, value_name = "DIR", env = "WEIR_PACK")]
-    pub model: Option<PathBuf>,
+    /// Model pack: a name that is looked for, or its folder; wins over model.pack
+    #[arg(long, short, value_name = "PACK", env = "WEIR_PACK", value_parser = pack)]
+    pub model: Option<PackRef>,
     /// Neighbours shown for each label
     #[arg(long, value_name = "COUNT", default_value_t = 3)]
     pub neighbours: usize,
@@ -338,7 +396,7 @@ pub struct Labels {
 
 const LABELS: &str = "Examples:
   weir labels --config weir.toml --tenant acme
-  weir labels -l person -l customer -l 'bank account' --model models/weir-mini";
+  weir labels -l person -l customer -l 'bank account' --model weir-mini";
 
 /// `weir eval`.
 #[derive(Debug, Clone, Args)]
@@ -346,21 +404,28 @@ pub struct Eval {
     /// Evaluation files: JSON lines with text, entities and types
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Folder of the model pack
+    /// Model pack: a name that is looked for, or its folder
     #[arg(
         long,
         short,
-        value_name = "DIR",
+        value_name = "PACK",
         env = "WEIR_PACK",
-        default_value = "models/weir-mini"
+        default_value = PACK,
+        value_parser = pack
     )]
-    pub model: PathBuf,
+    pub model: PackRef,
     /// Use a tenant's labels, patterns and thresholds instead of the corpus' own labels
     #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT")]
     pub tenant: Option<PathBuf>,
-    /// Least probability of a span
+    /// Threshold of all labels; without it, the default of tenants' labels
     #[arg(long, value_name = "0..1", value_parser = probability)]
     pub threshold: Option<f32>,
+    /// Measure at thresholds from 0 to 1: characters found against over-redaction
+    #[arg(long, conflicts_with_all = ["threshold", "tenant", "min_f1", "found"])]
+    pub curve: bool,
+    /// Write what was found to a file: a line for each example, without its text
+    #[arg(long, value_name = "FILE")]
+    pub found: Option<PathBuf>,
     /// The model alone, without pattern recognisers
     #[arg(long)]
     pub no_patterns: bool,
@@ -378,6 +443,7 @@ pub struct Eval {
 const EVAL: &str = "Examples:
   weir eval data/test.jsonl
   weir eval data/*.jsonl --limit 500 --json
+  weir eval data/test.jsonl --curve           what each threshold finds, and what it takes too much
   weir eval data/test.jsonl --min-f1 0.6      in a test: exit code 1 below";
 
 /// `weir bench`.
@@ -386,15 +452,16 @@ pub struct Bench {
     /// Texts to run on: files of lines or JSON lines; without them the ones in the box
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Folder of the model pack
+    /// Model pack: a name that is looked for, or its folder
     #[arg(
         long,
         short,
-        value_name = "DIR",
+        value_name = "PACK",
         env = "WEIR_PACK",
-        default_value = "models/weir-mini"
+        default_value = PACK,
+        value_parser = pack
     )]
-    pub model: PathBuf,
+    pub model: PackRef,
     /// Label counts to measure; a fixed head has its own categories instead
     #[arg(
         long,
@@ -428,11 +495,11 @@ const BENCH: &str = "Examples:
 #[derive(Debug, Clone, Subcommand)]
 pub enum Model {
     /// Show what a pack is: family, sizes, digest, calibration
-    #[command(after_help = "Examples:\n  weir model inspect models/weir-mini")]
+    #[command(after_help = "Examples:\n  weir model inspect weir-mini")]
     Inspect(Pack),
     /// Compare every file of a pack with its sha256
     #[command(
-        after_help = "Examples:\n  weir model verify models/weir-mini\n\nExit code 0 if the pack is whole, 1 if not."
+        after_help = "Examples:\n  weir model verify weir-mini\n\nExit code 0 if the pack is whole, 1 if not."
     )]
     Verify(Pack),
     /// Find out how a pack runs fastest on this machine, and keep it beside the pack
@@ -461,22 +528,23 @@ pub struct Tune {
 }
 
 const TUNE: &str = "Examples:
-  weir model tune models/weir-mini
+  weir model tune weir-mini
   weir model tune models/large --texts data/logs/today.log
 
-Writes DIR/tuned.toml: graph, sessions, threads and tokens of a batch. `weir run` and the other commands
+Writes tuned.toml into the pack's folder: graph, sessions, threads and tokens of a batch. `weir run` and the other commands
 use it on this machine where the configuration does not set them; remove the file to undo it.";
 
 /// A model pack.
 #[derive(Debug, Clone, Args)]
 pub struct Pack {
-    /// Folder of the model pack
+    /// Model pack: a name that is looked for, or its folder
     #[arg(
-        value_name = "DIR",
+        value_name = "PACK",
         env = "WEIR_PACK",
-        default_value = "models/weir-mini"
+        default_value = PACK,
+        value_parser = pack
     )]
-    pub model: PathBuf,
+    pub model: PackRef,
     /// Print JSON
     #[arg(long)]
     pub json: bool,
@@ -506,12 +574,16 @@ pub enum SchemaOf {
     /// An audit record
     Audit,
     /// An entities record, as Avro
+    #[cfg(feature = "kafka")]
     EntitiesAvro,
     /// A redaction record, as Avro
+    #[cfg(feature = "kafka")]
     RedactionAvro,
     /// A dead-letter record, as Avro
+    #[cfg(feature = "kafka")]
     DeadLetterAvro,
     /// An audit record, as Avro
+    #[cfg(feature = "kafka")]
     AuditAvro,
     /// The configuration reference, as Markdown
     #[value(hide = true)]
@@ -533,6 +605,17 @@ pub struct Completions {
 const COMPLETIONS: &str = "Examples:
   weir completions bash > ~/.local/share/bash-completion/completions/weir
   weir completions zsh > ~/.zfunc/_weir";
+
+/// The pack in the box.
+pub const PACK: &str = "weir-mini";
+
+/// A name of the command line is looked for in the working directory first.
+pub fn pack(named: &str) -> Result<PackRef, String> {
+    match named {
+        "" => Err("the name of a pack, or the path of its folder".to_owned()),
+        named => Ok(PackRef::new(named, std::path::Path::new(""))),
+    }
+}
 
 fn probability(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {

@@ -25,7 +25,7 @@ use super::{
     out, run,
 };
 use crate::{
-    decode::viterbi::Viterbi,
+    decode::Decoder,
     model::{
         self, Backbone, Conditions, Encoder, Family, Head, LabelMatrix, Layout, Pack, Row, Scorer,
     },
@@ -627,12 +627,12 @@ pub fn share(
         for document in chunk {
             let (windows, tail) = rest.split_at(document.len());
             rest = tail;
-            let mut viterbi = Viterbi::default();
+            let mut decoder = Decoder::of_labels();
             for (at, window) in windows.iter().enumerate() {
-                viterbi.push(window, windows.get(at + 1), &matrix);
+                decoder.push(window, windows.get(at + 1), &matrix);
             }
-            entities += viterbi.certain().count();
-            entities += viterbi.finish().len();
+            entities += decoder.certain().named.len();
+            entities += decoder.finish().named.len();
         }
         decoding += start.elapsed();
         rows += emissions

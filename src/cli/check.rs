@@ -9,12 +9,12 @@ use std::{
 use super::{
     args::Check,
     exit::{Exit, Failure},
-    out,
+    out, run,
 };
 use crate::{
-    config::{Config, KafkaSink, KafkaSource, Kind, Origin, Place, Problems, Resolved, Written},
+    config::{Config, Kind, Origin, Place, Problems, Resolved, Written},
     model::{self, Machine, Tuned},
-    source::brokers::Brokers,
+    source::{self, Location, Objects},
     tenant::{self, LabelSet, Policy, Tenants},
 };
 
@@ -43,9 +43,9 @@ pub(super) fn unfit(
 
 /// What was found, in the order in which it was looked at.
 #[derive(Default)]
-struct Report {
+pub(super) struct Report {
     lines: Vec<String>,
-    problems: Problems,
+    pub(super) problems: Problems,
     skipped: Vec<String>,
     explained: String,
 }
@@ -98,7 +98,7 @@ pub fn execute(args: &Check) -> Result<Exit, Failure> {
     })
 }
 
-fn counted(count: usize, what: &str) -> String {
+pub(super) fn counted(count: usize, what: &str) -> String {
     match count {
         1 => format!("1 {what}"),
         _ => format!("{count} {what}s"),
@@ -106,7 +106,7 @@ fn counted(count: usize, what: &str) -> String {
 }
 
 impl Report {
-    fn ok(&mut self, what: &str, detail: &str) {
+    pub(super) fn ok(&mut self, what: &str, detail: &str) {
         self.lines
             .push(format!("ok    {what}  {detail}").trim_end().to_owned());
     }
@@ -134,6 +134,12 @@ impl Report {
                 return;
             }
         };
+        let is_trial = args.dry_run || args.limit.is_some();
+        if let Some(why) = resolved.route().refuses_trial().filter(|_| is_trial) {
+            let fix = "leave them out; to see what weir finds in a few records, give them to `weir redact`";
+            let kind = Kind::Conflict(why.to_owned());
+            self.problems.push(kind, &written.place("source.type"), fix);
+        }
         self.tenants(&resolved);
         self.pack(&resolved, &written);
         match args.connect {
@@ -257,9 +263,9 @@ impl Report {
         else {
             return; // told already
         };
-        let encoder = resolved.model.category_encoder.as_deref();
+        let encoder = resolved.model.category_encoder.as_ref();
         let encoder = encoder.map(|folder| {
-            let pack = model::Pack::open(folder)?;
+            let pack = model::Pack::open(&folder.find()?)?;
             model::Encoder::new(&pack, resolved.model.runtime.clone(), None)
         });
         let (head, encoder) = match (model::Head::new(pack), encoder.transpose()) {
@@ -336,8 +342,9 @@ impl Report {
     }
 
     fn pack(&mut self, resolved: &Resolved, written: &Written) {
-        let folder = &resolved.model.pack;
-        let verified = model::Pack::open(folder).and_then(|pack| {
+        let found = resolved.model.pack.find();
+        let verified = found.and_then(|folder| {
+            let pack = model::Pack::open(&folder)?;
             pack.verify()?;
             Ok(pack)
         });
@@ -345,7 +352,7 @@ impl Report {
             Ok(pack) => {
                 let family = pack.manifest().family;
                 self.ok(
-                    &folder.display().to_string(),
+                    &pack.folder().display().to_string(),
                     &format!("{family}, sha256 match"),
                 );
                 self.tuned(resolved, &pack, written);
@@ -371,89 +378,54 @@ impl Report {
     /// Reaches the stores, listing the first object of the source and of the sink, and the brokers.
     fn connect(&mut self, resolved: &Resolved, written: &Written) {
         use crate::config::{Sink, Source};
-        if let Source::Kafka(source) = &resolved.source {
-            let topics = source.topics.iter().enumerate();
-            let topics = topics.map(|(i, topic)| (format!("source.topics.{i}"), topic.as_str()));
-            self.topics("source", &source.brokers, topics, written);
-            let sink = match &resolved.sink {
-                Sink::Kafka(sink) => Some(sink),
-                _ => None,
-            };
-            self.registries(source, sink, written);
-        }
-        if let Sink::Kafka(sink) = &resolved.sink {
-            let topics = sink.topics.named();
-            let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
-            self.topics("sink", &sink.brokers, topics, written);
-        }
-        let mut stores = Vec::new();
+        #[cfg(feature = "kafka")]
+        self.brokers(resolved, written);
+        // As the job opens them, but that nothing is made.
         if let Source::ObjectStore(source) = &resolved.source {
-            stores.push(("source.url", &source.url, &source.options));
+            let opened = Objects::open(run::object_source(source, &resolved.limits));
+            let opened = opened.map(|objects| Some(objects.location().clone()));
+            self.store("source.url", source.url.as_str(), opened, written);
         }
         if let Sink::ObjectStore(sink) = &resolved.sink {
-            stores.push(("sink.url", &sink.url, &sink.options));
-        }
-        for (key, url, options) in stores {
-            // A job makes its output folder.
-            let made = key == "sink.url";
-            match reach(url, options, made) {
-                Ok(found) => self.ok(url.as_str(), found),
-                Err(why) => {
-                    let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
-                    let fix = "look at the address, the credentials in the cloud's variables, and `options`";
-                    self.problems.push(kind, &written.place(key), fix);
-                }
-            }
+            let opened = Location::planned(sink.url.as_str(), &sink.options);
+            self.store("sink.url", sink.url.as_str(), opened, written);
         }
     }
 
-    /// Asks schema registries whether they answer, and for weir's schemas.
-    fn registries(&mut self, source: &KafkaSource, sink: Option<&KafkaSink>, written: &Written) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime of one thread needs nothing but memory");
-        for (key, answer) in runtime.block_on(super::kafka::registries(source, sink)) {
-            match answer {
-                Ok(found) => self.ok(key, found),
-                Err(error) => {
-                    let fix = error.hint().unwrap_or_default();
-                    let kind = Kind::Invalid(error.to_string());
-                    self.problems.push(kind, &written.place(key), fix);
-                }
-            }
-        }
-    }
-
-    /// Asks brokers for their topics.
-    fn topics<'t>(
+    /// Asks a store for its first object.
+    fn store(
         &mut self,
-        section: &str,
-        brokers: &Brokers,
-        topics: impl IntoIterator<Item = (String, &'t str)>,
+        key: &str,
+        url: &str,
+        opened: Result<Option<Location>, source::Error>,
         written: &Written,
     ) {
-        let topics: Vec<(String, &str)> = topics.into_iter().collect();
-        let key = format!("{section}.bootstrap_servers");
-        match super::kafka::missing(brokers, topics.iter().map(|(_, topic)| *topic)) {
-            Ok(missing) => {
-                self.ok(
-                    &format!("{section} brokers"),
-                    &format!("answer, {}", counted(topics.len() - missing.len(), "topic")),
-                );
-                for (key, topic) in topics {
-                    if missing.iter().any(|missing| missing == topic) {
-                        let kind = Kind::Invalid(format!("the topic \"{topic}\" is not there"));
-                        let fix = "create it; where brokers create topics by themselves, the first \
-                                   record does";
-                        self.problems.push(kind, &written.place(&key), fix);
-                    }
-                }
+        let reached = opened.and_then(|location| match location {
+            None => Ok("folder, will be made"),
+            Some(location) => {
+                let runtime = tokio::runtime::Builder::new_current_thread()
+                    .enable_all()
+                    .build()
+                    .expect("a runtime of one thread needs nothing but memory");
+                runtime.block_on(location.connect())?;
+                Ok(match location.folder() {
+                    Some(_) => "folder",
+                    None => "reached",
+                })
             }
+        });
+        match reached {
+            Ok(found) => self.ok(url, found),
             Err(error) => {
-                let kind = Kind::Invalid(format!("`{key}` can't be reached: {error}"));
-                let fix = "look at the address, at sasl and at tls";
-                self.problems.push(kind, &written.place(&key), fix);
+                let why = match &error {
+                    source::Error::Store { source, .. } => kind_of(source),
+                    source::Error::Folder { source, .. } => crate::config::reason(source),
+                    error => error.to_string(),
+                };
+                let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
+                let fix =
+                    "look at the address, the credentials in the cloud's variables, and `options`";
+                self.problems.push(kind, &written.place(key), fix);
             }
         }
     }
@@ -577,48 +549,6 @@ fn fences(page: &str) -> Vec<(usize, String)> {
         }
     }
     fences
-}
-
-/// Lists one object. Local folders are looked at without making them; one that will be `made` needs
-/// only a place to stand.
-fn reach(
-    url: &url::Url,
-    options: &crate::config::StoreOptions,
-    made: bool,
-) -> Result<&'static str, String> {
-    use futures::StreamExt;
-    if url.scheme() == "file" {
-        let mut path = url
-            .to_file_path()
-            .map_err(|()| "it is not a path".to_owned())?;
-        if made && !path.exists() {
-            while !path.exists() && path.pop() {}
-            return match path.is_dir() {
-                true => Ok("folder, will be made"),
-                false => Err("a file is in its way".to_owned()),
-            };
-        }
-        return match std::fs::metadata(&path) {
-            Ok(folder) if folder.is_dir() => Ok("folder"),
-            Ok(_) => Err("it is not a folder".to_owned()),
-            Err(error) => Err(crate::config::reason(&error)),
-        };
-    }
-    let (store, prefix) =
-        object_store::parse_url_opts(url, options.iter()).map_err(|error| kind_of(&error))?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| error.kind().to_string())?;
-    runtime.block_on(async {
-        let listing = async { store.list(Some(&prefix)).next().await };
-        match tokio::time::timeout(std::time::Duration::from_secs(20), listing).await {
-            Err(_) => Err("no answer in 20 s".to_owned()),
-            Ok(None) => Ok("reached, empty"),
-            Ok(Some(Ok(_))) => Ok("reached"),
-            Ok(Some(Err(error))) => Err(kind_of(&error)),
-        }
-    })
 }
 
 /// The kind of a store's error; its own message may hold a signed URL.

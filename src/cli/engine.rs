@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use crate::{
     batch,
     config::{self, Resolved},
-    model::{self, Machine, Pack, Tuned},
+    model::{self, Machine, Pack, PackRef, Tuned},
     pipeline::{Engine, Options, Running},
 };
 
@@ -28,9 +28,9 @@ impl From<model::Error> for Failure {
     }
 }
 
-/// Opens and verifies a pack.
-pub fn pack(folder: &Path) -> Result<Pack, Failure> {
-    let pack = Pack::open(folder)?;
+/// Finds, opens and verifies a pack.
+pub fn pack(pack: &PackRef) -> Result<Pack, Failure> {
+    let pack = Pack::open(&pack.find()?)?;
     pack.verify()?;
     Ok(pack)
 }
@@ -54,16 +54,16 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Failure> {
         options.label_cache = Some(folder.clone());
     }
     options.categories.clone_from(&model.categories);
-    if let Some(folder) = &model.category_encoder {
-        options.category_encoder = Some(pack(folder)?);
+    if let Some(encoder) = &model.category_encoder {
+        options.category_encoder = Some(pack(encoder)?);
     }
     Ok(options)
 }
 
 /// How a pack is run without a configuration.
-pub fn defaults(folder: &Path) -> Result<Options, Failure> {
+pub fn defaults(named: &PackRef) -> Result<Options, Failure> {
     let batch = config::batch::Section::default();
-    with(pack(folder)?, None, &batch, false, None)
+    with(pack(named)?, None, &batch, false, None)
 }
 
 fn with(

@@ -3,12 +3,13 @@
 //! In:  evaluation files (design 7): `{"text", "entities": [{"start", "end", "label"}], "types", …}`
 //!      a line, code points, ends exclusive, plain or gzip.
 //! Out: precision, recall and F1 by label, typed and untyped; the share of entity characters that
-//!      were found, and of characters found that are none.
+//!      were found, and of characters found that are none; both for one threshold or for many.
+//! Holds: without options it measures what a tenant gets who names the labels and sets nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufRead as _, BufReader, Read},
+    io::{BufRead as _, BufReader, BufWriter, Read, Write as _},
     path::Path,
 };
 
@@ -24,12 +25,18 @@ use crate::{
     pipeline::{Engine, Scan},
     record::Text,
     redact::{Operator, Redactor},
-    tenant::{Balance, Label, LabelSet, Policy, label_digest},
+    tenant::{Balance, Label, LabelSet, Policy, THRESHOLD, label_digest},
     text::{ByteSpan, CodePointCursor},
 };
 
 /// Examples that are scanned at a time.
 const AT_ONCE: usize = 64;
+
+/// Thresholds of a curve.
+const CURVE: [f32; 20] = [
+    0.0, 0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8,
+    0.85, 0.9, 0.95,
+];
 
 /// Evaluates on the files that were asked for.
 pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
@@ -42,53 +49,162 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
     }
     let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
     let runtime = engine::runtime()?;
-    let mut reports: Vec<(String, Report)> = Vec::new();
-    let mut total = Report::default();
+    let io = |error: std::io::Error| Failure::new(Exit::Io, error);
+    let mut found_file = match &args.found {
+        Some(path) => Some(BufWriter::new(File::create(path).map_err(io)?)),
+        None => None,
+    };
+    let thresholds = match (args.curve, args.threshold) {
+        (true, _) => CURVE.to_vec(),
+        (false, threshold) => vec![threshold.unwrap_or(THRESHOLD)],
+    };
+    // One report for each threshold.
+    let mut reports: Vec<(String, Vec<Report>)> = Vec::new();
+    let mut totals = vec![Report::default(); thresholds.len()];
     for (file, examples) in corpora {
-        let mut report = Report::default();
+        let mut own = vec![Report::default(); thresholds.len()];
         for chunk in examples.chunks(AT_ONCE) {
-            let scans = chunk.iter().map(|example| async {
-                let policy = match &tenant {
-                    Some(policy) => policy.clone(),
-                    None => policy(
-                        &example.types,
-                        args.threshold.unwrap_or(0.5),
-                        !args.no_patterns,
-                    ),
-                };
-                scan(&engine, &policy, &example.text).await
-            });
-            let found = runtime.block_on(futures::future::join_all(scans));
-            for (example, found) in chunk.iter().zip(found) {
-                let found = found.map_err(|error| Failure::new(Exit::Io, error))?;
-                report.add(example, &found);
-                total.add(example, &found);
+            // All thresholds of a chunk one after another: its windows are computed once.
+            for (at, threshold) in thresholds.iter().enumerate() {
+                let scans = chunk.iter().map(|example| async {
+                    let policy = match &tenant {
+                        Some(policy) => policy.clone(),
+                        None => policy(&example.types, *threshold, !args.no_patterns),
+                    };
+                    scan(&engine, &policy, &example.text).await
+                });
+                let found = runtime.block_on(futures::future::join_all(scans));
+                for (example, found) in chunk.iter().zip(found) {
+                    let found = found.map_err(|error| Failure::new(Exit::Io, error))?;
+                    own[at].add(example, &found);
+                    totals[at].add(example, &found);
+                    if let Some(out) = &mut found_file {
+                        let number = own[at].examples - 1;
+                        let line = found_line(&file, number, example, &found);
+                        writeln!(out, "{line}").map_err(io)?;
+                    }
+                }
             }
         }
-        reports.push((file, report));
+        reports.push((file, own));
+    }
+    if let Some(mut out) = found_file {
+        out.flush().map_err(io)?;
     }
     if reports.len() > 1 {
-        reports.push(("all".to_owned(), total.clone()));
+        reports.push(("all".to_owned(), totals.clone()));
     }
+    let curves = reports.iter().map(|(file, own)| {
+        let points = thresholds.iter().copied().zip(own);
+        (file.as_str(), points.collect::<Vec<_>>())
+    });
+    let total = &totals[0];
     if args.json {
-        let files: BTreeMap<&str, _> = reports
-            .iter()
-            .map(|(file, report)| (file.as_str(), report.json()))
+        let files: BTreeMap<&str, _> = curves
+            .map(|(file, points)| match args.curve {
+                true => (
+                    file,
+                    serde_json::json!({"curve": points.iter().map(Point::of).collect::<Vec<_>>()}),
+                ),
+                false => (file, points[0].1.json()),
+            })
             .collect();
         out::data(&serde_json::to_string_pretty(&files).expect("counts are JSON"))?;
     } else {
-        out::data(
-            &reports
-                .iter()
-                .map(|(file, report)| report.table(file))
-                .collect::<Vec<_>>()
-                .join("\n"),
-        )?;
+        let tables = curves.map(|(file, points)| match args.curve {
+            true => curve_table(file, &points),
+            false => points[0].1.table(file),
+        });
+        out::data(&tables.collect::<Vec<_>>().join("\n"))?;
     }
     let enough = args
         .min_f1
         .is_none_or(|least| total.typed.f1() >= f64::from(least));
     Ok(if enough { Exit::Done } else { Exit::No })
+}
+
+/// What one threshold gives.
+#[derive(Debug, Serialize)]
+struct Point {
+    threshold: f32,
+    precision: f64,
+    recall: f64,
+    f1: f64,
+    f1_untyped: f64,
+    character_recall: f64,
+    over_redaction: f64,
+}
+
+impl Point {
+    fn of((threshold, report): &(f32, &Report)) -> Self {
+        Self {
+            threshold: *threshold,
+            precision: report.typed.precision(),
+            recall: report.typed.recall(),
+            f1: report.typed.f1(),
+            f1_untyped: report.untyped.f1(),
+            character_recall: report.characters.recall(),
+            over_redaction: report.characters.over_redaction(),
+        }
+    }
+}
+
+fn curve_table(file: &str, points: &[(f32, &Report)]) -> String {
+    let mut table = comfy_table::Table::new();
+    table.load_preset(comfy_table::presets::NOTHING);
+    table.set_header([
+        file,
+        "precision",
+        "recall",
+        "F1",
+        "F1 untyped",
+        "character recall",
+        "over-redaction",
+    ]);
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(comfy_table::CellAlignment::Right);
+    }
+    for point in points.iter().map(Point::of) {
+        let figures = [
+            point.precision,
+            point.recall,
+            point.f1,
+            point.f1_untyped,
+            point.character_recall,
+            point.over_redaction,
+        ];
+        let figures = figures.map(|figure| format!("{figure:.3}"));
+        let default = if point.threshold == THRESHOLD {
+            " (default)"
+        } else {
+            ""
+        };
+        table.add_row(
+            [format!("  {:.2}{default}", point.threshold)]
+                .into_iter()
+                .chain(figures),
+        );
+    }
+    format!("{table}\n")
+}
+
+/// What was found in an example, in code points.
+fn found_line(file: &str, number: u64, example: &Example, found: &[Span]) -> serde_json::Value {
+    let mut cursor = CodePointCursor::new(&example.text, 0);
+    let found: Vec<_> = found
+        .iter()
+        .map(|span| {
+            serde_json::json!({
+                "start": cursor.at(span.bytes.start),
+                "end": cursor.at(span.bytes.end),
+                "label": &*span.label,
+                "score": span.score,
+                "label_score": span.label_score,
+                "recognizer": span.recognizer.to_string(),
+            })
+        })
+        .collect();
+    serde_json::json!({"file": file, "example": number, "found": found})
 }
 
 /// The policy of a corpus: its own labels.
@@ -465,6 +581,7 @@ mod tests {
             bytes: ByteSpan::new(start, end),
             label: label.into(),
             score: 1.0,
+            label_score: 1.0,
             recognizer: Recognizer::Model,
         }
     }

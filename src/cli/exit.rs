@@ -15,12 +15,16 @@ pub enum Exit {
     Usage = 2,
     /// More dead letters than `limits.max_dead_letters`.
     DeadLetters = 65,
+    /// There is no file to read.
+    NoInput = 66,
     /// A store or broker can't be reached, or refuses.
     Unavailable = 69,
     /// A bug in weir.
     Bug = 70,
     /// Reading or writing failed.
     Io = 74,
+    /// A worker stood still for too long; starting it again may help.
+    Stalled = 75,
     /// The configuration, a tenant file or the pack is wrong.
     Config = 78,
     /// The drain deadline passed, or a second signal came.
@@ -34,9 +38,11 @@ Exit codes:
   1    the verdict is no (check, test, eval)
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
+  66   there is no file to read
   69   a store or broker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
+  75   a worker committed nothing for too long (pipeline.stall_secs); start it again
   78   the configuration, a tenant file or the pack is wrong
   143  the drain deadline passed, or a second signal came";
 

@@ -10,7 +10,11 @@ use super::{
 
 /// Writes the files; those that are there stay.
 pub fn execute(args: &Init) -> Result<Exit, Failure> {
-    let files = files(args.preset);
+    let mut files = files(args.preset).to_vec();
+    // Documents that are there are not joined by one of ours.
+    if !args.dir.join("in").exists() {
+        files.extend(example(args.preset));
+    }
     // Looked at before anything is written, so that a refusal leaves no half.
     if let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists()) {
         let path = args.dir.join(name);
@@ -43,6 +47,15 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
     // `create_new`: another `init` may have been quicker.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(text.as_bytes())
+}
+
+/// A document to try the preset on; tables in a bucket have none.
+fn example(preset: Preset) -> Option<(&'static str, &'static str)> {
+    match preset {
+        Preset::Logs => Some(("in/example.log", include_str!("init/example.log"))),
+        Preset::Json => Some(("in/example.jsonl", include_str!("init/example.jsonl"))),
+        Preset::Lake => None,
+    }
 }
 
 /// Names and texts of a preset.

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     exit::{Exit, Failure},
-    run::{ids, pointer},
+    run::{self, ids, pointer},
 };
 use crate::{
     config::{
@@ -15,13 +15,88 @@ use crate::{
         source::{GroupProtocol, OffsetReset},
     },
     pipeline::{
+        job::{Job, Summary},
         rolling,
         stream::{self, Options},
     },
     record::{audit::DigestKey, avro},
     sink::{self, kafka as topics},
     source::{self, brokers::Brokers, kafka as group},
+    telemetry::Health,
 };
+
+/// Topics, and where their records go; registries and stores have answered, brokers were not asked yet.
+pub enum Topics<'c> {
+    /// To topics.
+    ToTopics(&'c KafkaSource, &'c KafkaSink, Codecs),
+    /// To files.
+    ToObjects(&'c KafkaSource, &'c config::ObjectSink, group::Codec),
+}
+
+impl<'c> Topics<'c> {
+    /// From topics to topics.
+    pub async fn to_topics(source: &'c KafkaSource, sink: &'c KafkaSink) -> Result<Self, Failure> {
+        let codecs = Codecs::open(source, sink).await.map_err(no_registry)?;
+        Ok(Self::ToTopics(source, sink, codecs))
+    }
+
+    /// From topics to files.
+    pub async fn to_objects(
+        source: &'c KafkaSource,
+        sink: &'c config::ObjectSink,
+    ) -> Result<Self, Failure> {
+        let codec = source_codec(source).map_err(no_registry)?;
+        // A store that is never there is told at once; one that goes away later is waited for.
+        if let Some(location) = run::planned(sink)? {
+            let answer = location.connect().await;
+            answer.map_err(|error| run::failed(sink::Error::from(error)))?;
+        }
+        Ok(Self::ToObjects(source, sink, codec))
+    }
+
+    /// Runs a worker until it is drained.
+    pub async fn run(
+        self,
+        resolved: &Resolved,
+        job: &Job,
+        health: Health,
+    ) -> Result<Summary, Failure> {
+        let numbers = 0..resolved.pipeline.slots;
+        let slots = match self {
+            Self::ToTopics(source, sink, codecs) => numbers
+                .map(|number| slot(source, sink, &codecs, resolved, number))
+                .collect(),
+            Self::ToObjects(source, sink, codec) => {
+                let files = rolling::Options {
+                    chains: sink::chain::Options {
+                        location: run::location(sink)?,
+                        group: source.group_id.clone(),
+                        configuration: run::configuration(resolved, job),
+                        pack: job.engine.pack().digest().to_owned(),
+                    },
+                    compression: run::compression(sink),
+                };
+                numbers
+                    .map(|number| {
+                        rolling_slot(source, &codec, &sink.roll, files.clone(), resolved, number)
+                    })
+                    .collect()
+            }
+        };
+        let worker = stream::Worker {
+            engine: job.engine.clone(),
+            tenants: job.tenants.clone(),
+            progress: job.progress.clone(),
+            health,
+            drain: job.drain.clone(),
+        };
+        stream::run(worker, slots).await.map_err(stopped)?;
+        Ok(Summary {
+            drained: job.drain.is_cancelled(),
+            ..Summary::of(&job.progress)
+        })
+    }
+}
 
 /// What the records of a worker are read and written as; its slots share the registries' clients.
 #[derive(Debug, Clone)]
@@ -63,7 +138,7 @@ impl Codecs {
 }
 
 /// What records are read as.
-pub fn source_codec(source: &KafkaSource) -> Result<group::Codec, avro::Error> {
+fn source_codec(source: &KafkaSource) -> Result<group::Codec, avro::Error> {
     Ok(match (source.codec, &source.registry) {
         (config::source::Codec::Text, _) => group::Codec::Text,
         (config::source::Codec::Avro, Some(registry)) => {
@@ -167,7 +242,7 @@ pub fn no_registry(error: avro::Error) -> Failure {
 }
 
 /// The options of a slot that writes topics.
-pub fn slot(
+fn slot(
     source: &KafkaSource,
     sink: &KafkaSink,
     codecs: &Codecs,
@@ -191,11 +266,12 @@ pub fn slot(
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: limits.max_dead_letters,
         drain_for: drain_for(resolved),
+        stall_for: Duration::from_secs(resolved.pipeline.stall_secs),
     }
 }
 
 /// The options of a slot that writes files.
-pub fn rolling_slot(
+fn rolling_slot(
     source: &KafkaSource,
     codec: &group::Codec,
     roll: &Roll,
@@ -212,6 +288,7 @@ pub fn rolling_slot(
         in_flight_bytes: in_flight(resolved),
         max_dead_letters: resolved.limits.max_dead_letters,
         drain_for: drain_for(resolved),
+        stall_for: Duration::from_secs(resolved.pipeline.stall_secs),
     }
 }
 
@@ -268,6 +345,7 @@ fn reader(
             .map(|instance| format!("{instance}-{number}")),
         session_timeout: source.session_timeout,
         from_earliest: source.offset_reset == OffsetReset::Earliest,
+        metadata_refresh: source.metadata_refresh,
         topics: source.topics.clone(),
         codec: codec.clone(),
         tenant: tenant_beside,
@@ -332,7 +410,7 @@ pub fn writer(
 }
 
 /// A slot that ended before its end.
-pub fn stopped(error: stream::Error) -> Failure {
+fn stopped(error: stream::Error) -> Failure {
     let exit = match &error {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
         | stream::Error::Sink(
@@ -345,6 +423,7 @@ pub fn stopped(error: stream::Error) -> Failure {
         | stream::Error::NoTopic { .. }
         | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
+        stream::Error::Stalled(_) => Exit::Stalled,
         stream::Error::Store(_) => Exit::Io,
         stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
     };

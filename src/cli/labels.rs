@@ -12,7 +12,7 @@ use crate::{
     decode::patterns::Patterns,
     model::{Encoder, Family, Fit, Head},
     pipeline::Options,
-    tenant::Tenants,
+    tenant::{THRESHOLD, Tenants},
 };
 
 /// Similarity from which on spans of two labels may swap.
@@ -113,13 +113,13 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         let labels = args
             .label
             .iter()
-            .map(|label| (label.clone(), label.clone(), 0.5))
+            .map(|label| (label.clone(), label.clone(), THRESHOLD))
             .collect();
         sets.push(Asked {
             tenant: None,
             labels,
         });
-        folder = folder.or_else(|| Some("models/weir-mini".into()));
+        folder = folder.or_else(|| args::pack(args::PACK).ok());
     }
     let options = match (folder, options) {
         (Some(folder), _) => engine::defaults(&folder)?,

@@ -7,16 +7,20 @@
 pub mod args;
 pub mod bench;
 mod check;
+#[cfg(feature = "kafka")]
+mod check_topics;
 mod engine;
 pub mod eval;
 /// Exit codes, and why a command failed.
 pub mod exit;
 mod init;
+#[cfg(feature = "kafka")]
 mod kafka;
 mod labels;
 mod model;
 pub mod out;
 mod redact;
+#[cfg(feature = "kafka")]
 mod replay;
 mod run;
 mod schema;
@@ -72,7 +76,13 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Schema(args) => schema::execute(args),
         Command::Completions(args) => completions(args),
         Command::Run(args) => run::execute(args, &cli.global),
+        #[cfg(feature = "kafka")]
         Command::Replay(args) => replay::execute(args),
+        #[cfg(not(feature = "kafka"))]
+        Command::Replay(_) => {
+            let error = anyhow::anyhow!("this weir was built without the feature `kafka`");
+            Err(Failure::new(Exit::Usage, error).hint(crate::config::Feature::FIX))
+        }
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),

@@ -11,7 +11,7 @@ use crate::model::Pack;
 
 /// Shows what a pack is.
 pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
-    let pack = Pack::open(&args.model)?;
+    let pack = Pack::open(&args.model.find()?)?;
     let manifest = pack.manifest();
     if args.json {
         let value = serde_json::json!({"digest": pack.digest(), "manifest": manifest});
@@ -48,9 +48,18 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
     row(
         "calibration",
         format!(
-            "1 / (1 + exp(-({} * margin + {}))), O bias {}",
+            "label_score 1 / (1 + exp(-({} * margin + {}))), O bias {}",
             calibration.slope, calibration.intercept, calibration.o_bias
         ),
+    );
+    row(
+        "",
+        match (calibration.gain_slope, calibration.gain_intercept) {
+            (Some(slope), Some(intercept)) => {
+                format!("score       1 / (1 + exp(-({slope} * gain + {intercept})))")
+            }
+            _ => "score       as label_score, of the gain".to_owned(),
+        },
     );
     for file in &manifest.files {
         let size = file
@@ -73,7 +82,7 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
 
 /// Compares every file with its digest.
 pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
-    let pack = Pack::open(&args.model)?;
+    let pack = Pack::open(&args.model.find()?)?;
     let verified = pack.verify();
     if args.json {
         let problem = verified.as_ref().err().map(ToString::to_string);
@@ -86,7 +95,7 @@ pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
                 let (ok, files) = (out::OK, pack.manifest().files.len());
                 let line = format!(
                     "{ok}ok{ok:#}    {}  {files} files, sha256 match",
-                    args.model.display()
+                    pack.folder().display()
                 );
                 out::data(&line)?;
             }

@@ -1,4 +1,4 @@
-//! `weir redact`: text, log lines or JSON lines through a pipe.
+//! `weir redact`: text, log lines or JSON through a pipe.
 //!
 //! Lines go in and come out in order, several on their way at a time; whoever writes slowly into
 //! the pipe gets each line back at once. A line that can't be processed is not printed (I6): a
@@ -6,20 +6,24 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, IsTerminal, Read, Write},
+    io::{self, IsTerminal, Write},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use anstyle::{AnsiColor, Color, Style};
 use futures::{StreamExt, stream};
-use tokio::sync::mpsc;
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::mpsc,
+};
 
 use super::{
-    args::{self, RedactFormat},
+    args::{self, MultilineMode, RedactFormat},
     engine,
     exit::{Exit, Failure},
-    out,
+    out, run,
 };
 use crate::{
     config::limits,
@@ -27,24 +31,32 @@ use crate::{
         Engine, Scan,
         document::{self, PlainText},
     },
-    record::{Body, Code, Document, DocumentId, Entity, Position, Text},
-    sink::{Done, Redacted},
+    record::{Body, Code, DeadLetter, Document, Entity, Position, Text},
+    sink::Done,
+    source::{
+        self, Around, Compression, Format, Mode, Multiline, ReadFailure, Reader, Report, Stream,
+        TenantFrom, Unit, read_failure,
+    },
     tenant::Policy,
 };
 
 /// Lines on their way at a time.
 const AT_ONCE: usize = 256;
 
+/// A text of several lines ends when none has come for so long.
+const LINE_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Redacts the input.
 pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
     let policy = policy(args)?;
-    let input: Box<dyn Read + Send> = if args.input.as_os_str() == "-" {
+    let is_standard = args.input.as_os_str() == "-";
+    let input = if is_standard {
         if io::stdin().is_terminal() {
             out::message("reading from the terminal; end with Ctrl-D");
         }
-        Box::new(io::stdin())
+        None
     } else {
-        Box::new(File::open(&args.input).map_err(|error| {
+        Some(File::open(&args.input).map_err(|error| {
             let name = args.input.display();
             Failure::new(
                 Exit::Io,
@@ -54,24 +66,59 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
     };
     let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
     let runtime = engine::runtime()?;
-    let mut input = BufReader::with_capacity(1 << 16, input);
-    let format = match args.format {
-        RedactFormat::Auto if input.fill_buf()?.first() == Some(&b'{') => RedactFormat::Jsonl,
-        RedactFormat::Auto => RedactFormat::Lines,
-        format => format,
-    };
-    let painter = Painter::new(args.show);
-    if format == RedactFormat::Text {
-        return runtime.block_on(text(&engine, &policy, input, args.entities, painter));
+    let exit = runtime.block_on(async {
+        let input: Box<dyn AsyncRead + Send + Unpin> = match input {
+            Some(file) => Box::new(tokio::fs::File::from_std(file)),
+            None => Box::new(tokio::io::stdin()),
+        };
+        let reader = Reader::over(input, format(args), &options(args)).map_err(run::unavailable)?;
+        redact(engine, Arc::new(policy), reader, args).await
+    });
+    // A reader of standard input may stay in its read for ever.
+    runtime.shutdown_background();
+    exit
+}
+
+/// Format of the input: as asked, or by its name.
+fn format(args: &args::Redact) -> Format {
+    match args.format {
+        RedactFormat::Text => Format::Text,
+        RedactFormat::Lines => Format::Lines,
+        RedactFormat::Jsonl => Format::JsonLines,
+        RedactFormat::Json => Format::Json,
+        RedactFormat::Auto => match Format::of(&args.input.to_string_lossy()) {
+            Ok((format @ (Format::Text | Format::JsonLines | Format::Json), ..)) => format,
+            _ => Format::Auto,
+        },
     }
-    runtime.block_on(lines(
-        engine,
-        Arc::new(policy),
-        input,
-        format,
-        args.entities,
-        painter,
-    ))
+}
+
+fn options(args: &args::Redact) -> source::Options {
+    let multiline = args
+        .multiline_start_pattern
+        .clone()
+        .map(|start_pattern| Multiline {
+            condition_pattern: args
+                .multiline_condition_pattern
+                .clone()
+                .unwrap_or_else(|| start_pattern.clone()),
+            start_pattern,
+            mode: match args.multiline_mode {
+                MultilineMode::ContinueThrough => Mode::ContinueThrough,
+                MultilineMode::ContinuePast => Mode::ContinuePast,
+                MultilineMode::HaltBefore => Mode::HaltBefore,
+                MultilineMode::HaltWith => Mode::HaltWith,
+            },
+            timeout: LINE_TIMEOUT,
+        });
+    source::Options {
+        encoding: args.encoding,
+        multiline,
+        // The policy is given: what a record says of its tenant has no say.
+        tenant: TenantFrom::Beside,
+        max_record_bytes: limits::Section::default().max_record_bytes,
+        ..source::Options::default()
+    }
 }
 
 /// The policy of a tenant file, or of the labels and patterns on the command line.
@@ -105,169 +152,168 @@ fn policy(args: &args::Redact) -> Result<Policy, Failure> {
     )?)
 }
 
-/// What became of a line.
-enum Line {
+/// What became of a document.
+enum Outcome {
     Done { source: Text, done: Done },
     Failed { code: Code, reason: String },
 }
 
-async fn lines(
+/// What is read, in order.
+struct Item {
+    unit: Result<Document, DeadLetter>,
+    around: Around,
+    /// The letter is of all of the input.
+    is_whole: bool,
+}
+
+async fn redact(
     engine: Engine,
     policy: Arc<Policy>,
-    mut input: impl BufRead + Send + 'static,
-    format: RedactFormat,
-    entities: bool,
-    painter: Painter,
+    mut reader: Reader,
+    args: &args::Redact,
 ) -> Result<Exit, Failure> {
-    let limit = limits::Section::default().max_record_bytes;
-    let (sender, receiver) = mpsc::channel::<io::Result<Vec<u8>>>(AT_ONCE);
-    // Standard input blocks; a thread of its own may stay in a read when we are done.
-    std::thread::spawn(move || {
-        loop {
-            let mut line = Vec::new();
-            let read = (&mut input).take(limit + 1).read_until(b'\n', &mut line);
-            let more = match read {
-                Ok(0) => break,
-                // The rest of a line that is too long is skipped, not kept.
-                Ok(_) if line.len() as u64 > limit && line.last() != Some(&b'\n') => {
-                    skip_line(&mut input)
+    let painter = Painter::new(args.show);
+    let unit = match format(args) {
+        Format::Json => "JSON value",
+        _ => "line",
+    };
+    let (sender, receiver) = mpsc::channel(AT_ONCE);
+    let (stream_sender, mut streams) = mpsc::channel::<Stream>(1);
+    // Ahead of what is processed: an input that is slow must not hold back what is done.
+    // On a thread of its own: a read of standard input cannot be stopped.
+    let runtime = tokio::runtime::Handle::current();
+    let reading = tokio::task::spawn_blocking(move || {
+        runtime.block_on(async move {
+            while let Some(unit) = reader.next().await? {
+                let unit = match unit {
+                    Unit::Document(document) => Ok(document),
+                    Unit::Rejected(letter) => Err(letter),
+                    Unit::Stream(stream) => {
+                        // The input is one text: there is no other unit.
+                        let _ = stream_sender.send(stream).await;
+                        break;
+                    }
+                    Unit::Table(_) => unreachable!("a stream is no table"),
+                };
+                let item = Item {
+                    unit,
+                    around: reader.take_around(),
+                    is_whole: !reader.is_opened(),
+                };
+                if sender.send(item).await.is_err() {
+                    break;
                 }
-                Ok(_) => Ok(()),
-                Err(error) => Err(error),
-            };
-            let item = more.map(|()| line);
-            let failed = item.is_err();
-            if sender.blocking_send(item).is_err() || failed {
-                break;
             }
-        }
+            Ok::<Report, source::Error>(reader.report().clone())
+        })
     });
-    let received = stream::unfold(receiver, |mut lines| async move {
-        Some((lines.recv().await?, lines))
+    let received = stream::unfold(receiver, |mut items| async move {
+        Some((items.recv().await?, items))
     });
     let mut results = std::pin::pin!(
         received
-            .enumerate()
-            .map(|(number, line)| {
+            .map(|item| {
                 let (engine, policy) = (engine.clone(), policy.clone());
                 async move {
-                    let line = line?;
-                    // A panic costs its line, not the rest of the input.
-                    let number = number as u64;
-                    let work = tokio::spawn(async move {
-                        one(&engine, &policy, number, line, limit, format).await
-                    });
-                    Ok::<_, io::Error>(work.await.unwrap_or_else(|_| Line::Failed {
-                        code: Code::Panicked,
-                        reason: "internal error".to_owned(),
-                    }))
+                    let Item {
+                        unit,
+                        around,
+                        is_whole,
+                    } = item;
+                    let (position, outcome) = match unit {
+                        Ok(document) => {
+                            let position = document.position.clone();
+                            // A panic costs its document, not the rest of the input.
+                            let work =
+                                tokio::spawn(async move { one(&engine, &policy, document).await });
+                            let outcome = work.await.unwrap_or_else(|_| Outcome::Failed {
+                                code: Code::Panicked,
+                                reason: "internal error".to_owned(),
+                            });
+                            (position, outcome)
+                        }
+                        Err(letter) => {
+                            let DeadLetter {
+                                source,
+                                code,
+                                reason,
+                                ..
+                            } = letter;
+                            (source, Outcome::Failed { code, reason })
+                        }
+                    };
+                    (position, around, is_whole, outcome)
                 }
             })
             .buffered(AT_ONCE)
     );
     let mut failed = 0;
-    let mut number = 0;
-    while let Some(line) = results.next().await {
-        number += 1;
-        match line? {
-            Line::Done { source, done } => painter.print(&source, &done, entities)?,
-            Line::Failed { code, reason } => {
+    while let Some((position, around, is_whole, outcome)) = results.next().await {
+        match outcome {
+            Outcome::Done { source, done } => {
+                painter.print(&source, &done, &around, args.entities)?
+            }
+            Outcome::Failed { code, reason } => {
                 failed += 1;
+                // What is left of an array is one.
+                if !args.entities && around.in_array() {
+                    painter.print_raw(&format!("{}null{}", around.before, around.after))?;
+                }
                 let error = out::ERROR;
+                let what = match position {
+                    Position::Stdin { line } if !is_whole => format!("{unit} {}", line + 1),
+                    _ => "the input".to_owned(),
+                };
                 out::message(&format!(
-                    "{error}error:{error:#} line {number} was not printed: {reason} ({code})"
+                    "{error}error:{error:#} {what} was not printed: {reason} ({code})"
                 ));
             }
         }
     }
+    if let Some(stream) = streams.recv().await {
+        text(&engine, &policy, stream, args.entities, painter).await?;
+    }
+    let report = match reading.await {
+        Ok(report) => report.map_err(run::unavailable)?,
+        Err(error) => return Err(Failure::new(Exit::Bug, error)),
+    };
+    say_how(&report, args);
     Ok(if failed == 0 { Exit::Done } else { Exit::Io })
 }
 
-fn skip_line(input: &mut impl BufRead) -> io::Result<()> {
-    loop {
-        let buffer = input.fill_buf()?;
-        let end = buffer.iter().position(|byte| *byte == b'\n');
-        let (used, done) = (
-            end.map_or(buffer.len(), |at| at + 1),
-            end.is_some() || buffer.is_empty(),
-        );
-        input.consume(used);
-        if done {
-            return Ok(());
-        }
+/// Says what the name of the input does not.
+fn say_how(report: &Report, args: &args::Redact) {
+    if let Some(encoding) = report.encoding {
+        out::message(&format!("read as {encoding}; the output is UTF-8"));
+    }
+    if let Some(compression) = report.compression
+        && Compression::of(&args.input.to_string_lossy()).is_none()
+    {
+        out::message(&format!(
+            "the input is compressed with {compression}; it was decompressed"
+        ));
+    }
+    if report.json_lines > 0 {
+        let (json, text) = (report.json_lines, report.text_lines);
+        out::message(&format!(
+            "read {json} lines as JSON, {text} as text (--format lines reads all as text)"
+        ));
     }
 }
 
-async fn one(
-    engine: &Engine,
-    policy: &Policy,
-    number: u64,
-    mut line: Vec<u8>,
-    limit: u64,
-    format: RedactFormat,
-) -> Line {
-    if line.len() as u64 > limit {
-        return Line::Failed {
-            code: Code::TooLarge,
-            reason: format!("it is longer than {limit} bytes"),
-        };
-    }
-    while matches!(line.last(), Some(b'\n' | b'\r')) {
-        line.pop();
-    }
-    let Ok(line) = String::from_utf8(line) else {
-        return Line::Failed {
-            code: Code::NotUtf8,
-            reason: "it is not UTF-8".to_owned(),
-        };
-    };
-    let json = format == RedactFormat::Jsonl;
-    if json && line.trim().is_empty() {
-        return Line::Done {
-            source: Text::default(),
-            done: empty(policy),
-        };
-    }
-    let source = Text::from(line);
-    let document = Document {
-        id: DocumentId::place(&Position::Stdin { line: number }),
-        tenant: None,
-        position: Position::Stdin { line: number },
-        body: if json {
-            Body::Json(source.clone())
-        } else {
-            Body::Text(source.clone())
-        },
-    };
+async fn one(engine: &Engine, policy: &Policy, document: Document) -> Outcome {
     match document::process(engine, policy, &document, PlainText::Text).await {
-        Ok(done) => Line::Done { source, done },
-        Err(error) => Line::Failed {
+        Ok(done) => {
+            let source = match document.body {
+                Body::Text(text) | Body::Json(text) | Body::JsonLine(text) => text,
+                Body::Row(_) => Text::default(),
+            };
+            Outcome::Done { source, done }
+        }
+        Err(error) => Outcome::Failed {
             code: error.code(),
             reason: error.to_string(),
         },
-    }
-}
-
-/// A blank line between JSON documents stays one.
-fn empty(policy: &Policy) -> Done {
-    Done {
-        entities: crate::record::Entities {
-            document_id: String::new(),
-            tenant: policy.tenant.to_string(),
-            source: Position::Stdin { line: 0 },
-            entities: Vec::new(),
-            digests: crate::record::Digests {
-                pack: String::new(),
-                label_set: String::new(),
-                policy: String::new(),
-                weir_version: crate::VERSION.to_owned(),
-            },
-            tokens: 0,
-            windows: 0,
-        },
-        redacted: Redacted::Text(String::new()),
-        changes: Vec::new(),
-        operators: Default::default(),
     }
 }
 
@@ -275,10 +321,10 @@ fn empty(policy: &Policy) -> Done {
 async fn text(
     engine: &Engine,
     policy: &Policy,
-    mut input: impl Read,
+    mut input: Stream,
     entities: bool,
     painter: Painter,
-) -> Result<Exit, Failure> {
+) -> Result<(), Failure> {
     let failure =
         |error: &dyn std::fmt::Display| Failure::new(Exit::Io, anyhow::anyhow!("{error}"));
     let mut scan = Scan::start(engine, policy)
@@ -288,13 +334,23 @@ async fn text(
     let mut bytes = Vec::new();
     loop {
         let mut chunk = vec![0; 1 << 16];
-        let read = input.read(&mut chunk)?;
+        let read = input.reader.read(&mut chunk).await;
+        let read = read.map_err(|error| match read_failure(&input.position, error) {
+            ReadFailure::Rejected(code, reason) => {
+                failure(&format!("{reason} ({code}): nothing more was printed"))
+            }
+            ReadFailure::Error(error) => run::unavailable(error),
+        })?;
         bytes.extend_from_slice(&chunk[..read]);
         let valid = match std::str::from_utf8(&bytes) {
             Ok(text) => text.len(),
             // Up to three bytes may be a character that goes on in the next chunk.
             Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
-            Err(_) => return Err(failure(&"the input is not UTF-8: nothing more was printed")),
+            Err(_) => {
+                let reason = "the input is not UTF-8, or not of its encoding (not_utf8): nothing more \
+                              was printed";
+                return Err(failure(&reason));
+            }
         };
         let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
         let mut decided: Vec<_> = scan
@@ -321,7 +377,7 @@ async fn text(
             pieces.changes.clear();
         }
         if read == 0 {
-            return Ok(Exit::Done);
+            return Ok(());
         }
     }
 }
@@ -349,7 +405,13 @@ impl Painter {
         Self { show, colours }
     }
 
-    fn print(&self, source: &Text, done: &Done, entities: bool) -> Result<(), Failure> {
+    fn print(
+        &self,
+        source: &Text,
+        done: &Done,
+        around: &Around,
+        entities: bool,
+    ) -> Result<(), Failure> {
         // Not through anstream: it drops control characters, which are the document's own.
         let mut out = io::stdout().lock();
         if entities {
@@ -360,16 +422,18 @@ impl Painter {
                 let shown = self.highlighted(source, &done.entities.entities);
                 writeln!(anstream::stdout(), "{shown}")?;
             }
-            match &done.redacted {
-                Redacted::Text(text) => writeln!(out, "{text}")?,
-                Redacted::Record(record) => {
-                    out.write_all(record)?;
-                    writeln!(out)?;
-                }
-                Redacted::Row(_) => unreachable!("lines are no rows"),
-            }
+            out.write_all(around.before.as_bytes())?;
+            out.write_all(&done.redacted.bytes())?;
+            out.write_all(around.after.as_bytes())?;
         }
         // A line is of use to whoever reads the pipe now, not when a buffer is full.
+        out.flush()?;
+        Ok(())
+    }
+
+    fn print_raw(&self, text: &str) -> Result<(), Failure> {
+        let mut out = io::stdout().lock();
+        out.write_all(text.as_bytes())?;
         out.flush()?;
         Ok(())
     }

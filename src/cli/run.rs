@@ -12,15 +12,14 @@ use tokio_util::sync::CancellationToken;
 use super::{
     args, check, engine,
     exit::{Exit, Failure},
-    kafka, out,
+    out,
 };
 use crate::{
-    config::{self, Resolved, Sink, Source},
+    config::{self, Resolved, Route},
     model::OperatingPoints,
     pipeline::{
         Engine, Progress,
         job::{self, Job, Summary, Target},
-        rolling, stream,
     },
     record::{IdKey, IdRules, IdTreatment},
     sink::{self, Formats, Ledger, Printer, Redactions},
@@ -50,6 +49,11 @@ pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure>
 }
 
 async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
+    let route = resolved.route();
+    if let Some(why) = route.refuses_trial().filter(|_| args.is_trial()) {
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{why}"))
+            .hint("to see what weir finds in a few records, give them to `weir redact`"));
+    }
     let options = engine::configured(resolved)?;
     let mut tenants = reload::Options::new(
         resolved.tenants.dir.clone(),
@@ -73,22 +77,14 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     let (reload, tenants) = tenants.build()?;
     let drain = CancellationToken::new();
     let health = Health::new();
-    let metrics = resolved.listen.map(|_| metric::install()).transpose();
-    let metrics = metrics.map_err(|error| Failure::new(Exit::Bug, error))?;
     let stop = CancellationToken::new();
-    if let (Some(listen), Some(metrics)) = (resolved.listen, metrics) {
-        let server = telemetry::Options {
-            listen,
-            health: health.clone(),
-            metrics,
-        };
-        let server = server
-            .build()
-            .await
-            .map_err(|error| Failure::new(Exit::Unavailable, error))?;
-        tokio::spawn(server.run(stop.clone()));
+    #[cfg(feature = "server")]
+    if let Some(listen) = resolved.listen {
+        listens(listen, health.clone(), stop.clone()).await?;
     }
     metric::build_info(options.pack.name());
+    // What can't be opened is told before the model is loaded.
+    let opened = Opened::new(route, args.dry_run, resolved).await?;
     let current = tenants.current();
     let engine = tokio::task::spawn_blocking(move || {
         let (engine, running) = engine::start(options)?;
@@ -121,79 +117,44 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     );
     let shown = (!args.quiet).then(|| tokio::spawn(show(progress, engine)));
     let start = Instant::now();
-    let outcome = match &resolved.source {
-        Source::Kafka(source) => {
-            let worker = stream::Worker {
-                engine: job.engine.clone(),
-                tenants: job.tenants.clone(),
-                progress: job.progress.clone(),
-                health: health.clone(),
-                drain: drain.clone(),
-            };
-            if args.dry_run || args.limit.is_some() {
-                let error =
-                    anyhow::anyhow!("--dry-run and --limit are for objects, not for topics");
-                return Err(Failure::new(Exit::Usage, error).hint(
-                    "to look at what weir finds in a few records, give them to `weir redact`",
-                ));
-            }
-            let numbers = 0..resolved.pipeline.slots;
-            let slots = match &resolved.sink {
-                Sink::Kafka(sink) => {
-                    let codecs = kafka::Codecs::open(source, sink).await;
-                    let codecs = codecs.map_err(kafka::no_registry)?;
-                    let slot = |number| kafka::slot(source, sink, &codecs, resolved, number);
-                    numbers.map(slot).collect()
-                }
-                Sink::ObjectStore(sink) => {
-                    let codec = kafka::source_codec(source).map_err(kafka::no_registry)?;
-                    let files = rolled(sink, &source.group_id, resolved, &job).await?;
-                    let slot = |number| {
-                        let files = files.clone();
-                        kafka::rolling_slot(source, &codec, &sink.roll, files, resolved, number)
-                    };
-                    numbers.map(slot).collect()
-                }
-                Sink::Stdout(_) => {
-                    let error = anyhow::anyhow!("this sink is not for a source of type \"kafka\"");
-                    return Err(Failure::new(Exit::Config, error));
-                }
-            };
-            stream::run(worker, slots).await.map_err(kafka::stopped)?;
-            Ok(Summary {
-                drained: drain.is_cancelled(),
-                ..Summary::of(&job.progress)
-            })
-        }
-        Source::ObjectStore(source) => {
-            let objects =
-                Objects::open(object_source(source, &resolved.limits)).map_err(unavailable)?;
+    let outcome = match opened {
+        Opened::Objects(objects, target) => {
             health.set(Part::Source, true);
-            let target = if args.dry_run {
-                Target::Nothing
-            } else {
-                target(resolved, &job, &objects)?
+            let poll = match route {
+                Route::ObjectsToObjects(source, _) | Route::ObjectsToStdout(source, _) => {
+                    source.poll
+                }
+                _ => None,
+            };
+            let target = match target {
+                ObjectTarget::Nothing => Target::Nothing,
+                ObjectTarget::Printer(printer) => Target::Printer(printer),
+                ObjectTarget::Files(sink) => {
+                    let location = location(sink)?;
+                    apart(&objects, sink, &location)?;
+                    Target::Objects(Ledger::new(
+                        location,
+                        formats(sink),
+                        sink.lease,
+                        configuration(resolved, &job),
+                    ))
+                }
             };
             health.set(Part::Sink, true);
             // A look at everything with nothing written has no second round.
-            match source.poll.filter(|_| !args.dry_run) {
+            match poll.filter(|_| !args.dry_run) {
                 Some(poll) => job.worker(&objects, &target, poll).await,
                 None => job.objects(&objects, &target).await,
             }
         }
-        Source::Stdin(source) => {
+        Opened::Stdin(source, printer) => {
             health.set(Part::Source, true);
-            let Sink::Stdout(sink) = &resolved.sink else {
-                let error =
-                    anyhow::anyhow!("a source of type \"stdin\" needs a sink of type \"stdout\"");
-                return Err(Failure::new(Exit::Config, error).hint(
-                    "files give each object a name: read them with type = \"object_store\"",
-                ));
-            };
             health.set(Part::Sink, true);
             let reader = stdin(source, &resolved.limits)?;
-            job.stream(reader, printer(sink)).await
+            job.stream(reader, printer).await
         }
+        #[cfg(feature = "kafka")]
+        Opened::Topics(topics) => Ok(topics.run(resolved, &job, health).await?),
     };
     if let Some(shown) = shown {
         shown.abort();
@@ -201,6 +162,9 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     }
     stop.cancel();
     let summary = outcome.map_err(stopped)?;
+    if let Some(failure) = nothing_to_read(resolved, &summary) {
+        return Err(failure);
+    }
     if !args.quiet {
         out::message(&told(&summary, start.elapsed(), args.dry_run));
     }
@@ -214,6 +178,55 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
     } else {
         Exit::Done
     })
+}
+
+/// Opens `/metrics`, `/livez` and `/readyz`.
+#[cfg(feature = "server")]
+async fn listens(
+    listen: config::Listen,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<(), Failure> {
+    let metrics = metric::install().map_err(|error| Failure::new(Exit::Bug, error))?;
+    let server = telemetry::Options {
+        listen,
+        health,
+        metrics,
+    };
+    let server = server.build().await;
+    let server = server.map_err(|error| Failure::new(Exit::Unavailable, error))?;
+    tokio::spawn(server.run(stop));
+    Ok(())
+}
+
+/// A job over objects that found none is most likely a typo in its URL or patterns. A worker that polls
+/// waits for what comes.
+fn nothing_to_read(resolved: &Resolved, summary: &Summary) -> Option<Failure> {
+    let config::Source::ObjectStore(source) = &resolved.source else {
+        return None;
+    };
+    if source.poll.is_some() || summary.drained || summary.listed > 0 {
+        return None;
+    }
+    let mut why = Vec::new();
+    if summary.left_out > 0 {
+        why.push(format!(
+            "source.include and exclude leave out {}",
+            summary.left_out
+        ));
+    }
+    if summary.unknown > 0 {
+        why.push(format!(
+            "{} have an extension that weir does not read",
+            summary.unknown
+        ));
+    }
+    if why.is_empty() {
+        why.push("the place is empty".to_owned());
+    }
+    let error = anyhow::anyhow!("nothing to read at {}: {}", source.url, why.join("; "));
+    let hint = "check source.url, include and exclude; source.format reads files of any extension";
+    Some(Failure::new(Exit::NoInput, error).hint(hint))
 }
 
 /// A key of a document as a JSON Pointer.
@@ -266,20 +279,20 @@ pub fn object_source(
         });
     source::Options {
         url: source.url.to_string(),
-        options: source
-            .options
-            .iter()
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect(),
+        options: source.options.clone(),
         include: source.include.clone(),
         exclude: source.exclude.clone(),
         format: source.format.map(|format| match format {
             config::source::Format::Text => Format::Text,
+            config::source::Format::Auto => Format::Auto,
             config::source::Format::Log => Format::Lines,
             config::source::Format::Jsonl => Format::JsonLines,
+            config::source::Format::Json => Format::Json,
             config::source::Format::Parquet => Format::Parquet,
             config::source::Format::Arrow => Format::Arrow,
         }),
+        encoding: source.encoding,
+        multiline: source.multiline.clone(),
         tenant,
         id: Some(pointer(&source.id)),
         ids: ids(&source.ids),
@@ -289,22 +302,69 @@ pub fn object_source(
     }
 }
 
-/// Where the records go.
-fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, Failure> {
-    let sink = match &resolved.sink {
-        Sink::Stdout(sink) => return Ok(Target::Printer(printer(sink))),
-        Sink::ObjectStore(sink) => sink,
-        Sink::Kafka(_) => {
-            let error =
-                anyhow::anyhow!("a sink of type \"kafka\" needs a source of type \"kafka\"");
-            return Err(Failure::new(Exit::Config, error));
-        }
-    };
-    let location = location(sink)?;
+/// A route whose two ends can be opened. Nothing was read, written or made yet.
+enum Opened<'c> {
+    Objects(Objects, ObjectTarget<'c>),
+    /// Without a printer for a dry run.
+    Stdin(&'c config::StdinSource, Option<Printer>),
+    #[cfg(feature = "kafka")]
+    Topics(super::kafka::Topics<'c>),
+}
+
+/// Where the records of objects go.
+enum ObjectTarget<'c> {
+    Files(&'c config::ObjectSink),
+    Printer(Printer),
+    Nothing,
+}
+
+impl<'c> Opened<'c> {
+    async fn new(route: Route<'c>, dry_run: bool, resolved: &Resolved) -> Result<Self, Failure> {
+        let objects =
+            |source| Objects::open(object_source(source, &resolved.limits)).map_err(unavailable);
+        Ok(match route {
+            Route::ObjectsToObjects(source, _) if dry_run => {
+                Self::Objects(objects(source)?, ObjectTarget::Nothing)
+            }
+            Route::ObjectsToStdout(source, _) if dry_run => {
+                Self::Objects(objects(source)?, ObjectTarget::Nothing)
+            }
+            Route::ObjectsToObjects(source, sink) => {
+                let objects = objects(source)?;
+                if let Some(location) = planned(sink)? {
+                    apart(&objects, sink, &location)?;
+                }
+                Self::Objects(objects, ObjectTarget::Files(sink))
+            }
+            Route::ObjectsToStdout(source, sink) => {
+                Self::Objects(objects(source)?, ObjectTarget::Printer(printer(sink)))
+            }
+            Route::StdinToStdout(source, sink) => {
+                Self::Stdin(source, (!dry_run).then(|| printer(sink)))
+            }
+            #[cfg(feature = "kafka")]
+            Route::TopicsToTopics(source, sink) => {
+                Self::Topics(super::kafka::Topics::to_topics(source, sink).await?)
+            }
+            #[cfg(feature = "kafka")]
+            Route::TopicsToObjects(source, sink) => {
+                Self::Topics(super::kafka::Topics::to_objects(source, sink).await?)
+            }
+            #[cfg(not(feature = "kafka"))]
+            Route::TopicsToTopics(..) | Route::TopicsToObjects(..) => {
+                unreachable!("refused when the configuration was resolved: no feature `kafka`")
+            }
+        })
+    }
+}
+
+/// What a job writes must not be what it reads. The configuration was looked at by its URLs alone; here links
+/// are followed, and patterns count.
+fn apart(objects: &Objects, sink: &config::ObjectSink, location: &Location) -> Result<(), Failure> {
     for kind in ["entities", "redactions", "dead_letters"] {
         let inside = objects
             .location()
-            .relative_of(&location)
+            .relative_of(location)
             .map(|below| format!("{below}/{kind}/x.jsonl"));
         if inside.is_some_and(|path| objects.chooses(path.trim_start_matches('/'))) {
             return Err(failed(sink::Error::Loop {
@@ -312,57 +372,41 @@ fn target(resolved: &Resolved, job: &Job, objects: &Objects) -> Result<Target, F
             }));
         }
     }
-    use config::sink::{EntityFormat, RedactionFormat};
-    let formats = Formats {
-        redactions: match sink.formats.redactions {
+    Ok(())
+}
+
+fn formats(sink: &config::ObjectSink) -> Formats {
+    use config::sink::{DeadLetterFormat, EntityFormat, RedactionFormat};
+    // All of them, so that a key that is not read does not compile.
+    let config::sink::Formats {
+        redactions,
+        entities,
+        dead_letters: DeadLetterFormat::Jsonl,
+    } = sink.formats;
+    Formats {
+        redactions: match redactions {
             RedactionFormat::Auto => Redactions::Auto,
             RedactionFormat::Jsonl => Redactions::JsonLines,
             RedactionFormat::Parquet => Redactions::Parquet,
             RedactionFormat::Text => Redactions::Text,
         },
-        entities_as_parquet: sink.formats.entities == EntityFormat::Parquet,
+        entities_as_parquet: entities == EntityFormat::Parquet,
         compression: compression(sink),
-    };
-    let digest = configuration(resolved, job);
-    Ok(Target::Objects(Ledger::new(
-        location, formats, sink.lease, digest,
-    )))
+    }
 }
 
-/// Where the files of a topic's records go.
-async fn rolled(
-    sink: &config::ObjectSink,
-    group: &str,
-    resolved: &Resolved,
-    job: &Job,
-) -> Result<rolling::Options, Failure> {
-    let location = location(sink)?;
-    // A store that is never there is told at once; one that goes away later is waited for.
-    location
-        .connect()
-        .await
-        .map_err(|error| failed(sink::Error::from(error)))?;
-    Ok(rolling::Options {
-        chains: sink::chain::Options {
-            location,
-            group: group.to_owned(),
-            configuration: configuration(resolved, job),
-            pack: job.engine.pack().digest().to_owned(),
-        },
-        compression: compression(sink),
-    })
+/// The sink if it is there; `None` is a folder that will be made.
+pub(super) fn planned(sink: &config::ObjectSink) -> Result<Option<Location>, Failure> {
+    Location::planned(sink.url.as_str(), &sink.options)
+        .map_err(|error| failed(sink::Error::from(error)))
 }
 
-fn location(sink: &config::ObjectSink) -> Result<Location, Failure> {
-    let options = sink
-        .options
-        .iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    Location::create(sink.url.as_str(), &options).map_err(|error| failed(sink::Error::from(error)))
+pub(super) fn location(sink: &config::ObjectSink) -> Result<Location, Failure> {
+    Location::create(sink.url.as_str(), &sink.options)
+        .map_err(|error| failed(sink::Error::from(error)))
 }
 
-fn compression(sink: &config::ObjectSink) -> Option<Compression> {
+pub(super) fn compression(sink: &config::ObjectSink) -> Option<Compression> {
     match sink.compression {
         config::sink::Compression::None => None,
         config::sink::Compression::Gzip => Some(Compression::Gzip),
@@ -371,7 +415,7 @@ fn compression(sink: &config::ObjectSink) -> Option<Compression> {
 }
 
 /// Digest of what decides about the output.
-fn configuration(resolved: &Resolved, job: &Job) -> String {
+pub(super) fn configuration(resolved: &Resolved, job: &Job) -> String {
     // Everything but the object that decides about its outputs: another policy, pack or version of
     // weir makes other outputs under other names.
     let mut digest = blake3::Hasher::new();
@@ -410,40 +454,22 @@ fn stdin(
         },
         id: Some(pointer(&source.id)),
         ids: ids(&source.ids),
+        encoding: source.encoding,
+        multiline: source.multiline.clone(),
         max_record_bytes: limits.max_record_bytes,
         ..source::Options::default()
     };
     let format = match source.format {
+        Some(config::source::LineFormat::Auto) | None => Format::Auto,
         Some(config::source::LineFormat::Log) => Format::Lines,
         Some(config::source::LineFormat::Jsonl) => Format::JsonLines,
-        None => {
-            use std::io::BufRead as _;
-            let first = std::io::stdin().lock().fill_buf()?.first().copied();
-            if first == Some(b'{') {
-                Format::JsonLines
-            } else {
-                Format::Lines
-            }
-        }
+        Some(config::source::LineFormat::Json) => Format::Json,
     };
-    // What the look at the first byte has buffered is read first.
-    let buffered = {
-        use std::io::BufRead as _;
-        let mut input = std::io::stdin().lock();
-        let buffered = if source.format.is_none() {
-            input.fill_buf()?.to_vec()
-        } else {
-            Vec::new()
-        };
-        input.consume(buffered.len());
-        buffered
-    };
-    let rest = tokio::io::AsyncReadExt::chain(std::io::Cursor::new(buffered), tokio::io::stdin());
-    Reader::over(rest, format, &options).map_err(unavailable)
+    Reader::over(tokio::io::stdin(), format, &options).map_err(unavailable)
 }
 
 /// A sink that can't be written.
-fn failed(error: sink::Error) -> Failure {
+pub(super) fn failed(error: sink::Error) -> Failure {
     let exit = match &error {
         sink::Error::Loop { .. } => Exit::Config,
         sink::Error::Store { .. } if error.io_kind().is_none() => Exit::Unavailable,

@@ -5,9 +5,11 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
+#[cfg(feature = "kafka")]
+use crate::record::avro::Kind;
 use crate::{
     config::{self, reference},
-    record::{Audit, DeadLetter, Entities, Redaction, avro::Kind},
+    record::{Audit, DeadLetter, Entities, Redaction},
     tenant,
 };
 
@@ -26,9 +28,13 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::Redaction => record::<Redaction>(),
         SchemaOf::DeadLetter => record::<DeadLetter>(),
         SchemaOf::Audit => record::<Audit>(),
+        #[cfg(feature = "kafka")]
         SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
+        #[cfg(feature = "kafka")]
         SchemaOf::RedactionAvro => return Kind::Redaction.text().to_owned(),
+        #[cfg(feature = "kafka")]
         SchemaOf::DeadLetterAvro => return Kind::DeadLetter.text().to_owned(),
+        #[cfg(feature = "kafka")]
         SchemaOf::AuditAvro => return Kind::Audit.text().to_owned(),
         SchemaOf::Docs => return reference::markdown(),
     };

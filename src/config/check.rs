@@ -104,6 +104,7 @@ pub fn property<'s>(schema: &'s Json, key: &str) -> Option<&'s Json> {
 /// Names of files and variables (`password_file`) and ids (`aws_access_key_id`) are not.
 pub fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
+    let name = name.strip_suffix("_base64").unwrap_or(&name);
     if ["_file", "_env", "_id", "_path"]
         .iter()
         .any(|end| name.ends_with(end))

@@ -9,7 +9,7 @@ use super::{
     resolve::{Ids, PathPattern, Resolver, Sink, Source, TenantFrom},
     sink, source,
 };
-use crate::source::brokers::{Brokers, Settings};
+use crate::source::{Brokers, Settings};
 
 /// Topics to read.
 #[derive(Debug, Clone)]
@@ -28,6 +28,8 @@ pub struct KafkaSource {
     pub session_timeout: Duration,
     /// Where a new group begins.
     pub offset_reset: source::OffsetReset,
+    /// Time between looks for new partitions, and for topics that a regular expression matches.
+    pub metadata_refresh: Duration,
     /// What a record holds.
     pub codec: source::Codec,
     /// Registry of the schemas of Avro records; given for Avro only.
@@ -140,6 +142,10 @@ const HAS_A_KEY: &[(&str, &str)] = &[
     ("group.protocol", "group_protocol"),
     ("session.timeout.ms", "session_timeout_ms"),
     ("auto.offset.reset", "auto_offset_reset"),
+    (
+        "topic.metadata.refresh.interval.ms",
+        "topic_metadata_refresh_interval_ms",
+    ),
     ("transactional.id", "transactional_id_prefix"),
     ("transaction.timeout.ms", "transaction.timeout_ms"),
     ("delivery.timeout.ms", "transaction.timeout_ms"),
@@ -216,6 +222,7 @@ impl Resolver<'_> {
             group_instance_id,
             session_timeout_ms,
             auto_offset_reset,
+            topic_metadata_refresh_interval_ms,
             decode,
             tenant,
             id,
@@ -272,6 +279,7 @@ impl Resolver<'_> {
             group_instance_id: group_instance_id.clone(),
             session_timeout: Duration::from_millis(*session_timeout_ms),
             offset_reset: *auto_offset_reset,
+            metadata_refresh: Duration::from_millis(*topic_metadata_refresh_interval_ms),
             codec: decode.codec,
             registry: registry?,
             tenant: tenant?,
@@ -422,6 +430,7 @@ impl Resolver<'_> {
 
     /// Rules between a Kafka source and the rest.
     pub(super) fn kafka_rules(&mut self, config: &Config) {
+        self.stalls(config);
         let source::Section::Kafka {
             session_timeout_ms,
             group_protocol: source::GroupProtocol::Classic,
@@ -442,6 +451,26 @@ impl Resolver<'_> {
             );
             self.problems.push(kind, &at, fix);
         }
+    }
+
+    /// A transaction that waits for its timeout is no standstill.
+    fn stalls(&mut self, config: &Config) {
+        let sink::Section::Kafka { transaction, .. } = &config.sink else {
+            return;
+        };
+        let (stall, timeout) = (config.pipeline.stall_secs, transaction.timeout_ms);
+        if stall * 1000 > timeout {
+            return;
+        }
+        let at = self.written.place("pipeline.stall_secs");
+        let kind = Kind::Conflict(format!(
+            "stall_secs ({stall}) is not above sink.transaction.timeout_ms ({timeout})"
+        ));
+        let fix = format!(
+            "{}, or lower sink.transaction.timeout_ms",
+            (timeout / 500).max(1)
+        );
+        self.problems.push(kind, &at, fix);
     }
 
     /// Files of a topic are JSON lines, and only they roll.
@@ -475,31 +504,10 @@ impl Resolver<'_> {
         }
     }
 
-    /// Source and sink have to go together, and the output is not the input.
+    /// The output is not the input.
     pub(super) fn kafka_apart(&mut self, source: &Source, sink: &Sink) {
-        let (from, to) = match (source, sink) {
-            (Source::Kafka(from), Sink::Kafka(to)) => (from, to),
-            (Source::Kafka(_), Sink::Stdout(_)) => {
-                let kind = Kind::Conflict(
-                    "a source of type \"kafka\" has no sink of type \"stdout\"".to_owned(),
-                );
-                let at = self.written.place("sink.type");
-                return self
-                    .problems
-                    .push(kind, &at, "\"kafka\" or \"object_store\"");
-            }
-            (Source::ObjectStore(_) | Source::Stdin(_), Sink::Kafka(_)) => {
-                let kind = Kind::Conflict(
-                    "a sink of type \"kafka\" needs a source of type \"kafka\": the offsets are \
-                     committed with the records"
-                        .to_owned(),
-                );
-                let at = self.written.place("sink.type");
-                return self
-                    .problems
-                    .push(kind, &at, "\"object_store\" or \"stdout\"");
-            }
-            _ => return,
+        let (Source::Kafka(from), Sink::Kafka(to)) = (source, sink) else {
+            return;
         };
         for (kind, topic) in to.topics.named() {
             let read = from.topics.iter().any(|pattern| {

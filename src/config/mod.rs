@@ -14,6 +14,7 @@ pub mod batch;
 pub mod check;
 pub mod document;
 mod error;
+mod feature;
 pub mod kafka;
 pub mod limits;
 pub mod model;
@@ -21,6 +22,7 @@ mod overlay;
 pub mod pipeline;
 pub mod reference;
 mod resolve;
+mod route;
 pub mod sink;
 pub mod source;
 pub mod telemetry;
@@ -37,12 +39,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 pub use error::{Kind, Place, Problem, Problems};
+pub use feature::Feature;
 pub use resolve::{
     Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
-    StdinSource, StdoutSink, StoreOptions, TenantFrom, Tenants,
+    StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
 pub use kafka::{IdFrom, KafkaSink, KafkaSource};
+pub use route::Route;
 
 use document::{Node, Value};
 

@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Model")]
 pub struct Section {
-    /// Folder of the model pack. A relative path in the file is relative to the file's folder.
+    /// The model pack: a name such as `weir-mini`, or the path of its folder. A name is looked for beside the
+    /// configuration, in the folders of the variable `WEIR_MODELS`, beside the program, in `share/weir/models`
+    /// and in the user's data folder, each with and without `models/` where that fits. A relative path in
+    /// the file is relative to the file's folder.
     #[schemars(length(min = 1))]
     pub pack: String,
-    /// ONNX Runtime's shared library. Unset: the variable `ORT_DYLIB_PATH`, else the system's.
+    /// ONNX Runtime's shared library; the variable `ORT_DYLIB_PATH` wins over it. Unset: it is looked for
+    /// beside the program, in `lib/weir`, in `.weir/onnxruntime` of the source tree that the program was
+    /// built in, and in the system's library folders.
     #[serde(default)]
     pub runtime: Option<String>,
     /// Threads for the model. Unset: one for each processor core that this process may use.
@@ -25,24 +30,17 @@ pub struct Section {
     #[serde(default)]
     #[schemars(range(min = 1, max = 64))]
     pub sessions: Option<u16>,
-    /// Folder in which label vectors are kept between runs. Unset: only in memory.
+    /// Folder in which label vectors are kept between runs; a worker that may not write there computes them
+    /// at each start. Unset: `weir/labels` in the user's cache folder (`XDG_CACHE_HOME`, else `~/.cache`).
     #[serde(default)]
     pub label_cache_dir: Option<String>,
-    /// Most label vectors in memory; a vector is one label wording of one pack.
-    #[serde(default = "label_cache_entries")]
-    #[schemars(range(min = 1, max = 10_000_000))]
-    pub label_cache_entries: u32,
     /// For a pack with a fixed head: the categories of the model that a label stands for, such as
     /// `contact = ["private_email", "private_phone"]`. A label that is called as a category is needs none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, Vec<String>>,
-    /// For a pack with a fixed head: folder of an adaptive pack, such as `models/weir-mini`. A label that is
+    /// For a pack with a fixed head: an adaptive pack, by name or folder as in `pack`, such as `weir-mini`. A label that is
     /// called as no category is and stands in no table gets the category with the nearest label vector. Unset:
     /// such a label is an error.
     #[serde(default)]
     pub category_encoder: Option<String>,
-}
-
-fn label_cache_entries() -> u32 {
-    16_384 // 10 kB a label at hidden size 640: 160 MB at most
 }

@@ -12,6 +12,13 @@ pub struct Section {
     /// exit code 143 and the objects are done by the next run.
     #[schemars(range(min = 1, max = 3600))]
     pub drain_timeout_secs: u64,
+    /// Seconds after which a worker on topics counts as stuck: work waits, and nothing was committed.
+    /// weir then logs what it waits for and `/livez` turns red; after twice that time the process
+    /// ends with exit code 75, so that a supervisor starts it again. Above
+    /// `sink.transaction.timeout_ms`. Time in which the brokers or the store do not answer does not
+    /// count.
+    #[schemars(range(min = 10, max = 86400))]
+    pub stall_secs: u64,
     /// What is promised from topic to topic. Objects are always published exactly once.
     pub delivery: Delivery,
     /// Consumers in this process, each with a producer of its own and a share of the partitions.
@@ -35,6 +42,7 @@ impl Default for Section {
     fn default() -> Self {
         Self {
             drain_timeout_secs: 20, // a third of the Helm chart's grace period of 60 s
+            stall_secs: 120,
             delivery: Delivery::ExactlyOnce,
             slots: 1,
         }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -12,11 +11,13 @@ use url::Url;
 
 use super::{
     Config, Kind, Place, Problems, Written, batch,
-    check::is_secret_name,
+    check::nearest,
     kafka::{KafkaSink, KafkaSource, Secret},
-    limits, pipeline, reason, sink, source, telemetry,
+    limits, model, pipeline, reason,
+    route::Route,
+    sink, source, telemetry,
 };
-use crate::record::IdKey;
+use crate::{model::PackRef, record::IdKey, source::StoreOptions};
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
 #[derive(Debug, Clone)]
@@ -66,6 +67,10 @@ pub struct ObjectSource {
     pub columns: Option<Columns>,
     /// Format of every object; `None` is by extension.
     pub format: Option<source::Format>,
+    /// Encoding of texts; `None` is as their first bytes tell.
+    pub encoding: Option<crate::source::Encoding>,
+    /// Lines that are one document.
+    pub multiline: Option<crate::source::Multiline>,
     /// Key or JSON Pointer of the id.
     pub id: String,
     /// What becomes of ids.
@@ -79,8 +84,12 @@ pub struct ObjectSource {
 /// Standard input.
 #[derive(Debug, Clone)]
 pub struct StdinSource {
-    /// Format of the lines; `None` is by the first line.
+    /// Format of the lines; `None` is `auto`.
     pub format: Option<source::LineFormat>,
+    /// Encoding; `None` is as the first bytes tell.
+    pub encoding: Option<crate::source::Encoding>,
+    /// Lines that are one document.
+    pub multiline: Option<crate::source::Multiline>,
     /// Where the tenant is named.
     pub tenant: TenantFrom,
     /// Key or JSON Pointer of the id.
@@ -163,27 +172,6 @@ pub struct ObjectSink {
 pub struct StdoutSink {
     /// Records that are printed.
     pub records: sink::Printed,
-    /// How redactions are printed.
-    pub format: sink::PrintFormat,
-}
-
-/// Options of an object store; `Debug` prints names only.
-#[derive(Clone, Default, PartialEq)]
-pub struct StoreOptions(BTreeMap<String, String>);
-
-impl StoreOptions {
-    /// Names and values, as `object_store::parse_url_opts` takes them.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-}
-
-impl fmt::Debug for StoreOptions {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 /// Tenant files.
@@ -198,8 +186,8 @@ pub struct Tenants {
 /// The model pack.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Model {
-    /// Folder of the pack.
-    pub pack: PathBuf,
+    /// The pack.
+    pub pack: PackRef,
     /// ONNX Runtime's shared library.
     pub runtime: Option<PathBuf>,
     /// Threads; `None` is one for each core.
@@ -208,12 +196,10 @@ pub struct Model {
     pub sessions: Option<u16>,
     /// Folder of label vectors.
     pub label_cache_dir: Option<PathBuf>,
-    /// Most label vectors in memory.
-    pub label_cache_entries: u32,
     /// Categories of a fixed head by label.
     pub categories: BTreeMap<String, Vec<String>>,
-    /// Folder of the pack whose label encoder finds the nearest category.
-    pub category_encoder: Option<PathBuf>,
+    /// The pack whose label encoder finds the nearest category.
+    pub category_encoder: Option<PackRef>,
 }
 
 /// An address to listen on.
@@ -284,6 +270,13 @@ impl PathPattern {
     }
 }
 
+impl Resolved {
+    /// Which source and sink these are.
+    pub fn route(&self) -> Route<'_> {
+        Route::checked(&self.source, &self.sink)
+    }
+}
+
 impl Written {
     /// Resolves paths against the folder of the file, reads the secrets that are named, and
     /// checks the rules across keys. Reports every problem it finds.
@@ -308,6 +301,7 @@ pub(super) struct Resolver<'a> {
 impl Resolver<'_> {
     fn resolved(&mut self) -> Option<Resolved> {
         let config = &self.written.config;
+        self.features();
         let source = self.source(&config.source);
         let sink = self.sink(config, source.as_ref());
         self.rules(config);
@@ -316,29 +310,9 @@ impl Resolver<'_> {
             dir: self.path("tenants.dir", &config.tenants.dir),
             default: config.tenants.default.clone(),
         };
-        let model = Model {
-            pack: self.path("model.pack", &config.model.pack),
-            runtime: config
-                .model
-                .runtime
-                .as_deref()
-                .map(|path| self.path("model.runtime", path)),
-            threads: config.model.threads,
-            sessions: config.model.sessions,
-            label_cache_dir: config
-                .model
-                .label_cache_dir
-                .as_deref()
-                .map(|path| self.path("model.label_cache_dir", path)),
-            label_cache_entries: config.model.label_cache_entries,
-            categories: config.model.categories.clone(),
-            category_encoder: config
-                .model
-                .category_encoder
-                .as_deref()
-                .map(|path| self.path("model.category_encoder", path)),
-        };
+        let model = self.model(&config.model);
         let (source, sink) = (source?, sink?);
+        Route::check(&source, &sink, self.written, &mut self.problems);
         self.apart(&source, &sink);
         self.kafka_apart(&source, &sink);
         Some(Resolved {
@@ -354,6 +328,34 @@ impl Resolver<'_> {
             listen,
             digest: digest(config),
         })
+    }
+
+    fn model(&self, section: &model::Section) -> Model {
+        // All of them: a key that is documented and never read does not compile.
+        let model::Section {
+            pack,
+            runtime,
+            threads,
+            sessions,
+            label_cache_dir,
+            categories,
+            category_encoder,
+        } = section;
+        let path = |key, path: &Option<String>| path.as_ref().map(|path| self.path(key, path));
+        let pack_of = |key, named: &str| match self.written.place(key) {
+            Place::File { .. } => PackRef::new(named, &self.folder),
+            Place::Environment(_) | Place::Flag(_) => PackRef::new(named, Path::new("")),
+        };
+        let encoder = category_encoder.as_ref();
+        Model {
+            pack: pack_of("model.pack", pack),
+            runtime: path("model.runtime", runtime),
+            threads: *threads,
+            sessions: *sessions,
+            label_cache_dir: path("model.label_cache_dir", label_cache_dir),
+            categories: categories.clone(),
+            category_encoder: encoder.map(|named| pack_of("model.category_encoder", named)),
+        }
     }
 
     pub(super) fn invalid(&mut self, key: &str, message: String, fix: impl Into<String>) {
@@ -372,6 +374,8 @@ impl Resolver<'_> {
                 tenant,
                 columns,
                 format,
+                encoding,
+                multiline,
                 id,
                 follow_links,
                 poll_secs,
@@ -411,9 +415,18 @@ impl Resolver<'_> {
                                { path = \"…\" }";
                     self.invalid("source.tenant", message, fix);
                 }
+                if let (Some(format), Some(_)) = (format, multiline)
+                    && !matches!(format, source::Format::Auto | source::Format::Log)
+                {
+                    self.no_lines(word(format));
+                }
+                let encoding = self.encoding(encoding.as_deref());
+                let multiline = self.multiline(multiline.as_ref());
                 let url = self.url("source.url", url);
                 let (id, ids) = self.id(id);
-                let options = self.options("source.options", options);
+                let options = url
+                    .as_ref()
+                    .and_then(|url| self.options("source.options", url, options));
                 let globs = [
                     self.globs("source.include", include),
                     self.globs("source.exclude", exclude),
@@ -436,13 +449,28 @@ impl Resolver<'_> {
                         id: columns.id.clone(),
                     }),
                     format: *format,
+                    encoding: encoding?,
+                    multiline: multiline?,
                     id,
                     ids: ids?,
                     follow_links: *follow_links,
                     poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
                 }))
             }
-            source::Section::Stdin { format, tenant, id } => {
+            source::Section::Stdin {
+                format,
+                encoding,
+                multiline,
+                tenant,
+                id,
+            } => {
+                if let (Some(format), Some(_)) = (format, multiline)
+                    && !matches!(format, source::LineFormat::Auto | source::LineFormat::Log)
+                {
+                    self.no_lines(word(format));
+                }
+                let encoding = self.encoding(encoding.as_deref());
+                let multiline = self.multiline(multiline.as_ref());
                 let kind = match tenant {
                     Some(source::Tenant::Column(_)) => Some("column"),
                     Some(source::Tenant::Path(_)) => Some("path"),
@@ -461,6 +489,8 @@ impl Resolver<'_> {
                 let (id, ids) = self.id(id);
                 Some(Source::Stdin(StdinSource {
                     format: *format,
+                    encoding: encoding?,
+                    multiline: multiline?,
                     tenant: self.tenant(tenant.as_ref())?,
                     id,
                     ids: ids?,
@@ -508,6 +538,66 @@ impl Resolver<'_> {
             self.invalid("source.id", message, fix);
         }
         Some(Ids { hash, keep, key })
+    }
+
+    fn no_lines(&mut self, format: String) {
+        let at = self.written.place("source.multiline");
+        let kind = Kind::Conflict(format!(
+            "source.multiline groups lines of text, but source.format is {format}"
+        ));
+        let fix = "format = \"auto\" or \"log\", or leave multiline out";
+        self.problems.push(kind, &at, fix);
+    }
+
+    /// `None` if it is not usable.
+    fn encoding(&mut self, label: Option<&str>) -> Option<Option<crate::source::Encoding>> {
+        let Some(label) = label else {
+            return Some(None);
+        };
+        let encoding = crate::source::Encoding::of_label(label);
+        if encoding.is_none() {
+            let message = format!("`{label}` is no encoding that weir reads");
+            let fix = "a name of https://encoding.spec.whatwg.org/#names-and-labels, such as \
+                       \"windows-1252\", \"shift_jis\" or \"utf-16le\"; or \"utf-32le\"";
+            self.invalid("source.encoding", message, fix);
+        }
+        encoding.map(Some)
+    }
+
+    /// `None` if it is not usable.
+    fn multiline(
+        &mut self,
+        multiline: Option<&source::Multiline>,
+    ) -> Option<Option<crate::source::Multiline>> {
+        let Some(multiline) = multiline else {
+            return Some(None);
+        };
+        let start_pattern = self.regex("start_pattern", &multiline.start_pattern);
+        let condition_pattern = match &multiline.condition_pattern {
+            Some(pattern) => self.regex("condition_pattern", pattern),
+            None => start_pattern.clone(),
+        };
+        Some(Some(crate::source::Multiline {
+            start_pattern: start_pattern?,
+            condition_pattern: condition_pattern?,
+            mode: match multiline.mode {
+                source::MultilineMode::ContinueThrough => crate::source::Mode::ContinueThrough,
+                source::MultilineMode::ContinuePast => crate::source::Mode::ContinuePast,
+                source::MultilineMode::HaltBefore => crate::source::Mode::HaltBefore,
+                source::MultilineMode::HaltWith => crate::source::Mode::HaltWith,
+            },
+            timeout: std::time::Duration::from_millis(multiline.timeout_ms.get()),
+        }))
+    }
+
+    fn regex(&mut self, key: &str, pattern: &str) -> Option<regex::bytes::Regex> {
+        let compiled = regex::bytes::Regex::new(pattern);
+        if compiled.is_err() {
+            let message = format!("source.multiline.{key} is no regular expression");
+            let fix = "such as '^\\d{4}-'; see https://docs.rs/regex/latest/regex/#syntax";
+            self.invalid(&format!("source.multiline.{key}"), message, fix);
+        }
+        compiled.ok()
     }
 
     pub(super) fn tenant(&mut self, tenant: Option<&source::Tenant>) -> Option<TenantFrom> {
@@ -558,7 +648,9 @@ impl Resolver<'_> {
                 roll,
             } => {
                 let url = self.url("sink.url", url);
-                let options = self.options("sink.options", options);
+                let options = url
+                    .as_ref()
+                    .and_then(|url| self.options("sink.options", url, options));
                 Some(Sink::ObjectStore(ObjectSink {
                     url: url?,
                     options: options?,
@@ -568,10 +660,9 @@ impl Resolver<'_> {
                     roll: roll.unwrap_or_default(),
                 }))
             }
-            sink::Section::Stdout { records, format } => Some(Sink::Stdout(StdoutSink {
-                records: *records,
-                format: *format,
-            })),
+            sink::Section::Stdout { records } => {
+                Some(Sink::Stdout(StdoutSink { records: *records }))
+            }
         }
     }
 
@@ -606,17 +697,6 @@ impl Resolver<'_> {
                 self.problems.push(kind, &at, fix);
             }
         }
-        if let source::Section::Stdin { .. } = &config.source
-            && let sink::Section::ObjectStore { formats, .. } = &config.sink
-            && formats.redactions == sink::RedactionFormat::Parquet
-        {
-            let at = self.written.place("sink.formats.redactions");
-            let kind = Kind::Conflict(
-                "sink.formats.redactions (\"parquet\") needs a table, but source.type is \"stdin\""
-                    .to_owned(),
-            );
-            self.problems.push(kind, &at, "\"jsonl\" or \"text\"");
-        }
     }
 
     /// The output must not lie where the input is looked for: the next run would read it.
@@ -625,15 +705,21 @@ impl Resolver<'_> {
             return;
         };
         let with_end = |url: &Url| format!("{}/", url.as_str().trim_end_matches('/'));
-        if with_end(&sink.url).starts_with(&with_end(&source.url)) {
-            let at = self.written.place("sink.url");
-            let kind = Kind::Conflict(
-                "sink.url lies inside source.url: the next run would read its own output"
-                    .to_owned(),
-            );
-            self.problems
-                .push(kind, &at, "write to a folder or prefix beside the source");
-        }
+        let (from, to) = (with_end(&source.url), with_end(&sink.url));
+        let reads_output = ["entities", "redactions", "dead_letters"]
+            .iter()
+            .any(|kind| from.starts_with(&format!("{to}{kind}/")));
+        let message = if to.starts_with(&from) {
+            "sink.url lies inside source.url: the next run would read its own output"
+        } else if reads_output {
+            "source.url lies inside what is written to sink.url: the next run would read its own output"
+        } else {
+            return;
+        };
+        let at = self.written.place("sink.url");
+        let kind = Kind::Conflict(message.to_owned());
+        self.problems
+            .push(kind, &at, "write to a folder or prefix beside the source");
     }
 
     fn listen(&mut self, listen: Option<&str>) -> Option<Listen> {
@@ -745,26 +831,64 @@ impl Resolver<'_> {
         }
     }
 
-    /// `NAME_file` and `NAME_env` become `NAME`.
-    fn options(&mut self, key: &str, options: &BTreeMap<String, String>) -> Option<StoreOptions> {
+    /// `NAME_file` and `NAME_env` become `NAME`, unless the store itself knows an option of the longer name
+    /// (`aws_web_identity_token_file`).
+    fn options(
+        &mut self,
+        key: &str,
+        url: &Url,
+        options: &BTreeMap<String, String>,
+    ) -> Option<StoreOptions> {
+        let takes = |name: &str| StoreOptions::takes(url.as_str(), name);
         let mut resolved = BTreeMap::new();
         let mut sound = true;
         for (name, value) in options {
-            let secret = match name.rsplit_once('_') {
-                Some((name, "file" | "env")) if is_secret_name(name) => name,
-                _ => {
-                    resolved.insert(name.clone(), value.clone());
+            let at = format!("{key}.{name}");
+            let named = name.rsplit_once('_');
+            let named = named.filter(|(named, end)| matches!(*end, "file" | "env") && takes(named));
+            let (option, value) = match named {
+                _ if takes(name) => (name.as_str(), Some(value.clone())),
+                Some((option, _)) => (option, self.read_secret(&at, value)),
+                None => {
+                    sound = false;
+                    self.unknown_option(&at, url, name);
                     continue;
                 }
             };
-            match self.read_secret(&format!("{key}.{name}"), value) {
-                Some(text) => {
-                    resolved.insert(secret.to_owned(), text);
-                }
-                None => sound = false,
+            let Some(value) = value else {
+                sound = false;
+                continue;
+            };
+            if resolved.insert(option.to_owned(), value).is_some() {
+                sound = false;
+                let message = format!("`{key}` sets `{option}` twice");
+                self.invalid(
+                    &at,
+                    message,
+                    format!("keep one of `{option}`, `{option}_file` and `{option}_env`"),
+                );
             }
         }
-        sound.then_some(StoreOptions(resolved))
+        sound.then(|| resolved.into_iter().collect())
+    }
+
+    fn unknown_option(&mut self, at: &str, url: &Url, name: &str) {
+        let (message, fix) = match url.scheme() {
+            "file" => (
+                format!("`{name}` is an option of a store, and the place is a local folder"),
+                "take it out".to_owned(),
+            ),
+            scheme => (
+                format!("a store at {scheme}:// has no option `{name}`"),
+                match nearest(name, StoreOptions::usual(scheme)) {
+                    Some(option) => format!("`{option}`"),
+                    None => {
+                        "the names of the object_store library, such as `allow_http`".to_owned()
+                    }
+                },
+            ),
+        };
+        self.invalid(at, message, fix);
     }
 
     /// What the file or the variable holds that the key `at`, of a name that ends in `_file` or

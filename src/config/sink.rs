@@ -83,14 +83,12 @@ pub enum Section {
         #[serde(default)]
         librdkafka_options: BTreeMap<String, String>,
     },
-    /// Standard output. Dead letters go to standard error.
+    /// Standard output, a record a line: text for a text document, JSON for a JSON document. Dead letters
+    /// go to standard error.
     Stdout {
         /// Which records are printed.
         #[serde(default)]
         records: Printed,
-        /// How redactions are printed.
-        #[serde(default)]
-        format: PrintFormat,
     },
 }
 
@@ -345,17 +343,6 @@ pub enum Printed {
     Redactions,
     /// Entities.
     Entities,
-}
-
-/// How redactions are printed on standard output.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PrintFormat {
-    /// Text for a text document, JSON for a JSON document.
-    #[default]
-    Auto,
-    /// Always JSON.
-    Jsonl,
 }
 
 fn transactional_id_prefix() -> String {

@@ -36,10 +36,20 @@ pub enum Section {
         /// Columns of Parquet and Arrow files.
         #[serde(default)]
         columns: Option<Columns>,
-        /// Format of every object. Unset: by extension (`.txt`, `.log`, `.jsonl`, `.parquet`,
-        /// `.arrow`, each also with `.gz` or `.zst`).
+        /// Format of every object. Unset: by extension (`.txt`, `.log`, `.jsonl`, `.json`,
+        /// `.parquet`, `.arrow`, each also with `.gz` or `.zst`).
         #[serde(default)]
         format: Option<Format>,
+        /// Encoding of every object but tables, by a name of the WHATWG standard such as
+        /// `windows-1252`, `shift_jis`, `utf-16le`, or `utf-32le`. Unset: UTF-8, UTF-16 or UTF-32, as
+        /// the first bytes tell; an object of another encoding is a dead letter. A byte order mark
+        /// wins over this key. What weir writes is UTF-8.
+        #[serde(default)]
+        encoding: Option<String>,
+        /// Which lines of a log are one document, such as those of a stack trace. The keys are
+        /// Vector's.
+        #[serde(default)]
+        multiline: Option<Multiline>,
         /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a table
         /// that says what becomes of ids, such as `{ hash = true }`. A document without an id gets one
         /// made of its position.
@@ -81,6 +91,11 @@ pub enum Section {
         /// Where a group without committed offsets begins.
         #[serde(default)]
         auto_offset_reset: OffsetReset,
+        /// Milliseconds between looks for partitions that were added, and for topics that a regular
+        /// expression newly matches.
+        #[serde(default = "topic_metadata_refresh_interval_ms")]
+        #[schemars(range(min = 1000, max = 3_600_000))]
+        topic_metadata_refresh_interval_ms: u64,
         /// How a record is read.
         #[serde(default)]
         decode: Decode,
@@ -107,10 +122,15 @@ pub enum Section {
     },
     /// Standard input: one document a line. Ends with the input.
     Stdin {
-        /// Whether a line is text or a JSON document. Unset: JSON if the first line begins with
-        /// `{`, else text.
+        /// What the input holds. Unset: `auto`.
         #[serde(default)]
         format: Option<LineFormat>,
+        /// Encoding of the input, as for objects.
+        #[serde(default)]
+        encoding: Option<String>,
+        /// Which lines are one document, such as those of a stack trace. The keys are Vector's.
+        #[serde(default)]
+        multiline: Option<Multiline>,
         /// Where the tenant of a document is named; `value` or `field`. Unset: the key `tenant`
         /// of a JSON document, else the default tenant.
         #[serde(default)]
@@ -341,28 +361,78 @@ pub struct Columns {
 pub enum Format {
     /// The whole file is one document.
     Text,
+    /// Each line is a document: a JSON document if it is a JSON object, else text.
+    Auto,
     /// Each line is a document of plain text.
     Log,
     /// Each line is a JSON object.
     Jsonl,
+    /// JSON objects: one in each line, several in a row, or those of a top-level array.
+    Json,
     /// An Apache Parquet table.
     Parquet,
     /// An Arrow IPC file or stream.
     Arrow,
 }
 
-/// Format of the lines of standard input.
+/// Format of standard input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LineFormat {
+    /// Each line is a document: a JSON document if it is a JSON object, else text. JSON of several
+    /// lines is read as `json` if the first line is `{` or `[`.
+    Auto,
     /// Each line is a document of plain text.
     Log,
     /// Each line is a JSON object.
     Jsonl,
+    /// JSON objects: one in each line, several in a row, or those of a top-level array.
+    Json,
+}
+
+/// Which lines are one document. Lines outside of such a group are documents of their own.
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Multiline {
+    /// Regular expression of a line that begins a document: `^\d{4}-`, or `^\[`.
+    #[schemars(length(min = 1))]
+    pub start_pattern: String,
+    /// Regular expression that tells, with `mode`, where a document ends. Unset: `start_pattern`.
+    #[serde(default)]
+    pub condition_pattern: Option<String>,
+    /// What a line that matches `condition_pattern` means.
+    #[serde(default)]
+    pub mode: MultilineMode,
+    /// Milliseconds after which a document of standard input ends if no line comes.
+    #[serde(default = "multiline_timeout_ms")]
+    pub timeout_ms: NonZeroU64,
+}
+
+/// What a line that matches the condition means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MultilineMode {
+    /// The document goes on while lines match.
+    ContinueThrough,
+    /// The document goes on while lines match, and takes one line more.
+    ContinuePast,
+    /// The document ends before the first line that matches.
+    #[default]
+    HaltBefore,
+    /// The document ends with the first line that matches.
+    HaltWith,
+}
+
+fn multiline_timeout_ms() -> NonZeroU64 {
+    NonZeroU64::new(1000).expect("not zero") // long for a program that writes a stack trace
 }
 
 fn everything() -> Vec<String> {
     vec!["**".to_owned()]
+}
+
+fn topic_metadata_refresh_interval_ms() -> u64 {
+    30_000 // librdkafka's is 300,000: records of a new partition would wait for five minutes
 }
 
 fn session_timeout_ms() -> u64 {

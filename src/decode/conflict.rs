@@ -176,7 +176,7 @@ fn rank(recognizer: &Recognizer) -> u8 {
 
 /// A stretch of one span, with whether its edges are the span's own.
 #[derive(Debug, Clone, Copy)]
-struct Piece {
+pub(super) struct Piece {
     owner: usize,
     bytes: ByteSpan,
     cut_start: bool,
@@ -184,7 +184,7 @@ struct Piece {
 }
 
 /// Gives each stretch to the strongest span over it. `spans` are sorted by start.
-fn sweep(spans: &[Span], ranks: &[usize], order: &[usize]) -> Vec<Piece> {
+pub(super) fn sweep(spans: &[Span], ranks: &[usize], order: &[usize]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::with_capacity(spans.len());
     // Ranks of the spans that have begun, strongest on top; ended ones leave when they surface.
     let mut open: BinaryHeap<Reverse<usize>> = BinaryHeap::new();
@@ -241,7 +241,7 @@ fn sweep(spans: &[Span], ranks: &[usize], order: &[usize]) -> Vec<Piece> {
 }
 
 /// Joins a remainder with the span of the same label that it touches.
-fn merge(pieces: Vec<Piece>, spans: &[Span], ranks: &[usize]) -> Vec<Piece> {
+pub(super) fn merge(pieces: Vec<Piece>, spans: &[Span], ranks: &[usize]) -> Vec<Piece> {
     let mut merged: Vec<Piece> = Vec::with_capacity(pieces.len());
     for piece in pieces {
         if let Some(last) = merged.last_mut() {
@@ -261,8 +261,13 @@ fn merge(pieces: Vec<Piece>, spans: &[Span], ranks: &[usize]) -> Vec<Piece> {
 }
 
 impl Piece {
+    /// Position of the span that it is of.
+    pub(super) fn owner(&self) -> usize {
+        self.owner
+    }
+
     /// The span, without white space at its cut edges; none if nothing else is there.
-    fn trim(mut self, text: &str, spans: &[Span]) -> Option<Span> {
+    pub(super) fn trim(mut self, text: &str, spans: &[Span]) -> Option<Span> {
         // By clusters, not characters: a space may carry a combining mark.
         if self.cut_start {
             for cluster in text[self.bytes.start..self.bytes.end].graphemes(true) {

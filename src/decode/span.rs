@@ -9,8 +9,10 @@ pub struct Span {
     pub bytes: ByteSpan,
     /// Label as the tenant named it, or the pattern's label.
     pub label: Arc<str>,
-    /// Calibrated probability for the model's spans, 1 for patterns and lists.
+    /// Calibrated probability that an asked label is right here; 1 for patterns and lists.
     pub score: f32,
+    /// Calibrated probability that this label is the right one; 1 for patterns and lists.
+    pub label_score: f32,
     /// Who found it.
     pub recognizer: Recognizer,
 }

@@ -21,12 +21,13 @@
 //! [`LONGEST_ENTITY`] tokens, so that what is uncertain, and with it memory, stays bounded on a
 //! document of any length.
 //!
-//! Score of an entity: its *margin* is the mean over its tokens of the chosen class's score less the
-//! best score of O or of any class of any other label at that token; the pack's calibration turns
-//! it into a probability.
+//! An entity has two figures, each a mean over its tokens, and the pack's calibration turns each
+//! into a probability. Its *gain* is what the best class of any asked label scores above O; its
+//! *margin* is what the chosen class scores above O and every class of every other label.
 
 use std::collections::VecDeque;
 
+use super::lanes::{Column, Lane, Lanes};
 use crate::model::{Emissions, LabelMatrix, Transitions};
 
 /// Most tokens of an entity: an open one that gets longer is given up.
@@ -41,7 +42,9 @@ pub struct Entity {
     pub start: u64,
     /// Token after the last.
     pub end: u64,
-    /// Mean margin over its tokens; see the module.
+    /// Mean over its tokens of what the best class of any asked label scores above O; see the module.
+    pub gain: f32,
+    /// Mean over its tokens of what its class scores above O and all other labels; see the module.
     pub margin: f32,
 }
 
@@ -88,6 +91,7 @@ struct Open {
     label: u32,
     score: f64,
     start: u64,
+    gain: f64,
     margin: f64,
     before: Option<NodeId>,
 }
@@ -135,13 +139,16 @@ impl Viterbi {
     /// entity may begin here with a label that has scores only there.
     pub fn push(&mut self, window: &Emissions, next: Option<&Emissions>, matrix: &LabelMatrix) {
         let filled = self.filled(window, next, matrix);
-        let mut lanes = lanes(window, &filled);
-        lanes.sort_by_key(|lane| lane.start);
-        let mut waiting = lanes.into_iter().peekable();
+        self.advance(window, &Lanes::of(window, &filled, None));
+    }
+
+    /// Goes on over a window whose scores are laid out.
+    pub(super) fn advance(&mut self, window: &Emissions, lanes: &Lanes) {
+        let mut waiting = lanes.lanes.iter().copied().peekable();
         let mut active: Vec<Lane> = Vec::new();
         // Paths that are open at the seam go on only where their label has scores on both sides.
         let mut carried = std::mem::take(&mut self.open);
-        for token in 0..window.tokens {
+        for (token, column) in lanes.columns.iter().enumerate() {
             while let Some(lane) = waiting.next_if(|lane| lane.start == token) {
                 let before = carried
                     .iter()
@@ -154,7 +161,7 @@ impl Viterbi {
             if token == 0 {
                 carried.clear();
             }
-            self.step(window.outside[token], &active, token);
+            self.step(column, &active, token);
             let mut at = 0;
             while at < active.len() {
                 // At the window's end open paths stay for the next one.
@@ -168,6 +175,16 @@ impl Viterbi {
         }
         self.at_end = window.at_edge(true).collect();
         self.settle();
+    }
+
+    /// Goes on over the tokens of one lane, as if there were no other label.
+    pub(super) fn advance_alone(&mut self, lane: Lane, lanes: &Lanes) {
+        if self.open.is_empty() {
+            self.open.push(Open::none(lane.label));
+        }
+        for token in lane.start..lane.end() {
+            self.step(&lanes.columns[token], &[lane], token);
+        }
     }
 
     /// Entities that are certain so far, in order.
@@ -220,9 +237,20 @@ impl Viterbi {
         self.certain.into()
     }
 
+    /// [`Viterbi::finish`] without tidying up: most paths of one label alone are short and hold nothing.
+    pub(super) fn finish_alone(mut self) -> Vec<Entity> {
+        self.keep_the_better();
+        let best = self.closed().next().and_then(|path| path.last);
+        let rest = self.chain(best);
+        let mut entities: Vec<Entity> = self.certain.into();
+        let rest = rest.iter().map(|node| self.nodes[*node as usize].entity);
+        entities.extend(rest);
+        entities
+    }
+
     /// All scores of the labels that have scores up to a seam on the other side of it. (Only an
     /// entity that covers a whole window in which its label never makes up for O is not found.)
-    fn filled(
+    pub(super) fn filled(
         &self,
         window: &Emissions,
         next: Option<&Emissions>,
@@ -242,8 +270,8 @@ impl Viterbi {
     }
 
     /// One token; `lanes` and `self.open` go side by side.
-    fn step(&mut self, outside: f32, lanes: &[Lane], token: usize) {
-        let rivals = Rivals::of(outside, lanes, token);
+    fn step(&mut self, column: &Column, lanes: &[Lane], token: usize) {
+        let gained = f64::from(column.gain);
         let moves = match self.token {
             0 => Transitions::default(),
             _ => self.transitions,
@@ -267,42 +295,47 @@ impl Viterbi {
         let closed = best.at.map(|at| {
             let open = &self.open[at];
             let [_, _, end, single] = lanes[at].at(token);
-            let rival = rivals.of_label(open.label);
-            let (start, margin, before) = if best.single {
-                (self.token, f64::from(single - rival), to_start.last)
+            let rival = column.rival_of(open.label);
+            let (start, gain, margin, before) = if best.single {
+                (self.token, gained, f64::from(single - rival), to_start.last)
             } else {
                 (
                     open.start,
+                    open.gain + gained,
                     open.margin + f64::from(end - rival),
                     open.before,
                 )
             };
             let end = self.token + 1;
+            let mean = |sum: f64| (sum / (end - start) as f64) as f32;
             let entity = Entity {
                 label: open.label,
                 start,
                 end,
-                margin: (margin / (end - start) as f64) as f32,
+                gain: mean(gain),
+                margin: mean(margin),
             };
             Node { entity, before }
         });
         for (lane, open) in lanes.iter().zip(&mut self.open) {
             let [begin, inside, _, _] = lane.at(token);
-            let rival = rivals.of_label(open.label);
+            let rival = column.rival_of(open.label);
             let begun = to_start.score + f64::from(begin);
             let gone_on = open.score + f64::from(inside) + to_inside;
             if gone_on >= begun && self.token - open.start < LONGEST_ENTITY - 1 {
                 open.score = gone_on;
+                open.gain += gained;
                 open.margin += f64::from(inside - rival);
             } else {
                 open.score = begun;
                 open.start = self.token;
+                open.gain = gained;
                 open.margin = f64::from(begin - rival);
                 open.before = to_start.last;
             }
         }
         self.outside = Path {
-            score: to_outside.score + f64::from(outside),
+            score: to_outside.score + f64::from(column.outside),
             last: to_outside.last,
             alive: true,
         };
@@ -348,7 +381,7 @@ impl Viterbi {
     }
 
     /// Moves what every path agrees on to `certain`, and takes the scores back to zero.
-    fn settle(&mut self) {
+    pub(super) fn settle(&mut self) {
         // Two closed paths may go on side by side for ever, where transitions keep either from the other.
         if self.closed().count() > 1 && self.token - self.decided() > LONGEST_ENTITY {
             self.agree();
@@ -432,6 +465,7 @@ impl Open {
             label,
             score: f64::NEG_INFINITY,
             start: 0,
+            gain: 0.0,
             margin: 0.0,
             before: None,
         }
@@ -460,80 +494,6 @@ impl Best {
             };
         }
     }
-}
-
-/// What a label's classes are compared with at one token.
-struct Rivals {
-    best: f32,
-    best_label: u32,
-    second: f32,
-}
-
-impl Rivals {
-    fn of(outside: f32, lanes: &[Lane], token: usize) -> Self {
-        let mut rivals = Self {
-            best: outside,
-            best_label: u32::MAX,
-            second: outside,
-        };
-        for lane in lanes {
-            let score = lane.at(token).into_iter().fold(f32::NEG_INFINITY, f32::max);
-            if score > rivals.best {
-                rivals.second = rivals.best;
-                rivals.best = score;
-                rivals.best_label = lane.label;
-            } else if score > rivals.second {
-                rivals.second = score;
-            }
-        }
-        rivals
-    }
-
-    /// Best score of O and of the other labels.
-    fn of_label(&self, label: u32) -> f32 {
-        if label == self.best_label {
-            self.second
-        } else {
-            self.best
-        }
-    }
-}
-
-/// Scores of one label from a token of the window on.
-struct Lane<'a> {
-    label: u32,
-    start: usize,
-    scores: &'a [[f32; 4]],
-}
-
-impl Lane<'_> {
-    fn at(&self, token: usize) -> [f32; 4] {
-        self.scores[token - self.start]
-    }
-
-    fn end(&self) -> usize {
-        self.start + self.scores.len()
-    }
-}
-
-/// A window's scores; a label that was filled in has those instead.
-fn lanes<'a>(window: &'a Emissions, filled: &'a [(u32, Vec<[f32; 4]>)]) -> Vec<Lane<'a>> {
-    let own = window.runs.iter().filter(|run| {
-        filled
-            .binary_search_by_key(&run.label, |(label, _)| *label)
-            .is_err()
-    });
-    let own = own.map(|run| Lane {
-        label: run.label,
-        start: run.start as usize,
-        scores: window.of(run),
-    });
-    let filled = filled.iter().map(|(label, scores)| Lane {
-        label: *label,
-        start: 0,
-        scores,
-    });
-    own.chain(filled).collect()
 }
 
 #[cfg(test)]

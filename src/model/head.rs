@@ -19,8 +19,8 @@ pub struct Head {
     matrix: LabelMatrix,
 }
 
-/// Which label of a set a category stands for.
-pub type Assigned = Vec<Option<usize>>;
+/// The labels of a set that ask for a category; the first one names its spans.
+pub type Assigned = Vec<Vec<usize>>;
 
 /// The categories that a label asks for, by their lanes.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,7 +74,7 @@ impl Head {
         &self.categories
     }
 
-    /// For each category the label that asks for it. `table` maps labels onto categories; a label that is not
+    /// For each category the labels that ask for it. `table` maps labels onto categories; a label that is not
     /// in it has to be called as a category is, whatever the case, with `_`, `-` or spaces, and with or
     /// without `private` before it. What is called otherwise gets the nearest category by the label vectors of
     /// `encoder`, if there is one and they are near enough.
@@ -88,7 +88,7 @@ impl Head {
         table: &BTreeMap<String, Vec<String>>,
         encoder: Option<&Encoder>,
     ) -> Result<Assigned, Error> {
-        let mut assigned: Assigned = vec![None; self.categories.len()];
+        let mut assigned: Assigned = vec![Vec::new(); self.categories.len()];
         for (number, label) in labels.into_iter().enumerate() {
             let fit = self.fit(label, table, encoder)?;
             if matches!(fit, Fit::None(_)) {
@@ -99,8 +99,7 @@ impl Head {
                 });
             }
             for category in fit.categories() {
-                // Of two labels for one category the first has it.
-                assigned[*category].get_or_insert(number);
+                assigned[*category].push(number);
             }
         }
         Ok(assigned)
@@ -242,11 +241,11 @@ mod tests {
         let none = BTreeMap::new();
         assert_eq!(
             head.assign(["Private Person"], &none, None).unwrap(),
-            [Some(0), None]
+            [vec![0], vec![]]
         );
         assert_eq!(
             head.assign(["secret", "person"], &none, None).unwrap(),
-            [Some(1), Some(0)]
+            [vec![1], vec![0]]
         );
         let table = BTreeMap::from([(
             "anything".to_owned(),
@@ -254,7 +253,7 @@ mod tests {
         )]);
         assert_eq!(
             head.assign(["anything"], &table, None).unwrap(),
-            [Some(0), Some(0)]
+            [vec![0], vec![0]]
         );
         let error = head.assign(["song"], &none, None).unwrap_err().to_string();
         assert!(

@@ -11,6 +11,7 @@ mod head;
 mod labels;
 mod operating_points;
 mod pack;
+mod places;
 mod published;
 mod runtime;
 mod score;
@@ -22,7 +23,7 @@ pub use head::{Assigned, Fit, Head};
 pub use labels::{Conditions, Encoder, LabelVectors};
 pub use operating_points::{OperatingPoints, Transitions};
 pub use pack::{Calibration, Family, Graph, Layout, Pack};
-pub use runtime::library_path;
+pub use places::{PackRef, library_path};
 pub use score::{LabelMatrix, Scorer};
 pub use tuned::{Copied, Machine, Measured, Tuned};
 
@@ -42,6 +43,14 @@ pub enum Error {
         path: String,
         /// The loader's message.
         problem: String,
+    },
+    /// No folder in which packs are looked for holds one of this name.
+    #[error("no model pack is called `{name}` (looked at {looked_in})")]
+    NoSuchPack {
+        /// The name.
+        name: String,
+        /// Folders that were tried.
+        looked_in: String,
     },
     /// The folder is no pack.
     #[error("{path} is no model pack (no pack.toml and no onnx/backbone folder in it)")]
@@ -155,11 +164,14 @@ impl Error {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             Self::NoRuntime { .. } => {
-                "run `make setup`, or set ORT_DYLIB_PATH or model.runtime to libonnxruntime.so of version 1.31"
+                "run `make setup` in weir's source tree, or set ORT_DYLIB_PATH or model.runtime to libonnxruntime.so of version 1.31"
             }
             Self::Runtime { .. } => "weir needs ONNX Runtime 1.31: run `make setup`",
+            Self::NoSuchPack { .. } => {
+                "put the pack into one of these folders, add its parent to WEIR_MODELS, or name its folder by a path"
+            }
             Self::NoPack { .. } => {
-                "set model.pack to a folder with a pack.toml, such as models/weir-mini"
+                "name a folder with a pack.toml, or a pack by its name alone, such as weir-mini"
             }
             Self::NoCategory { .. } => {
                 "name the label as one of them, or map it in [model.categories]"

@@ -227,13 +227,25 @@ pub struct Templates {
     pub single: String,
 }
 
-/// How a span's margin becomes a probability: `1 / (1 + exp(−(slope · margin + intercept)))`.
+/// How a span's figures become probabilities: `1 / (1 + exp(−(slope · figure + intercept)))`.
+///
+/// `score`, the probability that the span is an entity of some label that was asked for, comes from the
+/// span's gain; `label_score`, that it is one of this label, from its margin (see [`Entity`]).
+///
+/// [`Entity`]: crate::decode::viterbi::Entity
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Fitted on development data.
+    /// Of the margin. Fitted on development data.
     pub slope: f32,
-    /// Fitted on development data.
+    /// Of the margin. Fitted on development data.
     pub intercept: f32,
+    /// Of the gain. Fitted on development data; a pack without it uses the margin's: for one label alone gain
+    /// and margin are nearly the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_slope: Option<f32>,
+    /// Of the gain, as `gain_slope`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gain_intercept: Option<f32>,
     /// Added to O's score before decoding.
     #[serde(default)]
     pub o_bias: f32,
@@ -284,16 +296,31 @@ impl Default for Calibration {
         Self {
             slope: 1.0,
             intercept: 0.0,
+            gain_slope: None,
+            gain_intercept: None,
             o_bias: 0.0,
         }
     }
 }
 
 impl Calibration {
-    /// Probability that a span of this margin is right.
-    pub fn probability(self, margin: f32) -> f32 {
-        1.0 / (1.0 + (-(self.slope * margin + self.intercept)).exp())
+    /// Probability that a span of this gain is an entity of some asked label.
+    pub fn score(self, gain: f32) -> f32 {
+        match (self.gain_slope, self.gain_intercept) {
+            (Some(slope), Some(intercept)) => logistic(slope * gain + intercept),
+            _ => logistic(self.slope * gain + self.intercept),
+        }
     }
+
+    /// Probability that a span of this gain and margin is an entity of its own label: never above that of
+    /// some label.
+    pub fn label_score(self, gain: f32, margin: f32) -> f32 {
+        logistic(self.slope * margin + self.intercept).min(self.score(gain))
+    }
+}
+
+fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + (-x).exp())
 }
 
 impl Manifest {

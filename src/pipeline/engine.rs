@@ -14,11 +14,13 @@ use tracing::{error, warn};
 
 use crate::{
     batch::{self, Item, Key, Ticket},
+    decode::Decoder,
     model::{
         self, Assigned, Backbone, Calibration, Conditions, Emissions, Encoder, Family, Head,
         LabelMatrix, Layout, OperatingPoints, Pack, Row, Scorer, Transitions,
     },
     record::Stage,
+    redact::names_people,
     telemetry::metric,
     tenant::{Label, LabelSet},
     text::{Shape, Tokenizer, Window},
@@ -71,8 +73,10 @@ pub struct Labels {
     set: LabelSet,
     matrix: LabelMatrix,
     conditions: Option<Conditions>,
-    /// Of a fixed head: the label that a category stands for.
+    /// Of a fixed head: the labels that ask for a category.
     assigned: Option<Assigned>,
+    /// Which of the labels are of people's names.
+    of_people: Vec<bool>,
     /// Added to O's score: the pack's own less what the tenant takes from it.
     o_bias: f32,
     transitions: Transitions,
@@ -216,6 +220,9 @@ impl Engine {
         let o_bias = self.calibration().o_bias - set.balance.recall_bias;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&o_bias.to_le_bytes());
+        let of_people = set.labels.iter();
+        let of_people = of_people.map(|label| names_people(&label.name));
+        let of_people = of_people.collect();
         let labels = match &self.shared.classes {
             Classes::Asked(encoder) => {
                 let (vectors, conditions) = encoder.encode_for_injection(&wordings)?;
@@ -229,6 +236,7 @@ impl Engine {
                     matrix: LabelMatrix::new(&vectors),
                     conditions,
                     assigned: None,
+                    of_people,
                     o_bias,
                     transitions,
                     scored_by: key(&hasher),
@@ -244,6 +252,7 @@ impl Engine {
                 matrix: head.matrix().clone(),
                 conditions: None,
                 assigned: Some(head.assign(wordings, table, encoder.as_ref())?),
+                of_people,
                 o_bias,
                 transitions,
                 scored_by: key(&hasher),
@@ -338,7 +347,7 @@ impl Engine {
         &self.shared.pack
     }
 
-    /// How margins become probabilities.
+    /// How gains and margins become probabilities.
     pub fn calibration(&self) -> Calibration {
         self.shared.pack.manifest().calibration
     }
@@ -357,22 +366,52 @@ impl Labels {
 
     /// The label of an entity by its lane in the matrix; `None` for a category that is not asked for.
     pub fn label(&self, lane: u32) -> Option<&Label> {
+        Some(&self.set.labels[self.at(lane)?])
+    }
+
+    /// Whether the label of a lane is one of people's names.
+    pub fn names_people(&self, lane: u32) -> bool {
+        self.at(lane).is_some_and(|at| self.of_people[at])
+    }
+
+    fn at(&self, lane: u32) -> Option<usize> {
         let lane = lane as usize;
-        let at = match &self.assigned {
-            Some(assigned) => assigned[lane]?,
-            None => lane,
-        };
-        Some(&self.set.labels[at])
+        match &self.assigned {
+            Some(assigned) => assigned[lane].first().copied(),
+            None => Some(lane),
+        }
+    }
+
+    /// The threshold of a lane's entities: of several labels that ask for it, the lowest one.
+    pub fn threshold(&self, lane: u32) -> f32 {
+        let lane = lane as usize;
+        let of = |at: usize| self.set.labels[at].threshold;
+        match &self.assigned {
+            Some(assigned) => assigned[lane]
+                .iter()
+                .map(|at| of(*at))
+                .fold(f32::INFINITY, f32::min),
+            None => of(lane),
+        }
+    }
+
+    /// A decoder for its scores.
+    pub fn decoder(&self) -> Decoder {
+        match &self.assigned {
+            Some(assigned) => {
+                let asked = assigned.iter().map(|labels| !labels.is_empty());
+                Decoder::of_head(self.transitions, asked.collect())
+            }
+            None => {
+                debug_assert_eq!(self.transitions, Transitions::default());
+                Decoder::of_labels()
+            }
+        }
     }
 
     /// Their vectors.
     pub fn matrix(&self) -> &LabelMatrix {
         &self.matrix
-    }
-
-    /// What it costs to go from class to class.
-    pub fn transitions(&self) -> Transitions {
-        self.transitions
     }
 }
 

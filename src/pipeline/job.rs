@@ -26,7 +26,9 @@ use super::{
 use crate::{
     record::{Code, DeadLetter, Document, DocumentId, Position, Stage},
     sink::{self, Claimed, Ledger, Output, StreamStart},
-    source::{self, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure},
+    source::{
+        self, Around, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure,
+    },
     telemetry::metric,
     tenant::{Policy, Tenants, reload},
 };
@@ -142,6 +144,10 @@ pub struct Summary {
     pub unknown: u64,
     /// Files that can't be read for their name or kind: each is named in the log.
     pub unlisted: u64,
+    /// Objects that the patterns leave out.
+    pub left_out: u64,
+    /// Objects that there were to read.
+    pub listed: u64,
     /// Whether a signal ended it early.
     pub drained: bool,
 }
@@ -165,7 +171,7 @@ impl Summary {
 
 /// A document on its way, in the order of its object.
 enum Pending {
-    Document(Working),
+    Document(Working, Around),
     Rejected(DeadLetter),
     Table(Table, Vec<Row>),
 }
@@ -179,7 +185,7 @@ impl Pending {
     /// Documents and bytes that it holds.
     fn size(&self) -> (usize, u64) {
         match self {
-            Self::Document(working) => (1, working.bytes()),
+            Self::Document(working, _) => (1, working.bytes()),
             Self::Rejected(_) => (0, 0),
             Self::Table(table, rows) => (rows.len(), table.batch.get_array_memory_size() as u64),
         }
@@ -259,6 +265,8 @@ impl Job {
             drained: summary.drained || (poll.is_some() && self.drain.is_cancelled()),
             unknown: summary.unknown,
             unlisted: summary.unlisted,
+            left_out: summary.left_out,
+            listed: summary.listed,
             ..Summary::of(&self.progress)
         })
     }
@@ -296,6 +304,8 @@ impl Job {
             }
         }
         summary.unlisted = unlisted;
+        summary.left_out = listing.left_out;
+        summary.listed = listing.objects.len() as u64;
         let before = std::mem::take(done);
         let mut left = Vec::new();
         for object in listing.objects {
@@ -361,14 +371,18 @@ impl Job {
         }
     }
 
-    /// Runs over one stream of documents, such as standard input.
-    pub async fn stream(&self, reader: Reader, printer: sink::Printer) -> Result<Summary, Error> {
+    /// Runs over one stream of documents, such as standard input. Without a printer nothing is written.
+    pub async fn stream(
+        &self,
+        reader: Reader,
+        printer: Option<sink::Printer>,
+    ) -> Result<Summary, Error> {
         let mut run = self.run(PlainText::Text, self.tenants.current());
         run.follows = true;
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
-        run.through(&mut Feed::ahead(reader), &mut Outlet::Printer(printer))
-            .await?;
+        let mut outlet = printer.map_or(Outlet::Nothing, Outlet::Printer);
+        run.through(&mut Feed::ahead(reader), &mut outlet).await?;
         Ok(Summary {
             drained: self.drain.is_cancelled(),
             ..Summary::of(&self.progress)
@@ -543,7 +557,7 @@ struct Run<'a> {
 enum Feed {
     Reader(Reader),
     /// Read ahead by a task: a source that is slow must not hold back what is done.
-    Ahead(mpsc::Receiver<Result<Unit, source::Error>>),
+    Ahead(mpsc::Receiver<Result<(Unit, Around), source::Error>>),
 }
 
 /// Units of a stream that are read ahead.
@@ -557,6 +571,7 @@ impl Feed {
         tokio::task::spawn_blocking(move || {
             runtime.block_on(async {
                 while let Some(unit) = reader.next().await.transpose() {
+                    let unit = unit.map(|unit| (unit, reader.take_around()));
                     if sender.send(unit).await.is_err() {
                         return;
                     }
@@ -569,7 +584,7 @@ impl Feed {
 
 /// What comes next.
 enum Step {
-    Unit(Unit),
+    Unit(Unit, Around),
     /// The first of the documents under way is done before there is another unit.
     Ready,
     Drained,
@@ -583,7 +598,7 @@ impl Run<'_> {
                 let began = Instant::now();
                 let unit = reader.next().await?;
                 metric::stage(Stage::Source, began);
-                unit
+                unit.map(|unit| (unit, reader.take_around()))
             }
             Feed::Ahead(units) => tokio::select! {
                 unit = units.recv() => unit.transpose()?,
@@ -591,7 +606,7 @@ impl Run<'_> {
                 () = self.job.drain.cancelled() => return Ok(Step::Drained),
             },
         };
-        Ok(unit.map_or(Step::End, Step::Unit))
+        Ok(unit.map_or(Step::End, |(unit, around)| Step::Unit(unit, around)))
     }
 
     /// Reads everything, processes it, and gives it to `outlet` in order.
@@ -608,16 +623,16 @@ impl Run<'_> {
                     Step::End => ended = true,
                     Step::Ready => break,
                     Step::Drained => (ended, self.cut_short) = (true, true),
-                    Step::Unit(Unit::Document(document)) => {
+                    Step::Unit(Unit::Document(document), around) => {
                         self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
                         let working = self.start(document);
                         self.push(match working {
-                            Row::Working(working) => Pending::Document(working),
+                            Row::Working(working) => Pending::Document(working, around),
                             Row::Rejected(letter) => Pending::Rejected(letter),
                         });
                     }
-                    Step::Unit(Unit::Rejected(letter)) => self.push(Pending::Rejected(letter)),
-                    Step::Unit(Unit::Table(mut table)) => {
+                    Step::Unit(Unit::Rejected(letter), _) => self.push(Pending::Rejected(letter)),
+                    Step::Unit(Unit::Table(mut table), _) => {
                         for letter in std::mem::take(&mut table.unreadable) {
                             self.push(Pending::Rejected(letter));
                         }
@@ -633,7 +648,7 @@ impl Run<'_> {
                         let rows = documents.into_iter().map(start).collect();
                         self.push(Pending::Table(table, rows));
                     }
-                    Step::Unit(Unit::Stream(stream)) => {
+                    Step::Unit(Unit::Stream(stream), _) => {
                         while let Some(first) = self.pop() {
                             self.deliver(first, outlet).await?;
                         }
@@ -735,13 +750,13 @@ impl Run<'_> {
     async fn hand_over(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
         match pending {
             Pending::Rejected(letter) => self.reject(letter, outlet).await,
-            Pending::Document(working) => match working.done().await {
+            Pending::Document(working, around) => match working.done().await {
                 Ok((done, bytes, began)) => {
                     self.counts.add(&done, bytes);
                     histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
                     match outlet {
-                        Outlet::Output(output) => output.document(done).await?,
-                        Outlet::Printer(printer) => printer.document(&done)?,
+                        Outlet::Output(output) => output.document(done, &around.after).await?,
+                        Outlet::Printer(printer) => printer.document(&done, &around.after)?,
                         Outlet::Nothing => {}
                     }
                     Ok(())
@@ -780,7 +795,7 @@ impl Run<'_> {
                     Outlet::Printer(printer) => done
                         .iter()
                         .flatten()
-                        .try_for_each(|done| printer.document(done))?,
+                        .try_for_each(|done| printer.document(done, "\n"))?,
                     Outlet::Nothing => {}
                 }
                 for (done, (bytes, began)) in done
@@ -894,7 +909,7 @@ impl Run<'_> {
                 // Up to three bytes may be a character that goes on in the next chunk.
                 Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
                 Err(_) => {
-                    let reason = "the text is not UTF-8".to_owned();
+                    let reason = "the text is not UTF-8, or not of its encoding".to_owned();
                     return Err(document::Error::Record {
                         code: Code::NotUtf8,
                         reason,
@@ -980,7 +995,7 @@ impl From<super::Error> for TextError {
 async fn ready(pending: &mut VecDeque<Pending>) {
     match pending.front_mut() {
         None => std::future::pending().await,
-        Some(Pending::Document(working)) => working.finish().await,
+        Some(Pending::Document(working, _)) => working.finish().await,
         Some(Pending::Rejected(_) | Pending::Table(..)) => {}
     }
 }

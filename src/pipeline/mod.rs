@@ -13,10 +13,18 @@ mod engine;
 pub mod job;
 mod names;
 mod progress;
+#[cfg(feature = "kafka")]
+mod reach;
+#[cfg(feature = "kafka")]
 pub mod replay;
+#[cfg(feature = "kafka")]
 pub mod rolling;
 mod scan;
+#[cfg(feature = "kafka")]
+pub mod stall;
+#[cfg(feature = "kafka")]
 pub mod stream;
+#[cfg(feature = "kafka")]
 mod transactions;
 mod work;
 

@@ -14,7 +14,7 @@ use rdkafka::{
     Message as _, Offset, TopicPartitionList,
     consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{Header, OwnedHeaders},
+    message::{BorrowedMessage, Header, OwnedHeaders},
 };
 
 use crate::{
@@ -95,6 +95,8 @@ struct Replay {
     letters: Reader,
     /// Reads records again.
     records: Reader,
+    /// Offsets between which the topics' partitions hold records.
+    bounds: BTreeMap<(String, i32), Option<(i64, i64)>>,
     /// A reader for each code's group, and the offsets up to which its letters were sent back.
     done: BTreeMap<Code, Done>,
     producer: Option<Producer>,
@@ -133,12 +135,19 @@ fn letter(
 const LONGEST_LETTER: u64 = 1 << 20;
 
 /// A letter that is to be sent back.
-struct Wanted {
+struct Chosen {
     partition: i32,
     offset: i64,
     code: Code,
-    record: Returned,
+    letter: DeadLetter,
 }
+
+/// Wanted records of one partition: offsets, each with the places of its letters in the set.
+type Wanted = BTreeMap<i64, Vec<usize>>;
+
+/// Records that are read and thrown away rather than passed over: librdkafka drops what it has fetched
+/// when it is sent to another offset, and waits for the broker again.
+const NEAR: i64 = 1000;
 
 /// Sends dead letters back, those that are there when it begins. Blocks.
 pub fn run(options: Options) -> Result<Summary, Error> {
@@ -152,6 +161,7 @@ pub fn run(options: Options) -> Result<Summary, Error> {
         records: Reader::new(&options.source, &name)?,
         options,
         done: BTreeMap::new(),
+        bounds: BTreeMap::new(),
         producer,
         runtime: tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -172,26 +182,22 @@ impl Replay {
                 .letters
                 .client()
                 .fetch_watermarks(&topic, partition, WAIT)?;
-            let mut set = Vec::new();
+            let mut chosen = Vec::new();
             for (offset, letter) in self.read(partition, low, high)? {
                 let Some((letter, code)) = self.chosen(letter, partition, offset)? else {
                     continue;
                 };
-                let Some(record) = self.again(&letter)? else {
-                    self.summary.expired += 1;
-                    continue;
-                };
-                set.push(Wanted {
+                chosen.push(Chosen {
                     partition,
                     offset,
                     code,
-                    record,
+                    letter,
                 });
-                if set.len() >= self.options.max_records {
-                    self.send(std::mem::take(&mut set))?;
+                if chosen.len() >= self.options.max_records {
+                    self.send(std::mem::take(&mut chosen))?;
                 }
             }
-            self.send(set)?;
+            self.send(chosen)?;
         }
         Ok(())
     }
@@ -289,80 +295,117 @@ impl Replay {
         Ok(offset)
     }
 
-    /// The record of a letter, read where it stood; `None` if it is no longer there.
-    fn again(&self, letter: &DeadLetter) -> Result<Option<Returned>, Error> {
-        let Position::Kafka {
-            topic,
-            partition,
-            offset,
-        } = &letter.source
-        else {
-            return Ok(None);
-        };
-        let client = self.records.client();
-        let marks = client.fetch_watermarks(topic, *partition, WAIT);
-        let (low, high) = match marks {
-            Ok(marks) => marks,
-            Err(error)
-                if matches!(
-                    error.rdkafka_error_code(),
-                    Some(
-                        RDKafkaErrorCode::UnknownTopicOrPartition
-                            | RDKafkaErrorCode::UnknownPartition
-                            | RDKafkaErrorCode::UnknownTopic
-                    )
-                ) =>
+    /// The records of some letters, read where they stood; `None` for those that are no longer there.
+    /// Each partition is read once, in order.
+    fn again(&mut self, letters: &[Chosen]) -> Result<Vec<Option<Returned>>, Error> {
+        let mut wanted: BTreeMap<(&str, i32), Wanted> = BTreeMap::new();
+        for (place, chosen) in letters.iter().enumerate() {
+            if let Position::Kafka {
+                topic,
+                partition,
+                offset,
+            } = &chosen.letter.source
             {
-                return Ok(None);
+                let of_partition = wanted.entry((topic, *partition)).or_default();
+                of_partition.entry(*offset).or_default().push(place);
             }
-            Err(error) => return Err(error.into()),
-        };
-        if *offset < low || *offset >= high {
-            return Ok(None);
         }
-        let mut list = TopicPartitionList::new();
-        list.add_partition_offset(topic, *partition, Offset::Offset(*offset))?;
-        client.assign(&list)?;
-        let start = Instant::now();
-        while start.elapsed() < WAIT {
-            let message = match client.poll(Duration::from_millis(100)) {
-                None => continue,
-                Some(Ok(message)) => message,
-                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
-                Some(Err(error)) => return Err(error.into()),
+        let mut found: Vec<Option<Returned>> = Vec::new();
+        found.resize_with(letters.len(), || None);
+        for ((topic, partition), mut wanted) in wanted {
+            let Some((low, high)) = self.bounds(topic, partition)? else {
+                continue;
             };
-            // A later record: compaction took this one away.
-            if message.offset() != *offset || message.topic() != topic {
-                return Ok(None);
-            }
-            let of = letter.source.to_string();
-            let headers = message
-                .headers()
-                .map_or_else(OwnedHeaders::new, |headers| headers.detach());
-            return Ok(Some(Returned {
-                topic: topic.clone(),
-                partition: *partition,
-                key: message.key().map(|key| Bytes(key.to_vec())),
-                value: Bytes(message.payload().unwrap_or_default().to_vec()),
-                headers: headers.insert(Header {
-                    key: "weir.replay.of",
-                    value: Some(&of),
-                }),
-            }));
+            wanted.retain(|offset, _| (low..high).contains(offset));
+            self.read_again(topic, partition, wanted, |place, message| {
+                found[place] = Some(returned(message, &letters[place].letter));
+            })?;
         }
-        Err(Error::Read {
-            code: Some(RDKafkaErrorCode::OperationTimedOut),
-        })
+        Ok(found)
     }
 
-    fn send(&mut self, set: Vec<Wanted>) -> Result<(), Error> {
+    /// Offsets between which a partition holds records, asked once; `None` if it is gone.
+    fn bounds(&mut self, topic: &str, partition: i32) -> Result<Option<(i64, i64)>, Error> {
+        let key = (topic.to_owned(), partition);
+        if let Some(known) = self.bounds.get(&key) {
+            return Ok(*known);
+        }
+        use RDKafkaErrorCode::{UnknownPartition, UnknownTopic, UnknownTopicOrPartition};
+        let marks = self
+            .records
+            .client()
+            .fetch_watermarks(topic, partition, WAIT);
+        let bounds = match marks {
+            Ok(marks) => Some(marks),
+            Err(error) => match error.rdkafka_error_code() {
+                Some(UnknownTopicOrPartition | UnknownPartition | UnknownTopic) => None,
+                _ => return Err(error.into()),
+            },
+        };
+        self.bounds.insert(key, bounds);
+        Ok(bounds)
+    }
+
+    /// Reads the wanted records of one partition, as far as compaction has left them.
+    fn read_again(
+        &self,
+        topic: &str,
+        partition: i32,
+        mut wanted: Wanted,
+        mut take: impl FnMut(usize, &BorrowedMessage<'_>),
+    ) -> Result<(), Error> {
+        let client = self.records.client();
+        let mut next = None;
+        let mut last_answer = Instant::now();
+        while let Some(entry) = wanted.first_entry() {
+            let offset = *entry.key();
+            if next.is_none_or(|next| offset - next > NEAR) {
+                let mut list = TopicPartitionList::new();
+                list.add_partition_offset(topic, partition, Offset::Offset(offset))?;
+                client.assign(&list)?;
+                next = Some(offset);
+                last_answer = Instant::now();
+            }
+            let message = match client.poll(Duration::from_millis(100)) {
+                None if last_answer.elapsed() > WAIT => {
+                    return Err(Error::Read {
+                        code: Some(RDKafkaErrorCode::OperationTimedOut),
+                    });
+                }
+                None => continue,
+                Some(Ok(message)) => message,
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(()),
+                Some(Err(error)) => return Err(error.into()),
+            };
+            last_answer = Instant::now();
+            // One of the partition before.
+            if message.topic() != topic || message.partition() != partition {
+                continue;
+            }
+            next = Some(message.offset() + 1);
+            // What stands before it is gone.
+            let behind = wanted.split_off(&message.offset());
+            wanted = behind;
+            for place in wanted.remove(&message.offset()).unwrap_or_default() {
+                take(place, &message);
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, letters: Vec<Chosen>) -> Result<(), Error> {
         let mut after: BTreeMap<Code, BTreeMap<i32, i64>> = BTreeMap::new();
         let mut records = Vec::new();
-        for wanted in set {
-            let of_code = after.entry(wanted.code).or_default();
-            of_code.insert(wanted.partition, wanted.offset + 1);
-            *self.summary.sent.entry(wanted.code.as_str()).or_default() += 1;
-            records.push(wanted.record);
+        let found = self.again(&letters)?;
+        for (letter, record) in letters.iter().zip(found) {
+            let Some(record) = record else {
+                self.summary.expired += 1;
+                continue;
+            };
+            let of_code = after.entry(letter.code).or_default();
+            of_code.insert(letter.partition, letter.offset + 1);
+            *self.summary.sent.entry(letter.code.as_str()).or_default() += 1;
+            records.push(record);
         }
         let Some(producer) = self.producer.as_ref().filter(|_| !records.is_empty()) else {
             return Ok(());
@@ -378,5 +421,23 @@ impl Replay {
             done.push((group.expect("its group has a name"), list));
         }
         Ok(producer.send_back(&records, &done)?)
+    }
+}
+
+/// A record as it is sent back.
+fn returned(message: &BorrowedMessage<'_>, letter: &DeadLetter) -> Returned {
+    let of = letter.source.to_string();
+    let headers = message
+        .headers()
+        .map_or_else(OwnedHeaders::new, |headers| headers.detach());
+    Returned {
+        topic: message.topic().to_owned(),
+        partition: message.partition(),
+        key: message.key().map(|key| Bytes(key.to_vec())),
+        value: Bytes(message.payload().unwrap_or_default().to_vec()),
+        headers: headers.insert(Header {
+            key: "weir.replay.of",
+            value: Some(&of),
+        }),
     }
 }

@@ -179,6 +179,11 @@ impl Rolling {
         self.places.values().all(idle)
     }
 
+    /// Whether files are due or under way.
+    pub(super) fn is_writing(&self) -> bool {
+        self.places.values().any(|place| place.sealed.is_some())
+    }
+
     /// Whether a partition's records come from the wrong place.
     pub(super) fn is_astray(&self, partition: &Partition) -> bool {
         let place = self.places.get(partition);

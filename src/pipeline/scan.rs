@@ -13,9 +13,10 @@ use unicode_segmentation::GraphemeCursor;
 use super::engine::{Engine, Error, Labels};
 use crate::{
     decode::{
-        Recognizer, Span, conflict,
-        patterns::Patterns,
-        viterbi::{Entity, Viterbi},
+        Decoder, Found as Decoded, Recognizer, Span, conflict, naming,
+        patterns::{self, Patterns},
+        viterbi::Entity,
+        whole,
     },
     model::Emissions,
     record::Stage,
@@ -46,12 +47,17 @@ pub struct Scan {
     /// Bytes of the document that are tokenized and searched for patterns.
     searched: usize,
     found: Vec<Span>,
+    /// Where a private key ends for now that goes on behind what is searched.
+    open_block: Option<usize>,
     allowed: Vec<ByteSpan>,
     windower: Option<Windower>,
     windows: FuturesOrdered<BoxFuture<'static, Result<Arc<Emissions>, Error>>>,
     /// A window that waits for the one after it.
     ready: Option<Arc<Emissions>>,
-    viterbi: Viterbi,
+    decoder: Decoder,
+    /// Entities of the model that wait until what they may overlap is decided, by where they begin.
+    named: Vec<Span>,
+    marked: Vec<Span>,
     /// Where the tokens from `first_token` on stand in the document.
     tokens: VecDeque<ByteSpan>,
     first_token: u64,
@@ -67,8 +73,18 @@ const IN_PLACE_BYTES: usize = 1024;
 /// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
 const WINDOWS_IN_FLIGHT: usize = 256;
 
+/// Bytes that entities overlapping one another in a row may wait for the last of them to be decided.
+///
+/// Fewer: where a document is cut may decide which label names a character. More: memory, on text in which
+/// everything is an entity.
+const LONGEST_WAIT: usize = 1 << 16;
+
 /// Bytes of text on each side of a segment that patterns may reach into.
 const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
+
+/// Longest private key that stays one entity. A longer one goes out in several that touch, so that
+/// memory stays bounded.
+const BLOCK_BYTES: usize = 1024 * 1024;
 
 impl Scan {
     /// Starts a text.
@@ -78,7 +94,7 @@ impl Scan {
         } else {
             Some(engine.labels(&policy.labels).await?)
         };
-        let transitions = labels.as_ref().map(|labels| labels.transitions());
+        let decoder = labels.as_ref().map(|labels| labels.decoder());
         Ok(Self {
             tenant: policy.tenant.clone(),
             patterns: policy.patterns.clone(),
@@ -89,15 +105,24 @@ impl Scan {
             start: 0,
             searched: 0,
             found: Vec::new(),
+            open_block: None,
             allowed: Vec::new(),
             windows: FuturesOrdered::new(),
             ready: None,
-            viterbi: Viterbi::new(transitions.unwrap_or_default()),
+            decoder: decoder.unwrap_or_default(),
+            named: Vec::new(),
+            marked: Vec::new(),
             tokens: VecDeque::new(),
             first_token: 0,
             counted_windows: 0,
             counted_tokens: 0,
         })
+    }
+
+    /// Adds spans of the whole text that were found by other means; before any text is added.
+    pub fn add_found(&mut self, spans: impl IntoIterator<Item = Span>) {
+        debug_assert!(self.received() == 0, "spans come before their text");
+        self.found.extend(spans);
     }
 
     /// Adds text; takes out what is decided by now.
@@ -131,8 +156,9 @@ impl Scan {
         if let Some(window) = self.ready.take() {
             self.decode(&window, None);
         }
-        let rest = std::mem::take(&mut self.viterbi).finish();
+        let rest = std::mem::take(&mut self.decoder).finish();
         self.keep(rest);
+        self.settle(usize::MAX);
         Ok(self.flush(true))
     }
 
@@ -175,8 +201,15 @@ impl Scan {
         }?;
         metric::stage(Stage::Text, began);
         self.searched = end;
-        self.found
-            .extend(result.found.into_iter().map(|span| moved(span, base)));
+        let known = self.start + after;
+        self.continue_block(known);
+        let found = result.found.into_iter().map(|span| moved(span, base));
+        for span in found {
+            if patterns::is_block(&span) && self.goes_on(span.bytes.end, known) {
+                self.open_block = Some(span.bytes.end);
+            }
+            self.found.push(span);
+        }
         self.allowed.extend(
             result
                 .allowed
@@ -189,6 +222,43 @@ impl Scan {
             self.send(windows);
         }
         Ok(())
+    }
+
+    /// Lets a private key that reached the end of what was searched go on, up to byte `known`. A key
+    /// is found whole by its begin line, which stands too far back for the next search.
+    fn continue_block(&mut self, known: usize) {
+        let Some(from) = self.open_block.take() else {
+            return;
+        };
+        let rest = &self.buffer[from - self.start..known - self.start];
+        let end = from + patterns::block_continues(rest);
+        let mut parts = Vec::new();
+        for span in &mut self.found {
+            if span.bytes.end != from || !patterns::is_block(span) {
+                continue;
+            }
+            if end - span.bytes.start <= BLOCK_BYTES {
+                span.bytes.end = end;
+            } else if end > from {
+                let bytes = ByteSpan::new(from, end);
+                parts.push(Span {
+                    bytes,
+                    ..span.clone()
+                });
+            }
+        }
+        self.found.append(&mut parts);
+        self.open_block = self.goes_on(end, known).then_some(end);
+    }
+
+    /// Whether a private key that ends at `end` may go on behind `known`: nothing but a line break
+    /// stands between, and it has not come to its end line.
+    fn goes_on(&self, end: usize, known: usize) -> bool {
+        let between = &self.buffer[end - self.start..known - self.start];
+        between
+            .chars()
+            .all(|c| c.is_whitespace() || matches!(c, '\\' | 'n' | 'r'))
+            && !self.buffer[..end - self.start].ends_with("----")
     }
 
     fn send(&mut self, windows: Vec<text::Window>) {
@@ -224,39 +294,109 @@ impl Scan {
             .clone()
             .expect("windows are only sent with labels");
         let began = Instant::now();
-        self.viterbi.push(window, next, labels.matrix());
-        let certain: Vec<Entity> = self.viterbi.certain().collect();
+        self.decoder.push(window, next, labels.matrix());
+        let certain = self.decoder.certain();
         metric::stage(Stage::Decode, began);
         self.keep(certain);
-        let decided = self.viterbi.decided();
+        let decided = self.decoder.decided();
         self.tokens.drain(..(decided - self.first_token) as usize);
         self.first_token = decided;
+        self.settle(self.decided());
     }
 
-    /// Turns entities into spans, if they reach their label's threshold.
-    fn keep(&mut self, entities: Vec<Entity>) {
-        let Some(labels) = &self.labels else { return };
+    /// First byte that entities of the model may cover which are not known yet.
+    fn decided(&self) -> usize {
+        self.tokens
+            .front()
+            .map_or(self.searched, |token| token.start)
+    }
+
+    /// Turns entities into spans. What marks a place at all has to reach its label's threshold.
+    fn keep(&mut self, found: Decoded) {
+        let Some(labels) = self.labels.clone() else {
+            return;
+        };
+        let named = found.named.iter();
+        let named = named.filter_map(|entity| self.span(&labels, entity));
+        let named: Vec<Span> = named.collect();
+        let reaches = |entity: &&Entity| {
+            // A score that is no number passes: fail closed.
+            let below =
+                self.engine.calibration().score(entity.gain) < labels.threshold(entity.label);
+            !below
+        };
+        let marked = found.marked.iter().filter(reaches);
+        let marked = marked.filter_map(|entity| {
+            let span = self.span(&labels, entity)?;
+            let own = ByteSpan::new(span.bytes.start - self.start, span.bytes.end - self.start);
+            let grown = whole::whole(&self.buffer, own, labels.names_people(entity.label));
+            Some(Span {
+                bytes: ByteSpan::new(grown.start + self.start, grown.end + self.start),
+                ..span
+            })
+        });
+        let marked: Vec<Span> = marked.collect();
+        self.named.extend(named);
+        self.marked.extend(marked);
+    }
+
+    fn span(&self, labels: &Labels, entity: &Entity) -> Option<Span> {
+        let label = labels.label(entity.label)?;
         let calibration = self.engine.calibration();
-        for entity in entities {
-            let Some(label) = labels.label(entity.label) else {
-                continue;
-            };
-            let score = calibration.probability(entity.margin);
-            if score < label.threshold {
-                continue;
-            }
-            let first = self.tokens[(entity.start - self.first_token) as usize];
-            let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
-            let Some(bytes) = self.without_white_space(first.start, last.end) else {
-                continue;
-            };
-            self.found.push(Span {
-                bytes,
-                label: label.name.clone(),
-                score,
-                recognizer: Recognizer::Model,
-            });
+        let first = self.tokens[(entity.start - self.first_token) as usize];
+        let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
+        Some(Span {
+            bytes: self.without_white_space(first.start, last.end)?,
+            label: label.name.clone(),
+            score: calibration.score(entity.gain),
+            label_score: calibration.label_score(entity.gain, entity.margin),
+            recognizer: Recognizer::Model,
+        })
+    }
+
+    /// Names what is marked, as far as all that overlaps it is known: entities that are not known yet
+    /// begin at byte `decided` or later.
+    fn settle(&mut self, decided: usize) {
+        if self.marked.is_empty() {
+            // What nothing marks is not found. An entity that a mark may still come for has not ended.
+            self.named.retain(|span| span.bytes.end > decided);
+            return;
         }
+        self.named.sort_by_key(|span| span.bytes);
+        self.marked.sort_by_key(|span| span.bytes);
+        let (mut named, mut marked) = (self.named.iter().peekable(), self.marked.iter().peekable());
+        // Those that overlap one another in a row.
+        let mut row = ByteSpan::new(self.start, self.start);
+        let ready = loop {
+            let next = match (named.peek(), marked.peek()) {
+                (Some(a), Some(b)) if a.bytes <= b.bytes => named.next(),
+                (_, Some(_)) => marked.next(),
+                (_, None) => named.next(),
+            };
+            if next.is_none_or(|next| next.bytes.start >= row.end) {
+                if row.end > decided {
+                    let waited = decided.saturating_sub(row.start) >= LONGEST_WAIT;
+                    break if waited { decided } else { row.start };
+                }
+                let Some(next) = next else { break usize::MAX };
+                row = next.bytes;
+            } else if let Some(next) = next {
+                row.end = row.end.max(next.bytes.end);
+            }
+        };
+        let before = |span: &mut Span| span.bytes.start < ready;
+        let named: Vec<Span> = self.named.extract_if(.., before).collect();
+        let marked: Vec<Span> = self.marked.extract_if(.., before).collect();
+        let base = self.start;
+        let relative = |spans: Vec<Span>| {
+            spans
+                .into_iter()
+                .map(move |span| back(span, base))
+                .collect()
+        };
+        let spans = naming::name(&self.buffer, relative(named), relative(marked));
+        self.found
+            .extend(spans.into_iter().map(|span| moved(span, base)));
     }
 
     /// Byte-level tokens hold the space before a word, which is no part of an entity.
@@ -302,10 +442,9 @@ impl Scan {
     /// The last place at which nothing undecided or decided is torn: not inside a span, not inside
     /// a grapheme cluster, after white space where there is any.
     fn end_of_piece(&self) -> usize {
-        let token = self
-            .tokens
-            .front()
-            .map_or(self.searched, |token| token.start);
+        let waiting = self.named.iter().chain(&self.marked);
+        let waiting = waiting.map(|span| span.bytes.start);
+        let token = waiting.fold(self.decided(), usize::min);
         let mut end = token.min(self.searched.saturating_sub(MARGIN));
         loop {
             if end <= self.start {

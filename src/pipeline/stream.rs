@@ -20,7 +20,9 @@ use super::{
     Engine,
     document::{self, PlainText},
     progress::Progress,
+    reach::{self, Cluster},
     rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
+    stall::{self, Stalled, Watch},
     transactions::Transactions,
     work::{self, Working},
 };
@@ -62,6 +64,9 @@ pub struct Options {
     /// Of what is under way when the worker is drained, what is not processed after this time is
     /// left to whoever reads the partitions next.
     pub drain_for: Duration,
+    /// Once work waits and nothing was committed for so long, the worker says so, and its health
+    /// turns red; after twice that time it ends.
+    pub stall_for: Duration,
 }
 
 impl Options {
@@ -76,6 +81,7 @@ impl Options {
             in_flight_bytes: 256 << 20,
             max_dead_letters: None,
             drain_for: Duration::from_secs(10),
+            stall_for: Duration::from_secs(120),
         }
     }
 }
@@ -134,6 +140,13 @@ pub enum Error {
     /// A slot's thread panicked.
     #[error("a slot's thread has panicked")]
     Panicked,
+    /// Work waited for too long and nothing was committed.
+    #[error(
+        "slot {} committed nothing for {} s while work waited for {}: the worker ends, so that a \
+         supervisor starts it again (pipeline.stall_secs)",
+        .0.slot, .0.passed.as_secs(), .0.what
+    )]
+    Stalled(Stalled),
 }
 
 /// What a slot did.
@@ -178,6 +191,10 @@ pub struct Slot {
     /// Heads of the audit chains of its partitions, as far as they are known.
     heads: BTreeMap<Partition, String>,
     summary: Summary,
+    watch: Watch,
+    /// Documents processed, and tokens of the model, up to now and at the last look.
+    settled: u64,
+    processed: (u64, u64),
 }
 
 /// What publishes.
@@ -217,16 +234,28 @@ const FULL: Duration = Duration::from_millis(500);
 /// Silence after which a slot counts as stuck: a transaction may wait for its timeout more than once.
 const SILENCE: Duration = Duration::from_secs(300);
 
+/// How health tells that files can't be written.
+const STORE: &str = "the object store of the sink";
+
 /// Runs one slot for each of `slots` until the worker is drained, or one of them fails: the others
 /// are drained then too.
 pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> {
     let runtime = tokio::runtime::Handle::current();
     let (done, mut ended) = tokio::sync::mpsc::unbounded_channel();
+    let stop = CancellationToken::new();
+    let _stops = stop.clone().drop_guard();
+    if let Some(first) = slots.first() {
+        reach::watch(first.clusters(), &worker.health, &stop);
+    }
+    let mut watches = Vec::new();
     for (number, options) in (0..).zip(slots) {
         let (worker, runtime, done) = (worker.clone(), runtime.clone(), done.clone());
+        let watch = Watch::new(number, options.stall_for);
+        watches.push(watch.clone());
         let thread = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                Slot::open(number, worker, options)?.run(&runtime)
+                let slot = Slot::open(number, worker, options)?;
+                Slot { watch, ..slot }.run(&runtime)
             }));
             let _ = done.send(outcome.unwrap_or(Err(Error::Panicked)));
         };
@@ -238,7 +267,14 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     drop(done);
     let mut sum = Summary::default();
     let mut failed = None;
-    while let Some(outcome) = ended.recv().await {
+    let mut stalled = std::pin::pin!(stall::watch(watches, worker.health.clone()));
+    loop {
+        let outcome = tokio::select! {
+            outcome = ended.recv() => outcome,
+            // Its thread may never return: it is not waited for.
+            stalled = &mut stalled => return Err(Error::Stalled(stalled)),
+        };
+        let Some(outcome) = outcome else { break };
         match outcome {
             Ok(summary) => sum = sum.plus(summary),
             Err(error) => {
@@ -251,6 +287,26 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     match failed {
         Some(error) => Err(error),
         None => Ok(sum),
+    }
+}
+
+impl Options {
+    /// The clusters without which nothing is committed.
+    fn clusters(&self) -> Vec<Cluster> {
+        let source = Cluster {
+            name: "the brokers of the source",
+            brokers: self.source.brokers.clone(),
+        };
+        match &self.sink {
+            Sink::Topics(topics) if topics.brokers.settings != source.brokers.settings => {
+                let sink = Cluster {
+                    name: "the brokers of the sink",
+                    brokers: topics.brokers.clone(),
+                };
+                vec![source, sink]
+            }
+            _ => vec![source],
+        }
     }
 }
 
@@ -290,6 +346,9 @@ impl Slot {
             return Err(Error::TwoClusters);
         }
         Ok(Self {
+            watch: Watch::new(number, options.stall_for),
+            settled: 0,
+            processed: (0, 0),
             number,
             output,
             consumer,
@@ -332,7 +391,8 @@ impl Slot {
             if draining {
                 self.leave_undone();
             }
-            self.published(runtime)?;
+            self.published()?;
+            self.note_waiting();
             let over = draining && self.queue.is_empty();
             let under_way = match &self.output {
                 Output::Topics(transactions) => transactions.is_busy(),
@@ -347,6 +407,32 @@ impl Slot {
                 Output::Topics(_) => {}
                 Output::Objects(_) => self.roll(runtime, over)?,
             }
+        }
+    }
+
+    /// Says what the work waits for.
+    fn note_waiting(&mut self) {
+        let (is_writing, call) = match &self.output {
+            Output::Topics(transactions) => (transactions.is_busy(), transactions.call()),
+            Output::Objects(rolling) => (rolling.is_writing(), None),
+        };
+        if is_writing {
+            let call = call.unwrap_or(match self.output {
+                Output::Topics(_) => "a set to be published",
+                Output::Objects(_) => "the store to take files",
+            });
+            self.watch.waits_for(call);
+        } else if !self.ready.is_empty() {
+            self.watch.waits_for("the next attempt to publish");
+        } else if !self.queue.is_empty() {
+            // A long text may take the model minutes: what it answers is progress.
+            let processed = (self.settled, self.worker.engine.counts().tokens());
+            if processed != std::mem::replace(&mut self.processed, processed) {
+                self.watch.moved();
+            }
+            self.watch.waits_for("documents to be processed");
+        } else {
+            self.watch.idle();
         }
     }
 
@@ -473,6 +559,7 @@ impl Slot {
             if self.ready.is_empty() {
                 self.since = Instant::now();
             }
+            self.settled += 1;
             self.ready.push(delivery);
         }
         Ok(())
@@ -570,6 +657,11 @@ impl Slot {
         let Output::Topics(transactions) = &mut self.output else {
             return Ok(());
         };
+        self.watch.waits_for("the brokers to say what is committed");
+        // For the test of the watchdog (tests/it/kafka_stall.rs).
+        while topics::planted("endless_wait") {
+            std::thread::park();
+        }
         match transactions.renew(&self.ready, &self.consumer) {
             Ok(0) => {}
             Ok(committed) => {
@@ -597,11 +689,11 @@ impl Slot {
     }
 
     /// Takes in what came of the set that was under way.
-    fn published(&mut self, runtime: &tokio::runtime::Handle) -> Result<(), Error> {
+    fn published(&mut self) -> Result<(), Error> {
         let Output::Topics(transactions) = &mut self.output else {
             return Ok(());
         };
-        let Some(mut ended) = transactions.ended(runtime, &self.consumer)? else {
+        let Some(mut ended) = transactions.ended(&self.consumer)? else {
             return Ok(());
         };
         let name = match &ended.outcome {
@@ -714,6 +806,10 @@ impl Slot {
             .set(seconds);
         }
         self.summary.transactions += 1;
+        self.watch.moved();
+        if let Output::Objects(_) = self.output {
+            self.worker.health.set_reached(STORE, true);
+        }
         self.failures = 0;
         self.worker.health.set(Part::Sink, true);
     }
@@ -796,6 +892,9 @@ impl Slot {
         match error {
             sink::Error::Store { .. } | sink::Error::Write { .. } => {
                 self.later(&error, "store");
+                if self.failures >= 3 {
+                    self.worker.health.set_reached(STORE, false);
+                }
                 Ok(())
             }
             error => Err(error.into()),

@@ -9,16 +9,23 @@
 
 use std::{
     collections::BTreeSet,
+    sync::{
+        Arc,
+        mpsc::{Receiver, TryRecvError, sync_channel},
+    },
     time::{Duration, Instant},
 };
 
 use rdkafka::{consumer::ConsumerGroupMetadata, error::KafkaError};
-use tokio::{runtime::Handle, task::JoinHandle};
-use tracing::info;
+use tokio::runtime::Handle;
+use tracing::{info, warn};
 
 use super::stream::Error;
 use crate::{
-    sink::kafka::{self as topics, Delivery, Producer},
+    sink::{
+        calls::Calls,
+        kafka::{self as topics, Delivery, Producer},
+    },
     source::kafka::{Consumer, Partition, offset_of},
 };
 
@@ -33,7 +40,11 @@ pub(super) struct Transactions {
 }
 
 struct UnderWay {
-    task: JoinHandle<(Producer, Vec<Delivery>, Result<(), topics::Error>)>,
+    /// Of the publishing thread, which may stay in a call for ever.
+    outcome: Receiver<(Producer, Result<(), topics::Error>)>,
+    calls: Arc<Calls>,
+    /// Shared with that thread until it sends its outcome.
+    set: Arc<Vec<Delivery>>,
     began: Instant,
     bytes: u64,
     lost: BTreeSet<Partition>,
@@ -111,36 +122,75 @@ impl Transactions {
         let producer = self.producer.take().expect("renewed before");
         debug_assert!(self.under_way.is_none());
         let bytes = set.iter().map(|delivery| delivery.bytes).sum();
-        let task = tokio::task::spawn_blocking(move || {
-            let outcome = producer.publish(&set, group.as_ref());
-            (producer, set, outcome)
-        });
+        let set = Arc::new(set);
+        let (calls, published) = (producer.calls(), set.clone());
+        let (sender, outcome) = sync_channel(1);
+        let runtime = Handle::current();
+        // Not one of the runtime's: those are waited for when it ends.
+        let thread = move || {
+            let _entered = runtime.enter();
+            let outcome = producer.publish(&published, group.as_ref());
+            drop(published);
+            producer.calls().returned();
+            // Nobody takes the outcome of a call that was given up; its producer is dropped here.
+            let _ = sender.send((producer, outcome));
+        };
+        std::thread::Builder::new()
+            .name("publish".to_owned())
+            .spawn(thread)
+            .expect("a process may have a few threads");
         self.under_way = Some(UnderWay {
-            task,
+            outcome,
+            calls,
+            set,
             began: Instant::now(),
             bytes,
             lost: BTreeSet::new(),
         });
     }
 
-    /// What came of the set that was under way, once it is known.
-    pub(super) fn ended(
-        &mut self,
-        runtime: &Handle,
-        consumer: &Consumer,
-    ) -> Result<Option<Ended>, Error> {
-        let Some(own) = self.under_way.take_if(|own| own.task.is_finished()) else {
+    /// What the publishing thread does, if a set is under way.
+    pub(super) fn call(&self) -> Option<&'static str> {
+        self.under_way.as_ref().and_then(|own| own.calls.current())
+    }
+
+    /// What came of the set that was under way, once it is known. A call that exceeds its deadline is
+    /// given up: what came of the set is unknown then.
+    pub(super) fn ended(&mut self, consumer: &Consumer) -> Result<Option<Ended>, Error> {
+        let Some(own) = self.under_way.take() else {
             return Ok(None);
         };
-        let joined = runtime.block_on(own.task);
-        let (producer, set, mut outcome) = joined.map_err(|_| Error::Panicked)?;
+        let (producer, mut outcome) = match own.outcome.try_recv() {
+            Ok((producer, outcome)) => (Some(producer), outcome),
+            Err(TryRecvError::Disconnected) => return Err(Error::Panicked),
+            Err(TryRecvError::Empty) => {
+                let Some(given_up) = own.calls.give_up() else {
+                    self.under_way = Some(own);
+                    return Ok(None);
+                };
+                warn!(
+                    waits_for = given_up.call,
+                    seconds = given_up.passed.as_secs(),
+                    "the Kafka client does not return from a call: weir gives it up and makes a new producer"
+                );
+                (None, Err(topics::Error::Unknown { code: None }))
+            }
+        };
+        // A rival with the same transactional id fences at once. An old transaction was ended by the
+        // broker: an outage may last longer than a transaction may.
+        if let Err(topics::Error::Fenced) = outcome
+            && own.began.elapsed() >= self.options.timeout * 3 / 4
+        {
+            outcome = Err(topics::Error::Unknown { code: None });
+        }
+        let set = Arc::try_unwrap(own.set).unwrap_or_else(|shared| (*shared).clone());
         if outcome.is_ok() && self.options.transactional_id.is_none() {
             let kept = set.iter().filter(|d| !own.lost.contains(&d.partition));
             outcome = topics::commit(kept, consumer);
         }
         match &outcome {
             Err(topics::Error::Unknown { .. }) => self.unsure = true,
-            _ => self.producer = Some(producer),
+            _ => self.producer = producer,
         }
         Ok(Some(Ended {
             set,

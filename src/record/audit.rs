@@ -63,9 +63,12 @@ pub struct Finding {
     pub end: u64,
     /// Label.
     pub label: String,
-    /// Calibrated probability; 1 for patterns.
+    /// Calibrated probability that some label that was asked for is right; 1 for patterns.
     pub score: f32,
-    /// Least probability that the tenant asked for; absent for patterns.
+    /// Calibrated probability that this label is right; 1 for patterns. Absent from records of weir 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_score: Option<f32>,
+    /// The label's threshold; absent for patterns.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threshold: Option<f32>,
     /// `model` or `pattern:NAME`.
@@ -181,6 +184,7 @@ mod tests {
                 end: 20,
                 label: "email".to_owned(),
                 score: 0.25,
+                label_score: Some(0.125),
                 threshold: Some(0.1),
                 recognizer: "model".to_owned(),
                 operator: "replace".to_owned(),

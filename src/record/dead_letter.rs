@@ -49,8 +49,13 @@ pub enum Stage {
 pub enum Code {
     /// The record is not a JSON object.
     NotJson,
-    /// The record is not valid UTF-8.
+    /// The record is not valid UTF-8, or not valid in the encoding of its object.
     NotUtf8,
+    /// The object or record is of an encoding that can't be told: binary data, or text of another
+    /// encoding than the configured one.
+    UnknownEncoding,
+    /// The object is compressed with something that weir does not read.
+    Compressed,
     /// The record is not an Avro message of the schema that it names.
     NotAvro,
     /// The schema registry does not know the schema that the record names.
@@ -100,6 +105,8 @@ impl Code {
         match self {
             Self::NotJson => "not_json",
             Self::NotUtf8 => "not_utf8",
+            Self::UnknownEncoding => "unknown_encoding",
+            Self::Compressed => "compressed",
             Self::NotAvro => "not_avro",
             Self::UnknownSchema => "unknown_schema",
             Self::TooLarge => "too_large",

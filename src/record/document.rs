@@ -30,6 +30,9 @@ pub enum Body {
     Text(Text),
     /// A JSON object, as received, byte for byte. Its text fields are selected by the policy.
     Json(Text),
+    /// A line of a log that is a JSON object: read as one, and looked over as text too, so that what
+    /// is found in a text line is found in it. Among other lines it keeps its own shape.
+    JsonLine(Text),
     /// Text cells of a table row, with their column names; a null cell is `None`.
     Row(Vec<(std::sync::Arc<str>, Option<Text>)>),
 }
@@ -38,7 +41,7 @@ impl Body {
     /// Bytes of text.
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::Text(text) | Self::Json(text) => text.len() as u64,
+            Self::Text(text) | Self::Json(text) | Self::JsonLine(text) => text.len() as u64,
             Self::Row(cells) => cells
                 .iter()
                 .flat_map(|(_, text)| text)

@@ -51,8 +51,11 @@ pub struct Entity {
     pub start_byte: u64,
     /// Byte after the last (UTF-8).
     pub end_byte: u64,
-    /// Calibrated probability that the span and its label are right; 1 for patterns.
+    /// Calibrated probability that the span is an entity of some label that was asked for; 1 for patterns.
     pub score: f32,
+    /// Calibrated probability that it is one of this label; 1 for patterns. Absent from records of weir 0.1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_score: Option<f32>,
     /// `model` or `pattern:NAME`.
     pub recognizer: String,
     /// The value itself, only where the policy asks for it.
@@ -69,6 +72,7 @@ impl std::fmt::Debug for Entity {
             .field("code_points", &(self.start..self.end))
             .field("bytes", &(self.start_byte..self.end_byte))
             .field("score", &self.score)
+            .field("label_score", &self.label_score)
             .field("recognizer", &self.recognizer)
             .finish_non_exhaustive()
     }

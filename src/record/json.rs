@@ -165,11 +165,15 @@ impl Json {
 
     /// String values that `selector` chooses, in document order.
     pub fn strings(&self, selector: &Selector) -> Result<Vec<Leaf>, NotJson> {
+        self.leaves(selector, |first| first == b'"')
+    }
+
+    fn leaves(&self, selector: &Selector, wanted: fn(u8) -> bool) -> Result<Vec<Leaf>, NotJson> {
         let mut leaves = Vec::new();
         let mut bytes = 0;
         let mut walk = Walk::new(&self.text);
         while let Some(value) = walk.next_value()? {
-            if self.text.as_bytes()[value.raw.start] != b'"' {
+            if !wanted(self.text.as_bytes()[value.raw.start]) {
                 continue;
             }
             if !selector.selects(&walk, value.depth) {
@@ -218,6 +222,12 @@ impl Json {
         Ok(keys)
     }
 
+    /// String values and numbers that `selector` chooses, in document order. The raw bytes of a string
+    /// begin with its quote.
+    pub fn scalars(&self, selector: &Selector) -> Result<Vec<Leaf>, NotJson> {
+        self.leaves(selector, |first| matches!(first, b'"' | b'-' | b'0'..=b'9'))
+    }
+
     /// Decodes a string value.
     pub fn literal(&self, leaf: &Leaf) -> Literal {
         let inside = leaf.raw.start + 1..leaf.raw.end - 1;
@@ -249,7 +259,7 @@ impl Json {
     }
 
     /// Bytes of every string or number at a JSON Pointer, quotes included: keys may be there twice.
-    pub fn scalars(&self, pointer: &str) -> Vec<Range<usize>> {
+    pub fn at(&self, pointer: &str) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         let mut walk = Walk::new(&self.text);
         // `parse` went through the whole document, so `next_value` cannot fail here.
@@ -341,6 +351,29 @@ impl Literal {
     /// boundaries of [`Literal::text`].
     pub fn raw(&self, span: ByteSpan) -> Range<usize> {
         self.raw_at(span.start)..self.raw_at(span.end)
+    }
+
+    /// Characters of the value that `raw`, bytes of the document, are of, as a whole: half an escape is
+    /// all of it. `None` if there are none.
+    pub fn characters(&self, raw: &Range<usize>) -> Option<ByteSpan> {
+        let start = self.decoded_at(raw.start.saturating_sub(self.start), false);
+        let end = self.decoded_at(raw.end.checked_sub(self.start)?, true);
+        (start < end).then(|| ByteSpan::new(start, end))
+    }
+
+    /// Byte of the value at a byte of the literal; within an escape its start, or its `end`.
+    fn decoded_at(&self, raw: usize, end: bool) -> usize {
+        let after = self.escapes.partition_point(|escape| escape.raw < raw);
+        let decoded = match after.checked_sub(1).map(|index| self.escapes[index]) {
+            None => raw,
+            Some(e) if raw < e.raw + e.raw_len => e.decoded + if end { e.decoded_len } else { 0 },
+            Some(e) => e.decoded + e.decoded_len + (raw - e.raw - e.raw_len),
+        };
+        let decoded = decoded.min(self.text.len());
+        match end {
+            true => self.text.ceil_char_boundary(decoded),
+            false => self.text.floor_char_boundary(decoded),
+        }
     }
 
     /// An edit that puts `replacement` in place of the characters of `span`.

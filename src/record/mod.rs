@@ -6,6 +6,7 @@
 //! Does not know: models, tenants' policies, where records come from or go.
 /// Audit records: what was done to each record, in chains.
 pub mod audit;
+#[cfg(feature = "kafka")]
 pub mod avro;
 mod dead_letter;
 mod document;

@@ -11,6 +11,8 @@ mod keyed;
 mod mask;
 mod surrogate;
 
+pub use surrogate::names_people;
+
 use std::{collections::HashMap, sync::Arc};
 
 use crate::{

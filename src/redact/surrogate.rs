@@ -74,6 +74,11 @@ fn gives_away(surrogate: &str, value: &str) -> bool {
     value.chars().filter(|c| c.is_alphanumeric()).count() >= 3 && surrogate.contains(&value)
 }
 
+/// Whether a label's words name people: its values are names.
+pub fn names_people(label: &str) -> bool {
+    matches!(kind(label), Kind::Person | Kind::Given | Kind::Family)
+}
+
 /// The kind that a label's words name. More telling words are asked first: an `email address` is no
 /// address, a `company name` no person.
 fn kind(label: &str) -> Kind {
@@ -237,6 +242,19 @@ fn kind(label: &str) -> Kind {
             "individual",
             "human",
             "fullname",
+            "physician",
+            "nurse",
+            "politician",
+            "scientist",
+            "researcher",
+            "writer",
+            "artist",
+            "musician",
+            "actor",
+            "athlete",
+            "witness",
+            "suspect",
+            "victim",
         ])
     {
         return Kind::Person;

@@ -20,6 +20,7 @@ fn span(start: usize, end: usize, label: &str) -> Span {
         bytes: ByteSpan::new(start, end),
         label: label.into(),
         score: 1.0,
+        label_score: 1.0,
         recognizer: Recognizer::Model,
     }
 }

@@ -255,7 +255,7 @@ impl Packed {
 }
 
 /// A line end in JSON stands between values, where a space does as well.
-fn on_one_line(record: &[u8]) -> Vec<u8> {
+pub(super) fn on_one_line(record: &[u8]) -> Vec<u8> {
     let spaced = record.iter().map(|byte| match byte {
         b'\n' | b'\r' => b' ',
         byte => *byte,

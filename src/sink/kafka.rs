@@ -23,9 +23,9 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use sha2::Sha256;
-use tracing::{error, warn};
+use tracing::error;
 
-use super::{Done, Redacted};
+use super::{Done, Redacted, calls::Calls};
 use crate::{
     record::{
         Audit, DeadLetter, Position,
@@ -114,7 +114,7 @@ impl std::fmt::Debug for HashKey {
 }
 
 /// What became of one source record.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Delivery {
     /// Where the record stood.
     pub partition: Partition,
@@ -207,10 +207,18 @@ pub enum Error {
     },
 }
 
+/// What a call may take beyond the timeout that librdkafka is given.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Longest wait for the coordinator of the group. It moves to another broker within seconds; a call that
+/// takes longer has most likely missed that (librdkafka issue 5456), and a new producer finds it at once.
+const OFFSETS: Duration = Duration::from_secs(10);
+
 /// A producer: transactional, or at least idempotent.
 pub struct Producer {
     inner: BaseProducer<Context>,
     options: Options,
+    calls: Arc<Calls>,
     /// A bug on purpose: see [`offsets_first`].
     offsets_first: bool,
 }
@@ -238,7 +246,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, _: &str) {
-        warn!(code = ?error.rdkafka_error_code(), "the producer's connection has a problem");
+        brokers::goes_on(&error);
     }
 
     fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn StdError>> {
@@ -301,6 +309,7 @@ impl Producer {
         let producer = Self {
             inner,
             options: options.clone(),
+            calls: Arc::default(),
             offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
@@ -339,6 +348,16 @@ impl Producer {
             Some(_) => self.transaction(|| self.prepare(set, &values, group)),
             None => self.at_least_once(set, &values),
         }
+    }
+
+    /// The call that [`Self::publish`] is in, for the thread that waits for it.
+    pub fn calls(&self) -> Arc<Calls> {
+        self.calls.clone()
+    }
+
+    /// Begins a call that is given `wait`, and looks at it.
+    fn enter(&self, call: &'static str, wait: Duration) -> Result<(), KafkaError> {
+        self.calls.enter(call, wait + GRACE)
     }
 
     /// A bug on purpose: see [`offsets_first`].
@@ -380,21 +399,24 @@ impl Producer {
                 self.enqueue(index, to, key, &record.value.0, record.headers.clone())?;
             }
             for (group, offsets) in done {
-                self.inner
-                    .send_offsets_to_transaction(offsets, group, self.options.timeout)?;
+                self.send_offsets(offsets, group)?;
             }
             self.answered(self.options.timeout)
         })
     }
 
     fn transaction(&self, prepare: impl FnOnce() -> Result<(), KafkaError>) -> Result<(), Error> {
-        self.inner
-            .begin_transaction()
+        let wait = self.options.timeout;
+        self.enter("the transaction to begin", wait)
+            .and_then(|()| self.inner.begin_transaction())
             .map_err(|error| outcome(&error, false))?;
         if let Err(error) = prepare() {
             return Err(self.abort(&error));
         }
-        match self.inner.commit_transaction(self.options.timeout) {
+        if self.enter("the transaction to be committed", wait).is_err() {
+            return Err(Error::Unknown { code: None });
+        }
+        match self.inner.commit_transaction(wait) {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 Err(self.abort(&KafkaError::Transaction(error)))
@@ -415,21 +437,35 @@ impl Producer {
         let group = group.ok_or(KafkaError::ConsumerCommit(
             RDKafkaErrorCode::UnknownMemberId,
         ))?;
+        self.enter("room for the records in the client's queue", wait)?;
         self.send_all(set, values)?;
         if !self.offsets_first {
-            self.inner
-                .send_offsets_to_transaction(&offsets_after(set)?, group, wait)?;
+            self.send_offsets(&offsets_after(set)?, group)?;
         }
+        self.enter("the brokers to take the records", wait)?;
         self.answered(wait)
+    }
+
+    /// Adds the offsets of a group to the transaction.
+    fn send_offsets(
+        &self,
+        offsets: &TopicPartitionList,
+        group: &ConsumerGroupMetadata,
+    ) -> Result<(), KafkaError> {
+        let wait = self.options.timeout.min(OFFSETS);
+        self.enter("the group's coordinator to take the offsets", wait)?;
+        self.inner.send_offsets_to_transaction(offsets, group, wait)
     }
 
     fn at_least_once(&self, set: &[Delivery], values: &Values) -> Result<(), Error> {
         let wait = self.options.timeout;
         let sent = self
-            .send_all(set, values)
+            .enter("room for the records in the client's queue", 2 * wait)
+            .and_then(|()| self.send_all(set, values))
             .and_then(|()| self.answered(wait));
         let Err(error) = sent else { return Ok(()) };
         // What is still under way must not come after what is tried again.
+        let _ = self.enter("the brokers to take the records", wait);
         let _ = self.inner.flush(wait);
         Err(self.cause(&error))
     }
@@ -539,6 +575,13 @@ impl Producer {
     fn abort(&self, error: &KafkaError) -> Error {
         if let fatal @ (Error::Fenced | Error::Refused { .. }) = outcome(error, false) {
             return fatal;
+        }
+        // Nobody waits for this thread, and a new producer has fenced this one or soon will.
+        if self
+            .enter("the transaction to be aborted", self.options.timeout)
+            .is_err()
+        {
+            return Error::Unknown { code: None };
         }
         match self.abort_transaction() {
             Ok(()) => self.cause(error),
@@ -689,16 +732,21 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
 
 /// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
 /// offsets are committed before the records and outside of their transaction, so that a kill in
-/// between loses records. A release build has no such thing.
+/// between loses records.
 fn offsets_first() -> bool {
-    let planted = cfg!(debug_assertions)
-        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|fault| fault == "offsets_first");
+    let planted = planted("offsets_first");
     if planted {
         error!(
             "WEIR_PLANTED_FAULT: this process commits offsets before records, and loses records"
         );
     }
     planted
+}
+
+/// Whether a test asks for a bug on purpose. A release build has none.
+pub(crate) fn planted(fault: &str) -> bool {
+    cfg!(debug_assertions)
+        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|planted| planted == fault)
 }
 
 /// What an error means. `ending`: the transaction may have been committed.

@@ -11,8 +11,13 @@
 //!
 //! Where the source is a topic, there are no objects to claim: what is gathered of a partition, a
 //! [`FileSet`], is committed by the next record of the partition's chain ([`chain`]).
+#[cfg(feature = "kafka")]
+pub mod calls;
+#[cfg(feature = "kafka")]
 pub mod chain;
+#[cfg(feature = "kafka")]
 mod files;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod ledger;
 mod metadata;
@@ -25,13 +30,14 @@ use std::borrow::Cow;
 
 use crate::record::{Change, Entities};
 
+#[cfg(feature = "kafka")]
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart, unwritable};
 pub use stdout::Printer;
 
 /// A processed document on its way out.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Done {
     /// Its entities.
     pub entities: Entities,
@@ -44,11 +50,13 @@ pub struct Done {
 }
 
 /// A redacted document in the shape it came in.
+#[derive(Clone)]
 pub enum Redacted {
     /// One JSON object, without a line end: a JSON document with `redactions` beside its keys, or
     /// a [`crate::record::Redaction`].
     Record(Vec<u8>),
-    /// Redacted text of a log line or text, without a line end (`formats.redactions = "text"`).
+    /// Redacted text of a log line, JSON or not, or of a text, without the end of its last line
+    /// (`formats.redactions = "text"`).
     Text(String),
     /// Cells of the text columns of a table row, in the order of the document's body.
     Row(Vec<Option<String>>),

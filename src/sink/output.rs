@@ -10,6 +10,7 @@ use tempfile::SpooledTempFile;
 
 use super::{
     Claim, Done, Error, Redacted, Redactions,
+    files::on_one_line,
     table::{EntityRows, RecordRows, Rows as _, TableWriter},
     writer::Writer,
 };
@@ -84,25 +85,26 @@ impl Output {
         }
     }
 
-    /// Adds a document.
-    pub async fn document(&mut self, done: Done) -> Result<(), Error> {
+    /// Adds a document. A text goes out with the end that its line has.
+    pub async fn document(&mut self, done: Done, line_end: &str) -> Result<(), Error> {
         let Done {
             entities, redacted, ..
         } = done;
         self.documents += 1;
         match redacted {
             Redacted::Text(mut text) => {
-                text.push('\n');
+                text.push_str(line_end);
                 self.redaction_lines("log")
                     .await?
                     .write(text.as_bytes())
                     .await?;
             }
-            Redacted::Record(mut record)
+            Redacted::Record(record)
                 if self.claim.ledger().formats().redactions != Redactions::Parquet =>
             {
-                record.push(b'\n');
-                self.redaction_lines("jsonl").await?.write(&record).await?;
+                let mut line = on_one_line(&record);
+                line.push(b'\n');
+                self.redaction_lines("jsonl").await?.write(&line).await?;
             }
             Redacted::Record(record) => {
                 self.redaction_row(&entities.document_id, &entities.tenant, record)

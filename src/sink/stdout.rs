@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Done, Error};
+use super::{Done, Error, Redacted, files::on_one_line};
 use crate::record::DeadLetter;
 
 /// Prints records, a line each.
@@ -13,13 +13,18 @@ pub struct Printer {
 }
 
 impl Printer {
-    /// Prints a document. A reader that has had enough ends the job, as an error of kind `BrokenPipe`.
-    pub fn document(self, done: &Done) -> Result<(), Error> {
-        let mut line = match self.entities {
-            true => serde_json::to_vec(&done.entities).expect("entities are JSON"),
-            false => done.redacted.bytes().into_owned(),
+    /// Prints a document; a text with the end that its line has. A reader that has had enough ends the job, as an error of kind `BrokenPipe`.
+    pub fn document(self, done: &Done, line_end: &str) -> Result<(), Error> {
+        let (mut line, end) = match &done.redacted {
+            _ if self.entities => (
+                serde_json::to_vec(&done.entities).expect("entities are JSON"),
+                "\n",
+            ),
+            Redacted::Text(text) => (text.as_bytes().to_vec(), line_end),
+            Redacted::Record(record) => (on_one_line(record), "\n"),
+            Redacted::Row(_) => (done.redacted.bytes().into_owned(), "\n"),
         };
-        line.push(b'\n');
+        line.extend_from_slice(end.as_bytes());
         let mut out = io::stdout().lock();
         out.write_all(&line)
             .and_then(|()| out.flush())

@@ -472,6 +472,7 @@ impl Rows for EntityRows {
             number("start_byte"),
             number("end_byte"),
             Field::new("score", DataType::Float32, false),
+            Field::new("label_score", DataType::Float32, true),
             text("recognizer"),
             Field::new("text", DataType::Utf8, true),
         ]);

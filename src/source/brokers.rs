@@ -1,77 +1,83 @@
 //! How Kafka's brokers are reached: librdkafka's settings, and the token of OAUTHBEARER.
 
 use std::{
-    collections::BTreeMap,
     error::Error,
-    fmt,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
 };
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, ClientContext,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
+    message::DeliveryResult,
+    producer::{BaseProducer, Producer as _, ProducerContext},
 };
-use tracing::{debug, error, info, warn};
+use tracing::{debug, error};
 
-/// How brokers are reached, for source and sink.
-#[derive(Debug, Clone, Default)]
-pub struct Brokers {
-    /// Addresses, encryption and login.
-    pub settings: Settings,
-    /// File of the token for OAUTHBEARER.
-    pub token_file: Option<PathBuf>,
-}
-
-/// Options by librdkafka's names; `Debug` prints names only: passwords are among the values.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct Settings(BTreeMap<String, String>);
+pub use super::broker_settings::{Brokers, Settings};
 
 impl Brokers {
-    /// Brokers that ask for no login: `host:port`, several with commas.
-    pub fn plain(servers: &str) -> Self {
-        let mut settings = Settings::default();
-        settings.set("bootstrap.servers", servers);
-        Self {
-            settings,
-            token_file: None,
-        }
-    }
-
     /// What a client is made with, before its own options.
     pub(crate) fn config(&self) -> ClientConfig {
         let mut config = ClientConfig::new();
         config.extend(self.settings.0.clone());
         config
     }
+
+    /// A client that neither reads nor writes.
+    pub(crate) fn client(&self) -> Result<Client, KafkaError> {
+        let context = Asking {
+            token_file: self.token_file.clone(),
+        };
+        let inner = self.config().create_with_context(context)?;
+        Ok(Client(inner))
+    }
+}
+
+/// A client that neither reads nor writes.
+pub(crate) struct Client(BaseProducer<Asking>);
+
+pub(crate) struct Asking {
+    token_file: Option<PathBuf>,
+}
+
+impl Client {
+    /// Whether a broker answers within `wait`. Blocks.
+    pub(crate) fn answers(&self, wait: Duration) -> bool {
+        // Serves the token of OAUTHBEARER.
+        self.0.poll(Duration::ZERO);
+        // A topic that can't be: the shortest answer, and no topic is made.
+        self.0.client().fetch_metadata(Some("weir ?"), wait).is_ok()
+    }
+}
+
+impl ClientContext for Asking {
+    const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
+
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        log(level, facility, message);
+    }
+
+    fn error(&self, _: KafkaError, _: &str) {}
+
+    fn generate_oauth_token(&self, _: Option<&str>) -> Result<OAuthToken, Box<dyn Error>> {
+        token(self.token_file.as_deref())
+    }
+}
+
+impl ProducerContext for Asking {
+    type DeliveryOpaque = ();
+
+    fn delivery(&self, _: &DeliveryResult<'_>, (): ()) {}
 }
 
 impl Settings {
-    /// Sets an option.
-    pub fn set(&mut self, name: &str, value: impl Into<String>) {
-        self.0.insert(name.to_owned(), value.into());
-    }
-
     pub(crate) fn add_to(&self, config: &mut ClientConfig) {
         config.extend(self.0.clone());
-    }
-}
-
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Settings {
-    fn from_iter<I: IntoIterator<Item = (K, V)>>(options: I) -> Self {
-        let options = options
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.into()));
-        Self(options.collect())
-    }
-}
-
-impl fmt::Debug for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -99,19 +105,45 @@ pub(crate) fn token(file: Option<&Path>) -> Result<OAuthToken, Box<dyn Error>> {
     })
 }
 
-/// librdkafka's own lines: brokers, partitions, codes, never a record.
+/// librdkafka's own lines: brokers, partitions, codes, never a record. They come by the dozen in an
+/// outage, which weir tells in a line of its own (`pipeline/reach.rs`) with the last of these as its
+/// reason; so only what ends the client is worth a line at once.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {
-        RDKafkaLogLevel::Emerg
-        | RDKafkaLogLevel::Alert
-        | RDKafkaLogLevel::Critical
-        | RDKafkaLogLevel::Error => error!(facility, "librdkafka: {message}"),
-        RDKafkaLogLevel::Warning => warn!(facility, "librdkafka: {message}"),
-        RDKafkaLogLevel::Notice | RDKafkaLogLevel::Info => {
-            info!(facility, "librdkafka: {message}");
+        RDKafkaLogLevel::Emerg | RDKafkaLogLevel::Alert | RDKafkaLogLevel::Critical => {
+            error!(facility, "librdkafka: {message}");
         }
-        RDKafkaLogLevel::Debug => debug!(facility, "librdkafka: {message}"),
+        RDKafkaLogLevel::Error | RDKafkaLogLevel::Warning => {
+            keep_failure(message);
+            debug!(facility, "librdkafka: {message}");
+        }
+        _ => debug!(facility, "librdkafka: {message}"),
     }
+}
+
+static LAST_FAILURE: Mutex<Option<(Instant, String)>> = Mutex::new(None);
+
+fn keep_failure(message: &str) {
+    // Without the name of librdkafka's thread.
+    let message = message.split_once("]: ").map_or(message, |(_, rest)| rest);
+    let mut last = LAST_FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = Some((Instant::now(), message.to_owned()));
+}
+
+/// An error that librdkafka reports to a client and goes on from by itself.
+pub(crate) fn goes_on(error: &KafkaError) {
+    let code = error.rdkafka_error_code();
+    if let Some(code) = code {
+        keep_failure(&format!("{code:?}"));
+    }
+    debug!(?code, "librdkafka reports an error and goes on");
+}
+
+/// What librdkafka last complained of within the last minute.
+pub(crate) fn last_failure() -> Option<String> {
+    let last = LAST_FAILURE.lock().unwrap_or_else(PoisonError::into_inner);
+    let last = last.as_ref()?;
+    (last.0.elapsed() < Duration::from_secs(60)).then(|| last.1.clone())
 }
 
 /// Wait before what failed so many times in a row is tried again.
@@ -174,15 +206,5 @@ mod tests {
         }
         let none = tempfile::NamedTempFile::new().unwrap();
         assert!(token(Some(none.path())).is_err());
-    }
-
-    #[test]
-    fn debug_shows_names_of_settings_only() {
-        let settings: Settings = [("sasl.password", "CANARY")].into_iter().collect();
-        let shown = format!("{settings:?}");
-        assert!(
-            shown.contains("sasl.password") && !shown.contains("CANARY"),
-            "{shown}"
-        );
     }
 }

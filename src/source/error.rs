@@ -16,12 +16,6 @@ pub enum Error {
     /// A password in a URL.
     #[error("the URL holds a password")]
     SecretInUrl,
-    /// A secret among the options.
-    #[error("option `{key}` would put a secret in the configuration")]
-    SecretOption {
-        /// The key.
-        key: String,
-    },
     /// An option that this kind of store does not have.
     #[error("unknown option `{key}` for {url}")]
     Option {
@@ -60,6 +54,14 @@ pub enum Error {
         /// Why, after the retries of object_store.
         source: object_store::Error,
     },
+    /// The store gave no answer in time.
+    #[error("{at} gave no answer in {seconds} s")]
+    Silent {
+        /// The place.
+        at: String,
+        /// How long weir waited.
+        seconds: u64,
+    },
     /// Standard input, or a temporary file.
     #[error("{at} cannot be read")]
     Io {
@@ -77,14 +79,16 @@ impl Error {
             Self::Url { .. } => {
                 "use s3://bucket/prefix, gs://, az://, abfss://, file:///path or a path"
             }
-            Self::SecretInUrl | Self::SecretOption { .. } => {
+            Self::SecretInUrl => {
                 "set the cloud's own variable instead, such as AWS_SECRET_ACCESS_KEY"
             }
             Self::Option { .. } => "keys are those of object_store, such as aws_region, allow_http",
             Self::Pattern { .. } => "patterns are globs such as **/*.log; a tenant path is a regex",
             Self::Nothing { .. } => "check the URL; for a prefix, check the bucket too",
             Self::Folder { .. } => "check that it exists and that this user may open it",
-            Self::Store { .. } => "check URL, region, endpoint and credentials, then run again",
+            Self::Store { .. } | Self::Silent { .. } => {
+                "check URL, region, endpoint and credentials, then run again"
+            }
             Self::Io { .. } => return None,
         };
         Some(hint.to_owned())

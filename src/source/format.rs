@@ -6,10 +6,14 @@ use serde::{Deserialize, Serialize};
 pub enum Format {
     /// `.txt`: the object is one document, of any length.
     Text,
-    /// `.log`: a document a line.
+    /// `.log`: a document a line, JSON where the line is a JSON object, else text.
+    Auto,
+    /// A document of text a line.
     Lines,
-    /// `.jsonl`, `.ndjson`, `.json`: a JSON object a line.
+    /// `.jsonl`, `.ndjson`: a JSON object a line.
     JsonLines,
+    /// `.json`: JSON objects a line each, in a row, or in a top-level array.
+    Json,
     /// `.parquet`: a document a row.
     Parquet,
     /// `.arrow`, `.ipc`, `.feather`: a document a row, in Arrow's file or stream form.
@@ -38,21 +42,24 @@ impl Compression {
 }
 
 impl Format {
-    /// Extensions, without the dot. The first is the one that outputs get.
+    /// Extensions, without the dot.
     pub fn extensions(self) -> &'static [&'static str] {
         match self {
             Self::Text => &["txt"],
-            Self::Lines => &["log"],
-            Self::JsonLines => &["jsonl", "ndjson", "json"],
+            Self::Auto => &["log"],
+            Self::Lines => &[],
+            Self::JsonLines => &["jsonl", "ndjson"],
+            Self::Json => &["json"],
             Self::Parquet => &["parquet"],
             Self::Arrow => &["arrow", "ipc", "feather"],
         }
     }
 
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Text,
-        Self::Lines,
+        Self::Auto,
         Self::JsonLines,
+        Self::Json,
         Self::Parquet,
         Self::Arrow,
     ];
@@ -115,8 +122,9 @@ mod tests {
         );
         assert_eq!(
             of("x.log.zst"),
-            Ok((Format::Lines, Some(Compression::Zstd), "x"))
+            Ok((Format::Auto, Some(Compression::Zstd), "x"))
         );
+        assert_eq!(of("x.json"), Ok((Format::Json, None, "x")));
         assert_eq!(of("x.feather"), Ok((Format::Arrow, None, "x")));
         assert_eq!(of("x.csv"), Err("csv".into()));
         assert_eq!(of("x.gz"), Err(String::new()));

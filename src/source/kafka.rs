@@ -52,6 +52,8 @@ pub struct Options {
     pub session_timeout: Duration,
     /// Whether a group without committed offsets begins with the oldest record.
     pub from_earliest: bool,
+    /// Time between looks for new partitions, and for topics that a regular expression matches.
+    pub metadata_refresh: Duration,
     /// Topics; one that begins with `^` is a regular expression.
     pub topics: Vec<String>,
     /// What records hold.
@@ -81,6 +83,7 @@ impl Options {
             instance_id: None,
             session_timeout: Duration::from_secs(45),
             from_earliest: true,
+            metadata_refresh: Duration::from_secs(30),
             topics: topics.iter().map(|topic| (*topic).to_owned()).collect(),
             codec: Codec::Json,
             tenant: None,
@@ -279,7 +282,7 @@ impl ClientContext for Context {
     }
 
     fn error(&self, error: KafkaError, _: &str) {
-        warn!(code = ?error.rdkafka_error_code(), "the consumer's connection has a problem");
+        brokers::goes_on(&error);
     }
 
     fn stats(&self, statistics: Statistics) {
@@ -342,6 +345,10 @@ impl Consumer {
         config
             .set("group.id", &options.group_id)
             .set("auto.offset.reset", start)
+            .set(
+                "topic.metadata.refresh.interval.ms",
+                options.metadata_refresh.as_millis().to_string(),
+            )
             .set("isolation.level", "read_committed")
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
@@ -524,8 +531,7 @@ impl Consumer {
                 if let Some(code @ RDKafkaErrorCode::Fatal) = code {
                     return Err(Error::Refused { code });
                 }
-                // librdkafka goes on by itself.
-                warn!(?code, "the consumer reports an error and goes on");
+                brokers::goes_on(&error);
                 Ok(None)
             }
         }
@@ -586,6 +592,12 @@ impl Consumer {
         let mut document = match self.options.codec {
             Codec::Json | Codec::Avro(_) => {
                 json_document(text, "record", &self.identity, topic, position)?
+            }
+            // Text of two bytes a character may be UTF-8, in which no pattern sees anything.
+            Codec::Text if super::encoding::is_no_text(text.as_bytes()) => {
+                let reason = "the record holds text of another encoding, or none at all";
+                let letter = dead_letter(position, Code::UnknownEncoding, reason.to_owned());
+                return Err(letter.into());
             }
             Codec::Text => text_document(text, self.identity.of_object(topic), position),
         };

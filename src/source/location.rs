@@ -1,17 +1,20 @@
 use std::{
-    collections::BTreeMap,
     fmt,
     path::{self, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use object_store::{
-    ObjectStore, ObjectStoreExt, ObjectStoreScheme, aws::AmazonS3ConfigKey, azure::AzureConfigKey,
-    gcp::GoogleConfigKey, local::LocalFileSystem, path::Path,
+    ObjectStore, ObjectStoreExt, ObjectStoreScheme, local::LocalFileSystem, path::Path,
 };
 use url::Url;
 
-use super::Error;
+use super::{Error, StoreOptions};
+
+/// Longest wait for the first answer of a store. Shorter than the retries of object_store, which go on
+/// for three minutes.
+const FIRST_ANSWER: Duration = Duration::from_secs(20);
 
 /// A folder (or prefix) in an object store or on a local disk.
 #[derive(Clone)]
@@ -29,11 +32,11 @@ pub struct Location {
 
 impl Location {
     /// Opens a place to read from. `url` is `s3://`, `gs://`, `az://`, `abfss://`, `file://`, or a
-    /// path; `options` are object_store's keys (`aws_region`, `allow_http`, …).
+    /// path.
     ///
     /// Credentials come from the clouds' own environment variables (`AWS_*`, `GOOGLE_*`,
     /// `AZURE_*`), which the options override.
-    pub fn open(url: &str, options: &BTreeMap<String, String>) -> Result<Self, Error> {
+    pub fn open(url: &str, options: &StoreOptions) -> Result<Self, Error> {
         match local_path(url)? {
             Some(folder) => Self::local(url, folder, options),
             None => Self::remote(url, options),
@@ -42,7 +45,7 @@ impl Location {
 
     /// Opens a place to write to: a local folder is made if it is not there, and what is written
     /// into it is flushed to the disk before it counts as written.
-    pub fn create(url: &str, options: &BTreeMap<String, String>) -> Result<Self, Error> {
+    pub fn create(url: &str, options: &StoreOptions) -> Result<Self, Error> {
         let Some(folder) = local_path(url)? else {
             return Self::remote(url, options);
         };
@@ -53,6 +56,30 @@ impl Location {
         let mut location = Self::local(url, folder.clone(), options)?;
         location.store = Arc::new(local_store(&folder)?.with_fsync(true));
         Ok(location)
+    }
+
+    /// What [`Location::create`] would open, without making anything: `None` is a local folder that it would
+    /// make.
+    pub fn planned(url: &str, options: &StoreOptions) -> Result<Option<Self>, Error> {
+        let not_a_folder = |folder: &path::Path| Error::Folder {
+            path: folder.to_owned(),
+            source: std::io::ErrorKind::NotADirectory.into(),
+        };
+        let folder = local_path(url)?;
+        if let Some(file) = folder.as_ref().filter(|folder| folder.is_file()) {
+            return Err(not_a_folder(file));
+        }
+        let missing = folder.filter(|folder| !folder.exists());
+        let Some(folder) = missing else {
+            return Self::open(url, options).map(Some);
+        };
+        options.check(url)?;
+        let stands = folder.ancestors().find(|above| above.exists());
+        // A relative path of one part stands in the working directory.
+        match stands.is_none_or(path::Path::is_dir) {
+            true => Ok(None),
+            false => Err(not_a_folder(&folder)),
+        }
     }
 
     /// A place in a store that was made elsewhere; `name` stands for it in messages.
@@ -66,17 +93,8 @@ impl Location {
         }
     }
 
-    fn local(
-        url: &str,
-        folder: PathBuf,
-        options: &BTreeMap<String, String>,
-    ) -> Result<Self, Error> {
-        if let Some(key) = options.keys().next() {
-            return Err(Error::Option {
-                key: key.clone(),
-                url: url.to_owned(),
-            });
-        }
+    fn local(url: &str, folder: PathBuf, options: &StoreOptions) -> Result<Self, Error> {
+        options.check(url)?;
         let identity = path::absolute(&folder).and_then(|p| p.canonicalize().or(Ok(p)));
         let identity = identity.map_err(|source| Error::Folder {
             path: folder.clone(),
@@ -91,7 +109,7 @@ impl Location {
         })
     }
 
-    fn remote(url: &str, options: &BTreeMap<String, String>) -> Result<Self, Error> {
+    fn remote(url: &str, options: &StoreOptions) -> Result<Self, Error> {
         let bad_url = |reason: String| Error::Url {
             url: url.to_owned(),
             reason,
@@ -100,20 +118,12 @@ impl Location {
         if parsed.password().is_some() {
             return Err(Error::SecretInUrl);
         }
-        let (scheme, _) = ObjectStoreScheme::parse(&parsed)
+        ObjectStoreScheme::parse(&parsed)
             .map_err(|_| bad_url(format!("unknown scheme `{}`", parsed.scheme())))?;
-        // object_store ignores a key that it does not know; a typo would go unnoticed.
-        for key in options.keys() {
-            if is_secret(key) {
-                return Err(Error::SecretOption { key: key.clone() });
-            }
-            if !is_known(&scheme, key) {
-                return Err(Error::Option {
-                    key: key.clone(),
-                    url: url.to_owned(),
-                });
-            }
+        if !cfg!(feature = "clouds") {
+            return Err(bad_url("this weir was built without `clouds`".to_owned()));
         }
+        options.check(url)?;
         let variables = std::env::vars_os()
             .filter_map(|(key, value)| Some((key.into_string().ok()?, value.into_string().ok()?)))
             .map(|(key, value)| (key.to_ascii_lowercase(), value))
@@ -124,7 +134,7 @@ impl Location {
             });
         let options = options
             .iter()
-            .map(|(key, value)| (key.to_ascii_lowercase(), value.clone()));
+            .map(|(key, value)| (key.to_ascii_lowercase(), value.to_owned()));
         let (store, prefix) = object_store::parse_url_opts(&parsed, variables.chain(options))
             .map_err(|source| Error::Store {
                 at: url.to_owned(),
@@ -196,12 +206,17 @@ impl Location {
     /// Whether the store answers: one request that needs the right to list.
     pub async fn connect(&self) -> Result<(), Error> {
         use futures::StreamExt;
-        match self.store.list(Some(&self.prefix)).next().await {
-            Some(Err(source)) => Err(Error::Store {
+        let mut listing = self.store.list(Some(&self.prefix));
+        match tokio::time::timeout(FIRST_ANSWER, listing.next()).await {
+            Err(_) => Err(Error::Silent {
+                at: self.url.clone(),
+                seconds: FIRST_ANSWER.as_secs(),
+            }),
+            Ok(Some(Err(source))) => Err(Error::Store {
                 at: self.url.clone(),
                 source,
             }),
-            _ => Ok(()),
+            Ok(_) => Ok(()),
         }
     }
 
@@ -254,37 +269,12 @@ pub(super) fn local_path(url: &str) -> Result<Option<PathBuf>, Error> {
     Ok(Some(path))
 }
 
-fn is_known(scheme: &ObjectStoreScheme, key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    match scheme {
-        ObjectStoreScheme::AmazonS3 => key.parse::<AmazonS3ConfigKey>().is_ok(),
-        ObjectStoreScheme::GoogleCloudStorage => key.parse::<GoogleConfigKey>().is_ok(),
-        ObjectStoreScheme::MicrosoftAzure => key.parse::<AzureConfigKey>().is_ok(),
-        _ => false,
-    }
-}
-
-/// Keys whose value is a secret: they belong in the environment, never in a configuration file.
-fn is_secret(key: &str) -> bool {
-    let key = key.to_ascii_lowercase();
-    ["secret", "token", "password", "sas_", "access_key", "account_key", "master_key", "service_account_key"]
-        .iter()
-        .any(|part| key.contains(part))
-        // Names of files and endpoints, not secrets.
-        && !key.ends_with("_file")
-        && !key.contains("access_key_id")
-        && !key.contains("endpoint")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn options(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect()
+    fn options(pairs: &[(&str, &str)]) -> StoreOptions {
+        pairs.iter().copied().collect()
     }
 
     #[test]
@@ -297,9 +287,11 @@ mod tests {
     }
 
     #[test]
-    fn secrets_are_refused_and_never_printed() {
+    fn secrets_are_taken_and_never_printed() {
         let secret = options(&[("aws_secret_access_key", "CANARY")]);
-        let error = Location::open("s3://bucket", &secret).unwrap_err();
+        let location = Location::open("s3://bucket", &secret).unwrap();
+        assert!(!format!("{location:?} {location} {secret:?}").contains("CANARY"));
+        let error = Location::open("gs://bucket", &secret).unwrap_err();
         assert!(!format!("{error:?} {error}").contains("CANARY"));
         let error = Location::open("s3://user:CANARY@bucket", &options(&[])).unwrap_err();
         assert!(!format!("{error:?} {error}").contains("CANARY"));

@@ -1,6 +1,7 @@
 //! Where documents come from: local files and object stores, topics of Kafka, standard input.
 //!
-//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.parquet`, `.arrow`, plain, gzip or zstd.
+//! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.json`, `.parquet`, `.arrow`, plain, gzip
+//!      or zstd, in any encoding that their first bytes or the configuration tell.
 //! Out: [`Unit`]s in the order of the object, each with its position.
 //! Holds: nothing is skipped in silence: what can't be read is a dead letter (I1, I6); memory is
 //!        bounded by the largest record allowed (I9).
@@ -10,32 +11,43 @@
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
 mod arrow_file;
+mod broker_settings;
+#[cfg(feature = "kafka")]
 pub mod brokers;
 mod columns;
+mod compressed;
+mod encoding;
 mod error;
 mod folder;
 mod format;
 mod identity;
+mod json_values;
+#[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
 mod location;
 mod objects;
 mod parquet_file;
 mod reader;
+mod store_options;
 mod table;
 mod unpacked;
 
-use std::{collections::BTreeMap, pin::Pin};
+use std::pin::Pin;
 
 use tokio::io::AsyncRead;
 
+pub use broker_settings::{Brokers, Settings};
+pub use encoding::Encoding;
 pub use error::Error;
 pub use folder::{Reason, Unlisted};
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
+pub use lines::{Mode, Multiline};
 pub use location::Location;
 pub use objects::{Listing, Object, Objects};
-pub use reader::{ReadFailure, Reader, read_failure};
+pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
+pub use store_options::StoreOptions;
 pub use table::{Layout, Table, TableFormat};
 
 use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
@@ -45,8 +57,8 @@ use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
 pub struct Options {
     /// `s3://`, `gs://`, `az://`, `abfss://`, `file://`, a folder, or one file.
     pub url: String,
-    /// Options of the store, by object_store's names: `aws_region`, `aws_endpoint`, `allow_http`.
-    pub options: BTreeMap<String, String>,
+    /// Options of the store.
+    pub options: StoreOptions,
     /// Globs on the path below the URL; `*` stays within a segment. None: everything.
     pub include: Vec<String>,
     /// Globs of what is left out.
@@ -55,6 +67,11 @@ pub struct Options {
     pub follow_links: bool,
     /// Format of every object; by extension unless given.
     pub format: Option<Format>,
+    /// Encoding of everything but tables, unless a byte order mark names another one. `None`: UTF-8,
+    /// UTF-16 or UTF-32, as the first bytes tell.
+    pub encoding: Option<Encoding>,
+    /// Lines that are one document, in formats of lines of text.
+    pub multiline: Option<Multiline>,
     /// Where a document's tenant stands.
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
@@ -86,11 +103,13 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: String::new(),
-            options: BTreeMap::new(),
+            options: StoreOptions::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             follow_links: false,
             format: None,
+            encoding: None,
+            multiline: None,
             tenant: TenantFrom::default(),
             id: None,
             ids: IdRules::default(),
@@ -121,7 +140,7 @@ pub struct Stream {
     pub tenant: Option<String>,
     /// The object.
     pub position: Position,
-    /// Its bytes, decompressed, not yet checked for UTF-8. [`read_failure`] tells what an error
+    /// Its bytes in UTF-8, decompressed, not yet checked. [`read_failure`] tells what an error
     /// of it means.
     pub reader: Pin<Box<dyn AsyncRead + Send>>,
 }

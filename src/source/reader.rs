@@ -1,15 +1,18 @@
-use std::{io, pin::Pin, sync::Arc};
+use std::{borrow::Cow, io, sync::Arc};
 
-use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
 use futures::TryStreamExt;
 use object_store::{GetOptions, ObjectStoreExt};
-use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use tokio_util::io::StreamReader;
+use tracing::info;
 
 use super::{
     Compression, Error, Format, Object, Options, Stream, Unit,
+    compressed::{Bytes, MAGIC_BYTES, READ_BYTES, decompressed, magic, peeked},
+    encoding::{self, Encoding, SAMPLE_BYTES, Transcoded, Unknown},
     identity::Identity,
-    lines::{Line, read_line},
+    json_values::{Next, Values},
+    lines::Lines,
     objects::{Shared, version},
     table::Rows,
 };
@@ -22,61 +25,119 @@ use crate::record::{
 pub struct Reader {
     origin: Origin,
     state: State,
-    line: Vec<u8>,
-    next_line: u64,
+    around: Around,
+    report: Report,
+    opened: bool,
 }
 
 enum Origin {
     Object(Arc<Shared>, Object),
-    Stdin(Options, Identity),
+    Stream {
+        options: Options,
+        identity: Identity,
+        format: Format,
+        /// Until it is opened.
+        bytes: Option<Bytes>,
+    },
 }
 
 enum State {
     Unopened,
-    Lines { bytes: Decoded, json: bool },
-    Whole(Decoded),
+    Lines(Box<Lines<Bytes>>, Form),
+    Values(Values<Bytes>, u64),
+    Whole(Bytes),
     Rows(Box<Rows>),
     Finishing,
     Ended,
 }
 
-type Decoded = Pin<Box<dyn AsyncBufRead + Send>>;
+/// What a line is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Json,
+    /// JSON if it is a JSON object, else text.
+    Either,
+}
 
-/// Bytes read ahead of the decoder.
-const READ_BYTES: usize = 256 << 10;
+/// What stands around a document in its source: all documents of a text or JSON source with it, in a
+/// row, are the source. Nothing of it is a document's text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Around {
+    /// White space, and the bracket of a JSON array, before the document.
+    pub before: Cow<'static, str>,
+    /// The end of its line, or what stands behind a JSON value.
+    pub after: Cow<'static, str>,
+}
+
+impl Around {
+    /// Whether the document is a value of a JSON array.
+    pub fn in_array(&self) -> bool {
+        let of_array = ['[', ',', ']'];
+        self.before.contains(of_array) || self.after.contains(of_array)
+    }
+}
+
+/// How an object or a stream was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Name of the encoding, where it is not UTF-8.
+    pub encoding: Option<&'static str>,
+    /// Compression that the name does not tell.
+    pub compression: Option<&'static str>,
+    /// Lines that were read as JSON because they are.
+    pub json_lines: u64,
+    /// Other lines where each may be JSON.
+    pub text_lines: u64,
+}
+
+/// Compressed files within compressed files that are opened. More is a bomb.
+const MAX_LAYERS: usize = 3;
 
 impl Reader {
     pub(super) fn of(shared: Arc<Shared>, object: Object) -> Self {
-        Self {
-            origin: Origin::Object(shared, object),
-            state: State::Unopened,
-            line: Vec::new(),
-            next_line: 0,
-        }
+        Self::unopened(Origin::Object(shared, object))
     }
 
-    /// Reads documents of `format` (text, lines or JSON lines) from standard input or any other
-    /// stream of bytes.
+    /// Reads documents of `format`, which is none of tables, from standard input or any other stream
+    /// of bytes.
     pub fn over(
         bytes: impl AsyncRead + Send + 'static,
         format: Format,
         options: &Options,
     ) -> Result<Self, Error> {
-        let bytes: Decoded = Box::pin(BufReader::with_capacity(READ_BYTES, bytes));
-        let identity = Identity::of(options)?;
-        let state = match format {
-            Format::Text => State::Whole(bytes),
-            format => State::Lines {
-                bytes,
-                json: format == Format::JsonLines,
-            },
-        };
-        Ok(Self {
-            origin: Origin::Stdin(options.clone(), identity),
-            state,
-            line: Vec::new(),
-            next_line: 0,
-        })
+        let bytes: Bytes = Box::pin(BufReader::with_capacity(READ_BYTES, bytes));
+        Ok(Self::unopened(Origin::Stream {
+            options: options.clone(),
+            identity: Identity::of(options)?,
+            format,
+            bytes: Some(bytes),
+        }))
+    }
+
+    fn unopened(origin: Origin) -> Self {
+        Self {
+            origin,
+            state: State::Unopened,
+            around: Around::default(),
+            report: Report::default(),
+            opened: false,
+        }
+    }
+
+    /// Whether it came as far as its first record. A unit that is rejected before is the whole object.
+    pub fn is_opened(&self) -> bool {
+        self.opened
+    }
+
+    /// What stands around the document or the rejected record that was read last.
+    pub fn take_around(&mut self) -> Around {
+        std::mem::take(&mut self.around)
+    }
+
+    /// How it was read so far.
+    pub fn report(&self) -> &Report {
+        &self.report
     }
 
     /// The next unit; `None` after the last. An error is the store's: the object can be read again.
@@ -90,7 +151,8 @@ impl Reader {
             Err(Failure::Rejected(Rejected { code, reason })) => {
                 // What came before was yielded; what comes after cannot be found.
                 let record = match &self.state {
-                    State::Lines { .. } => Some(self.next_line),
+                    State::Lines(lines, _) => Some(lines.next_line()),
+                    State::Values(_, number) => Some(*number),
                     _ => None,
                 };
                 self.state = State::Ended;
@@ -103,8 +165,15 @@ impl Reader {
     async fn step(&mut self) -> Result<Option<Unit>, Failure> {
         loop {
             match &mut self.state {
-                State::Unopened => self.state = self.open().await?,
-                State::Lines { .. } => match self.next_document().await? {
+                State::Unopened => {
+                    self.state = self.open().await?;
+                    self.opened = true;
+                }
+                State::Lines(..) => match self.next_line().await? {
+                    Some(unit) => return Ok(Some(unit)),
+                    None => self.state = State::Finishing,
+                },
+                State::Values(..) => match self.next_value().await? {
                     Some(unit) => return Ok(Some(unit)),
                     None => self.state = State::Finishing,
                 },
@@ -126,6 +195,7 @@ impl Reader {
                 }
                 State::Finishing => {
                     self.state = State::Ended;
+                    self.say_how();
                     self.check_unchanged().await?;
                 }
                 State::Ended => return Ok(None),
@@ -133,91 +203,199 @@ impl Reader {
         }
     }
 
-    async fn open(&self) -> Result<State, Failure> {
-        let Origin::Object(shared, object) = &self.origin else {
-            unreachable!("standard input is open from the start");
+    /// Says what the name of the object does not.
+    fn say_how(&self) {
+        let Report {
+            encoding,
+            compression,
+            json_lines,
+            text_lines,
+        } = self.report;
+        if encoding.is_some() || compression.is_some() || json_lines > 0 {
+            let encoding = encoding.unwrap_or(Encoding::UTF_8.name());
+            // Unset where the name says it, or nothing is compressed.
+            let object = self.name();
+            info!(%object, encoding, compression, json_lines, text_lines, "read");
+        }
+    }
+
+    async fn open(&mut self) -> Result<State, Failure> {
+        let (shared, object) = match &mut self.origin {
+            Origin::Object(shared, object) => (shared.clone(), object.clone()),
+            Origin::Stream { bytes, format, .. } => {
+                let format = *format;
+                let bytes = bytes.take().expect("a stream is opened once");
+                return self.open_text(bytes, format).await;
+            }
         };
         if object.size == 0 {
             return Ok(State::Finishing);
         }
         if object.format == Format::Parquet && object.compression.is_none() {
-            let rows = Rows::parquet(shared, object).await?;
+            let rows = Rows::parquet(&shared, &object).await?;
             return Ok(State::Rows(Box::new(rows)));
         }
         if object.format == Format::Parquet {
             let reason = "a Parquet file inside gzip or zstd; Parquet has its own compression";
             return Err(Failure::rejected(Code::Corrupt, reason));
         }
-        let mut bytes = open_bytes(shared, object).await?;
-        match object.format {
-            Format::Text => Ok(State::Whole(bytes)),
-            Format::Lines => Ok(State::Lines { bytes, json: false }),
-            Format::JsonLines => Ok(State::Lines { bytes, json: true }),
-            Format::Parquet | Format::Arrow => {
-                let temporary = |source| {
-                    Failure::Error(Error::Io {
-                        at: format!("a temporary copy of {}", object.path),
-                        source,
-                    })
-                };
-                let file = tempfile::tempfile().map_err(temporary)?;
-                let mut file = tokio::fs::File::from_std(file);
-                loop {
-                    let read = bytes.fill_buf().await;
-                    let piece = read.map_err(|e| Failure::read(&object.path, e))?;
-                    if piece.is_empty() {
-                        break;
-                    }
-                    let written = tokio::io::AsyncWriteExt::write_all(&mut file, piece).await;
-                    written.map_err(temporary)?;
-                    let used = piece.len();
-                    bytes.consume(used);
-                }
-                tokio::io::AsyncWriteExt::flush(&mut file)
-                    .await
-                    .map_err(temporary)?;
-                let mut file = file.into_std().await;
-                io::Seek::rewind(&mut file).map_err(temporary)?;
-                let rows = Rows::arrow(shared, object, file).await?;
-                Ok(State::Rows(Box::new(rows)))
-            }
+        let mut bytes = open_bytes(&shared, &object).await?;
+        if object.format != Format::Arrow {
+            return self.open_text(bytes, object.format).await;
         }
+        let temporary = |source| {
+            Failure::Error(Error::Io {
+                at: format!("a temporary copy of {}", object.path),
+                source,
+            })
+        };
+        let file = tempfile::tempfile().map_err(temporary)?;
+        let mut file = tokio::fs::File::from_std(file);
+        loop {
+            let read = bytes.fill_buf().await;
+            let piece = read.map_err(|e| Failure::read(&object.path, e))?;
+            if piece.is_empty() {
+                break;
+            }
+            let written = tokio::io::AsyncWriteExt::write_all(&mut file, piece).await;
+            written.map_err(temporary)?;
+            let used = piece.len();
+            bytes.consume(used);
+        }
+        tokio::io::AsyncWriteExt::flush(&mut file)
+            .await
+            .map_err(temporary)?;
+        let mut file = file.into_std().await;
+        io::Seek::rewind(&mut file).map_err(temporary)?;
+        let rows = Rows::arrow(&shared, &object, file).await?;
+        Ok(State::Rows(Box::new(rows)))
     }
 
-    async fn next_document(&mut self) -> Result<Option<Unit>, Failure> {
+    /// Opens what is not a table: decompresses what its first bytes say is compressed, and decodes it.
+    async fn open_text(&mut self, bytes: Bytes, format: Format) -> Result<State, Failure> {
+        let name = self.name();
+        let failed = |error| Failure::read(&name, error);
+        // A stream that is slow must not be waited for longer than its first bytes take.
+        let is_stream = matches!(self.origin, Origin::Stream { .. });
+        let enough = |head: &[u8]| is_stream && encoding::enough(head);
+        // What a stream gave at once is looked at as a whole.
+        let wanted = if is_stream { SAMPLE_BYTES } else { MAGIC_BYTES };
+        let mut bytes = bytes;
+        for layer in 0.. {
+            let (head, _, all) = peeked(bytes, wanted, enough).await;
+            bytes = all;
+            let compression = match magic(&head) {
+                None => break,
+                Some(name @ "gzip") if layer < MAX_LAYERS => (name, Compression::Gzip),
+                Some(name @ "zstd") if layer < MAX_LAYERS => (name, Compression::Zstd),
+                Some("gzip" | "zstd") => {
+                    let reason = "compressed more than three times over";
+                    return Err(Failure::rejected(Code::Compressed, reason));
+                }
+                Some(name) => {
+                    let reason = format!(
+                        "compressed with {name}, which weir does not read; use gzip or zstd"
+                    );
+                    return Err(Failure::rejected(Code::Compressed, &reason));
+                }
+            };
+            self.report.compression = Some(compression.0);
+            bytes = decompressed(bytes, compression.1);
+        }
+        let configured = self.options().encoding;
+        let (head, whole, bytes) = peeked(bytes, SAMPLE_BYTES, enough).await;
+        let told = match configured {
+            None => encoding::tell(&head, whole),
+            Some(encoding) => Ok(encoding::marked(&head, encoding)),
+        };
+        let told =
+            told.map_err(|unknown| Failure::rejected(Code::UnknownEncoding, &unknown.to_string()))?;
+        let mut bytes = bytes;
+        if told.mark > 0 {
+            let mut mark = vec![0; told.mark];
+            bytes.read_exact(&mut mark).await.map_err(failed)?;
+        }
+        if told.encoding != Encoding::UTF_8 {
+            self.report.encoding = Some(told.encoding.name());
+            let decoded = Transcoded::new(bytes, told.encoding);
+            bytes = Box::pin(BufReader::with_capacity(READ_BYTES, decoded));
+        } else if configured.is_none() && matches!(format, Format::Text | Format::Json) {
+            // Of lines, each one is looked at by itself.
+            let guarded = Transcoded::guarded(bytes);
+            bytes = Box::pin(BufReader::with_capacity(READ_BYTES, guarded));
+        }
+        let limit = self.options().max_record_bytes;
+        let lines = |bytes, multiline, form| {
+            let lines = Lines::new(bytes, limit, multiline, is_stream);
+            State::Lines(Box::new(lines), form)
+        };
+        let multiline = || self.options().multiline.clone();
+        Ok(match format {
+            Format::Text => State::Whole(bytes),
+            Format::Lines => lines(bytes, multiline(), Form::Text),
+            Format::JsonLines => lines(bytes, None, Form::Json),
+            Format::Auto | Format::Json => {
+                let (head, ended, mut bytes) = peeked(bytes, SAMPLE_BYTES, enough).await;
+                let mark = "\u{FEFF}".as_bytes();
+                let text = head.strip_prefix(mark).unwrap_or(&head);
+                let first = FirstLine::of(text, ended);
+                let values = match format {
+                    Format::Json => first != FirstLine::Object,
+                    // A log is lines, whatever its first one is.
+                    _ => is_stream && first == FirstLine::Opening,
+                };
+                if !values && format == Format::Json {
+                    lines(bytes, None, Form::Json)
+                } else if !values {
+                    lines(bytes, multiline(), Form::Either)
+                } else {
+                    if text.len() < head.len() {
+                        let mut mark = [0; 3];
+                        bytes.read_exact(&mut mark).await.map_err(failed)?;
+                    }
+                    State::Values(Values::new(bytes, limit), 0)
+                }
+            }
+            Format::Parquet | Format::Arrow => unreachable!("tables are opened elsewhere"),
+        })
+    }
+
+    async fn next_line(&mut self) -> Result<Option<Unit>, Failure> {
         loop {
-            let limit = self.options().max_record_bytes;
-            let State::Lines { bytes, json } = &mut self.state else {
+            let State::Lines(lines, form) = &mut self.state else {
                 unreachable!("called for lines only");
             };
-            let json = *json;
-            let read = read_line(bytes, &mut self.line, limit).await;
-            let line = match read {
-                Ok(line) => line,
-                Err(error) => return Err(Failure::read(&self.name(), error)),
+            let form = *form;
+            let record = lines.next().await;
+            let Some(record) = record.map_err(|error| Failure::read(&self.name(), error))? else {
+                return Ok(None);
             };
-            let position = match line {
-                Line::End => return Ok(None),
-                Line::Whole | Line::TooLong { .. } => self.position(Some(self.next_line)),
+            let position = self.position(Some(record.line));
+            self.around.after = record.end.as_str().into();
+            let content = match record.content {
+                Ok(content) => content,
+                Err(too_long) => {
+                    let letter = dead_letter(position, Code::TooLarge, too_long.to_string());
+                    return Ok(Some(Unit::Rejected(letter)));
+                }
             };
-            self.next_line += 1;
-            if let Line::TooLong { bytes } = line {
-                let reason = format!("the line has {bytes} bytes, allowed are {limit}");
-                let letter = dead_letter(position, Code::TooLarge, reason);
-                return Ok(Some(Unit::Rejected(letter)));
-            }
-            if json && self.line.iter().all(u8::is_ascii_whitespace) {
+            if form == Form::Json && content.iter().all(u8::is_ascii_whitespace) {
+                let blank = self.around.before.to_mut();
+                if blank.len() < MAX_BLANK_BYTES {
+                    blank.extend(content.iter().map(|byte| char::from(*byte)));
+                    blank.push_str(record.end.as_str());
+                }
                 continue;
             }
-            let line = std::mem::take(&mut self.line);
-            let unit = match String::from_utf8(line) {
-                Ok(text) if json => self.json_document(text, position),
-                Ok(text) => Ok(text_document(
-                    text,
-                    self.identity().of_object(&self.name()),
-                    position,
-                )),
-                Err(error) => Err(not_utf8(&error, "line", position)),
+            let guarded = self.report.encoding.is_none() && self.options().encoding.is_none();
+            if guarded && encoding::is_no_text(&content) {
+                let reason = "the line holds text of another encoding, or none at all".to_owned();
+                let letter = dead_letter(position, Code::UnknownEncoding, reason);
+                return Ok(Some(Unit::Rejected(letter)));
+            }
+            let unit = match self.text(content, "line", &position) {
+                Ok(text) => self.line(text, form, record.line == 0, position),
+                Err(letter) => Err(letter),
             };
             return Ok(Some(match unit {
                 Ok(document) => Unit::Document(document),
@@ -226,23 +404,90 @@ impl Reader {
         }
     }
 
-    fn json_document(&self, text: String, position: Position) -> Result<Document, DeadLetter> {
-        let is_first = matches!(
-            position,
-            Position::Object {
-                record: Some(0),
-                ..
-            }
-        );
-        let text = match text.strip_prefix('\u{FEFF}') {
-            // A byte order mark belongs to the file, not to its first record.
-            Some(rest) if is_first => rest.to_owned(),
-            _ => text,
+    fn line(
+        &mut self,
+        text: String,
+        form: Form,
+        is_first: bool,
+        position: Position,
+    ) -> Result<Document, DeadLetter> {
+        // A byte order mark belongs to the file, not to its first record.
+        let json = match text.strip_prefix('\u{FEFF}') {
+            Some(rest) if is_first => rest,
+            _ => &text,
         };
-        json_document(text, "line", self.identity(), &self.name(), position)
+        match form {
+            Form::Text => {}
+            Form::Json => {
+                let (json, name) = (json.to_owned(), self.name());
+                return json_document(json, "line", self.identity(), &name, position);
+            }
+            Form::Either => {
+                let is_object =
+                    json.trim_start().starts_with('{') && json.trim_end().ends_with('}');
+                let read = is_object.then(|| Json::parse(json).ok()).flatten();
+                if let Some(json) = read {
+                    self.report.json_lines += 1;
+                    let name = self.name();
+                    let mut document = of_json(json, "line", self.identity(), &name, position)?;
+                    if let Body::Json(text) = document.body {
+                        document.body = Body::JsonLine(text);
+                    }
+                    return Ok(document);
+                }
+                self.report.text_lines += 1;
+            }
+        }
+        let tenant = self.identity().of_object(&self.name());
+        Ok(text_document(text, tenant, position))
     }
 
-    fn stream(&self, reader: Decoded) -> Unit {
+    async fn next_value(&mut self) -> Result<Option<Unit>, Failure> {
+        let State::Values(values, number) = &mut self.state else {
+            unreachable!("called for values only");
+        };
+        let next = values.next().await;
+        let record = *number;
+        *number += u64::from(matches!(next, Ok(Next::Value(_))));
+        let value = match next.map_err(|error| Failure::read(&self.name(), error))? {
+            Next::End => return Ok(None),
+            Next::Value(value) => value,
+            Next::Broken => {
+                let reason = "the value is not JSON, or the array around it is not";
+                return Err(Failure::rejected(Code::NotJson, reason));
+            }
+        };
+        let position = self.position(Some(record));
+        self.around = Around {
+            before: value.before.into(),
+            after: value.after.into(),
+        };
+        let limit = self.options().max_record_bytes;
+        let content = value.content.map_err(|bytes| {
+            let reason = format!("the JSON value has {bytes} bytes; the limit is {limit}");
+            dead_letter(position.clone(), Code::TooLarge, reason)
+        });
+        let document = content
+            .and_then(|content| self.text(content, "value", &position))
+            .and_then(|text| json_document(text, "value", self.identity(), &self.name(), position));
+        Ok(Some(match document {
+            Ok(document) => Unit::Document(document),
+            Err(letter) => Unit::Rejected(letter),
+        }))
+    }
+
+    /// A record's bytes as text.
+    fn text(&self, bytes: Vec<u8>, what: &str, position: &Position) -> Result<String, DeadLetter> {
+        String::from_utf8(bytes).map_err(|error| match self.report.encoding {
+            None => not_utf8(&error, what, position.clone()),
+            Some(encoding) => {
+                let reason = format!("the {what} holds bytes that {encoding} does not have");
+                dead_letter(position.clone(), Code::NotUtf8, reason)
+            }
+        })
+    }
+
+    fn stream(&self, reader: Bytes) -> Unit {
         let position = self.position(None);
         Unit::Stream(Stream {
             id: DocumentId::place(&position),
@@ -271,7 +516,7 @@ impl Reader {
     fn position(&self, record: Option<u64>) -> Position {
         match &self.origin {
             Origin::Object(_, object) => object.position(record),
-            Origin::Stdin(..) => Position::Stdin {
+            Origin::Stream { .. } => Position::Stdin {
                 line: record.unwrap_or(0),
             },
         }
@@ -280,22 +525,53 @@ impl Reader {
     fn name(&self) -> String {
         match &self.origin {
             Origin::Object(_, object) => object.path.clone(),
-            Origin::Stdin(..) => "stdin".to_owned(),
+            Origin::Stream { .. } => "stdin".to_owned(),
         }
     }
 
     fn options(&self) -> &Options {
         match &self.origin {
             Origin::Object(shared, _) => &shared.options,
-            Origin::Stdin(options, _) => options,
+            Origin::Stream { options, .. } => options,
         }
     }
 
     fn identity(&self) -> &Identity {
         match &self.origin {
             Origin::Object(shared, _) => &shared.identity,
-            Origin::Stdin(_, identity) => identity,
+            Origin::Stream { identity, .. } => identity,
         }
+    }
+}
+
+/// Blank lines between JSON documents that are kept. More are let go: they may have no end.
+const MAX_BLANK_BYTES: usize = 64 << 10;
+
+/// What the first line of a JSON text says about the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FirstLine {
+    /// It is a JSON object: each line is one.
+    Object,
+    /// It opens an object or an array, and nothing else stands in it.
+    Opening,
+    Other,
+}
+
+impl FirstLine {
+    /// `ended`: the text has no more than `head`.
+    fn of(head: &[u8], ended: bool) -> Self {
+        let text = head.trim_ascii_start();
+        let line = match memchr::memchr(b'\n', text) {
+            Some(end) => &text[..end],
+            None if ended => text,
+            None => return Self::Other,
+        };
+        let line = line.trim_ascii_end();
+        if matches!(line, b"{" | b"[" | b"[{") {
+            return Self::Opening;
+        }
+        let object = std::str::from_utf8(line).is_ok_and(|line| Json::parse(line).is_ok());
+        if object { Self::Object } else { Self::Other }
     }
 }
 
@@ -326,6 +602,17 @@ pub(super) fn json_document(
         };
         dead_letter(position.clone(), Code::NotJson, reason)
     })?;
+    of_json(json, what, identity, object, position)
+}
+
+/// A JSON object that was read, as a document.
+fn of_json(
+    json: Json,
+    what: &str,
+    identity: &Identity,
+    object: &str,
+    position: Position,
+) -> Result<Document, DeadLetter> {
     let id = identity.id_of_json(&json, &position);
     match identity.of_json(&json, object) {
         Ok(tenant) => Ok(Document {
@@ -335,8 +622,8 @@ pub(super) fn json_document(
             body: Body::Json(json.into_text()),
         }),
         Err(code) => {
-            let reason = "the tenant of the record is neither text nor a number";
-            let mut letter = dead_letter(position, code, reason.to_owned());
+            let reason = format!("the tenant of the {what} is neither text nor a number");
+            let mut letter = dead_letter(position, code, reason);
             letter.document_id = Some(id.in_dead_letter());
             Err(letter)
         }
@@ -365,7 +652,7 @@ pub(super) fn dead_letter(source: Position, code: Code, reason: String) -> DeadL
     }
 }
 
-async fn open_bytes(shared: &Shared, object: &Object) -> Result<Decoded, Failure> {
+async fn open_bytes(shared: &Shared, object: &Object) -> Result<Bytes, Failure> {
     let options = GetOptions {
         if_match: object.e_tag.clone(),
         ..GetOptions::default()
@@ -375,18 +662,10 @@ async fn open_bytes(shared: &Shared, object: &Object) -> Result<Decoded, Failure
     let result = result.map_err(|e| Failure::store(object, e))?;
     let stream = result.into_stream().map_err(io::Error::other);
     let bytes = BufReader::with_capacity(READ_BYTES, StreamReader::new(stream));
+    let bytes: Bytes = Box::pin(bytes);
     Ok(match object.compression {
-        None => Box::pin(bytes),
-        Some(Compression::Gzip) => {
-            let mut decoder = GzipDecoder::new(bytes);
-            decoder.multiple_members(true);
-            Box::pin(BufReader::with_capacity(READ_BYTES, decoder))
-        }
-        Some(Compression::Zstd) => {
-            let mut decoder = ZstdDecoder::new(bytes);
-            decoder.multiple_members(true);
-            Box::pin(BufReader::with_capacity(READ_BYTES, decoder))
-        }
+        None => bytes,
+        Some(compression) => decompressed(bytes, compression),
     })
 }
 
@@ -447,6 +726,12 @@ impl Failure {
 
     fn read(at: &str, error: io::Error) -> Self {
         let at = at.to_owned();
+        let cause = error
+            .get_ref()
+            .and_then(|cause| cause.downcast_ref::<Unknown>());
+        if let Some(unknown) = cause {
+            return Self::rejected(Code::UnknownEncoding, &unknown.to_string());
+        }
         match error.downcast::<object_store::Error>() {
             Ok(object_store::Error::Precondition { .. }) => Self::changed(),
             Ok(source) => Self::Error(Error::Store { at, source }),

@@ -1,7 +1,7 @@
 //! Whether the loops turn, and whether the worker is ready.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc, Mutex, PoisonError,
@@ -44,6 +44,9 @@ struct Inner {
     started: Instant,
     ready: [AtomicBool; PARTS.len()],
     draining: AtomicBool,
+    stalled: AtomicBool,
+    /// What does not answer.
+    unreachable: Mutex<BTreeSet<&'static str>>,
     hearts: Mutex<Hearts>,
     next: AtomicU64,
 }
@@ -71,6 +74,8 @@ impl Health {
             started: Instant::now(),
             ready: Default::default(),
             draining: AtomicBool::new(false),
+            stalled: AtomicBool::new(false),
+            unreachable: Mutex::default(),
             hearts: Mutex::default(),
             next: AtomicU64::new(0),
         }))
@@ -84,6 +89,30 @@ impl Health {
     /// Says that the worker takes no more work.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+    }
+
+    /// Says whether work waits and nothing is committed: the loops may turn all the same.
+    pub fn set_stalled(&self, stalled: bool) {
+        self.0.stalled.store(stalled, Ordering::Relaxed);
+    }
+
+    /// Says whether servers answer; the name is for people.
+    pub fn set_reached(&self, name: &'static str, reached: bool) {
+        let mut unreachable = self.unreachable();
+        match reached {
+            true => unreachable.remove(name),
+            false => unreachable.insert(name),
+        };
+    }
+
+    /// Whether servers are away without which nothing can be committed.
+    pub fn is_unreachable(&self) -> bool {
+        !self.unreachable().is_empty()
+    }
+
+    fn unreachable(&self) -> std::sync::MutexGuard<'_, BTreeSet<&'static str>> {
+        let unreachable = self.0.unreachable.lock();
+        unreachable.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Registers a loop that turns at least once in `silence`. It counts as stuck when it does
@@ -104,12 +133,16 @@ impl Health {
     /// while they wait, so an outage restarts no worker.
     pub fn stuck(&self, now: Instant) -> Vec<&'static str> {
         let now = self.now(now);
-        self.hearts()
+        let hearts = self.hearts();
+        let silent = hearts
             .values()
             .filter(|(_, silence, last)| {
                 now.saturating_sub(last.load(Ordering::Relaxed)) > millis(*silence)
             })
-            .map(|(name, ..)| *name)
+            .map(|(name, ..)| *name);
+        let stalled = self.0.stalled.load(Ordering::Relaxed);
+        silent
+            .chain(stalled.then_some("nothing is committed"))
             .collect()
     }
 
@@ -120,7 +153,12 @@ impl Health {
             .filter(|part| !self.0.ready[**part as usize].load(Ordering::Relaxed))
             .map(Part::to_string);
         let draining = self.0.draining.load(Ordering::Relaxed);
+        let unreachable = self.unreachable();
+        let unreachable = unreachable
+            .iter()
+            .map(|name| format!("no answer from {name}"));
         missing
+            .chain(unreachable)
             .chain(draining.then(|| "draining".to_owned()))
             .collect()
     }
@@ -176,6 +214,12 @@ mod tests {
             health.set(part, true);
         }
         assert!(health.not_ready().is_empty());
+        health.set_reached("the brokers of the source", false);
+        assert_eq!(
+            health.not_ready(),
+            ["no answer from the brokers of the source"]
+        );
+        health.set_reached("the brokers of the source", true);
         health.drain();
         assert_eq!(health.not_ready(), ["draining"]);
     }

@@ -54,7 +54,10 @@ impl Style {
 pub fn init(style: Style, level: LogLevel) -> Lines {
     let lines = Lines::new(style, Box::new(std::io::stderr()));
     let _ = tracing_subscriber::registry()
-        .with(lines.clone().with_filter(targets(level)))
+        // A filter of all layers, not of this one: with per-layer filters (tracing-subscriber 0.3.23) events
+        // of a thread were lost now and then while another thread met a line for the first time.
+        .with(targets(level))
+        .with(lines.clone())
         .try_init();
     lines
 }

@@ -9,6 +9,7 @@ use std::{
 use metrics::{
     SharedString, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
 };
+#[cfg(feature = "server")]
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 use crate::record::Stage;
@@ -81,6 +82,12 @@ metrics_table! {
         "Transactions by outcome: committed, aborted, unknown.";
     TRANSACTION_DURATION_SECONDS = "weir_transaction_duration_seconds", Histogram, Some(Unit::Seconds), ["outcome"],
         "Time from beginning a transaction to its end.";
+    CALLS_GIVEN_UP_TOTAL = "weir_calls_given_up_total", Counter, None, [],
+        "Calls into the Kafka client that exceeded their deadline and were left behind.";
+    CALLS_LEFT_BEHIND = "weir_calls_left_behind", Gauge, None, [],
+        "Calls into the Kafka client that were given up and have not returned.";
+    STALLED_SECONDS = "weir_stalled_seconds", Gauge, Some(Unit::Seconds), ["slot"],
+        "Seconds for which work waits and nothing was committed; 0 while nothing waits.";
     CONSUMER_LAG = "weir_consumer_lag", Gauge, None, ["topic", "partition"],
         "Records of a partition that are not committed; of partitions that this worker has.";
     LAST_COMMIT_TIMESTAMP_SECONDS = "weir_last_commit_timestamp_seconds", Gauge, Some(Unit::Seconds), ["topic", "partition"],
@@ -99,11 +106,13 @@ pub const MAX_LABEL_VALUES: usize = 200;
 pub const OTHER: &str = "_other";
 
 /// Upper bounds of the duration histograms in seconds: from one short record to one large object.
+#[cfg(feature = "server")]
 const SECONDS: &[f64] = &[
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
 
 /// Installs the recorder; once in a process. Without it metrics cost almost nothing.
+#[cfg(feature = "server")]
 pub fn install() -> Result<PrometheusHandle, BuildError> {
     let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), SECONDS)?

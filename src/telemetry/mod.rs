@@ -8,9 +8,11 @@
 pub mod health;
 pub mod log;
 pub mod metric;
+#[cfg(feature = "server")]
 mod server;
 
 pub use health::{Health, Heart};
+#[cfg(feature = "server")]
 pub use server::{Error, Options, Server};
 
 /// Something that happened: one struct each, in `events.rs` of its room. `emit` writes the log line

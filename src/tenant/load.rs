@@ -563,11 +563,11 @@ impl Resolver<'_> {
 
     fn phone_region(&mut self, region: Option<&str>) -> Option<String> {
         let region = region?;
-        if region.len() == 2 && region.bytes().all(|b| b.is_ascii_alphabetic()) {
-            return Some(region.to_ascii_uppercase());
+        if let Some(region) = super::region::known(region) {
+            return Some(region);
         }
-        let kind = Kind::Invalid("`phone_region` is not a two-letter country".to_owned());
-        self.problem("phone_region", kind, "such as \"US\" or \"ES\"");
+        let kind = Kind::Invalid("`phone_region` is not the code of a country".to_owned());
+        self.problem("phone_region", kind, &super::region::fix(region));
         None
     }
 

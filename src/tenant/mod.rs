@@ -8,6 +8,7 @@
 mod events;
 pub mod file;
 mod load;
+mod region;
 pub mod reload;
 mod rule;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use serde_json::Value as Json;
 
 use crate::{decode::patterns::Patterns, redact::Redactor};
 
+pub use file::THRESHOLD;
 pub use load::{check_text, label_digest, place};
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 

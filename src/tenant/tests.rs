@@ -67,9 +67,9 @@ fn a_whole_file_becomes_a_policy() {
     assert_eq!(
         labels,
         [
-            ("person", "person", 0.5),
+            ("person", "person", 0.4),
             ("bank account", "number of a bank account", 0.7),
-            ("customer", "customer", 0.5),
+            ("customer", "customer", 0.4),
         ]
     );
     let operator = |label: &str| &policy.redactor.operators[label];
@@ -119,7 +119,7 @@ text = "a"
     error: unknown key `treshold` in [[labels]]
       tenants/acme.toml:2:41  fix: `threshold`
     error: `labels.threshold` (2) is above 1
-      tenants/acme.toml:2:73  fix: 1 or less (default 0.5)
+      tenants/acme.toml:2:73  fix: 1 or less (default 0.4)
     error: `labels` must be a string or a table, found an integer
       tenants/acme.toml:2:92  fix: write a string or a table
     error: unknown key `pattern`
@@ -161,8 +161,8 @@ match = { object = "^(" }
       tenants/acme.toml:5:24   fix: "2027-01-31"
     error: can't read the file of `deny.file`: no such file
       tenants/acme.toml:6:10   fix: a path relative to the tenant file
-    error: `phone_region` is not a two-letter country
-      tenants/acme.toml:7:1    fix: such as "US" or "ES"
+    error: `phone_region` is not the code of a country
+      tenants/acme.toml:7:1    fix: "ES"
     error: can't read the variable of the key: it is not set
       tenants/acme.toml:8:22   fix: set it where weir runs
     error: a key must hold exactly one of `file`, `env`
@@ -304,7 +304,7 @@ fn digests_follow_what_they_are_of() {
     let (labels, policy) = digests("labels = [\"a\", \"b\"]\n");
     assert_eq!((labels.len(), policy.len()), (16, 16));
     assert_eq!(
-        digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.5 }]\n"),
+        digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.4 }]\n"),
         (labels.clone(), policy.clone())
     );
     assert_eq!(

@@ -106,6 +106,35 @@ fn same(left: &[Span], right: &[Span]) -> bool {
         })
 }
 
+#[test]
+fn a_private_key_longer_than_a_search_sees_is_found_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+    let (engine, _running) = start(folder.path(), 1);
+    runtime().block_on(async {
+        let mut policy = policy(&[]);
+        policy.patterns = Patterns::build(weir::decode::patterns::Options {
+            builtin: vec![("private_key".to_owned(), "private key".into())],
+            ..Default::default()
+        })
+        .unwrap();
+        let line = "7N6BfN6OPF9T0ysY02Jdns9npKvMlnpRTH56QsumgNjm3eGIT2YocTs6ojwRl/cC";
+        for (before, line_break, lines) in [(3_900, "\n", 600), (3_850, "\r\n", 9_000), (3_901, "\\n", 9_001)] {
+            let key = format!(
+                "-----BEGIN PRIVATE KEY-----{line_break}{}AQg=={line_break}-----END PRIVATE KEY-----",
+                format!("{line}{line_break}").repeat(lines)
+            );
+            let head = "A line of a log that holds nothing to be found, and goes on for a while.\n".repeat(before);
+            let text = format!("{head}{key}\nThe next line.\n");
+            let parts: Vec<&str> = text.as_bytes().chunks(10_000).map(|part| str::from_utf8(part).unwrap()).collect();
+            let (read, spans) = scan(&engine, &policy, &parts).await;
+            assert!(read == text, "the text comes out as it went in");
+            let places: Vec<_> = spans.iter().map(|span| (span.bytes.start, span.bytes.end)).collect();
+            assert_eq!(places, vec![(head.len(), head.len() + key.len())]);
+        }
+    });
+}
+
 const LABELS: [&str; 5] = [
     "person",
     "phone number",

@@ -274,6 +274,7 @@ bounded!(
     avro,
     config,
     detection,
+    encodings,
     evaluation,
     gzip,
     json,

@@ -764,6 +764,39 @@ fn dead_letters_are_sent_back_once_their_cause_is_gone() {
     assert_eq!(input.iter().filter(marked).count(), 10);
 }
 
+/// A look at many letters reads each partition once, not once for each letter.
+#[test]
+fn ten_thousand_letters_are_looked_at_within_seconds() {
+    let place = Place::new(3);
+    let count = std::env::var("WEIR_TEST_LETTERS").map_or(10_000, |n| n.parse().unwrap());
+    place.produce((0..count).map(|n| (format!("key-{n}"), format!("no JSON {n}"))));
+    let mut options = place.options("a");
+    (options.max_documents, options.in_flight_bytes) = (2000, 64 << 20);
+    let slot = place.slot_with(options);
+    let letters = || place.messages(&place.outputs.dead_letters).len();
+    let start = Instant::now();
+    while letters() < count {
+        assert!(start.elapsed() < Duration::from_secs(180));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    slot.drained().unwrap();
+    let start = Instant::now();
+    let summary = replay::run(replay::Options {
+        source: Brokers::plain(&place.broker.address),
+        group_id: format!("group-{}", place.input),
+        sink: topics_of(&mut place.options("replay")).clone(),
+        from: place.outputs.dead_letters.clone(),
+        codes: BTreeSet::new(),
+        dry_run: true,
+        max_records: 500,
+    });
+    let passed = start.elapsed();
+    println!("{count} letters in {:.1} s", passed.as_secs_f64());
+    assert_eq!(summary.unwrap().sent["not_json"], count as u64);
+    // Letter by letter it takes half a second for each.
+    assert!(passed < Duration::from_secs(60), "{passed:?}");
+}
+
 /// Each partition's audit records are one chain, whoever writes them and whatever is aborted.
 #[test]
 fn audit_records_are_a_chain_that_goes_on_with_the_partition() {

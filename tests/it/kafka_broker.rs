@@ -80,17 +80,57 @@ impl Node {
     /// Starts a broker of its own on a free port. Options of the virtual machine and properties are
     /// added to the usual ones; `{port}` and `{controller}` in them stand for the node's ports.
     pub fn start(jvm: &[&'static str], properties: &str) -> Self {
+        let ports = (free_port(), free_port());
+        let voters = format!("1@127.0.0.1:{}", ports.1);
+        let mut node = Self::begin(1, ports, &voters, &cluster_id(), jvm, properties);
+        node.wait_until_it_answers();
+        node
+    }
+
+    /// Several brokers of one cluster, which all keep a copy of what is written.
+    pub fn start_cluster(count: usize, jvm: &[&'static str], properties: &str) -> Vec<Self> {
+        let ports: Vec<_> = (0..count).map(|_| (free_port(), free_port())).collect();
+        let voters = ports.iter().enumerate();
+        let voters = voters.map(|(at, ports)| format!("{}@127.0.0.1:{}", at + 1, ports.1));
+        let voters = voters.collect::<Vec<_>>().join(",");
+        let id = cluster_id();
+        let properties = format!(
+            "offsets.topic.replication.factor={count}\n\
+             transaction.state.log.replication.factor={count}\n\
+             transaction.state.log.min.isr={least}\n\
+             default.replication.factor={count}\n\
+             min.insync.replicas={least}\n\
+             {properties}",
+            least = count - 1
+        );
+        let begun = ports.into_iter().enumerate();
+        let mut nodes: Vec<Self> = begun
+            .map(|(at, ports)| Self::begin(at + 1, ports, &voters, &id, jvm, &properties))
+            .collect();
+        for node in &mut nodes {
+            node.wait_until_it_answers();
+        }
+        nodes
+    }
+
+    fn begin(
+        number: usize,
+        (port, controller): (u16, u16),
+        voters: &str,
+        cluster: &str,
+        jvm: &[&'static str],
+        properties: &str,
+    ) -> Self {
         let libs = libs();
         assert!(libs.is_dir(), "no Kafka here: run `make setup-tests`");
         let folder = tempfile::tempdir().unwrap();
-        let (port, controller) = (free_port(), free_port());
         let file = folder.path().join("server.properties");
         let properties = properties
             .replace("{port}", &port.to_string())
             .replace("{controller}", &controller.to_string());
         let text = format!(
-            "process.roles=broker,controller\nnode.id=1\n\
-             controller.quorum.voters=1@127.0.0.1:{controller}\n\
+            "process.roles=broker,controller\nnode.id={number}\n\
+             controller.quorum.voters={voters}\n\
              listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n\
              controller.listener.names=CONTROLLER\n\
              log.dirs={}\n\
@@ -104,24 +144,20 @@ impl Node {
             folder.path().join("data").display()
         );
         std::fs::write(&file, text).unwrap();
-        let id =
-            base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>());
         // one id in 64 begins with a hyphen and would be read as an option of its own
-        let id = format!("--cluster-id={id}");
+        let id = format!("--cluster-id={cluster}");
         let format = ["kafka.tools.StorageTool", "format", &id, "-c"];
         let formatted = java(&libs, &[], &format).arg(file).status().unwrap();
         assert!(
             formatted.success(),
             "the broker's folder can't be formatted"
         );
-        let mut node = Self {
+        Self {
             child: spawn(folder.path(), jvm),
             folder,
             port,
             jvm: jvm.to_vec(),
-        };
-        node.wait_until_it_answers();
-        node
+        }
     }
 
     /// `host:port`, the same for all of the node's life.
@@ -175,15 +211,24 @@ impl Node {
     }
 }
 
+fn cluster_id() -> String {
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>())
+}
+
 /// Makes topics: names and numbers of partitions.
 pub fn create_topics(address: &str, topics: &[(&str, i32)]) {
+    create_copied_topics(address, topics, 1);
+}
+
+/// The same with some copies of each partition.
+pub fn create_copied_topics(address: &str, topics: &[(&str, i32)], copies: i32) {
     let admin: AdminClient<DefaultClientContext> = ClientConfig::new()
         .set("bootstrap.servers", address)
         .create()
         .unwrap();
     let new: Vec<NewTopic<'_>> = topics
         .iter()
-        .map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(1)))
+        .map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(copies)))
         .collect();
     let made = crate::engine::runtime().block_on(admin.create_topics(&new, &AdminOptions::new()));
     for topic in made.unwrap() {

@@ -18,7 +18,7 @@ use weir::{
         Progress,
         stream::{Error, Options, Sink, Slot, Summary, Worker},
     },
-    sink::kafka as sink,
+    sink::{calls, kafka as sink},
     source::{brokers::Brokers, kafka as source},
     telemetry::Health,
 };
@@ -268,6 +268,34 @@ fn brokers_that_are_down_are_waited_for_and_coordinators_may_move() {
     }
     slot.wait_for(400);
     slot.drained().unwrap();
+}
+
+/// librdkafka issue 5456: `rd_kafka_send_offsets_to_transaction` waits without a limit while the
+/// coordinator of the group is away.
+#[test]
+fn a_call_that_does_not_return_is_given_up_and_the_set_is_sent_by_a_new_producer() {
+    let mock = Mock::with(400);
+    let transaction = MockCoordinator::Transaction("slot".to_owned());
+    let group = || MockCoordinator::Group("group".to_owned());
+    mock.cluster.coordinator(transaction, 1).unwrap();
+    mock.cluster.coordinator(group(), 3).unwrap();
+    let slot = mock.start();
+    slot.wait_for(20);
+    mock.cluster.broker_down(3).unwrap();
+    let start = Instant::now();
+    while calls::left_behind() == 0 {
+        assert!(!slot.thread.is_finished(), "the slot ended early");
+        assert!(
+            start.elapsed() < Duration::from_secs(90),
+            "nothing given up"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    // The group has moved; the broker stays away.
+    mock.cluster.coordinator(group(), 2).unwrap();
+    slot.wait_for(400);
+    slot.drained().unwrap();
+    mock.cluster.broker_up(3).unwrap();
 }
 
 #[test]

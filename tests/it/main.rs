@@ -1,19 +1,26 @@
 //! End-to-end tests: one binary, one module per theme.
+mod asking;
 mod chaos;
 mod cli;
+mod configured;
+mod docs;
 mod engine;
 mod failures;
+mod files;
 mod formats;
 mod frame;
 mod fuzz;
 mod ids;
+mod install;
 mod job;
 mod kafka;
 mod kafka_avro;
 mod kafka_broker;
+mod kafka_cluster;
 mod kafka_login;
 mod kafka_mock;
 mod kafka_objects;
+mod kafka_stall;
 mod kill;
 mod large;
 mod names;

@@ -365,6 +365,7 @@ fn debug_of_documents_and_records_prints_no_text() {
         start_byte: 0,
         end_byte: 1,
         score: 1.0,
+        label_score: Some(1.0),
         recognizer: "deny".into(),
         text: Some(secret.clone()),
     };

@@ -326,7 +326,7 @@ async fn a_claim_that_was_taken_over_is_not_committed(place: Place) {
             panic!("not claimed")
         };
         let mut output = claim.output();
-        output.document(invented()).await.unwrap();
+        output.document(invented(), "\n").await.unwrap();
         output
     };
     let first = silent(ledger(), object.clone()).await;

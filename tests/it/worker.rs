@@ -18,7 +18,7 @@ use weir::{
         job::{Job, Limits, Summary, Target},
     },
     sink::{Formats, Ledger, Redactions},
-    source::{Columns, Location, Objects, Options},
+    source::{Columns, Location, Objects, Options, StoreOptions},
     tenant::reload,
 };
 
@@ -68,10 +68,11 @@ impl Place {
     /// A folder of the place.
     pub fn at(&self, name: &str) -> Location {
         match &self.kind {
-            Kind::Local(folder) => {
-                Location::create(folder.path().join(name).to_str().unwrap(), &BTreeMap::new())
-                    .unwrap()
-            }
+            Kind::Local(folder) => Location::create(
+                folder.path().join(name).to_str().unwrap(),
+                &StoreOptions::default(),
+            )
+            .unwrap(),
             Kind::Store(store, prefix) => {
                 Location::within(store.clone(), prefix.clone().join(name), "a store")
             }

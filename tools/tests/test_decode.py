@@ -40,10 +40,18 @@ def test_a_text_of_no_tokens_has_no_spans() -> None:
     assert decode.decode(np.zeros((0, 5)), 0.0) == []
 
 
-def test_the_margin_is_to_the_best_of_o_and_other_labels() -> None:
+def test_the_margin_is_to_the_best_of_o_and_other_labels_and_the_gain_to_o() -> None:
     scores = np.array([[1.0, 0, 0, 0, 5, 0, 0, 0, 3]])
-    assert decode.decode(scores, 0.0) == [decode.TokenSpan(0, 1, 0, 2.0)]
-    assert decode.decode(scores, 3.0) == [decode.TokenSpan(0, 1, 0, 1.0)]
+    assert decode.decode(scores, 0.0) == [decode.TokenSpan(0, 1, 0, 4.0, 2.0)]
+    assert decode.decode(scores, 3.0) == [decode.TokenSpan(0, 1, 0, 1.0, 1.0)]
+
+
+def test_marks_are_what_each_label_finds_alone() -> None:
+    scores = np.random.default_rng(7).normal(0, 3, (40, 13))
+    marks = decode.marks(scores, 0.0)
+    for label in range(3):
+        own = decode.decode(scores[:, [0, *range(1 + 4 * label, 5 + 4 * label)]], 0.0)
+        assert [(m.start, m.end) for m in marks if m.label == label] == [(s.start, s.end) for s in own]
 
 
 def test_each_token_is_answered_for_once() -> None:

@@ -9,7 +9,6 @@ def judged(documents: int | None) -> list[evaluate.Judged]:
         evaluate.Judged(
             evaluate.Record("corpus", [], [], ["x"], {(0, 1): "x"}, f"{n % documents}" if documents else None),
             {(0, 1): "x"} if n % 2 else {},
-            [],
         )
         for n in range(40)
     ]

@@ -1,10 +1,20 @@
-"""The figures in CARD.md, between two marks, and the picture of the calibration, from what `evaluate` wrote."""
+"""The figures in CARD.md, between two marks, and its pictures, from what `evaluate` wrote."""
 
 import re
 from pathlib import Path
 
 BEGIN, END = "<!-- figures: written by weir_tools.export -->", "<!-- end of figures -->"
 PICTURE = "calibration.svg"
+CURVE_PICTURE = "curve.svg"
+DEFAULT_THRESHOLD = 0.4  # as in src/tenant/file.rs
+
+# What the curve shows: the files that a line is the mean of.
+CURVES = {
+    "unseen templates, 55 categories": "personal",
+    "unseen templates, 8 labels": "private",
+    "held-out documents": "held-out-",
+    "never trained on": "withheld-",
+}
 
 
 def write(folder: Path, measured: dict) -> None:
@@ -15,6 +25,8 @@ def write(folder: Path, measured: dict) -> None:
     # a function, so that no backslash of the figures is read as an escape
     card.write_text(pattern.sub(lambda _: f"{BEGIN}\n{_figures(measured)}\n{END}", card.read_text()))
     (folder / PICTURE).write_text(picture(measured["reliability"]))
+    if "curves" in measured:
+        (folder / CURVE_PICTURE).write_text(curve_picture(curves(measured["curves"])))
 
 
 def _figures(measured: dict) -> str:
@@ -27,14 +39,19 @@ def _figures(measured: dict) -> str:
     ]
     rows = [
         [name, own["records"], own["entities"], f"{own['precision']:.3f}", f"{own['recall']:.3f}"]
-        + [_interval(own[key]) for key in ("f1", "f1_macro", "f1_untyped")]
+        + [_interval(own[key]) for key in ("f1", "f1_macro", "f1_untyped", "character_recall")]
+        + [f"{own['over_redaction']:.3f}" if 'over_redaction' in own else ""]
         for name, own in sets
     ]
     head = ["set", "records", "entities", "precision", "recall", "F1", "macro F1", "F1, any label"]
+    head += ["characters found", "over-redaction"]
     return "\n".join(
         [
-            "Strict spans; all labels that a set annotates are asked for at once; in brackets the 95% interval"
-            " (bootstrap over documents: neighbouring sentences of a corpus, or records of one template, count as one).",
+            "What `weir eval` finds with its default settings: the default threshold, the patterns that labels switch"
+            " on. Strict spans; all labels that a set annotates are asked for at once; in brackets the 95% interval"
+            " (bootstrap over documents: neighbouring sentences of a corpus, or records of one template, count as one)."
+            " Characters found: of the entities' characters, those that any span covers, whatever its label."
+            " Over-redaction: of the other characters, white space left out, those that a span covers.",
             "",
             _table(head, rows),
             "",
@@ -43,6 +60,7 @@ def _figures(measured: dict) -> str:
             f" {_interval(measured['personal']['character_recall'])} with 55 categories asked for,"
             f" {_interval(measured['private']['character_recall'])} with the 8.",
             "",
+            *_threshold(measured),
             "### By label",
             "",
             "Unseen templates, 55 categories:",
@@ -56,23 +74,64 @@ def _figures(measured: dict) -> str:
             *(f"Never trained on, {name}:\n\n{_labels(own)}\n" for name, own in measured["zero_shot"].items()),
             "### How far a score can be trusted",
             "",
-            "Fitted on every other record of the unseen templates and the held-out documents, measured on the rest"
-            f" (expected calibration error {measured['expected_calibration_error']:.3f}). On labels of a kind that"
-            " training did not have it is too sure of itself.",
+            "Fitted on every other record of the unseen templates and the held-out documents, measured on the rest:"
+            " spans of the common path before any threshold. On labels of a kind that training did not have both are"
+            " too sure of themselves.",
             "",
-            _table(
-                ["score", "spans", "mean score", "share that is right"],
-                [
-                    [f"{row['from']} to {row['to']}", row["spans"], f"{row['said']:.3f}", f"{row['was']:.3f}"]
-                    for row in measured["reliability"]
-                ],
-            ),
+            "`score`: an entity of some asked label has the span's start and end"
+            f" (expected calibration error {measured['expected_calibration_error']:.3f}).",
+            "",
+            _reliability(measured["reliability"]),
+            "",
+            "`label_score`: the entity has this label"
+            f" (expected calibration error {measured['label_expected_calibration_error']:.3f}).",
+            "",
+            _reliability(measured["label_reliability"]),
             "",
             f"![Share of spans that are right, by score]({PICTURE})",
             "",
             *_halos(measured),
         ]
     )
+
+
+def _reliability(rows: list[dict]) -> str:
+    return _table(
+        ["score", "spans", "mean score", "share that is right"],
+        [[f"{row['from']} to {row['to']}", row["spans"], f"{row['said']:.3f}", f"{row['was']:.3f}"] for row in rows],
+    )
+
+
+def curves(measured: dict) -> dict[str, list[dict]]:
+    """Means over the sets of each line, by threshold."""
+    lines = {}
+    for line, files in CURVES.items():
+        own = [points for name, points in measured.items() if name == files or name.startswith(files)]
+        if own:
+            keys = ("threshold", "character_recall", "over_redaction")
+            lines[line] = [{key: sum(point[key] for point in at) / len(at) for key in keys} for at in zip(*own)]
+    return lines
+
+
+def _threshold(measured: dict) -> list[str]:
+    if "curves" not in measured:
+        return []
+    lines = curves(measured["curves"])
+    head = ["threshold", *(f"{line}: found / over" for line in lines)]
+    rows = []
+    for at, point in enumerate(next(iter(lines.values()))):
+        threshold = round(point["threshold"], 2)
+        if round(threshold * 100) % 10:
+            continue
+        cells = [f"{own[at]['character_recall']:.3f} / {own[at]['over_redaction']:.3f}" for own in lines.values()]
+        name = f"{threshold:.1f}" + (" (default)" if threshold == DEFAULT_THRESHOLD else "")
+        rows.append([name, *cells])
+    text = (
+        "`weir eval --curve`: of the entities' characters those found, and of the others those taken for entities,"
+        " means over the sets of a kind. The default is where a lower threshold begins to take more characters that"
+        " are none than it finds of entities in held-out documents."
+    )
+    return ["### Threshold", "", text, "", _table(head, rows), "", f"![Characters found against over-redaction]({CURVE_PICTURE})", ""]
 
 
 def _zero_shot(measured: dict) -> str:
@@ -96,7 +155,10 @@ def _halos(measured: dict) -> list[str]:
     if "f1_of_long_by_halo" not in measured:
         return []
     halos: list[list[object]] = [[halo, f"{f1:.3f}"] for halo, f1 in measured["f1_of_long_by_halo"].items()]
-    text = f"F1 on the {measured['long_texts']} held-out texts longer than one window, by halo:"
+    text = (
+        f"F1 on the {measured['long_texts']} held-out texts longer than one window, by halo (the reference decoder"
+        " of `tools/`, no threshold):"
+    )
     return [text, "", _table(["halo", "F1"], halos)]
 
 
@@ -136,6 +198,53 @@ def picture(rows: list[dict], side: int = 240, edge: int = 36) -> str:
             f'<text x="{edge + side / 2:.0f}" y="{whole - 14:.0f}" text-anchor="middle">score, 0 to 1</text>',
             f'<text x="14" y="{edge / 2 + side / 2:.0f}" text-anchor="middle"'
             f' transform="rotate(-90 14 {edge / 2 + side / 2:.0f})">share that is right, 0 to 1</text>',
+            "</svg>\n",
+        ]
+    )
+
+
+LINE_COLOURS = ("#2b6cb0", "#2f855a", "#b7791f", "#c53030")
+
+
+def curve_picture(lines: dict[str, list[dict]], width: int = 420, height: int = 280, edge: int = 44) -> str:
+    """Characters found by over-redaction, a line for each kind of set, a ring at the default threshold."""
+    widest = max((point["over_redaction"] for own in lines.values() for point in own), default=0.0)
+    most = max(0.02, -(-widest // 0.02) * 0.02)
+
+    def at(point: dict) -> tuple[str, str]:
+        x = edge + point["over_redaction"] / most * width
+        return f"{x:.1f}", f"{edge / 2 + (1 - point['character_recall']) * height:.1f}"
+
+    bottom, right = edge / 2 + height, edge + width
+    parts = []
+    for step in range(6):
+        y = bottom - step / 5 * height
+        parts.append(f'<line x1="{edge}" y1="{y:.1f}" x2="{right}" y2="{y:.1f}" stroke="#ddd"/>')
+        parts.append(f'<text x="{edge - 6}" y="{y + 4:.1f}" text-anchor="end">{step * 20}%</text>')
+    for step in range(round(most / 0.02) + 1):
+        x = edge + step * 0.02 / most * width
+        parts.append(f'<text x="{x:.1f}" y="{bottom + 16:.1f}" text-anchor="middle">{step * 2}%</text>')
+    for number, (colour, (name, own)) in enumerate(zip(LINE_COLOURS, lines.items(), strict=False)):
+        places = " ".join(",".join(at(point)) for point in own)
+        parts.append(f'<polyline points="{places}" fill="none" stroke="{colour}" stroke-width="1.5"/>')
+        for point in own:
+            x, y = at(point)
+            default = abs(point["threshold"] - DEFAULT_THRESHOLD) < 1e-3
+            size, fill = (5, "white") if default else (1.8, colour)
+            parts.append(f'<circle cx="{x}" cy="{y}" r="{size}" fill="{fill}" stroke="{colour}" stroke-width="1.5"/>')
+        y = bottom - 14 * (len(lines) - number)
+        parts.append(f'<text x="{right - 8}" y="{y:.1f}" text-anchor="end" fill="{colour}">{name}</text>')
+    whole = (width + 1.5 * edge, height + 1.9 * edge)
+    return "\n".join(
+        [
+            f'<svg xmlns="http://www.w3.org/2000/svg" width="{whole[0]:.0f}" height="{whole[1]:.0f}"'
+            ' font-family="sans-serif" font-size="11">',
+            '<rect width="100%" height="100%" fill="white"/>',
+            *parts,
+            f'<text x="{edge + width / 2:.0f}" y="{bottom + 36:.1f}" text-anchor="middle">'
+            "over-redaction: characters of no entity that are covered (ring: default threshold)</text>",
+            f'<text x="12" y="{edge / 2 + height / 2:.0f}" text-anchor="middle"'
+            f' transform="rotate(-90 12 {edge / 2 + height / 2:.0f})">characters of entities found</text>',
             "</svg>\n",
         ]
     )

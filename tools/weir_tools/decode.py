@@ -15,7 +15,8 @@ class TokenSpan:
     start: int
     end: int  # exclusive
     label: int
-    margin: float
+    gain: float  # mean over its tokens of what the best class of any label scores above O, never below 0
+    margin: float  # mean over its tokens of what its class scores above O and all other labels
 
 
 def window_starts(count: int, width: int, halo: int) -> list[int]:
@@ -42,6 +43,19 @@ def decode(scores: np.ndarray, o_bias: float) -> list[TokenSpan]:
     biased[:, 0] += o_bias
     classes = _best_path(biased)
     return [_span(biased, classes, start, end) for start, end in _runs(classes)]
+
+
+def marks(scores: np.ndarray, o_bias: float) -> list[TokenSpan]:
+    """What each label would mark if it were asked alone; gain and margin are those of all labels together."""
+    biased = scores.astype(np.float64)
+    biased[:, 0] += o_bias
+    found = []
+    for label in range((scores.shape[1] - 1) // 4):
+        columns = [0, *range(1 + 4 * label, 5 + 4 * label)]
+        alone = _best_path(biased[:, columns])
+        classes = np.where(alone > 0, alone + 4 * label, 0)
+        found += [_span(biased, classes, start, end) for start, end in _runs(alone)]
+    return found
 
 
 def _best_path(scores: np.ndarray) -> np.ndarray:
@@ -84,13 +98,13 @@ def _runs(classes: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _span(scores: np.ndarray, classes: np.ndarray, start: int, end: int) -> TokenSpan:
-    """Its margin: mean over its tokens of the chosen class less the best of O and all other labels."""
     label = (classes[start] - 1) // 4
     own = scores[np.arange(start, end), classes[start:end]]
     others = scores[start:end].copy()
     others[:, 1 + 4 * label : 5 + 4 * label] = -np.inf
-    return TokenSpan(start, end, int(label), float((own - others.max(axis=1)).mean()))
+    gains = np.maximum(scores[start:end, 1:].max(axis=1) - scores[start:end, 0], 0)
+    return TokenSpan(start, end, int(label), float(gains.mean()), float((own - others.max(axis=1)).mean()))
 
 
-def probability(margin: float, slope: float, intercept: float) -> float:
-    return float(1 / (1 + np.exp(-(slope * margin + intercept))))
+def probability(figure: float, slope: float, intercept: float) -> float:
+    return float(1 / (1 + np.exp(-(slope * figure + intercept))))

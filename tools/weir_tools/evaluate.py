@@ -1,7 +1,13 @@
 """Measures a pack on texts that its training did not see, and fits its calibration.
 
-usage: python -m weir_tools.evaluate FOLDER [--corpora DATA] [--synthetic N] [--measured OUT.json]
+usage: python -m weir_tools.evaluate FOLDER --fit [--corpora DATA] [--synthetic N] [--measured OUT.json]
+       python -m weir_tools.evaluate FOLDER --weir PROGRAM [--corpora DATA] [--synthetic N] [--measured OUT.json]
+       python -m weir_tools.evaluate FOLDER --sets OUT [--corpora DATA] [--synthetic N]
        python -m weir_tools.evaluate FOLDER --sweep [--synthetic N] [--corpora DATA]
+
+What a user gets is measured by the program, `weir eval` with its default settings: `--weir` writes the sets
+below to files, runs it on them, and counts what it found. `--sets` only writes the files. The calibration
+comes first, since thresholds depend on it: `--fit`, then the export, then `--weir`.
 
 - `personal`: invented records from templates that were never trained on, 55 categories asked for at once,
   names and addresses by their parts;
@@ -19,8 +25,10 @@ Intervals: 95%, bootstrap over documents. DATA holds `*.jsonl.gz`, see `corpora`
 import argparse
 import json
 import random
+import subprocess
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,7 +41,7 @@ HALOS = (0, 8, 16, 32)
 O_BIASES = (-1.0, -0.5, 0.0, 0.5, 1.0)
 BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 RESAMPLES = 1000
-MOST_RECORDS = 1500  # of one withheld corpus
+MOST_RECORDS = 1500  # of one corpus
 SEED = 2026
 
 # What the 55 categories of Nemotron-PII are called here; `date_time` and the like by their concept's first name.
@@ -61,6 +69,12 @@ class Record:
     labels: list[str]
     gold: dict[Place, str]
     document: str | None = None  # of a text that is a part of one; None, it is one by itself
+    text: str = ""
+
+    def line(self) -> str:
+        """As `weir eval` reads it."""
+        entities = [{"start": start, "end": end, "label": label} for (start, end), label in sorted(self.gold.items())]
+        return json.dumps({"text": self.text, "entities": entities, "types": self.labels, "source": self.source})
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,7 @@ class Judged:
 
     record: Record
     found: dict[Place, str]
-    margins: list[float]
+    over: tuple[int, int] = (0, 0)  # characters of no entity that were found, and all of no entity
 
     def counts(self) -> dict[str, np.ndarray]:
         """right, found, gold of each label."""
@@ -85,8 +99,9 @@ class Judged:
 
     def characters(self) -> np.ndarray:
         """Characters of entities: covered by any span that was found, and all."""
+        letters = [not letter.isspace() for letter in self.record.text]
         covered = {at for start, end in self.found for at in range(start, end)}
-        wanted = {at for start, end in self.record.gold for at in range(start, end)}
+        wanted = {at for start, end in self.record.gold for at in range(start, end) if not letters or letters[at]}
         return np.array([len(wanted & covered), len(wanted)])
 
 
@@ -102,7 +117,7 @@ def synthetic_records(pack: Pack, count: int, scheme: str, seed: int = SEED) -> 
             if label:
                 gold[start, end] = label
         ids, offsets = pack.tokens(made.text)
-        yield Record(made.template, ids, offsets, _asked_labels(scheme), gold)
+        yield Record(made.template, ids, offsets, _asked_labels(scheme), gold, text=made.text)
 
 
 def _asked_labels(scheme: str) -> list[str]:
@@ -123,7 +138,7 @@ def _asked_label(chain: tuple[str, ...], scheme: str) -> str | None:
     return None if chain[0].removeprefix(synthetic.PREFIX) in BEYOND_NEMOTRON else name
 
 
-def corpus_records(pack: Pack, folder: Path) -> tuple[list[Record], list[Record]]:
+def corpus_records(pack: Pack, folder: Path, most: int = MOST_RECORDS) -> tuple[list[Record], list[Record]]:
     """Withheld and held out."""
     withheld: dict[str, list[corpora.Record]] = defaultdict(list)
     held_out = []
@@ -135,15 +150,19 @@ def corpus_records(pack: Pack, folder: Path) -> tuple[list[Record], list[Record]
     unseen = []
     for own in withheld.values():
         rest = own[(len(own) + 1) // 2 :]
-        unseen += random.Random(SEED).sample(rest, min(MOST_RECORDS, len(rest)))
-    return [_record(pack, one) for one in unseen], [_record(pack, one) for one in held_out]
+        unseen += random.Random(SEED).sample(rest, min(most, len(rest)))
+    by_corpus: dict[str, list[corpora.Record]] = defaultdict(list)
+    for record in held_out:
+        by_corpus[record.corpus].append(record)
+    kept = [one for own in by_corpus.values() for one in random.Random(SEED).sample(own, min(most, len(own)))]
+    return [_record(pack, one) for one in unseen], [_record(pack, one) for one in kept]
 
 
 def _record(pack: Pack, record: corpora.Record) -> Record:
     ids, offsets = pack.tokens(record.text)
     gold = {(e["start"], e["end"]): e["label"] for e in record.entities}
     source = "lifebench" if record.corpus.startswith("lifebench") else record.corpus
-    return Record(source, ids, offsets, record.types, gold, record.group)
+    return Record(source, ids, offsets, record.types, gold, record.group, record.text)
 
 
 def passage_records(pack: Pack) -> list[Record]:
@@ -154,7 +173,7 @@ def passage_records(pack: Pack) -> list[Record]:
         above = {label for _, _, chain in text.spans for label in chain[1:]} - set(gold.values())
         labels = [label for label in text.types if label not in above]
         ids, offsets = pack.tokens(text.text)
-        records.append(Record("passages", ids, offsets, labels, gold))
+        records.append(Record("passages", ids, offsets, labels, gold, text=text.text))
     return records
 
 
@@ -166,7 +185,7 @@ def judge(records: list[Record], scores: list[np.ndarray], o_bias: float) -> lis
             (record.offsets[span.start][0], record.offsets[span.end - 1][1]): record.labels[span.label]
             for span in spans
         }
-        judged.append(Judged(record, found, [span.margin for span in spans]))
+        judged.append(Judged(record, found))
     return judged
 
 
@@ -212,6 +231,7 @@ def figures(judged: list[Judged]) -> dict:
         "f1_macro": _with_interval(macro, len(table)),
         "f1_untyped": _with_interval(any_label, len(table)),
         "character_recall": _with_interval(covered, len(table)),
+        "over_redaction": _round(sum(one.over[0] for one in judged) / max(1, sum(one.over[1] for one in judged))),
         "labels": {label: _row(table[:, place[label]].sum(axis=0)) for label in labels},
     }
 
@@ -261,21 +281,41 @@ def fit_logistic(margins: np.ndarray, correct: np.ndarray) -> tuple[float, float
     return float(weights[0]), float(weights[1])
 
 
-def calibration(judged: list[Judged]) -> dict:
+@dataclass(frozen=True)
+class Chances:
+    """Spans before any threshold: their figures, and whether they are right."""
+
+    gains: np.ndarray
+    margins: np.ndarray
+    placed: np.ndarray  # an entity of some asked label has this start and end
+    right: np.ndarray  # and this label
+
+    @classmethod
+    def of(cls, records: list[Record], scores: list[np.ndarray], o_bias: float) -> "Chances":
+        rows = []
+        for record, own in zip(records, scores, strict=True):
+            for span in decode.decode(own, o_bias):
+                label = record.gold.get((record.offsets[span.start][0], record.offsets[span.end - 1][1]))
+                rows.append((span.gain, span.margin, label is not None, label == record.labels[span.label]))
+        return cls(*np.array(rows, float).reshape(-1, 4).T)
+
+
+def calibration(records: list[Record], scores: list[np.ndarray], o_bias: float) -> dict:
     """Fitted on every other record, reported on the rest."""
-    parts = []
-    for own in (judged[::2], judged[1::2]):
-        margins = np.array([margin for one in own for margin in one.margins])
-        right = [one.record.gold.get(place) == label for one in own for place, label in one.found.items()]
-        parts.append((margins, np.array(right, float)))
-    slope, intercept = fit_logistic(*parts[0])
-    margins, correct = parts[1]
-    chances = 1 / (1 + np.exp(-(slope * margins + intercept)))
+    fitted, rest = (Chances.of(records[part::2], scores[part::2], o_bias) for part in (0, 1))
+    slope, intercept = fit_logistic(fitted.margins, fitted.right)
+    gain_slope, gain_intercept = fit_logistic(fitted.gains, fitted.placed)
+    score = 1 / (1 + np.exp(-(gain_slope * rest.gains + gain_intercept)))
+    label_score = np.minimum(1 / (1 + np.exp(-(slope * rest.margins + intercept))), score)
     return {
         "slope": _round(slope),
         "intercept": _round(intercept),
-        "reliability": reliability(chances, correct),
-        "expected_calibration_error": _round(_calibration_error(chances, correct)),
+        "gain_slope": _round(gain_slope),
+        "gain_intercept": _round(gain_intercept),
+        "reliability": reliability(score, rest.placed),
+        "expected_calibration_error": _round(_calibration_error(score, rest.placed)),
+        "label_reliability": reliability(label_score, rest.right),
+        "label_expected_calibration_error": _round(_calibration_error(label_score, rest.right)),
     }
 
 
@@ -296,45 +336,98 @@ def _calibration_error(chances: np.ndarray, correct: np.ndarray) -> float:
     return float(sum(gaps))
 
 
-def measure(pack: Pack, folder: Path | None, synthetic: int) -> dict:
-    o_bias = pack.manifest["calibration"]["o_bias"]
-    measured: dict = {"personal": {}, "private": {}, "zero_shot": {}, "held_out": {}}
-    seen: list[Judged] = []  # what the calibration is fitted on: like what the pack was trained on, but unseen
-    for name, scheme in (("personal", "parts"), ("private", "whole")):
-        records = list(synthetic_records(pack, synthetic, scheme))
-        judged = judge(records, _scores(pack, records), o_bias)
-        measured[name] = figures(judged)
-        seen += judged
-    records = passage_records(pack)
-    measured["passages"] = figures(judge(records, _scores(pack, records), o_bias))
+@dataclass(frozen=True)
+class Sets:
+    """What is measured on, by the name of its file."""
+
+    records: dict[str, list[Record]]
+
+    @classmethod
+    def make(cls, pack: Pack, folder: Path | None, synthetic: int, most: int) -> "Sets":
+        records = {
+            "personal": list(synthetic_records(pack, synthetic, "parts")),
+            "private": list(synthetic_records(pack, synthetic, "whole")),
+            "passages": passage_records(pack),
+        }
+        if folder:
+            withheld, held_out = corpus_records(pack, folder, most)
+            for kind, own in (("withheld", withheld), ("held-out", held_out)):
+                by_source: dict[str, list[Record]] = defaultdict(list)
+                for record in own:
+                    by_source[record.source].append(record)
+                # a set without an entity says nothing
+                records |= {
+                    f"{kind}-{source}": rows
+                    for source, rows in sorted(by_source.items())
+                    if any(record.gold for record in rows)
+                }
+        return cls(records)
+
+    def of(self, kind: str) -> dict[str, list[Record]]:
+        """The sets of a kind, without the kind in their names."""
+        own = {name.removeprefix(f"{kind}-"): rows for name, rows in self.records.items()}
+        return {name: rows for name, rows in own.items() if f"{kind}-{name}" in self.records}
+
+    def write(self, out: Path) -> list[Path]:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, rows in self.records.items():
+            (out / f"{name}.jsonl").write_text("".join(f"{row.line()}\n" for row in rows), encoding="utf-8")
+        return [out / f"{name}.jsonl" for name in self.records]
+
+
+def by_weir(program: Path, pack: Path, sets: Sets) -> tuple[dict[str, list[Judged]], dict]:
+    """What `weir eval` finds with its default settings, and its curves of thresholds."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = sets.write(Path(folder))
+        found_file = Path(folder) / "found"
+        run = [program, "eval", "--model", pack, *files]
+        subprocess.run([*run, "--json", "--found", found_file], check=True, stdout=subprocess.DEVNULL)
+        lines = iter(found_file.read_text(encoding="utf-8").splitlines())
+        judged = {name: [_found(row, json.loads(next(lines))) for row in rows] for name, rows in sets.records.items()}
+        curve = subprocess.run([*run, "--json", "--curve"], check=True, stdout=subprocess.PIPE).stdout
+        curves = {Path(file).stem: own["curve"] for file, own in json.loads(curve).items()}
+    return judged, curves
+
+
+def _found(record: Record, line: dict) -> Judged:
+    found = {(span["start"], span["end"]): span["label"] for span in line["found"]}
+    covered = {at for start, end in found for at in range(start, end)}
+    wanted = {at for start, end in record.gold for at in range(start, end)}
+    other = {at for at, letter in enumerate(record.text) if not letter.isspace()} - wanted
+    return Judged(record, found, (len(covered & other), len(other)))
+
+
+def measure(pack: Pack, folder: Path, program: Path, sets: Sets) -> dict:
+    """What a user gets."""
+    judged, curves = by_weir(program, folder, sets)
+    measured: dict = {name: figures(judged[name]) for name in ("personal", "private", "passages")}
     del measured["passages"]["labels"]  # most of them once
-    if folder:
-        withheld, held_out = corpus_records(pack, folder)
-        judged = judge(withheld, _scores(pack, withheld), o_bias)
-        measured["zero_shot"] = {corpus: figures(own) for corpus, own in _by_source(judged)}
-        scores = _scores(pack, held_out)
-        judged = judge(held_out, scores, o_bias)
-        measured["held_out"] = {corpus: figures(own) for corpus, own in _by_source(judged)}
-        seen += judged
-        measured |= {f"held_out_{key}": value for key, value in figures(judged).items() if key != "labels"}
-        measured["f1_by_o_bias"] = {bias: _total(judge(held_out, scores, bias)) for bias in O_BIASES}
-        long = [record for record in held_out if len(record.ids) > pack.width]
-        measured["long_texts"] = len(long)
-        measured["f1_of_long_by_halo"] = {
+    measured["zero_shot"] = {name: figures(judged[f"withheld-{name}"]) for name in sets.of("withheld")}
+    measured["held_out"] = {name: figures(judged[f"held-out-{name}"]) for name in sets.of("held-out")}
+    measured["curves"] = curves
+    if measured["zero_shot"]:
+        for key, figure in (("zero_shot_mean", "f1"), ("zero_shot_untyped_mean", "f1_untyped")):
+            measured[key] = _round(np.mean([own[figure][0] for own in measured["zero_shot"].values()]))
+    if measured["held_out"]:
+        held_out = [one for name in sets.of("held-out") for one in judged[f"held-out-{name}"]]
+        measured |= {f"held_out_{key}": value for key, value in figures(held_out).items() if key != "labels"}
+    return measured
+
+
+def fit(pack: Pack, sets: Sets) -> dict:
+    """The calibration, and what depends on no threshold: `o_bias` and the halo, by the reference decoder."""
+    o_bias = pack.manifest["calibration"]["o_bias"]
+    held_out = [record for own in sets.of("held-out").values() for record in own]
+    # like what the pack was trained on, but unseen
+    records = [*sets.records["personal"], *sets.records["private"], *held_out]
+    fitted = calibration(records, _scores(pack, records), o_bias)
+    long = [record for record in held_out if len(record.ids) > pack.width]
+    if long:
+        fitted["long_texts"] = len(long)
+        fitted["f1_of_long_by_halo"] = {
             halo: _total(judge(long, _scores(pack, long, halo), o_bias)) for halo in HALOS
         }
-        measured["zero_shot_mean"] = _round(np.mean([own["f1"][0] for own in measured["zero_shot"].values()]))
-        measured["zero_shot_untyped_mean"] = _round(
-            np.mean([own["f1_untyped"][0] for own in measured["zero_shot"].values()])
-        )
-    return measured | calibration(seen)
-
-
-def _by_source(judged: Iterable[Judged]) -> list[tuple[str, list[Judged]]]:
-    groups: dict[str, list[Judged]] = defaultdict(list)
-    for one in judged:
-        groups[one.record.source].append(one)
-    return sorted(groups.items())
+    return fitted
 
 
 def _total(judged: list[Judged]) -> float:
@@ -391,18 +484,30 @@ def main() -> None:
     arguments.add_argument("folder", type=Path)
     arguments.add_argument("--corpora", type=Path)
     arguments.add_argument("--synthetic", type=int, default=1000, help="invented records of each kind")
+    arguments.add_argument("--most", type=int, default=MOST_RECORDS, help="records of one corpus")
     arguments.add_argument("--backbone", type=Path, help="another graph in the place of the pack's own")
     arguments.add_argument("--sweep", action="store_true", help="try several o_bias instead")
-    arguments.add_argument("--measured", type=Path, help="where to write the figures")
+    arguments.add_argument("--fit", action="store_true", help="fit the calibration")
+    arguments.add_argument("--weir", type=Path, help="the program to measure with")
+    arguments.add_argument("--sets", type=Path, help="write the sets as files for `weir eval`, and stop")
+    arguments.add_argument("--measured", type=Path, help="where figures are kept; new ones are added")
     chosen = arguments.parse_args()
     pack = Pack(chosen.folder, threads=2, backbone=chosen.backbone)
     if chosen.sweep:
         print(sweep(pack, chosen.corpora, chosen.synthetic))
         return
-    measured = measure(pack, chosen.corpora, chosen.synthetic)
-    print(summary(measured))
+    sets = Sets.make(pack, chosen.corpora, chosen.synthetic, chosen.most)
+    if chosen.sets:
+        sets.write(chosen.sets)
+        return
+    new = fit(pack, sets) if chosen.fit else {}
+    if chosen.weir:
+        new |= measure(pack, chosen.folder, chosen.weir, sets)
+        print(summary(new))
+    print("\n".join(f"{key}: {value}" for key, value in new.items() if isinstance(value, float)))
     if chosen.measured:
-        chosen.measured.write_text(json.dumps(measured, indent=1) + "\n")
+        kept = json.loads(chosen.measured.read_text()) if chosen.measured.exists() else {}
+        chosen.measured.write_text(json.dumps(kept | new, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -63,23 +63,33 @@ def case(pack: Pack, text: str, labels: list[str]) -> dict:
     ids, offsets = pack.tokens(text)
     scores = pack.scores([ids], [labels])[0]
     calibration = pack.manifest["calibration"]
+
+    def place(span: decode.TokenSpan) -> dict:
+        start, end = offsets[span.start][0], offsets[span.end - 1][1]
+        return {
+            "label": labels[span.label],
+            "start": start,
+            "end": end,
+            "start_byte": len(text[:start].encode()),
+            "end_byte": len(text[:end].encode()),
+        }
+
     spans = []
     for span in decode.decode(scores, calibration["o_bias"]):
-        start, end = offsets[span.start][0], offsets[span.end - 1][1]
-        chance = decode.probability(span.margin, calibration["slope"], calibration["intercept"])
-        spans.append(
-            {
-                "label": labels[span.label],
-                "start": start,
-                "end": end,
-                "start_byte": len(text[:start].encode()),
-                "end_byte": len(text[:end].encode()),
-                "margin": round(span.margin, 4),
-                "score": round(chance, 4),
-            }
-        )
+        score = decode.probability(span.gain, calibration["gain_slope"], calibration["gain_intercept"])
+        label_score = decode.probability(span.margin, calibration["slope"], calibration["intercept"])
+        figures = {"gain": span.gain, "margin": span.margin, "score": score, "label_score": min(label_score, score)}
+        spans.append(place(span) | {name: round(value, 4) for name, value in figures.items()})
+    marks = [place(span) for span in decode.marks(scores, calibration["o_bias"])]
     windows = decode.window_starts(len(ids), pack.width, pack.halo)
-    return {"text": text, "labels": labels, "token_ids": ids, "window_starts": windows, "spans": spans}
+    return {
+        "text": text,
+        "labels": labels,
+        "token_ids": ids,
+        "window_starts": windows,
+        "spans": spans,
+        "marks": marks,
+    }
 
 
 def main() -> None:

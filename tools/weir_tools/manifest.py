@@ -3,8 +3,11 @@
 Files and digests are read from the folder; what was measured comes from a JSON file that
 `weir_tools.evaluate` writes, how it was trained from `training.json`, which `weir_tools.train` writes
 beside the checkpoint and the export keeps beside the figures: no figure is ever typed by hand.
+
+usage: python -m weir_tools.manifest FOLDER [--measured FIGURES]     writes both again for weir-mini as it is
 """
 
+import argparse
 import hashlib
 import json
 from pathlib import Path
@@ -13,7 +16,7 @@ from . import card
 from .corpora import WITHHELD
 from .sources import STOCK_WHEEL_SHA256
 
-NOT_LISTED = {"pack.toml", "CARD.md", card.PICTURE}
+NOT_LISTED = {"pack.toml", "CARD.md", card.PICTURE, card.CURVE_PICTURE}
 
 # Tokens of context on each side. On held-out texts of more than one window F1 is 2 to 4 points lower at 0
 # ([metrics]) and no better above 8, which costs the least.
@@ -58,6 +61,7 @@ def files(folder: Path) -> str:
 
 def _render(folder: Path, measured: dict, training: dict) -> str:
     slope, intercept = measured.get("slope", 1.0), measured.get("intercept", 0.0)
+    gain_slope, gain_intercept = measured.get("gain_slope", slope), measured.get("gain_intercept", intercept)
     head = f"""\
 # Written by `python -m weir_tools.export`; CARD.md tells what this pack is and what it is not for.
 format = 1
@@ -98,9 +102,11 @@ pad = 0
 projection = "projection.npz"  # o_embed; the projection itself is inside the graph
 templates = {{ begin = "beginning of {{}}", inside = "continuation of {{}}", end = "end of {{}}", single = "complete {{}}" }}
 
-[calibration]                  # probability of a span = 1 / (1 + exp(-(slope × margin + intercept)))
+[calibration]                  # label_score = 1 / (1 + exp(-(slope × margin + intercept))): this label is right
 slope = {slope}
 intercept = {intercept}
+gain_slope = {gain_slope}            # score = 1 / (1 + exp(-(gain_slope × gain + gain_intercept))): some asked label is right
+gain_intercept = {gain_intercept}
 o_bias = {O_BIAS}                  # added to O's score before decoding
 
 [training]
@@ -130,7 +136,19 @@ def _metrics(measured: dict) -> dict[str, float]:
         own |= {f"{name}_f1_untyped": one["f1_untyped"][0], f"{name}_character_recall": one["character_recall"][0]}
     own |= {f"zero_shot_f1_{corpus}": one["f1"][0] for corpus, one in measured["zero_shot"].items()}
     own |= {f"held_out_f1_{corpus}": one["f1"][0] for corpus, one in measured["held_out"].items()}
-    for key in ("zero_shot_mean", "zero_shot_untyped_mean", "expected_calibration_error"):
+    for key in ("zero_shot_mean", "zero_shot_untyped_mean", "expected_calibration_error", "label_expected_calibration_error"):
         if key in measured:
             own[key] = measured[key]
     return own | {f"f1_of_long_texts_halo_{halo}": f1 for halo, f1 in measured.get("f1_of_long_by_halo", {}).items()}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("folder", type=Path)
+    arguments.add_argument("--measured", type=Path, default=Path(__file__).parent.parent / "measured" / "weir-mini.json")
+    chosen = arguments.parse_args()
+    write(chosen.folder, chosen.measured)
+
+
+if __name__ == "__main__":
+    main()

@@ -40,6 +40,7 @@ fn span_in(text: &str, a: usize, b: usize, label: &'static str, score: u8, who: 
         bytes: ByteSpan::new(a.min(b), a.max(b)),
         label: label.into(),
         score: f32::from(score) / 4.0,
+        label_score: f32::from(score) / 4.0,
         recognizer,
     }
 }
@@ -139,6 +140,7 @@ fn span(start: usize, end: usize, label: &str, score: f32, recognizer: Recognize
         bytes: ByteSpan::new(start, end),
         label: label.into(),
         score,
+        label_score: score,
         recognizer,
     }
 }

@@ -16,13 +16,18 @@ pub(super) enum Builtin {
     CloudKey,
     GitKey,
     PrivateKey,
+    Password,
+    Token,
+    AuthHeader,
+    Cookie,
     Uuid,
     Crypto,
 }
 
 use Builtin::*;
 
-/// What a tenant may write, in the order of the documentation. `ip` stands for `ipv4` and `ipv6`.
+/// What a tenant may write, in the order of the documentation. `ip` stands for `ipv4` and `ipv6`,
+/// `token` for every kind of token and key, `secret` for those and passwords, headers and cookies.
 pub(super) const NAMES: &[&str] = &[
     "email",
     "url",
@@ -38,6 +43,11 @@ pub(super) const NAMES: &[&str] = &[
     "cloud_key",
     "git_key",
     "private_key",
+    "password",
+    "token",
+    "auth_header",
+    "cookie",
+    "secret",
     "uuid",
     "crypto",
 ];
@@ -60,6 +70,13 @@ impl Builtin {
             "cloud_key" => &[CloudKey],
             "git_key" => &[GitKey],
             "private_key" => &[PrivateKey],
+            "password" => &[Password],
+            "token" => &[Token, Jwt, CloudKey, GitKey],
+            "auth_header" => &[AuthHeader],
+            "cookie" => &[Cookie],
+            "secret" => &[
+                Jwt, CloudKey, GitKey, PrivateKey, Password, Token, AuthHeader, Cookie,
+            ],
             "uuid" => &[Uuid],
             "crypto" => &[Crypto],
             _ => &[],
@@ -82,6 +99,10 @@ impl Builtin {
             CloudKey => "cloud_key",
             GitKey => "git_key",
             PrivateKey => "private_key",
+            Password => "password",
+            Token => "token",
+            AuthHeader => "auth_header",
+            Cookie => "cookie",
             Uuid => "uuid",
             Crypto => "crypto",
         }
@@ -103,6 +124,11 @@ pub(super) fn default_label(name: &str) -> Option<&'static str> {
         "cloud_key" => "cloud key",
         "git_key" => "git key",
         "private_key" => "private key",
+        "password" => "password",
+        "token" => "token",
+        "auth_header" => "auth header",
+        "cookie" => "cookie",
+        "secret" => "secret",
         "uuid" => "uuid",
         "crypto" => "crypto address",
         _ => return None,
@@ -169,7 +195,7 @@ pub(super) fn for_label(label: &str) -> Option<&'static str> {
     {
         return Some("phone");
     }
-    if has(&["jwt"]) || says(&["json web token", "bearer token"]) {
+    if has(&["jwt"]) || says(&["json web token"]) {
         return Some("jwt");
     }
     if says(&["private key", "ssh key", "pem key"]) {
@@ -184,16 +210,36 @@ pub(super) fn for_label(label: &str) -> Option<&'static str> {
     ]) {
         return Some("git_key");
     }
+    if has(&["password", "passwd", "passphrase", "passcode", "pwd"]) {
+        return Some("password");
+    }
+    if says(&["auth header", "authorization header", "basic auth"]) {
+        return Some("auth_header");
+    }
+    if says(&["cloud key", "cloud credential"]) {
+        return Some("cloud_key");
+    }
     if says(&[
         "api key",
-        "cloud key",
         "access key",
         "secret key",
         "api token",
+        "access token",
+        "auth token",
+        "bearer token",
+        "session token",
+        "refresh token",
         "apikey",
-        "cloud credential",
-    ]) {
-        return Some("cloud_key");
+    ]) || phrase == "token"
+        || phrase == "tokens"
+    {
+        return Some("token");
+    }
+    if has(&["cookie"]) {
+        return Some("cookie");
+    }
+    if has(&["credential", "secret"]) {
+        return Some("secret");
     }
     if has(&["uuid", "guid"]) {
         return Some("uuid");

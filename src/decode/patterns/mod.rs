@@ -2,7 +2,8 @@
 //!
 //! In:  a field's text, or a piece of it.
 //! Out: [`Span`]s with score 1, sorted by start, that may overlap; the places of allowed terms.
-//! Holds: linear time in the text; a match of up to [`Patterns::MAX_MATCH_BYTES`] is found whole.
+//! Holds: linear time in the text; a match of up to [`Patterns::MAX_MATCH_BYTES`] is found whole, a
+//! private key of any length.
 //! Does not know: the model, which spans win ([`super::conflict`]).
 //!
 //! Each built-in recogniser searches for a rare byte of its format (`@`, `://`, `-`, a digit behind
@@ -102,6 +103,7 @@ impl Found {
             bytes,
             label: self.label.clone(),
             score: 1.0,
+            label_score: 1.0,
             recognizer: self.recognizer.clone(),
         }
     }
@@ -327,6 +329,10 @@ impl Patterns {
                 Builtin::CloudKey => secrets::cloud_keys(text, &mut found),
                 Builtin::GitKey => secrets::git_keys(text, &mut found),
                 Builtin::PrivateKey => secrets::private_keys(text, &mut found),
+                Builtin::Password => secrets::passwords(text, &mut found),
+                Builtin::Token => secrets::tokens(text, &mut found),
+                Builtin::AuthHeader => secrets::authorizations(text, &mut found),
+                Builtin::Cookie => secrets::cookies(text, &mut found),
                 Builtin::Crypto => secrets::crypto(text, &mut found),
             }
             spans.extend(found.drain(..).map(|bytes| rule.found.span(bytes)));
@@ -340,6 +346,7 @@ impl Patterns {
                     bytes,
                     label: labels[term].clone(),
                     score: 1.0,
+                    label_score: 1.0,
                     recognizer: Recognizer::Deny,
                 });
             }
@@ -470,6 +477,16 @@ fn drop_nested(spans: &mut Vec<Span>) {
             && next.label == kept.label
             && next.bytes.end <= kept.bytes.end
     });
+}
+
+/// Whether a span is a private key, which may be longer than what a search sees at once.
+pub(crate) fn is_block(span: &Span) -> bool {
+    matches!(&span.recognizer, Recognizer::Pattern(name) if **name == *Builtin::PrivateKey.name())
+}
+
+/// Bytes at the head of `rest` that belong to a private key which goes on to where `rest` begins.
+pub(crate) fn block_continues(rest: &str) -> usize {
+    secrets::key_material_end(rest)
 }
 
 fn find_custom(regex: &Regex, found: &Found, text: &str, spans: &mut Vec<Span>) {

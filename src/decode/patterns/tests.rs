@@ -264,7 +264,9 @@ proptest! {
             false => address.to_string(),
         };
         let words = text.split(':').filter(|g| !g.is_empty()).count() < 3 && !text.bytes().any(|b| b.is_ascii_digit());
-        prop_assume!(!words);
+        // Two short numbers are a chapter and a verse.
+        let verse = text.contains("::") && text.split(':').all(|g| g.len() <= 3 && g.bytes().all(|b| b.is_ascii_digit()));
+        prop_assume!(!words && !verse);
         found_everywhere(&one("ipv6"), &text);
         found_everywhere(&one("ip"), &text);
     }
@@ -285,6 +287,8 @@ proptest! {
 
     #[test]
     fn every_mac_address_is_found_whole(bytes: [u8; 8], upper: bool) {
+        // Bytes above 0x5f and letters are in no date.
+        let bytes = if bytes[3..6].iter().all(|byte| *byte < 0x60) { bytes.map(|byte| byte | 0x80) } else { bytes };
         let pair = |b: &u8| if upper { format!("{b:02X}") } else { format!("{b:02x}") };
         let mac = one("mac");
         for separator in [":", "-"] {
@@ -334,7 +338,8 @@ proptest! {
     fn a_number_of_no_issuer_is_no_card(prefix in select(vec!["0", "1", "7", "9", "2205", "2721", "31", "32"]), digits in "[0-9]{15}") {
         let mut number = format!("{prefix}{digits}")[..15].to_owned();
         number.push(luhn_digit(&number));
-        prop_assume!(!number.starts_with("979"));
+        // Troy, Napas, Humo.
+        prop_assume!(!["979", "9704", "9860"].iter().any(|head| number.starts_with(head)));
         found_nowhere(&one("card"), &number);
     }
 
@@ -394,7 +399,7 @@ proptest! {
         }
         let text = format!("phone={area}{exchange}{line};");
         prop_assert_eq!(places(&us, &text), vec![(6, 16)]);
-        found_nowhere(&us, &format!("{area}{exchange}{line}"));
+        prop_assert_eq!(places(&us, &format!("order {area}{exchange}{line} of")), vec![]);
         let german = with_region("phone", Some("DE"));
         found_everywhere(&german, &format!("0151 {mobile}"));
         found_everywhere(&german, &format!("0151/{mobile}"));
@@ -635,7 +640,7 @@ fn international_emails_and_urls_are_found() {
         ),
         (
             "jdbc:mysql://db.example:3306/x",
-            "mysql://db.example:3306/x",
+            "jdbc:mysql://db.example:3306/x",
         ),
         ("at https://a.example/ (b)", "https://a.example/"),
         ("file:///home/ana/x.txt!", "file:///home/ana/x.txt"),
@@ -903,7 +908,13 @@ fn label_wordings_ask_for_their_recogniser() {
         ("IP address", Some("ip")),
         ("ipv6", Some("ipv6")),
         ("social security number", Some("ssn")),
-        ("API key", Some("cloud_key")),
+        ("API key", Some("token")),
+        ("password", Some("password")),
+        ("passphrases", Some("password")),
+        ("credentials", Some("secret")),
+        ("secret", Some("secret")),
+        ("session cookie", Some("cookie")),
+        ("cloud credential", Some("cloud_key")),
         ("mac address", Some("mac")),
         ("url", Some("url")),
         ("uuid", Some("uuid")),
@@ -923,31 +934,5 @@ fn label_wordings_ask_for_their_recogniser() {
             Patterns::for_label(Patterns::default_label(name).unwrap()),
             Some(if name.starts_with("ip") { "ip" } else { *name })
         );
-    }
-}
-
-#[test]
-fn a_key_block_of_16_kib_is_found_and_a_longer_one_to_its_last_line() {
-    let keys = one("private_key");
-    let block = |lines: usize| {
-        format!(
-            "-----BEGIN PRIVATE KEY-----\n{}-----END PRIVATE KEY-----",
-            "QUJD".repeat(16).add_line().repeat(lines)
-        )
-    };
-    let fits = block(251);
-    assert!(fits.len() <= Patterns::MAX_MATCH_BYTES);
-    assert_eq!(places(&keys, &fits), vec![(0, fits.len())]);
-    let long = block(400);
-    assert_eq!(places(&keys, &long), vec![(0, long.len() - 26)]);
-}
-
-trait AddLine {
-    fn add_line(self) -> String;
-}
-
-impl AddLine for String {
-    fn add_line(self) -> String {
-        self + "\n"
     }
 }

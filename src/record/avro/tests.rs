@@ -106,11 +106,16 @@ fn entity() -> impl Strategy<Value = Entity> {
     (
         [word(), word(), word()],
         [count(), count(), count(), count()],
-        0.0f32..=1.0,
+        (0.0f32..=1.0, proptest::option::of(0.0f32..=1.0)),
         proptest::option::of(word()),
     )
         .prop_map(
-            |([label, field, recognizer], [start, end, start_byte, end_byte], score, text)| {
+            |(
+                [label, field, recognizer],
+                [start, end, start_byte, end_byte],
+                (score, label_score),
+                text,
+            )| {
                 Entity {
                     label,
                     field,
@@ -119,6 +124,7 @@ fn entity() -> impl Strategy<Value = Entity> {
                     start_byte,
                     end_byte,
                     score,
+                    label_score,
                     recognizer,
                     text,
                 }
@@ -250,18 +256,25 @@ fn finding() -> impl Strategy<Value = Finding> {
     (
         [word(), word(), word(), word()],
         [count(), count()],
-        0.0f32..=1.0,
+        (0.0f32..=1.0, proptest::option::of(0.0f32..=1.0)),
         proptest::option::of(0.0f32..=1.0),
         proptest::option::of(word()),
     )
         .prop_map(
-            |([field, label, recognizer, operator], [start, end], score, threshold, key_id)| {
+            |(
+                [field, label, recognizer, operator],
+                [start, end],
+                (score, label_score),
+                threshold,
+                key_id,
+            )| {
                 Finding {
                     field,
                     start,
                     end,
                     label,
                     score,
+                    label_score,
                     threshold,
                     recognizer,
                     operator,

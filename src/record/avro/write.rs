@@ -140,6 +140,7 @@ fn entity(record: &Entity) -> Value {
         start_byte,
         end_byte,
         score,
+        label_score,
         recognizer,
         text,
     } = record;
@@ -151,6 +152,7 @@ fn entity(record: &Entity) -> Value {
         ("start_byte", long(*start_byte)),
         ("end_byte", long(*end_byte)),
         ("score", Value::Float(*score)),
+        ("label_score", optional(label_score.map(Value::Float))),
         ("recognizer", string(recognizer)),
         ("text", optional(text.as_deref().map(string))),
     ])
@@ -286,6 +288,7 @@ fn finding(record: &Finding) -> Value {
         end,
         label,
         score,
+        label_score,
         threshold,
         recognizer,
         operator,
@@ -297,6 +300,7 @@ fn finding(record: &Finding) -> Value {
         ("end", long(*end)),
         ("label", string(label)),
         ("score", Value::Float(*score)),
+        ("label_score", optional(label_score.map(Value::Float))),
         ("threshold", optional(threshold.map(Value::Float))),
         ("recognizer", string(recognizer)),
         ("operator", string(operator)),

@@ -114,9 +114,10 @@ fn hex_number(bytes: &[u8], at: usize, least: usize, most: usize) -> Option<(u32
     (count >= least).then_some((value, at + count))
 }
 
-/// A character of which an escape gives the first byte: further bytes in the same notation as UTF-8,
-/// else by itself as Windows-1252, which Latin-1 and ASCII are parts of.
-fn from_bytes(first: (u8, usize), next: impl Fn(usize) -> Option<(u8, usize)>) -> Code {
+/// A character of which an escape gives the first byte: with further bytes in the same notation as
+/// UTF-8, else by itself as Windows-1252, which holds Latin-1. There only letters and what may stand
+/// between the parts of a value are read.
+fn from_bytes(first: (u8, usize), next: impl Fn(usize) -> Option<(u8, usize)>) -> Option<Code> {
     let (lead, mut end) = first;
     let count = match lead {
         0xC2..=0xDF => 2,
@@ -134,20 +135,14 @@ fn from_bytes(first: (u8, usize), next: impl Fn(usize) -> Option<(u8, usize)>) -
         end = after;
         read += 1;
     }
-    let whole = (read == count)
-        .then(|| str::from_utf8(&bytes[..count]).ok())
-        .flatten()
-        .and_then(|text| text.chars().next());
-    match whole {
-        Some(c) => Code { c, end },
-        None => {
-            let (text, _) = WINDOWS_1252.decode_without_bom_handling(&bytes[..1]);
-            Code {
-                c: text.chars().next().unwrap_or(char::REPLACEMENT_CHARACTER),
-                end: first.1,
-            }
-        }
+    let utf8 = str::from_utf8(&bytes[..read]).ok();
+    if let Some(c) = utf8.and_then(|text| text.chars().next()) {
+        return Some(Code { c, end });
     }
+    let (text, _) = WINDOWS_1252.decode_without_bom_handling(&bytes[..1]);
+    let c = text.chars().next()?;
+    let reads = c.is_alphabetic() || matches!(c, '\u{a0}' | '\u{ad}' | '\u{2013}' | '\u{2014}');
+    reads.then_some(Code { c, end: first.1 })
 }
 
 /// `\n`, `\u0022`, `\u{22}`, `\U00000022`, `\x22`, `\042`, `\"`; with more backslashes before it where
@@ -192,7 +187,7 @@ fn backslash(bytes: &[u8], at: usize) -> Option<Code> {
                 }
                 hex_number(bytes, at + count + 1, 2, 2).map(|(value, end)| (value as u8, end))
             };
-            byte(at).map(|first| from_bytes(first, byte))
+            byte(at).and_then(|first| from_bytes(first, byte))
         }
         b'0'..=b'3' => octal(bytes, at, &bytes[at..letter]),
         // An even number escapes backslashes; what follows is the end of a JSON string.
@@ -261,7 +256,7 @@ fn octal(bytes: &[u8], at: usize, mark: &[u8]) -> Option<Code> {
             c: char::from(b),
             end: first.1,
         }),
-        0x80.. => Some(from_bytes(first, byte)).filter(|code| code.end > first.1),
+        0x80.. => from_bytes(first, byte).filter(|code| code.end > first.1),
         _ => None,
     }
 }
@@ -295,7 +290,7 @@ fn percent(bytes: &[u8], at: usize) -> Option<Code> {
         }
         hex_number(bytes, digits, 2, 2).map(|(value, end)| (value as u8, end))
     };
-    byte(at).map(|first| from_bytes(first, byte))
+    byte(at).and_then(|first| from_bytes(first, byte))
 }
 
 /// `+` for a space in form data: between digits, if another one stands behind or before one of the two
@@ -346,7 +341,7 @@ fn quoted_printable(text: &str, at: usize, before: Before<'_>) -> Option<Read> {
         hex_number(bytes, at + 1, 2, 2).map(|(value, end)| (value as u8, end))
     };
     let first = byte(at)?;
-    let code = from_bytes(first, byte);
+    let code = from_bytes(first, byte)?;
     let numeral = bytes[at + 1].is_ascii_digit() && bytes[at + 2].is_ascii_digit();
     let rest = &bytes[code.end..];
     let encoded = match first.0 {
@@ -371,10 +366,13 @@ fn quoted_printable(text: &str, at: usize, before: Before<'_>) -> Option<Read> {
             0 => !rest
                 .first()
                 .is_some_and(|byte| byte.is_ascii_alphabetic() || b"+([\"<=".contains(byte)),
-            more => more < 3,
+            more => more < 3 || !matches!(first.0, b' ' | 0x96 | 0x97),
         }
     };
-    if !encoded || own_number {
+    // The first pair of a hardware address: `mac=2A:00:5e:…`.
+    let pair = matches!(rest, [a @ (b':' | b'-'), hex, digit, b, ..]
+        if a == b && hex.is_ascii_hexdigit() && digit.is_ascii_hexdigit());
+    if !encoded || own_number || pair {
         return None;
     }
     settle(text, at, code, before)

@@ -34,6 +34,9 @@ struct Unit {
     /// Bytes of the view; empty for what is left out.
     start: usize,
     end: usize,
+    /// Whether a part of it means nothing: `u0022` of `\u0022`. In `[4mana` and `=20ms` the sign in front
+    /// and what follows may as well be what they are.
+    whole: bool,
 }
 
 /// One text with its escapes replaced.
@@ -95,7 +98,7 @@ impl Readings {
             }))
     }
 
-    /// The escape of the text as received that `at` stands inside of.
+    /// The escape of the text as received that `at` stands inside of, if its parts mean nothing.
     pub(super) fn escape_at(&self, at: usize) -> Option<ByteSpan> {
         self.joined.first()?.escape_at(at)
     }
@@ -170,7 +173,10 @@ impl Layer {
 
     fn escape_at(&self, at: usize) -> Option<ByteSpan> {
         let index = self.units.partition_point(|unit| unit.to <= at);
-        let unit = self.units.get(index).filter(|unit| unit.from < at)?;
+        let unit = self
+            .units
+            .get(index)
+            .filter(|unit| unit.from < at && unit.whole)?;
         Some(ByteSpan::new(unit.from, unit.to))
     }
 
@@ -267,17 +273,23 @@ impl Writer {
     fn replace(&mut self, source: &str, at: usize, read: &Read, gap: Gap) {
         self.copy(&source[self.copied..at], gap);
         let to = at + read.length;
+        let whole = match source.as_bytes()[at..] {
+            [b'=' | b'[', ..] => false,
+            [b'^', next, ..] => next == b'[',
+            _ => true,
+        };
         self.copied = to;
         let mut buffer = [0; 4];
         let meaning: &str = match &read.meaning {
             Meaning::Nothing => {
                 match self.units.last_mut() {
-                    Some(last) if self.gap && last.to == at => last.to = to,
+                    Some(last) if self.gap && last.to == at && last.whole == whole => last.to = to,
                     _ => self.units.push(Unit {
                         from: at,
                         to,
                         start: self.text.len(),
                         end: self.text.len(),
+                        whole,
                     }),
                 }
                 self.gap = true;
@@ -294,6 +306,7 @@ impl Writer {
             to,
             start,
             end: self.text.len(),
+            whole,
         });
     }
 

@@ -1,3 +1,5 @@
+use proptest::{collection::vec, prelude::*, sample::select};
+
 use super::*;
 
 /// What a reader reads at last, gaps joined.
@@ -182,5 +184,187 @@ fn base64_with_a_text_is_decoded() {
         "short YW5h",
     ] {
         assert_eq!(found(none), vec![], "{none}");
+    }
+}
+
+/// Texts made of escapes, halves of escapes, look-alikes and values.
+fn text() -> impl Strategy<Value = String> {
+    let parts = vec![
+        "a",
+        "n",
+        "u",
+        "x",
+        "4497",
+        "512-47-3391",
+        " ",
+        "\\",
+        "\\n",
+        "\\u0022",
+        "\\u",
+        "00",
+        "22",
+        "%",
+        "25",
+        "20",
+        "40",
+        "&",
+        "amp;",
+        "#64;",
+        "&#64;",
+        "=",
+        "=3D",
+        "=\n",
+        "\"",
+        "\u{1b}[31m",
+        "\u{1b}",
+        "[31m",
+        "#033",
+        "^[[",
+        "\\x1b[",
+        "\u{200b}",
+        "\u{ad}",
+        "é",
+        "\u{a0}",
+        "４",
+        "－",
+        "。",
+        "\u{2013}",
+        "٤",
+        "+",
+        "1",
+        "\0",
+        "\r\n",
+        "\\ud83d",
+        "\\ude00",
+        "中",
+        "}",
+        "\u{301}",
+        "\\303",
+        "\\251",
+        "%C3",
+        "%A9",
+        "℡",
+        "\u{1b}]8;;",
+        "𝟒",
+    ];
+    vec(select(parts), 0..30).prop_map(|parts| parts.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn the_map_is_total_and_monotone(text in text()) {
+        for reading in Readings::of(&text).iter() {
+            let mut before = ByteSpan::new(0, 0);
+            for (at, c) in reading.text().char_indices() {
+                let source = reading.source(ByteSpan::new(at, at + c.len_utf8()));
+                prop_assert!(text.get(source.start..source.end).is_some_and(|source| !source.is_empty()));
+                // Characters of one escape (`℡`) share its bytes.
+                prop_assert!(source.start >= before.start && source.end >= before.end, "{before:?} {source:?}");
+                before = source;
+            }
+        }
+    }
+
+    #[test]
+    fn a_stretch_covers_what_its_characters_cover_and_what_was_left_out_between(text in text(), a: usize, b: usize) {
+        for reading in Readings::of(&text).iter() {
+            let borders: Vec<usize> = reading.text().char_indices().map(|(at, _)| at).chain([reading.text().len()]).collect();
+            let (a, b) = (borders[a % borders.len()], borders[b % borders.len()]);
+            let (start, end) = (a.min(b), a.max(b));
+            if start == end {
+                continue;
+            }
+            let first = reading.text()[start..end].chars().next().unwrap().len_utf8();
+            let last = reading.text()[start..end].chars().next_back().unwrap().len_utf8();
+            let source = reading.source(ByteSpan::new(start, end));
+            prop_assert_eq!(source.start, reading.source(ByteSpan::new(start, start + first)).start);
+            prop_assert_eq!(source.end, reading.source(ByteSpan::new(end - last, end)).end);
+        }
+    }
+
+    #[test]
+    fn no_stretch_begins_or_ends_within_an_escape(text in text(), a: usize, b: usize) {
+        let readings = Readings::of(&text);
+        for reading in readings.iter() {
+            let borders: Vec<usize> = reading.text().char_indices().map(|(at, _)| at).chain([reading.text().len()]).collect();
+            let (a, b) = (borders[a % borders.len()], borders[b % borders.len()]);
+            if a != b {
+                let source = reading.source(ByteSpan::new(a.min(b), a.max(b)));
+                prop_assert_eq!((readings.escape_at(source.start), readings.escape_at(source.end)), (None, None));
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_escape_touches_reads_the_same(before in text(), plain in "[a-zA-Z0-9 ,.]{1,20}", after in text()) {
+        let text = format!("{before} , {plain} , {after}");
+        let at = before.len() + 3;
+        for reading in Readings::of(&text).iter() {
+            let found = reading.text().char_indices().any(|(start, _)| {
+                reading.text()[start..].starts_with(&plain)
+                    && reading.source(ByteSpan::new(start, start + plain.len())) == ByteSpan::new(at, at + plain.len())
+            });
+            prop_assert!(found, "{:?} in {:?}", plain, reading.text());
+        }
+    }
+}
+
+#[test]
+fn hostile_texts_are_read_in_linear_time() {
+    let parts = [
+        "%25",
+        "%",
+        "\\",
+        "\\\\n",
+        "&amp;",
+        "&",
+        "&#",
+        "=",
+        "=3D",
+        "=\n",
+        "#033",
+        "#0",
+        "^[[",
+        "[",
+        "[1;",
+        "\u{1b}[",
+        "\u{1b}[1;",
+        "\u{1b}]8;",
+        "\\u001b[",
+        "+",
+        "1+",
+        "12345678+",
+        "\u{200b}",
+        "a\u{200b}",
+        "\u{2013}",
+        "1\u{2013}",
+        "\u{a0}",
+        "。",
+        "\\ud83d",
+        "\\u",
+        "\\303",
+        "%C3",
+        "%25%32%35",
+        "YW5h",
+        "YW5h/",
+        "a/",
+        "\0",
+    ];
+    let read = |text: &str| {
+        let started = std::time::Instant::now();
+        let readings = Readings::of(text);
+        base64_runs(text, |_| {});
+        let layers = readings.joined.len() + readings.parted.len();
+        assert!(layers <= 2 * MAX_LAYERS);
+        started.elapsed()
+    };
+    read("é");
+    for part in parts {
+        let text = part.repeat(200_000 / part.len());
+        // Quadratic work would be 4·10¹⁰ steps.
+        let took = (0..4).map(|_| read(&text)).find(|took| took.as_secs() < 20);
+        assert!(took.is_some(), "{part:?}");
     }
 }

@@ -1,0 +1,460 @@
+//! What a configuration says is what the program does: `check` and `run` agree, secrets and packs are where they
+//! are named.
+
+use std::{fs, path::Path, process::Command};
+
+use crate::{
+    job::{Job, Ran, command, pack, run},
+    s3_server::S3Server,
+};
+
+const REST: &str = "[tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n";
+
+/// A job whose `[source]` and `[sink]` are given, with the tiny pack.
+fn job(source: &str, sink: &str) -> Job {
+    job_of(source, sink, &pack().display().to_string())
+}
+
+fn job_of(source: &str, sink: &str, pack: &str) -> Job {
+    Job::with(&format!(
+        "[source]\n{source}\n[sink]\n{sink}\n{REST}[model]\npack = {pack:?}\n"
+    ))
+}
+
+fn check(job: &Job, more: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let config = job.config();
+    let mut command = command(&[&["check", "--config", &config][..], more].concat());
+    with(&mut command, variables);
+    run(command, b"")
+}
+
+fn runs(job: &Job, more: &[&str], variables: &[(&str, &str)]) -> Ran {
+    let mut command = job.command(more);
+    with(&mut command, variables);
+    run(command, b"")
+}
+
+/// Nothing of a cloud comes from whoever runs the tests.
+fn with(command: &mut Command, variables: &[(&str, &str)]) {
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    command.envs(variables.iter().copied());
+}
+
+/// A job from S3 to S3 with these further options.
+fn s3_job(server: &S3Server, options: &str) -> Job {
+    let url = server.fresh_url();
+    let endpoint = &server.options()["aws_endpoint"];
+    let options =
+        format!("options = {{ aws_endpoint = {endpoint:?}, allow_http = \"true\"{options} }}");
+    let store =
+        |folder: &str| format!("type = \"object_store\"\nurl = \"{url}/{folder}\"\n{options}");
+    let job = job(&store("in"), &store("out"));
+    let path = format!("{}/in/a.log", url.trim_start_matches("s3://weir-test/"));
+    crate::engine::runtime().block_on(async {
+        use object_store::ObjectStoreExt as _;
+        let put = server.store();
+        put.put(&path.into(), "Mail ana@mail.example\n".into())
+            .await
+            .unwrap();
+    });
+    job
+}
+
+#[test]
+fn secrets_of_a_store_are_read_from_where_they_are_named() {
+    let server = S3Server::shared();
+    let variables = server.variables();
+    let [(_, key), (_, secret), (_, region)] = variables[..] else {
+        return; // a server of somebody else's, whose secrets are not ours to write into files
+    };
+    for (more, variables) in [
+        (
+            format!(
+                ", aws_region = {region:?}, aws_access_key_id = {key:?}, aws_secret_access_key_file = \"secret\""
+            ),
+            vec![],
+        ),
+        (
+            format!(
+                ", aws_region = {region:?}, aws_access_key_id_env = \"KEY_ID\", aws_secret_access_key_env = \"KEY\""
+            ),
+            vec![("KEY_ID", key), ("KEY", secret)],
+        ),
+        // The cloud's own variables, and what lies over the file as a variable.
+        (String::new(), server.variables()),
+        (
+            format!(", aws_region = {region:?}, aws_access_key_id = {key:?}"),
+            vec![
+                ("WEIR_SOURCE__OPTIONS__AWS_SECRET_ACCESS_KEY", secret),
+                ("WEIR_SINK__OPTIONS__AWS_SECRET_ACCESS_KEY", secret),
+            ],
+        ),
+    ] {
+        let job = s3_job(&server, &more);
+        job.write("secret", format!("{secret}\n"));
+        let checked = check(&job, &["--connect"], &variables).expect(0);
+        assert_eq!(
+            checked.stdout.matches("reached").count(),
+            2,
+            "{}",
+            checked.stdout
+        );
+        let ran = runs(&job, &[], &variables)
+            .expect(0)
+            .says(&["1 documents, 1 entities"]);
+        let told = [checked.stdout, checked.stderr, ran.stdout, ran.stderr].concat();
+        assert!(!told.contains(secret), "{told}");
+    }
+}
+
+#[test]
+fn a_wrong_secret_is_told_by_check_and_run_and_not_shown() {
+    let server = S3Server::shared();
+    let variables = server.variables();
+    let [(_, key), _, (_, region)] = variables[..] else {
+        return;
+    };
+    let job = s3_job(
+        &server,
+        &format!(
+            ", aws_region = {region:?}, aws_access_key_id = {key:?}, aws_secret_access_key_file = \"secret\""
+        ),
+    );
+    job.write("secret", "CANARY-7f1d");
+    let checked = check(&job, &["--connect"], &[]).expect(1).says(&[
+        "`source.url`",
+        "`sink.url`",
+        "weir.toml:",
+    ]);
+    let ran = runs(&job, &[], &[]).expect(69);
+    let told = [checked.stdout, checked.stderr, ran.stdout, ran.stderr].concat();
+    assert!(!told.contains("CANARY"), "{told}");
+}
+
+#[test]
+fn an_option_that_the_store_does_not_know_is_told_with_its_place() {
+    for (url, option, told) in [
+        (
+            "s3://bucket/in",
+            "aws_reigon = \"eu-west-1\"",
+            "`aws_region`",
+        ),
+        ("s3://bucket/in", "google_service_account = \"x\"", "s3://"),
+        ("./in", "aws_region = \"eu-west-1\"", "local folder"),
+        (
+            "s3://bucket/in",
+            "aws_secret_acces_key_env = \"HOME\"",
+            "aws_secret_access_key",
+        ),
+        (
+            "s3://bucket/in",
+            "aws_region = \"a\", aws_region_env = \"HOME\"",
+            "twice",
+        ),
+    ] {
+        let job = job(
+            &format!("type = \"object_store\"\nurl = {url:?}\noptions = {{ {option} }}"),
+            "type = \"stdout\"",
+        );
+        check(&job, &[], &[])
+            .expect(1)
+            .says(&["weir.toml:4:", told]);
+        runs(&job, &[], &[])
+            .expect(78)
+            .says(&["weir.toml:4:", told]);
+    }
+    // Its own name ends in `_file`: the path is the value.
+    let job = job(
+        "type = \"object_store\"\nurl = \"s3://bucket/in\"\noptions = { aws_web_identity_token_file = \"/nowhere/token\" }",
+        "type = \"stdout\"",
+    );
+    check(&job, &[], &[]).expect(0);
+}
+
+const SOURCES: [(&str, &str); 3] = [
+    ("object_store", "type = \"object_store\"\nurl = \"in\""),
+    (
+        "kafka",
+        "type = \"kafka\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = [\"in\"]\ngroup_id = \"g\"",
+    ),
+    ("stdin", "type = \"stdin\""),
+];
+
+const SINKS: [(&str, &str); 3] = [
+    ("object_store", "type = \"object_store\"\nurl = \"out\""),
+    (
+        "kafka",
+        "type = \"kafka\"\nbootstrap_servers = \"127.0.0.1:1\"\ntopics = { entities = \"e\", dead_letters = \"d\" }",
+    ),
+    ("stdout", "type = \"stdout\""),
+];
+
+#[test]
+fn a_pair_that_does_not_go_together_is_refused_by_check_and_before_the_model_is_loaded() {
+    let legal = [
+        ("object_store", "object_store"),
+        ("object_store", "stdout"),
+        ("kafka", "kafka"),
+        ("kafka", "object_store"),
+        ("stdin", "stdout"),
+    ];
+    for (from, source) in SOURCES {
+        for (to, sink) in SINKS {
+            // Whoever loads the model first complains of the pack.
+            let job = job_of(source, sink, "./nowhere");
+            let ran = runs(&job, &[], &[]).expect(78);
+            let checked = check(&job, &[], &[]).expect(1);
+            for told in [&ran.stderr, &checked.stderr] {
+                if legal.contains(&(from, to)) {
+                    assert!(told.contains("no model pack"), "{from} to {to}: {told}");
+                } else {
+                    assert!(!told.contains("pack"), "{from} to {to}: {told}");
+                    assert!(
+                        told.contains("weir.toml:") && told.contains("fix:"),
+                        "{told}"
+                    );
+                    assert!(told.contains(to), "{from} to {to}: {told}");
+                }
+            }
+            assert!(!job.path("out").exists());
+        }
+    }
+}
+
+#[test]
+fn a_trial_on_topics_is_refused_before_the_model_is_loaded() {
+    for sink in &SINKS[..2] {
+        let job = job_of(SOURCES[1].1, sink.1, "./nowhere");
+        for trial in [&["--dry-run"][..], &["--limit", "5"]] {
+            let ran = runs(&job, trial, &[]).expect(2);
+            assert!(
+                ran.stderr.contains("--dry-run and --limit"),
+                "{}",
+                ran.stderr
+            );
+            assert!(!ran.stderr.contains("pack"), "{}", ran.stderr);
+            check(&job, trial, &[])
+                .expect(1)
+                .says(&["--dry-run and --limit", "weir.toml:2:"]);
+        }
+    }
+}
+
+#[test]
+fn a_dry_run_of_standard_input_prints_nothing() {
+    let job = job("type = \"stdin\"", "type = \"stdout\"");
+    let input = b"Mail ana@mail.example\nb\nc\n";
+    let ran = run(job.command(&["--dry-run"]), input).expect(0);
+    assert_eq!(ran.stdout, "");
+    ran.says(&["3 documents, 1 entities", "nothing was written"]);
+    let ran = run(job.command(&["--limit", "1"]), input).expect(0);
+    assert!(ran.stdout.starts_with("Mail [EMAIL]\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn an_output_that_the_next_run_would_read_is_refused() {
+    for (from, to) in [(".", "out"), ("out/redactions", "out"), ("out", "out")] {
+        let job = job(
+            &format!("type = \"object_store\"\nurl = {from:?}"),
+            &format!("type = \"object_store\"\nurl = {to:?}"),
+        );
+        for ran in [
+            check(&job, &[], &[]).expect(1),
+            runs(&job, &[], &[]).expect(78),
+        ] {
+            assert!(
+                ran.stderr.contains("its own output"),
+                "{from} {to}: {}",
+                ran.stderr
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_that_were_never_read_are_gone() {
+    let job = job("type = \"stdin\"", "type = \"stdout\"\nformat = \"jsonl\"");
+    check(&job, &["--set", "model.label_cache_entries=5"], &[])
+        .expect(1)
+        .says(&["`format`", "`label_cache_entries`"]);
+}
+
+#[test]
+fn label_vectors_are_kept_where_the_reference_says() {
+    let files = |folder: &Path| fs::read_dir(folder).map_or(0, Iterator::count);
+    let reference = fs::read_to_string("docs/configuration.md").unwrap();
+    let told = reference
+        .lines()
+        .find(|line| line.contains("`label_cache_dir`"));
+    let told = told.unwrap();
+    assert!(
+        told.contains("`weir/labels`") && told.contains("`XDG_CACHE_HOME`"),
+        "{told}"
+    );
+    let job = job("type = \"stdin\"", "type = \"stdout\"");
+    job.write("tenants/acme.toml", "labels = [\"person\"]\n");
+    let cache = job.path("cache").display().to_string();
+    runs(&job, &[], &[("XDG_CACHE_HOME", &cache)]).expect(0);
+    // Vectors are made with the first document, or at the start.
+    let mut command = job.command(&[]);
+    command.env("XDG_CACHE_HOME", &cache);
+    run(command, b"ana ruiz\n").expect(0);
+    let packs = job.path("cache/weir/labels");
+    assert!(files(&packs) > 0, "nothing in {}", packs.display());
+    let own = job.path("own").display().to_string();
+    let mut command = job.command(&["--set", &format!("model.label_cache_dir={own}")]);
+    command.env("XDG_CACHE_HOME", job.path("unused"));
+    run(command, b"ana ruiz\n").expect(0);
+    // ONNX Runtime has a folder of its own in the cache.
+    assert!(files(Path::new(&own)) > 0 && !job.path("unused/weir").exists());
+}
+
+/// Links a pack into a folder under a name.
+fn link(folder: &Path, name: &str) {
+    fs::create_dir_all(folder).unwrap();
+    std::os::unix::fs::symlink(pack(), folder.join(name)).unwrap();
+}
+
+#[test]
+fn a_pack_is_found_by_its_name() {
+    let job = job_of("type = \"stdin\"", "type = \"stdout\"", "tiny-one");
+    let variable =
+        |name: &'static str, folder: &str| (name, job.path(folder).display().to_string());
+    check(&job, &[], &[]).expect(1).says(&[
+        "`tiny-one`",
+        &job.path("tiny-one").display().to_string(),
+        &job.path("models/tiny-one").display().to_string(),
+        "share/weir/models/tiny-one",
+        "WEIR_MODELS",
+        "weir.toml:",
+    ]);
+    link(&job.path("elsewhere/a"), "tiny-one");
+    link(&job.path("data/weir/models"), "tiny-one");
+    for (name, value) in [
+        (
+            "WEIR_MODELS",
+            format!("/nowhere:{}", job.path("elsewhere/a").display()),
+        ),
+        variable("XDG_DATA_HOME", "data"),
+        variable("XDG_DATA_DIRS", "data"),
+    ] {
+        check(&job, &[], &[(name, &value)]).expect(0);
+        runs(&job, &[], &[(name, &value)]).expect(0);
+        let text = [
+            ("weir", "redact"),
+            ("", "-p"),
+            ("", "email"),
+            ("", "-m"),
+            ("", "tiny-one"),
+        ];
+        let arguments: Vec<&str> = text.iter().map(|(_, word)| *word).collect();
+        let mut redact = command(&arguments);
+        redact.env(name, &value);
+        assert_eq!(
+            run(redact, b"a@mail.example\n").expect(0).stdout,
+            "[EMAIL]\n"
+        );
+    }
+    // Beside the configuration, whatever the folder that weir runs in.
+    for folder in ["models", "."] {
+        link(&job.path(folder), "tiny-one");
+        let checked = check(&job, &[], &[("WEIR_MODELS", "/nowhere")]).expect(0);
+        let found = job.path(folder).join("tiny-one");
+        let found = found.display().to_string().replace("/./", "/");
+        assert!(
+            checked.stdout.replace("/./", "/").contains(&found),
+            "{}",
+            checked.stdout
+        );
+    }
+}
+
+#[test]
+fn a_path_of_a_pack_stays_a_path() {
+    let job = job_of("type = \"stdin\"", "type = \"stdout\"", "./weir-mini");
+    let ran = check(&job, &[], &[]).expect(1);
+    let told = job.path("weir-mini").display().to_string();
+    assert!(
+        ran.stderr.replace("/./", "/").contains(&told),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("such as weir-mini"), "{}", ran.stderr);
+}
+
+#[test]
+fn what_init_writes_is_checked_tested_and_run_as_it_is() {
+    for preset in ["logs", "json"] {
+        let folder = tempfile::tempdir().unwrap();
+        let within = |args: &[&str]| {
+            let mut command = command(args);
+            command
+                .current_dir(folder.path())
+                .env_remove("ORT_DYLIB_PATH");
+            run(command, b"")
+        };
+        within(&["init", "--preset", preset, "job"]).expect(0);
+        let config = ["--config", "job/weir.toml"];
+        within(&[&["check"][..], &config].concat()).expect(0);
+        within(&[&["test"][..], &config].concat()).expect(0);
+        within(&[&["run"][..], &config, &["--dry-run"]].concat()).expect(0);
+        let ran = within(&[&["run"][..], &config].concat()).expect(0);
+        assert!(!ran.stderr.contains(" 0 entities"), "{}", ran.stderr);
+        assert!(folder.path().join("job/out/redactions").exists());
+    }
+}
+
+#[test]
+fn onnx_runtime_is_taken_from_where_it_is_named_or_looked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    // A program that nothing lies beside.
+    let program = folder.path().join("weir");
+    fs::copy(env!("CARGO_BIN_EXE_weir"), &program).unwrap();
+    let pack = pack().display().to_string();
+    let alone = |variables: &[(&str, &str)]| {
+        let mut command = Command::new(&program);
+        command
+            .args(["redact", "-p", "email", "-m", &pack])
+            .current_dir(folder.path())
+            .env_clear()
+            .env("HOME", folder.path())
+            .envs(variables.iter().copied());
+        run(command, b"a@mail.example\n")
+    };
+    let beside = folder
+        .path()
+        .join("libonnxruntime.so")
+        .display()
+        .to_string();
+    let ran = alone(&[]);
+    if ran.code != 0 {
+        // Where the system has none.
+        ran.expect(78)
+            .says(&[&beside, "/usr/lib", "ORT_DYLIB_PATH", "fix:"]);
+    }
+    alone(&[("ORT_DYLIB_PATH", "/nowhere/libonnxruntime.so")])
+        .expect(78)
+        .says(&["/nowhere/libonnxruntime.so"]);
+    let library = weir::model::library_path(None).unwrap();
+    alone(&[("ORT_DYLIB_PATH", library.to_str().unwrap())]).expect(0);
+    std::os::unix::fs::symlink(&library, &beside).unwrap();
+    alone(&[]).expect(0);
+}
+
+#[test]
+fn a_country_that_is_called_otherwise_is_proposed() {
+    for (written, meant) in [("UK", "GB"), ("usa", "US"), ("+49", "DE"), ("Spain", "ES")] {
+        let job = Job::new("");
+        let tenant = format!("patterns = [\"phone\"]\nphone_region = {written:?}\n");
+        job.write("tenants/acme.toml", tenant);
+        let fix = format!("fix: \"{meant}\"");
+        check(&job, &[], &[])
+            .expect(1)
+            .says(&["acme.toml:2:", &fix]);
+        job.run(&[]).expect(78).says(&["acme.toml:2:", &fix]);
+    }
+}
