@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::*;
+use crate::model::PackRef;
 
 /// Problems of a text, without those about sections that the case does not show.
 fn problems(text: &str) -> String {
@@ -561,11 +562,11 @@ fn a_malformed_override_stops_the_start() {
 
 #[test]
 fn paths_of_the_file_are_relative_to_it_and_those_of_a_flag_are_not() {
-    let flags = ["model.pack=pack".to_owned()];
+    let flags = ["model.pack=./pack".to_owned()];
     let written = Config::parse("jobs/weir.toml", &whole(), 1, [], &flags).unwrap();
     let resolved = written.resolve(Path::new("jobs/weir.toml")).unwrap();
     assert_eq!(resolved.tenants.dir, Path::new("jobs/./tenants"));
-    assert_eq!(resolved.model.pack, Path::new("pack"));
+    assert_eq!(resolved.model.pack, PackRef::Folder("./pack".into()));
     let Source::ObjectStore(source) = &resolved.source else {
         panic!("the file says object_store");
     };
@@ -576,13 +577,13 @@ fn paths_of_the_file_are_relative_to_it_and_those_of_a_flag_are_not() {
 #[test]
 fn a_string_of_a_flag_may_stand_in_quotes() {
     for flag in [
-        "model.pack=pack",
-        "model.pack=\"pack\"",
-        "model.pack='pack'",
+        "model.pack=./pack",
+        "model.pack=\"./pack\"",
+        "model.pack='./pack'",
     ] {
         let written = Config::parse("weir.toml", &whole(), 1, [], &[flag.to_owned()]).unwrap();
         let resolved = written.resolve(Path::new("weir.toml")).unwrap();
-        assert_eq!(resolved.model.pack, Path::new("pack"), "{flag}");
+        assert_eq!(resolved.model.pack, PackRef::Folder("./pack".into()), "{flag}");
     }
 }
 

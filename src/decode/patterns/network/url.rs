@@ -2,7 +2,7 @@
 
 use std::sync::LazyLock;
 
-use memchr::{memchr2_iter, memmem::Finder};
+use memchr::{memchr, memchr2_iter, memmem::Finder};
 
 use super::borders::{after, before, opens, runs_on};
 use crate::text::ByteSpan;
@@ -268,6 +268,10 @@ fn stretch_end(text: &str, start: usize) -> usize {
 /// a slash or a bracket is the text behind a host, digits and a delimiter are a port, and the
 /// quote that opened before the URL closes it where punctuation follows.
 fn user_info_end(text: &str, url: usize, start: usize) -> Option<usize> {
+    let bytes = text.as_bytes();
+    // Most URLs have no user.
+    let reach = bytes.len().min(start + LONGEST_USER_INFO);
+    memchr(b'@', &bytes[start..reach])?;
     let end = stretch_end(text, start);
     let stretch = &text[start..end];
     let colon = stretch.find(':')?;

@@ -103,7 +103,7 @@ fn stands(text: &str, run: &Run, first: usize, count: usize) -> bool {
         .all(|group| group.1 - group.0 == 4)
         && count > 2;
     // Separators of two kinds are a slip of the hand; columns of numbers have them too.
-    if !uniform && !(fours && outer == [None, None]) {
+    if !(uniform || fours && outer == [None, None]) {
         return false;
     }
     // `30546174_10537609` is an identifier, `4800.935999999999` a fraction.

@@ -271,7 +271,7 @@ fn stands_out(text: &str, shape: &Shape, sizes: &[usize], reading: Reading) -> b
     let row = shape.is_row(text);
     if reading.trunk {
         return match reading.grouping {
-            Grouping::Exact => !shape.is_decimal(text) && !(row && sizes.len() == 2),
+            Grouping::Exact => !(shape.is_decimal(text) || row && sizes.len() == 2),
             _ if row || sizes[0] < 2 || sizes[0] > 5 => false,
             Grouping::Area if sizes.len() == 2 => true,
             _ if sizes.len() == 2 => sizes[1] >= 6 && !shape.is_decimal(text),

@@ -598,18 +598,15 @@ fn is_secret(text: &str, name: &str, kind: Kind, place: &Place, value: &Value) -
             // `pass: 120, fail: 3` counts.
             let count =
                 name.eq_ignore_ascii_case("pass") && word.bytes().all(|byte| byte.is_ascii_digit());
-            !is_folder && !count && word.len() >= least && !(value.quoted && is_prose(word))
+            let prose = value.quoted && is_prose(word);
+            word.len() >= least && !is_folder && !count && !prose
         }
         Kind::Phrase => word.len() >= 6,
         Kind::Token => {
             let one_word = !word.contains(' ');
-            let long = word.len()
-                >= if letters && !value.quoted && place.style == Style::Colon {
-                    8
-                } else {
-                    6
-                };
-            one_word && long && !is_reference(word)
+            let prose_like = letters && !value.quoted && place.style == Style::Colon;
+            let least = if prose_like { 8 } else { 6 };
+            one_word && word.len() >= least && !is_reference(word)
         }
         Kind::Weak => is_weak_secret(name, word, place, value),
         Kind::Pin => false,

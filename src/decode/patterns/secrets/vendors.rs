@@ -173,7 +173,7 @@ fn chat_and_mail() -> Vec<Format> {
         at_least("figo_", base64url, 36, any),
         at_least("tfp_", dotted, 40, any),
         at_least("PMAK-", base64url, 40, any),
-        at_least("sntrys_", |byte| any_base64(byte), 60, any),
+        at_least("sntrys_", any_base64, 60, any),
         at_least("sntryu_", hex, 60, any),
         at_least("NRAK-", alphanumeric, 24, any),
         at_least("NRII-", base64url, 24, any),
