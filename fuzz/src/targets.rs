@@ -293,7 +293,7 @@ fn read_as(name: &str, data: &[u8], format: Option<Format>, encoding: Option<Enc
                     Unit::Document(document) => {
                         if canary {
                             let nameless = Document {
-                                id: String::new(),
+                                id: "".into(),
                                 tenant: None,
                                 ..document.clone()
                             };
@@ -709,6 +709,10 @@ fn tables(read: &Read) {
                 Ok(document) => &document.position,
                 Err(letter) => &letter.source,
             };
+            let unreadable = table.unreadable.iter();
+            row += unreadable
+                .filter(|letter| (row..record(position)).contains(&record(&letter.source)))
+                .count() as u64;
             assert_eq!(record(position), row, "rows are counted through");
             row += 1;
             match document {
@@ -716,14 +720,16 @@ fn tables(read: &Read) {
                     body: Body::Row(cells),
                     ..
                 }) => {
-                    assert_eq!(cells.len(), table.layout.text_columns.len());
+                    let plain = table.layout.text_columns.iter();
+                    let plain = plain.filter(|column| column.steps.is_empty()).count();
+                    assert!(cells.len() >= plain);
                     let longest = cells
                         .iter()
                         .filter_map(|(_, cell)| cell.as_ref().map(|cell| cell.len()));
                     assert!(longest.max().unwrap_or(0) as u64 <= MAX_RECORD_BYTES);
                 }
                 Ok(document) => panic!("a row became {document:?}"),
-                Err(letter) => assert_eq!(letter.code, Code::TooLarge),
+                Err(letter) => assert!(matches!(letter.code, Code::TooLarge | Code::NotUtf8)),
             }
         }
     }

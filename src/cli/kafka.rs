@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     exit::{Exit, Failure},
-    run::{self, pointer},
+    run::{self, ids, pointer},
 };
 use crate::{
     config::{
@@ -355,6 +355,7 @@ fn reader(
         records: source::Options {
             tenant,
             id,
+            ids: ids(&source.ids),
             max_record_bytes: limits.max_record_bytes,
             ..source::Options::default()
         },

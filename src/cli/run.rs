@@ -21,6 +21,7 @@ use crate::{
         Engine, Progress,
         job::{self, Job, Summary, Target},
     },
+    record::{IdKey, IdRules, IdTreatment},
     sink::{self, Formats, Ledger, Printer, Redactions},
     source::{self, Columns, Compression, Format, Location, Objects, Reader},
     telemetry::{self, Health, health::Part, metric},
@@ -236,6 +237,22 @@ pub(super) fn pointer(key: &str) -> String {
     }
 }
 
+/// What a configuration says about ids.
+pub fn ids(ids: &config::Ids) -> IdRules {
+    IdRules {
+        treatment: match (ids.hash, ids.keep) {
+            (true, _) => IdTreatment::Hash,
+            (false, true) => IdTreatment::Keep,
+            (false, false) => IdTreatment::Redact,
+        },
+        key: match &ids.key {
+            Some(secret) => IdKey::new(secret.expose().as_bytes()),
+            None => IdKey::of_this_process(),
+        },
+        pointer: None,
+    }
+}
+
 /// What a configuration says about the objects to read.
 pub fn object_source(
     source: &config::ObjectSource,
@@ -278,6 +295,8 @@ pub fn object_source(
         multiline: source.multiline.clone(),
         tenant,
         id: Some(pointer(&source.id)),
+        ids: ids(&source.ids),
+        follow_links: source.follow_links,
         columns,
         max_record_bytes: limits.max_record_bytes,
     }
@@ -434,6 +453,7 @@ fn stdin(
             _ => source::TenantFrom::Record,
         },
         id: Some(pointer(&source.id)),
+        ids: ids(&source.ids),
         encoding: source.encoding,
         multiline: source.multiline.clone(),
         max_record_bytes: limits.max_record_bytes,
@@ -574,6 +594,9 @@ fn told(summary: &Summary, time: Duration, dry_run: bool) -> String {
     }
     if summary.busy > 0 {
         text += &format!(", {} objects with other workers", summary.busy);
+    }
+    if summary.unlisted > 0 {
+        text += &format!(", {} files left out", summary.unlisted);
     }
     if summary.unknown > 0 {
         text += &format!(", {} objects of unknown formats left out", summary.unknown);

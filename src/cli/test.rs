@@ -30,7 +30,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
     let runtime = engine::runtime()?;
     let verdicts = verdicts(&tenants, &args.tenant, |policy, text| {
         let document = Document {
-            id: "example".to_owned(),
+            id: "example".into(),
             tenant: Some(policy.tenant.to_string()),
             position: Position::Stdin { line: 0 },
             body: Body::Text(text.into()),

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, fmt, time::Duration};
 use super::{
     Config, Kind,
     pipeline::Delivery,
-    resolve::{PathPattern, Resolver, Sink, Source, TenantFrom},
+    resolve::{Ids, PathPattern, Resolver, Sink, Source, TenantFrom},
     sink, source,
 };
 use crate::source::{Brokers, Settings};
@@ -38,6 +38,8 @@ pub struct KafkaSource {
     pub tenant: TenantFrom,
     /// Where the id is.
     pub id: IdFrom,
+    /// What becomes of ids.
+    pub ids: Ids,
     /// Further options.
     pub options: Settings,
 }
@@ -250,13 +252,24 @@ impl Resolver<'_> {
         let options = self.librdkafka("source", librdkafka_options);
         let registry = self.source_registry(decode);
         let tenant = self.tenant(tenant.as_ref());
-        let id = match id {
-            None => Some(IdFrom::Field("id".to_owned())),
-            Some(source::Id::Field(field)) => Some(IdFrom::Field(field.clone())),
-            Some(source::Id::Header(header)) => Some(IdFrom::Header(header.clone())),
-            Some(source::Id::Key(pattern)) => self
+        let ids = self.ids(
+            id.hash,
+            id.keep,
+            id.hash_key_file.as_deref(),
+            id.hash_key_env.as_deref(),
+        );
+        let id = match (&id.field, &id.key, &id.header) {
+            (None, None, None) => Some(IdFrom::Field("id".to_owned())),
+            (Some(field), None, None) => Some(IdFrom::Field(field.clone())),
+            (None, None, Some(header)) => Some(IdFrom::Header(header.clone())),
+            (None, Some(pattern), None) => self
                 .pattern("source.id.key", pattern, "id", "{id}")
                 .map(IdFrom::Key),
+            _ => {
+                let message = "source.id names more than one place".to_owned();
+                self.invalid("source.id", message, "keep one of field, key and header");
+                None
+            }
         };
         Some(KafkaSource {
             brokers: brokers?,
@@ -271,6 +284,7 @@ impl Resolver<'_> {
             registry: registry?,
             tenant: tenant?,
             id: id?,
+            ids: ids?,
             options: options?,
         })
     }
@@ -747,7 +761,7 @@ impl Resolver<'_> {
     }
 
     /// A secret from a file or a variable; `None` outside means a problem was told.
-    fn secret(
+    pub(super) fn secret(
         &mut self,
         key: &str,
         file: Option<&str>,

@@ -41,7 +41,7 @@ use serde_json::Value as Json;
 pub use error::{Kind, Place, Problem, Problems};
 pub use feature::Feature;
 pub use resolve::{
-    Columns, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
+    Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
     StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 

@@ -12,12 +12,12 @@ use url::Url;
 use super::{
     Config, Kind, Place, Problems, Written, batch,
     check::nearest,
-    kafka::{KafkaSink, KafkaSource},
+    kafka::{KafkaSink, KafkaSource, Secret},
     limits, model, pipeline, reason,
     route::Route,
     sink, source, telemetry,
 };
-use crate::{model::PackRef, source::StoreOptions};
+use crate::{model::PackRef, record::IdKey, source::StoreOptions};
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
 #[derive(Debug, Clone)]
@@ -73,6 +73,10 @@ pub struct ObjectSource {
     pub multiline: Option<crate::source::Multiline>,
     /// Key or JSON Pointer of the id.
     pub id: String,
+    /// What becomes of ids.
+    pub ids: Ids,
+    /// Whether links out of the folder are followed.
+    pub follow_links: bool,
     /// Time between looks for new objects; `None` ends with the objects that are there.
     pub poll: Option<std::time::Duration>,
 }
@@ -90,6 +94,19 @@ pub struct StdinSource {
     pub tenant: TenantFrom,
     /// Key or JSON Pointer of the id.
     pub id: String,
+    /// What becomes of ids.
+    pub ids: Ids,
+}
+
+/// What becomes of the ids of documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Ids {
+    /// Records hold their hashes.
+    pub hash: bool,
+    /// They are no values.
+    pub keep: bool,
+    /// Key of the hashes, if somebody keeps one.
+    pub key: Option<Secret>,
 }
 
 /// Where the tenant of a document is named.
@@ -360,6 +377,7 @@ impl Resolver<'_> {
                 encoding,
                 multiline,
                 id,
+                follow_links,
                 poll_secs,
             } => {
                 let columns_tenant = columns.as_ref().and_then(|columns| columns.tenant.clone());
@@ -405,6 +423,7 @@ impl Resolver<'_> {
                 let encoding = self.encoding(encoding.as_deref());
                 let multiline = self.multiline(multiline.as_ref());
                 let url = self.url("source.url", url);
+                let (id, ids) = self.id(id);
                 let options = url
                     .as_ref()
                     .and_then(|url| self.options("source.options", url, options));
@@ -432,7 +451,9 @@ impl Resolver<'_> {
                     format: *format,
                     encoding: encoding?,
                     multiline: multiline?,
-                    id: id.clone(),
+                    id,
+                    ids: ids?,
+                    follow_links: *follow_links,
                     poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
                 }))
             }
@@ -465,15 +486,58 @@ impl Resolver<'_> {
                         "tenant = { value = \"…\" } or { field = \"…\" }",
                     );
                 }
+                let (id, ids) = self.id(id);
                 Some(Source::Stdin(StdinSource {
                     format: *format,
                     encoding: encoding?,
                     multiline: multiline?,
                     tenant: self.tenant(tenant.as_ref())?,
-                    id: id.clone(),
+                    id,
+                    ids: ids?,
                 }))
             }
         }
+    }
+
+    /// Where the id is, and what becomes of it.
+    fn id(&mut self, id: &source::Id) -> (String, Option<Ids>) {
+        let default = || "id".to_owned();
+        match id {
+            source::Id::Field(field) => (field.clone(), Some(Ids::default())),
+            source::Id::Rules(rules) => (
+                rules.field.clone().unwrap_or_else(default),
+                self.ids(
+                    rules.hash,
+                    rules.keep,
+                    rules.hash_key_file.as_deref(),
+                    rules.hash_key_env.as_deref(),
+                ),
+            ),
+        }
+    }
+
+    pub(super) fn ids(
+        &mut self,
+        hash: bool,
+        keep: bool,
+        key_file: Option<&str>,
+        key_env: Option<&str>,
+    ) -> Option<Ids> {
+        if hash && keep {
+            let message = "`hash` and `keep` are both given".to_owned();
+            self.invalid("source.id", message, "keep one of them");
+        }
+        let key = self.secret("source.id.hash_key", key_file, key_env)?;
+        let length = key.as_ref().map(|key| key.expose().len());
+        if let Some(length) = length.filter(|length| *length < IdKey::MIN_BYTES) {
+            let least = IdKey::MIN_BYTES;
+            let message = format!(
+                "the key of hashed ids is {length} bytes long; at least {least} are needed"
+            );
+            let fix = "such as `openssl rand -hex 32`";
+            self.invalid("source.id", message, fix);
+        }
+        Some(Ids { hash, keep, key })
     }
 
     fn no_lines(&mut self, format: String) {

@@ -50,11 +50,15 @@ pub enum Section {
         /// Vector's.
         #[serde(default)]
         multiline: Option<Multiline>,
-        /// Key of a JSON document that holds its id; a JSON Pointer if it begins with `/`. A
-        /// document without it gets an id made of its position.
-        #[serde(default = "id")]
-        #[schemars(length(min = 1))]
-        id: String,
+        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a table
+        /// that says what becomes of ids, such as `{ hash = true }`. A document without an id gets one
+        /// made of its position.
+        #[serde(default)]
+        id: Id,
+        /// Follow symbolic links that lead out of the folder. Those that stay in it are followed
+        /// always.
+        #[serde(default)]
+        follow_links: bool,
         /// Seconds between looks for new and changed objects. Unset: the job ends when every object
         /// is done. Objects must arrive whole: uploaded, or renamed into place.
         #[serde(default)]
@@ -101,9 +105,10 @@ pub enum Section {
         #[serde(default)]
         tenant: Option<Tenant>,
         /// Where the id of a document is: a `field` of a JSON document (`id` unless given), the
-        /// record's `key`, or a `header`. A document without it gets an id made of its position.
+        /// record's `key`, or a `header`; and what becomes of ids, such as `{ hash = true }`. A document
+        /// without an id gets one made of its position.
         #[serde(default)]
-        id: Option<Id>,
+        id: RecordId,
         /// How the worker logs in.
         #[serde(default)]
         sasl: Option<Sasl>,
@@ -130,10 +135,10 @@ pub enum Section {
         /// of a JSON document, else the default tenant.
         #[serde(default)]
         tenant: Option<Tenant>,
-        /// Key of a JSON document that holds its id; a JSON Pointer if it begins with `/`.
-        #[serde(default = "id")]
-        #[schemars(length(min = 1))]
-        id: String,
+        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a table
+        /// that says what becomes of ids, such as `{ hash = true }`.
+        #[serde(default)]
+        id: Id,
     },
 }
 
@@ -157,16 +162,64 @@ pub enum Tenant {
     Header(#[schemars(length(min = 1))] String),
 }
 
-/// Where the id of a document is: exactly one of these.
+/// Where the id of a document is, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(untagged)]
 pub enum Id {
     /// A key of a JSON document; a JSON Pointer if it begins with `/`.
     Field(#[schemars(length(min = 1))] String),
+    /// A key, and what becomes of ids.
+    Rules(DocumentId),
+}
+
+impl Default for Id {
+    fn default() -> Self {
+        Self::Field("id".to_owned())
+    }
+}
+
+/// Where the id of a document is, and what becomes of it. An id is a value like any other: unless one
+/// of `hash` and `keep` is given, the tenant's patterns and lists redact it. In dead letters it is
+/// hashed.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct DocumentId {
+    /// A key of a JSON document; a JSON Pointer if it begins with `/`. Unset: `id`.
+    #[schemars(length(min = 1))]
+    pub field: Option<String>,
+    /// Records hold a keyed hash (HMAC-SHA256) of the id. Without `hash_key_file` or `hash_key_env` the
+    /// key is random and ends with the process: hashes of two runs can't be joined.
+    pub hash: bool,
+    /// Ids are no values: records and dead letters hold them as they are.
+    pub keep: bool,
+    /// File that holds the key of the hashes: 16 bytes or more.
+    pub hash_key_file: Option<String>,
+    /// Environment variable that holds the key of the hashes.
+    pub hash_key_env: Option<String>,
+}
+
+/// Where the id of a record is, and what becomes of it: at most one of `field`, `key` and `header`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct RecordId {
+    /// A key of a JSON document; a JSON Pointer if it begins with `/`. Unset: `id`.
+    #[schemars(length(min = 1))]
+    pub field: Option<String>,
     /// A pattern of the record's key in which `{id}` stands for the id: `{id}`, or `*/{id}`.
-    Key(#[schemars(length(min = 1))] String),
+    #[schemars(length(min = 1))]
+    pub key: Option<String>,
     /// A header of the record.
-    Header(#[schemars(length(min = 1))] String),
+    #[schemars(length(min = 1))]
+    pub header: Option<String>,
+    /// Records hold a keyed hash (HMAC-SHA256) of the id. Without `hash_key_file` or `hash_key_env` the
+    /// key is random and ends with the process: hashes of two runs can't be joined.
+    pub hash: bool,
+    /// Ids are no values: records and dead letters hold them as they are.
+    pub keep: bool,
+    /// File that holds the key of the hashes: 16 bytes or more.
+    pub hash_key_file: Option<String>,
+    /// Environment variable that holds the key of the hashes.
+    pub hash_key_env: Option<String>,
 }
 
 /// Protocol of a consumer group.
@@ -287,10 +340,14 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// Columns that hold text to redact.
+    /// Columns that hold text to redact. A part of a nested column is chosen by its path:
+    /// `customer.name`, `items[].note`, `attributes[].value` of a map; a struct, list or map by its name
+    /// alone means every text in it. A column whose own name has a dot is chosen by that name; a name
+    /// inside a path that has one stands in backticks.
     #[schemars(length(min = 1))]
     pub text: Vec<String>,
-    /// Column that holds the id of the row. Unset: the id is made of object and row.
+    /// Column that holds the id of the row. Unset: `id` if there is one, else the id is made of object
+    /// and row.
     #[serde(default)]
     pub id: Option<String>,
     /// Column that names the tenant of the row; the same as `tenant = { column = … }`.
@@ -380,8 +437,4 @@ fn topic_metadata_refresh_interval_ms() -> u64 {
 
 fn session_timeout_ms() -> u64 {
     45_000 // librdkafka's and Kafka's own default since 3.0 (KIP-735)
-}
-
-fn id() -> String {
-    "id".to_owned() // the key of design 7's document record
 }

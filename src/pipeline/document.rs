@@ -7,15 +7,18 @@ use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
-use super::{Engine, Error as EngineError, Scan};
+use super::{
+    Engine, Error as EngineError, Scan,
+    names::{Keys, in_name, shown_id},
+};
 use crate::{
     VERSION,
     decode::{Recognizer, Span, conflict},
     record::{
-        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, Position, Redaction,
-        Stage, Text,
+        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, IdTreatment, Position,
+        Redaction, Stage, Text,
         audit::Finding,
-        json::{Edit, Json, Leaf, Literal, NotJson, Selector, quoted},
+        json::{Edit, Json, Leaf, Literal, NotJson, Scalar, Selector, quoted},
     },
     redact::{self, Applied},
     sink::{Done, Redacted},
@@ -69,10 +72,11 @@ pub async fn process(
         id, position, body, ..
     } = document;
     let mut found = Found::default();
+    let shown = shown_id(policy, id)?;
     let redacted = match body {
         Body::Text(text) => {
             let field = scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
-            text_record(engine, policy, id, plain_text, field, &mut found)
+            text_record(engine, policy, &shown, plain_text, field, &mut found)
         }
         Body::JsonLine(text) => {
             match json_line(engine, policy, position, text, &mut found).await? {
@@ -85,15 +89,13 @@ pub async fn process(
                 None => {
                     let field =
                         scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
-                    text_record(engine, policy, id, plain_text, field, &mut found)
+                    text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
         }
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
-            Redacted::Record(
-                json(engine, policy, position, text.clone(), members, &mut found).await?,
-            )
+            Redacted::Record(json(engine, policy, document, text, members, &mut found).await?)
         }
         Body::Row(cells) => {
             let rule = policy.rule(position);
@@ -126,7 +128,7 @@ pub async fn process(
         }
     };
     let entities = Entities {
-        document_id: id.clone(),
+        document_id: shown,
         tenant: policy.tenant.to_string(),
         source: position.clone(),
         entities: found.entities,
@@ -168,10 +170,7 @@ fn text_record(
 }
 
 fn not_json(problem: NotJson) -> Error {
-    Error::Record {
-        code: Code::NotJson,
-        reason: problem.to_string(),
-    }
+    Error::not_json(problem)
 }
 
 /// What was found with what was done there, for the audit. Both are in order of field and offset.
@@ -209,14 +208,33 @@ pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
 async fn json(
     engine: &Engine,
     policy: &Policy,
-    position: &Position,
-    text: Text,
+    document: &Document,
+    text: &Text,
     members: bool,
     found: &mut Found,
 ) -> Result<Vec<u8>, Error> {
-    let document = Json::parse(text).map_err(not_json)?;
-    let Selectors { read, whole } = &Selectors::of(policy.rule(position), &NOT_TEXT);
-    let leaves = document.strings(read).map_err(not_json)?;
+    let id = document.id.rules();
+    let pointer = id.and_then(|id| id.pointer.as_deref());
+    let hashed = id.filter(|id| id.treatment == IdTreatment::Hash);
+    let kept = id.is_some_and(|id| id.treatment == IdTreatment::Keep);
+    let rule = policy.rule(&document.position);
+    let Selectors { read, whole, named } = &Selectors::of(rule, &NOT_TEXT, pointer, kept);
+    let document = Json::parse(text.clone()).map_err(Error::not_json)?;
+    // The record's own id is replaced wherever it stands.
+    let mut edits = Vec::new();
+    if let (Some(id), Some(pointer)) = (hashed, pointer)
+        && let Scalar::Text(value) = document.scalar(pointer)
+    {
+        for raw in document.at(pointer) {
+            let replacement = quoted(&id.key.hash(&value)).into();
+            edits.push(Edit { raw, replacement });
+        }
+    }
+    let replaced = |leaf: &Leaf| hashed.is_some() && Some(leaf.pointer.as_str()) == pointer;
+    let mut leaves = document.strings(read).map_err(Error::not_json)?;
+    leaves.retain(|leaf| !replaced(leaf));
+    let keys = Keys::of(policy, &document, read, &leaves)?;
+    edits.extend(keys.edits());
     let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
     for leaf in &leaves {
         let literal = document.literal(leaf);
@@ -225,19 +243,17 @@ async fn json(
             .is_some_and(|whole| whole.matches(&leaf.pointer));
         let treatment = if as_a_whole {
             Treatment::Whole
+        } else if named
+            .as_ref()
+            .is_some_and(|named| named.matches(&leaf.pointer))
+        {
+            Treatment::Name
         } else {
             Treatment::Scan
         };
+        let path = keys.shown(&leaf.pointer);
         scans.push(Box::pin(async move {
-            let field = scan(
-                engine,
-                policy,
-                &leaf.pointer,
-                &literal.text,
-                treatment,
-                Vec::new(),
-            )
-            .await?;
+            let field = scan(engine, policy, &path, &literal.text, treatment, Vec::new()).await?;
             Ok((literal, field))
         }));
     }
@@ -245,7 +261,6 @@ async fn json(
         .buffered(FIELDS_AT_ONCE)
         .try_collect()
         .await?;
-    let mut edits = Vec::new();
     for (literal, field) in fields {
         for applied in field
             .applied
@@ -257,6 +272,7 @@ async fn json(
         }
         found.add(field);
     }
+    edits.sort_by_key(|edit| edit.raw.start);
     if !members {
         return Ok(document.rewrite(&edits, &[]).into_bytes());
     }
@@ -290,7 +306,8 @@ async fn json_line(
     found: &mut Found,
 ) -> Result<Option<String>, Error> {
     let document = Json::parse(text.clone()).map_err(not_json)?;
-    let Selectors { read, whole } = &Selectors::of(policy.rule(position), &[]);
+    let rule = policy.rule(position);
+    let Selectors { read, whole, .. } = &Selectors::of(rule, &[], None, false);
     let of_line = of_line(policy, text).await?;
     let all = document.scalars(&Selector::default()).map_err(not_json)?;
     let leaves = document.scalars(read).map_err(not_json)?;
@@ -440,6 +457,8 @@ enum Treatment {
     Scan,
     /// Redacted as a whole, whatever it holds.
     Whole,
+    /// A name of the record: patterns and lists look at it, and no model, which reads prose.
+    Name,
 }
 
 /// Strings of JSON documents that a rule reads.
@@ -447,32 +466,44 @@ struct Selectors {
     read: Selector,
     /// Those of `read` that are redacted as a whole.
     whole: Option<Selector>,
+    /// Those of `read` that are names of the record.
+    named: Option<Selector>,
 }
 
 impl Selectors {
-    /// `not_text`: what is left out where no rule chooses it.
-    fn of(rule: Option<&Rule>, not_text: &[&'static str]) -> Self {
+    /// `not_text`: names of the record where no rule chooses them. `id`: where the record's own id stands, if it has one; `kept` if it is no value.
+    fn of(rule: Option<&Rule>, not_text: &[&'static str], id: Option<&str>, kept: bool) -> Self {
         let selector = |include: &[&str], exclude: &[&str]| {
             Selector::new(include, exclude).expect("tenant files with bad patterns are refused")
         };
-        let Some(rule) = rule else {
-            return Self {
-                read: selector(&[], not_text),
-                whole: None,
-            };
+        // A pattern of pointers in which nothing stands for anything else.
+        let id = id.filter(|id| !id.contains('*'));
+        let pointers = |pointers: fn(&Rule) -> Vec<&str>| rule.map(pointers).unwrap_or_default();
+        let mut include = pointers(|rule| rule.include_pointers().collect());
+        let mut exclude = pointers(|rule| rule.exclude_pointers().collect());
+        let whole = pointers(|rule| rule.whole_pointers().collect());
+        let chosen = |pointer: &str| {
+            let is = |list: &[&str]| !list.is_empty() && selector(list, &[]).matches(pointer);
+            is(&include) || is(&exclude) || is(&whole)
         };
-        let mut include: Vec<&str> = rule.include_pointers().collect();
-        let mut exclude: Vec<&str> = rule.exclude_pointers().collect();
-        let whole: Vec<&str> = rule.whole_pointers().collect();
-        if include.is_empty() {
-            exclude.extend(not_text);
-        } else {
+        let names = not_text
+            .iter()
+            .copied()
+            .filter(|name| include.is_empty() || Some(*name) == id);
+        let names = names.chain(id.filter(|id| !not_text.contains(id)));
+        let names: Vec<&str> = names.filter(|name| !chosen(name)).collect();
+        let (kept, named): (Vec<&str>, Vec<&str>) = names
+            .into_iter()
+            .partition(|name| kept && Some(*name) == id);
+        if !include.is_empty() {
             include.extend(&whole);
+            include.extend(&named);
         }
-        let read = selector(&include, &exclude);
+        exclude.extend(kept);
         Self {
-            read,
+            read: selector(&include, &exclude),
             whole: (!whole.is_empty()).then(|| selector(&whole, &[])),
+            named: (!named.is_empty()).then(|| selector(&named, &[])),
         }
     }
 }
@@ -537,6 +568,7 @@ async fn scan(
             pieces.redact(text, &[span], &mut redacted)?;
         }
         Treatment::Whole => {}
+        Treatment::Name => pieces.redact(text, &in_name(policy, text), &mut redacted)?,
         Treatment::Scan => {
             let mut scan = Scan::start(engine, policy).await?;
             scan.add_found(found);
@@ -684,6 +716,13 @@ pub(super) fn digests(engine: &Engine, policy: &Policy) -> Digests {
 }
 
 impl Error {
+    pub(super) fn not_json(problem: NotJson) -> Self {
+        Self::Record {
+            code: Code::NotJson,
+            reason: problem.to_string(),
+        }
+    }
+
     /// Stage at which it happened.
     pub fn stage(&self) -> Stage {
         match self {

@@ -19,11 +19,12 @@ use tracing::{info, warn};
 use super::{
     Engine, Scan,
     document::{self, Pieces, PlainText},
+    names,
     progress::{Counts, Progress},
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, Document, Position, Stage},
+    record::{Code, DeadLetter, Document, DocumentId, Position, Stage},
     sink::{self, Claimed, Ledger, Output, StreamStart},
     source::{
         self, Around, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure,
@@ -39,6 +40,9 @@ const OBJECTS_AT_ONCE: usize = 4;
 /// Documents of one object that are under way. Fewer: the look-ahead of the batches runs dry on
 /// short log lines. More: memory.
 const DOCUMENTS_AT_ONCE: usize = 1024;
+
+/// Files that are left out and named one by one.
+const UNLISTED_NAMED: usize = 20;
 
 /// A text file is scanned in chunks of this size.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -84,6 +88,16 @@ pub enum Error {
 }
 
 impl Error {
+    /// The reason, if it is what an object holds, and not the place where records go.
+    fn of_content(&self) -> Option<String> {
+        match self {
+            Self::Sink(sink::Error::Table { problem, .. }) => {
+                Some(format!("the object cannot be written ({problem})"))
+            }
+            _ => None,
+        }
+    }
+
     fn count(&self) {
         let (stage, error_type) = match self {
             Self::Source(_) => (Stage::Source, "source"),
@@ -128,6 +142,8 @@ pub struct Summary {
     pub busy: u64,
     /// Objects of formats that weir does not read.
     pub unknown: u64,
+    /// Files that can't be read for their name or kind: each is named in the log.
+    pub unlisted: u64,
     /// Objects that the patterns leave out.
     pub left_out: u64,
     /// Objects that there were to read.
@@ -248,6 +264,7 @@ impl Job {
             // A worker has no other end, also if the signal came between two looks.
             drained: summary.drained || (poll.is_some() && self.drain.is_cancelled()),
             unknown: summary.unknown,
+            unlisted: summary.unlisted,
             left_out: summary.left_out,
             listed: summary.listed,
             ..Summary::of(&self.progress)
@@ -273,6 +290,20 @@ impl Job {
             }
         }
         summary.unknown = unknown;
+        let unlisted = listing.unlisted.len() as u64;
+        if unlisted != summary.unlisted {
+            for left in listing.unlisted.iter().take(UNLISTED_NAMED) {
+                warn!(object = %left.escaped(), reason = %left.reason, "left out");
+            }
+            if listing.unlisted.len() > UNLISTED_NAMED {
+                warn!(
+                    count = unlisted,
+                    named = UNLISTED_NAMED,
+                    "more are left out"
+                );
+            }
+        }
+        summary.unlisted = unlisted;
         summary.left_out = listing.left_out;
         summary.listed = listing.objects.len() as u64;
         let before = std::mem::take(done);
@@ -415,10 +446,20 @@ impl Job {
         let mut run = self.run(plain_text, tenants);
         let mut feed = Feed::Reader(objects.reader(&object));
         if let Err(error) = run.through(&mut feed, &mut outlet).await {
-            if let Outlet::Output(output) = outlet {
-                output.discard().await;
+            let Some(reason) = error.of_content() else {
+                if let Outlet::Output(output) = outlet {
+                    output.discard().await;
+                }
+                return Err(error);
+            };
+            // The next run would meet it again, and every object behind it would wait.
+            let given_up = run.give_up(object.position(None), reason, &mut outlet);
+            if let Err(error) = given_up.await {
+                if let Outlet::Output(output) = outlet {
+                    output.discard().await;
+                }
+                return Err(error);
             }
-            return Err(error);
         }
         // An object that was not read to its end is not done.
         if run.cut_short {
@@ -431,6 +472,10 @@ impl Job {
             let began = Instant::now();
             match output.commit().await {
                 Ok(committed) => {
+                    if let Some(letter) = committed.unwritable {
+                        run.counts.keep_letters();
+                        run.counts.letters.push(letter);
+                    }
                     info!(object = %object.path, documents = committed.documents, "committed")
                 }
                 // Its documents are the other worker's.
@@ -588,6 +633,9 @@ impl Run<'_> {
                     }
                     Step::Unit(Unit::Rejected(letter), _) => self.push(Pending::Rejected(letter)),
                     Step::Unit(Unit::Table(mut table), _) => {
+                        for letter in std::mem::take(&mut table.unreadable) {
+                            self.push(Pending::Rejected(letter));
+                        }
                         let documents = std::mem::take(&mut table.documents);
                         self.job
                             .progress
@@ -615,6 +663,21 @@ impl Run<'_> {
                 None => {}
             }
         }
+    }
+
+    /// Leaves nothing of the object but one dead letter.
+    async fn give_up(
+        &mut self,
+        source: Position,
+        reason: String,
+        outlet: &mut Outlet,
+    ) -> Result<(), Error> {
+        while self.pop().is_some() {}
+        if let Outlet::Output(output) = outlet {
+            output.withdraw().await;
+        }
+        self.counts.keep_letters();
+        self.reject(sink::unwritable(source, reason), outlet).await
     }
 
     fn has_room(&self) -> bool {
@@ -652,7 +715,7 @@ impl Run<'_> {
         &mut self,
         tenant: Option<&str>,
         position: &Position,
-        id: &str,
+        id: &DocumentId,
     ) -> Result<Arc<Policy>, DeadLetter> {
         if self.follows {
             self.tenants = self.job.tenants.current();
@@ -702,6 +765,7 @@ impl Run<'_> {
             },
             Pending::Table(table, rows) => {
                 let mut done = Vec::with_capacity(rows.len());
+                let mut sizes = Vec::with_capacity(rows.len());
                 for row in rows {
                     let row = match row {
                         Row::Working(working) => working.done().await,
@@ -709,23 +773,38 @@ impl Run<'_> {
                     };
                     match row {
                         Ok((row, bytes, began)) => {
-                            self.counts.add(&row, bytes);
-                            histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
                             done.push(Some(row));
+                            sizes.push(Some((bytes, began)));
                         }
                         Err(letter) => {
                             self.reject(letter, outlet).await?;
                             done.push(None);
+                            sizes.push(None);
                         }
                     }
                 }
                 match outlet {
-                    Outlet::Output(output) => output.table(&table, done).await?,
+                    Outlet::Output(output) => {
+                        for (row, reason) in output.table(&table, &done).await? {
+                            let unwritten = done[row].take().expect("a row that was to be written");
+                            let mut letter = sink::unwritable(unwritten.entities.source, reason);
+                            letter.tenant = Some(unwritten.entities.tenant);
+                            self.reject(letter, outlet).await?;
+                        }
+                    }
                     Outlet::Printer(printer) => done
                         .iter()
                         .flatten()
                         .try_for_each(|done| printer.document(done, "\n"))?,
                     Outlet::Nothing => {}
+                }
+                for (done, (bytes, began)) in done
+                    .iter()
+                    .zip(sizes)
+                    .filter_map(|(done, size)| done.as_ref().zip(size))
+                {
+                    self.counts.add(done, bytes);
+                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
                 }
                 Ok(())
             }
@@ -767,7 +846,8 @@ impl Run<'_> {
                 if let Outlet::Output(output) = outlet {
                     output.withdraw().await;
                 }
-                self.reject(error.dead_letter(position, Some(tenant), Some(id)), outlet)
+                let id = Some(id.in_dead_letter());
+                self.reject(error.dead_letter(position, Some(tenant), id), outlet)
                     .await
             }
         }
@@ -781,8 +861,9 @@ impl Run<'_> {
     ) -> Result<Counts, TextError> {
         let began = Instant::now();
         let engine = &self.job.engine;
+        let id = names::shown_id(policy, &stream.id)?;
         let start = StreamStart {
-            id: &stream.id,
+            id: &id,
             tenant: &policy.tenant,
             position: &stream.position,
         };

@@ -11,6 +11,7 @@
 pub mod document;
 mod engine;
 pub mod job;
+mod names;
 mod progress;
 #[cfg(feature = "kafka")]
 mod reach;

@@ -73,6 +73,14 @@ pub(super) struct Counts {
     pub(super) changed: BTreeMap<(String, String), u64>,
 }
 
+impl Counts {
+    /// Of an object that is given up, its dead letters are left.
+    pub(super) fn keep_letters(&mut self) {
+        let letters = std::mem::take(self).letters;
+        self.letters = letters;
+    }
+}
+
 impl Progress {
     fn count_dead_letter(&self, letter: &DeadLetter) {
         *self

@@ -958,14 +958,9 @@ impl Slot {
 
 /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
 fn reject(delivery: &mut Delivery) {
-    let (tenant, document_id) = match &delivery.outcome {
-        Ok(done) => (
-            Some(done.entities.tenant.clone()),
-            Some(done.entities.document_id.clone()),
-        ),
-        // A dead letter that is too large itself would stop the partition; its id is what is
-        // long in it.
-        Err(letter) => (letter.tenant.clone(), None),
+    let tenant = match &delivery.outcome {
+        Ok(done) => Some(done.entities.tenant.clone()),
+        Err(letter) => letter.tenant.clone(),
     };
     let (topic, partition) = &delivery.partition;
     delivery.findings.clear();
@@ -976,7 +971,8 @@ fn reject(delivery: &mut Delivery) {
             offset: delivery.offset,
         },
         tenant,
-        document_id,
+        // An id may be what is too large.
+        document_id: None,
         stage: Stage::Sink,
         code: Code::TooLarge,
         reason: "the broker takes no record of this size: raise message.max.bytes of topic and \

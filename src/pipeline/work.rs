@@ -12,7 +12,7 @@ use super::{
     document::{self, PlainText},
 };
 use crate::{
-    record::{Code, DeadLetter, Document, Position, Stage},
+    record::{Code, DeadLetter, Document, DocumentId, Position, Stage},
     sink::Done,
     tenant::{Policy, Tenants},
 };
@@ -22,7 +22,7 @@ pub(super) fn policy(
     tenants: &Tenants,
     tenant: Option<&str>,
     position: &Position,
-    id: &str,
+    id: &DocumentId,
 ) -> Result<Arc<Policy>, DeadLetter> {
     if let Some(policy) = tenants.policy(tenant) {
         return Ok(policy.clone());
@@ -35,7 +35,7 @@ pub(super) fn policy(
         source: position.clone(),
         // A name that is no tenant's is text of the record.
         tenant: None,
-        document_id: Some(id.to_owned()),
+        document_id: Some(id.in_dead_letter()),
         stage: Stage::Tenant,
         code: Code::UnknownTenant,
         reason: reason.to_owned(),
@@ -81,7 +81,7 @@ impl Working {
                     continue;
                 }
                 let tenant = own_policy.tenant.to_string();
-                let id = Some(own.id.clone());
+                let id = Some(own.id.in_dead_letter());
                 let mut letter = error.dead_letter(own.position.clone(), Some(tenant), id);
                 letter.attempts = attempts;
                 return Err(letter);
@@ -126,7 +126,7 @@ impl Working {
             Err(_) => Err(DeadLetter {
                 source: self.document.position.clone(),
                 tenant: Some(self.policy.tenant.to_string()),
-                document_id: Some(self.document.id.clone()),
+                document_id: Some(self.document.id.in_dead_letter()),
                 stage: Stage::Decode,
                 code: Code::Panicked,
                 reason: "internal error".to_owned(),

@@ -80,6 +80,8 @@ pub enum Code {
     Panicked,
     /// The object was replaced while it was being read.
     Changed,
+    /// The redacted record, or the object's columns, have no form in the output's format.
+    Unwritable,
 }
 
 impl Stage {
@@ -117,6 +119,7 @@ impl Code {
             Self::RedactFailed => "redact_failed",
             Self::Panicked => "panicked",
             Self::Changed => "changed",
+            Self::Unwritable => "unwritable",
         }
     }
 }

@@ -1,11 +1,11 @@
-use super::{Position, Text};
+use super::{DocumentId, Position, Text};
 
 /// A document as read from a source: not yet routed to a policy. Its `Debug` shows no id and no
 /// tenant: both are the record's words.
 #[derive(Clone)]
 pub struct Document {
     /// Id from the record, or made from its position.
-    pub id: String,
+    pub id: DocumentId,
     /// Tenant named by the record or by the source's configuration; `None` means the default one.
     pub tenant: Option<String>,
     /// Where it came from.
@@ -58,7 +58,7 @@ mod tests {
     #[test]
     fn debug_shows_nothing_of_the_record() {
         let document = Document {
-            id: "id of ana@mail.example".to_owned(),
+            id: "id of ana@mail.example".into(),
             tenant: Some("tenant of ana@mail.example".to_owned()),
             position: Position::Object {
                 object: "in/a.jsonl".to_owned(),

@@ -77,6 +77,25 @@ pub struct Leaf {
     pub raw: Range<usize>,
 }
 
+/// A key of an object. `Debug` does not print it: keys may be values.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Key {
+    /// JSON Pointer of its value.
+    pub pointer: String,
+    /// The key, decoded.
+    pub name: String,
+    /// Bytes of the literal in the document, quotes included.
+    pub raw: Range<usize>,
+    /// Byte at which its object opens.
+    pub object: usize,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Key({:?})", self.raw)
+    }
+}
+
 /// A string value, decoded, that knows where each of its characters stands in the document.
 #[derive(Debug, Clone)]
 pub struct Literal {
@@ -173,6 +192,36 @@ impl Json {
         Ok(leaves)
     }
 
+    /// Keys that `wanted` chooses by their name, in document order.
+    pub fn keys(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Key>, NotJson> {
+        let mut keys = Vec::new();
+        let mut bytes = 0;
+        let mut walk = Walk::new(&self.text);
+        while let Some(value) = walk.next_value()? {
+            let Some(frame) = value.depth.checked_sub(1).map(|depth| &walk.open[depth]) else {
+                continue;
+            };
+            let Place::Key(name) = &frame.place else {
+                continue;
+            };
+            if !wanted(name) {
+                continue;
+            }
+            let pointer = walk.pointer(value.depth);
+            bytes += pointer.len();
+            if bytes > MAX_POINTER_BYTES {
+                return Err(NotJson::PathsTooLong);
+            }
+            keys.push(Key {
+                pointer,
+                name: name.clone(),
+                raw: frame.key.clone(),
+                object: frame.opened,
+            });
+        }
+        Ok(keys)
+    }
+
     /// String values and numbers that `selector` chooses, in document order. The raw bytes of a string
     /// begin with its quote.
     pub fn scalars(&self, selector: &Selector) -> Result<Vec<Leaf>, NotJson> {
@@ -207,6 +256,20 @@ impl Json {
             b'n' => Scalar::Absent,
             _ => Scalar::Other,
         }
+    }
+
+    /// Bytes of every string or number at a JSON Pointer, quotes included: keys may be there twice.
+    pub fn at(&self, pointer: &str) -> Vec<Range<usize>> {
+        let mut found = Vec::new();
+        let mut walk = Walk::new(&self.text);
+        // `parse` went through the whole document, so `next_value` cannot fail here.
+        while let Ok(Some(value)) = walk.next_value() {
+            let first = self.text.as_bytes()[value.raw.start];
+            if matches!(first, b'"' | b'-' | b'0'..=b'9') && walk.pointer(value.depth) == pointer {
+                found.push(value.raw);
+            }
+        }
+        found
     }
 
     fn find(&self, pointer: &str) -> Option<Range<usize>> {
@@ -472,6 +535,10 @@ struct Frame {
     place: Place,
     /// A key was read and its value is due (objects only): tells a key from a string value.
     value_due: bool,
+    /// Byte of the opening brace or bracket.
+    opened: usize,
+    /// Bytes of the last key's literal (objects only).
+    key: Range<usize>,
 }
 
 /// Where in its container the walk is.
@@ -526,8 +593,12 @@ impl<'a> Walk<'a> {
                         b'{' => Place::Key(String::new()),
                         _ => Place::Index(0),
                     };
-                    let value_due = false;
-                    self.open.push(Frame { place, value_due });
+                    self.open.push(Frame {
+                        place,
+                        value_due: false,
+                        opened: start,
+                        key: start..start,
+                    });
                     let raw = start..self.at;
                     return Ok(Some(Met { raw, depth }));
                 }
@@ -540,6 +611,7 @@ impl<'a> Walk<'a> {
                     {
                         *key = decode(text, start + 1..self.at - 1, 0).text.into_string();
                         frame.value_due = true;
+                        frame.key = start..self.at;
                         continue;
                     }
                     self.value_met();
@@ -747,6 +819,35 @@ mod tests {
             ]
             .map(|(p, v)| (p.to_owned(), v.to_owned()))
         );
+    }
+
+    #[test]
+    fn keys_are_told_from_strings_and_know_their_object() {
+        let text = r#" {"a":"1","b\/c":{"~":["x",{"d":{}}]},"a":3} "#;
+        let json = Json::parse(text).unwrap();
+        let keys = json.keys(|_| true).unwrap();
+        let shown: Vec<(&str, &str, &str)> = keys
+            .iter()
+            .map(|key| {
+                (
+                    key.pointer.as_str(),
+                    key.name.as_str(),
+                    &text[key.raw.clone()],
+                )
+            })
+            .collect();
+        assert_eq!(
+            shown,
+            [
+                ("/a", "a", "\"a\""),
+                ("/b~1c", "b/c", "\"b\\/c\""),
+                ("/b~1c/~0", "~", "\"~\""),
+                ("/b~1c/~0/1/d", "d", "\"d\""),
+                ("/a", "a", "\"a\"")
+            ]
+        );
+        assert_eq!(keys[0].object, keys[4].object);
+        assert_eq!(json.keys(|name| name == "d").unwrap().len(), 1);
     }
 
     #[test]

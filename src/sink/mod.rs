@@ -20,6 +20,7 @@ mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod ledger;
+mod metadata;
 mod output;
 mod stdout;
 mod table;
@@ -32,7 +33,7 @@ use crate::record::{Change, Entities};
 #[cfg(feature = "kafka")]
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
-pub use output::{Committed, Output, StreamOutput, StreamStart};
+pub use output::{Committed, Output, StreamOutput, StreamStart, unwritable};
 pub use stdout::Printer;
 
 /// A processed document on its way out.
@@ -139,8 +140,8 @@ pub enum Error {
     Table {
         /// The object.
         at: String,
-        /// Kind of the problem: never the library's message, which may hold a value.
-        problem: &'static str,
+        /// Kind of the problem and the column: never the library's message, which may hold a value.
+        problem: String,
     },
     /// A commit record can't be used.
     #[error("the commit record {at} can't be used ({problem})")]

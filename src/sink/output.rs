@@ -15,7 +15,7 @@ use super::{
     writer::Writer,
 };
 use crate::{
-    record::{Change, DeadLetter, Digests, Entity, Position, json::quoted},
+    record::{Change, Code, DeadLetter, Digests, Entity, Position, Stage, json::quoted},
     source::{Compression, Format, Table},
 };
 
@@ -55,6 +55,21 @@ pub struct Committed {
     pub documents: u64,
     /// Dead letters.
     pub dead_letters: u64,
+    /// The dead letter of an object whose copy could not be ended: nothing else of it was committed.
+    pub unwritable: Option<DeadLetter>,
+}
+
+/// The dead letter of what has no form in the output.
+pub fn unwritable(source: Position, reason: String) -> DeadLetter {
+    DeadLetter {
+        source,
+        tenant: None,
+        document_id: None,
+        stage: Stage::Sink,
+        code: Code::Unwritable,
+        reason,
+        attempts: 1,
+    }
 }
 
 impl Output {
@@ -100,38 +115,65 @@ impl Output {
         self.entities(&entities).await
     }
 
-    /// Adds the rows of a table; those without a document are left out of the copy (I6).
-    pub async fn table(&mut self, table: &Table, rows: Vec<Option<Done>>) -> Result<(), Error> {
+    /// Adds the rows of a table; those without a document are left out of the copy (I6). Gives back the
+    /// rows that could not be written, with the reason: nothing of them is in any file.
+    pub async fn table(
+        &mut self,
+        table: &Table,
+        rows: &[Option<Done>],
+    ) -> Result<Vec<(usize, String)>, Error> {
         let kept: Vec<bool> = rows.iter().map(Option::is_some).collect();
         let mut cells: Vec<Vec<Option<String>>> = Vec::new();
-        let mut digests = None;
-        for done in rows.into_iter().flatten() {
-            self.documents += 1;
-            if let Redacted::Row(row) = done.redacted {
-                cells.push(row);
+        for done in rows.iter().flatten() {
+            match &done.redacted {
+                Redacted::Row(row) => cells.push(row.clone()),
+                _ => return Err(self.table_error("a row came out in another shape".to_owned())),
             }
-            self.entities(&done.entities).await?;
-            digests = Some(done.entities.digests);
         }
-        let batch = super::table::redacted(table, &kept, cells)
+        let ids: Vec<&str> = rows
+            .iter()
+            .flatten()
+            .map(|done| done.entities.document_id.as_str())
+            .collect();
+        let batch = super::table::redacted(table, &kept, cells, &ids)
             .map_err(|problem| self.table_error(problem))?;
+        let mut unwritten = Vec::new();
         if self.claim.ledger().formats().redactions == Redactions::JsonLines {
             let lines =
                 super::table::json_lines(&batch).map_err(|problem| self.table_error(problem))?;
-            return self.redaction_lines("jsonl").await?.write(&lines).await;
+            let mut written = Vec::new();
+            let numbers = (0..rows.len()).filter(|row| kept[*row]);
+            for (row, line) in numbers.zip(lines.rows) {
+                match line {
+                    Ok(line) => written.extend(line),
+                    Err(reason) => unwritten.push((row, reason)),
+                }
+            }
+            self.redaction_lines("jsonl").await?.write(&written).await?;
+        } else {
+            if self.redactions.is_none() {
+                let digests = rows.iter().flatten().last();
+                let digests = digests.map(|done| &done.entities.digests);
+                let (extension, compress) = super::table::extension(&table.layout.format);
+                let path = self.path("redactions", extension, compress);
+                let writer = TableWriter::copy(self.store(), path, &table.layout, digests);
+                self.redactions = Some(RedactionFile::Copy(
+                    writer.map_err(|problem| self.table_error(problem))?,
+                ));
+            }
+            let Some(RedactionFile::Copy(writer)) = &mut self.redactions else {
+                return Ok(unwritten);
+            };
+            writer.write(&batch).await?;
         }
-        if self.redactions.is_none() {
-            let (extension, compress) = super::table::extension(&table.layout.format);
-            let path = self.path("redactions", extension, compress);
-            let writer = TableWriter::copy(self.store(), path, &table.layout, digests.as_ref());
-            self.redactions = Some(RedactionFile::Copy(
-                writer.map_err(|problem| self.table_error(problem))?,
-            ));
+        for (row, done) in rows.iter().enumerate() {
+            let Some(done) = done else { continue };
+            if unwritten.iter().all(|(other, _)| *other != row) {
+                self.documents += 1;
+                self.entities(&done.entities).await?;
+            }
         }
-        let Some(RedactionFile::Copy(writer)) = &mut self.redactions else {
-            return Ok(());
-        };
-        writer.write(&batch).await
+        Ok(unwritten)
     }
 
     /// Adds a dead letter.
@@ -215,38 +257,40 @@ impl Output {
             }
             return Err(error);
         }
-        let mut outputs = Vec::new();
-        let relative =
-            |path: &Path, claim: &Claim| claim.ledger().location().relative(path).to_owned();
-        match self.entities.take() {
+        // First of all: it is the one that can fail for what the object holds.
+        let (redactions, unwritable) = match self.finish_redactions().await {
+            Ok(path) => (path, None),
+            Err(Error::Table { problem, .. }) => {
+                self.withdraw().await;
+                let reason = format!("the object cannot be written ({problem})");
+                let letter = unwritable(self.claim.object().position(None), reason);
+                self.dead_letter(&letter).await?;
+                (None, Some(letter))
+            }
+            Err(error) => return Err(error),
+        };
+        let entities = match self.entities.take() {
             Some(Entities::Lines(mut writer)) => {
                 writer.finish().await?;
-                outputs.push(relative(&writer.path(), &self.claim));
+                Some(writer.path())
             }
             Some(Entities::Rows(mut writer, mut rows)) => {
                 writer.write_rows(&mut rows).await?;
-                outputs.push(relative(&writer.finish().await?, &self.claim));
+                Some(writer.finish().await?)
             }
-            None => {}
-        }
-        match self.redactions.take() {
-            Some(RedactionFile::Lines(mut writer)) => {
-                writer.finish().await?;
-                outputs.push(relative(&writer.path(), &self.claim));
-            }
-            Some(RedactionFile::Copy(writer)) => {
-                outputs.push(relative(&writer.finish().await?, &self.claim))
-            }
-            Some(RedactionFile::Rows(mut writer, mut rows)) => {
-                writer.write_rows(&mut rows).await?;
-                outputs.push(relative(&writer.finish().await?, &self.claim));
-            }
-            None => {}
-        }
+            None => None,
+        };
+        let mut dead_letters = None;
         if let Some(mut writer) = self.dead_letters.take() {
             writer.finish().await?;
-            outputs.push(relative(&writer.path(), &self.claim));
+            dead_letters = Some(writer.path());
         }
+        let location = self.claim.ledger().location();
+        let outputs: Vec<String> = [entities, redactions, dead_letters]
+            .iter()
+            .flatten()
+            .map(|path| location.relative(path).to_owned())
+            .collect();
         self.claim
             .commit(outputs.clone(), self.documents, self.letters)
             .await?;
@@ -254,6 +298,22 @@ impl Output {
             outputs,
             documents: self.documents,
             dead_letters: self.letters,
+            unwritable,
+        })
+    }
+
+    async fn finish_redactions(&mut self) -> Result<Option<Path>, Error> {
+        Ok(match self.redactions.take() {
+            Some(RedactionFile::Lines(mut writer)) => {
+                writer.finish().await?;
+                Some(writer.path())
+            }
+            Some(RedactionFile::Copy(writer)) => Some(writer.finish().await?),
+            Some(RedactionFile::Rows(mut writer, mut rows)) => {
+                writer.write_rows(&mut rows).await?;
+                Some(writer.finish().await?)
+            }
+            None => None,
         })
     }
 
@@ -350,11 +410,7 @@ impl Output {
 
     /// `KIND/PATH-DIGEST.EXTENSION`: never from the clock (design 5).
     fn path(&self, kind: &str, extension: &str, compression: Option<Compression>) -> Path {
-        let object = self.claim.object();
-        let stem = match Format::of(&object.path) {
-            Ok((_, _, stem)) => stem,
-            Err(_) => object.path.as_str(),
-        };
+        let stem = stem(&self.claim);
         let packed = match compression {
             None => "",
             Some(Compression::Gzip) => ".gz",
@@ -371,12 +427,47 @@ impl Output {
         self.claim.ledger().location().store().clone()
     }
 
-    fn table_error(&self, problem: &'static str) -> Error {
+    fn table_error(&self, problem: String) -> Error {
         Error::Table {
             at: self.claim.object().path.clone(),
             problem,
         }
     }
+}
+
+/// Bytes of one name, as most file systems take it (`NAME_MAX` is 255), less what stands behind an
+/// object's name: digest, extensions, and object_store's `#1` of an unfinished file.
+const NAME_BYTES: usize = 200;
+
+/// Bytes of a path, as S3 takes it (1024), less what stands before and behind.
+const PATH_BYTES: usize = 800;
+
+/// The path of an object without its extensions, short enough to be a part of an output's path.
+fn stem(claim: &Claim) -> String {
+    let path = &claim.object().path;
+    let stem = Format::of(path).map_or(path.as_str(), |(_, _, stem)| stem);
+    shortened(stem)
+}
+
+/// What is too long ends in a digest of the whole instead.
+fn shortened(path: &str) -> String {
+    let names: Vec<_> = path
+        .split('/')
+        .map(|name| short(name, NAME_BYTES))
+        .collect();
+    short(&names.join("/"), PATH_BYTES)
+}
+
+fn short(name: &str, bytes: usize) -> String {
+    const DIGITS: usize = 16;
+    if name.len() <= bytes {
+        return name.to_owned();
+    }
+    let digest = blake3::hash(name.as_bytes()).to_hex();
+    let kept = &name[..name.floor_char_boundary(bytes - DIGITS - 1)];
+    // Not a folder of the digest alone.
+    let kept = kept.trim_end_matches('/');
+    format!("{kept}-{}", &digest[..DIGITS])
 }
 
 /// Removes what a killed worker left unfinished of this object in a local folder: object_store writes
@@ -385,9 +476,7 @@ fn sweep(claim: &Claim) {
     let Some(folder) = claim.ledger().location().folder() else {
         return;
     };
-    let object = &claim.object().path;
-    let stem = Format::of(object).map_or(object.as_str(), |(_, _, stem)| stem);
-    let wanted = format!("{stem}-{}.", claim.digest());
+    let wanted = format!("{}-{}.", stem(claim), claim.digest());
     for kind in ["entities", "redactions", "dead_letters"] {
         let wanted = folder.join(kind).join(&wanted);
         let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
@@ -531,5 +620,29 @@ fn temporary(source: std::io::Error) -> Error {
     Error::Write {
         at: "a temporary file".to_owned(),
         source,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_name_is_shortened_to_one_of_its_own_and_a_short_one_stays() {
+        assert_eq!(shortened("a/b c/d"), "a/b c/d");
+        let long = "é".repeat(120);
+        let other = format!("{long}x");
+        let (first, second) = (
+            shortened(&format!("in/{long}")),
+            shortened(&format!("in/{other}")),
+        );
+        assert_ne!(first, second);
+        for name in [&first, &second] {
+            assert!(name.starts_with("in/éé") && name.len() <= 203, "{name}");
+        }
+        let deep = vec!["d".repeat(150); 7].join("/");
+        let path = shortened(&deep);
+        assert!(path.len() <= PATH_BYTES && !path.contains("//"), "{path}");
+        assert_ne!(path, shortened(&format!("{deep}/e")));
     }
 }

@@ -2,31 +2,38 @@
 
 use std::sync::Arc;
 
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, StringArray};
-use arrow_json::{LineDelimitedWriter, ReaderBuilder};
+use arrow_array::{Array, ArrayRef, BooleanArray, RecordBatch, cast::AsArray};
+use arrow_cast::display::{ArrayFormatter, FormatOptions};
+use arrow_json::{ReaderBuilder, WriterBuilder, writer::LineDelimited};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
+use memchr::memmem;
 use object_store::{ObjectStore, buffered::BufWriter, path::Path};
 use parquet::{
-    arrow::AsyncArrowWriter,
+    arrow::{ArrowSchemaConverter, AsyncArrowWriter},
     basic::{Compression, ZstdLevel},
     file::{metadata::KeyValue, properties::WriterProperties},
 };
 use serde::Serialize;
 
 use super::{
-    Error,
+    Error, metadata,
     writer::{PART_BYTES, Writer},
 };
 use crate::{
-    record::{Digests, Entities},
+    record::{Digests, Entities, schema_name::shown},
     source::{Layout, Table, TableFormat},
 };
 
 /// A table on its way to the store.
 pub(super) struct TableWriter {
     path: Path,
+    schema: SchemaRef,
     form: Form,
 }
+
+/// Why rows cannot be written: the kind of the problem and the column, never the library's message,
+/// which may hold a value.
+pub(super) type Problem = String;
 
 enum Form {
     Parquet(Box<AsyncArrowWriter<BufWriter>>),
@@ -48,15 +55,16 @@ impl TableWriter {
         path: Path,
         layout: &Layout,
         digests: Option<&Digests>,
-    ) -> Result<Self, &'static str> {
+    ) -> Result<Self, Problem> {
         let file = || Writer::new(&store, path.clone(), None);
+        let schema = metadata::schema(&layout.schema);
         let form = match &layout.format {
             TableFormat::Parquet {
                 codec,
                 row_group_rows,
                 metadata,
             } => {
-                let mut metadata = metadata.clone();
+                let mut metadata = metadata::entries(metadata);
                 if let Some(digests) = digests {
                     metadata.extend(
                         [
@@ -71,29 +79,25 @@ impl TableWriter {
                     .set_max_row_group_row_count(Some((*row_group_rows).max(1)))
                     .set_key_value_metadata(Some(metadata))
                     .build();
-                Form::Parquet(Box::new(parquet(
-                    &store,
-                    &path,
-                    layout.schema.clone(),
-                    properties,
-                )?))
+                let writer = parquet(&store, &path, schema.clone(), properties)?;
+                Form::Parquet(Box::new(writer))
             }
             TableFormat::ArrowFile => {
-                let writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &layout.schema);
+                let writer = arrow_ipc::writer::FileWriter::try_new(Vec::new(), &schema);
                 Form::File(
                     writer.map_err(|_| "the Arrow writer refused the schema")?,
                     file(),
                 )
             }
             TableFormat::ArrowStream => {
-                let writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &layout.schema);
+                let writer = arrow_ipc::writer::StreamWriter::try_new(Vec::new(), &schema);
                 Form::Stream(
                     writer.map_err(|_| "the Arrow writer refused the schema")?,
                     file(),
                 )
             }
         };
-        Ok(Self { path, form })
+        Ok(Self { path, schema, form })
     }
 
     /// A Parquet file of records.
@@ -101,13 +105,19 @@ impl TableWriter {
         store: Arc<dyn ObjectStore>,
         path: Path,
         schema: SchemaRef,
-    ) -> Result<Self, &'static str> {
+    ) -> Result<Self, Problem> {
         let level = ZstdLevel::try_new(3).expect("a level that zstd has");
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .build();
         Ok(Self {
-            form: Form::Parquet(Box::new(parquet(&store, &path, schema, properties)?)),
+            form: Form::Parquet(Box::new(parquet(
+                &store,
+                &path,
+                schema.clone(),
+                properties,
+            )?)),
+            schema,
             path,
         })
     }
@@ -115,8 +125,9 @@ impl TableWriter {
     pub(super) async fn write(&mut self, batch: &RecordBatch) -> Result<(), Error> {
         let failed = || Error::Table {
             at: self.path.to_string(),
-            problem: "the Arrow writer refused a batch",
+            problem: "the Arrow writer refused a batch".to_owned(),
         };
+        let batch = &metadata::under(batch, &self.schema).ok_or_else(failed)?;
         match &mut self.form {
             Form::Parquet(writer) => match writer.write(batch).await {
                 Ok(()) => Ok(()),
@@ -141,7 +152,7 @@ impl TableWriter {
             Some(Ok(batch)) => self.write(&batch).await,
             Some(Err(problem)) => Err(Error::Table {
                 at: self.path.to_string(),
-                problem,
+                problem: problem.to_owned(),
             }),
         }
     }
@@ -157,10 +168,10 @@ impl TableWriter {
 
     /// Makes the file visible, as a whole.
     pub(super) async fn finish(self) -> Result<Path, Error> {
-        let Self { path, form } = self;
+        let Self { path, form, .. } = self;
         let failed = || Error::Table {
             at: path.to_string(),
-            problem: "the Arrow writer could not end the file",
+            problem: "the Arrow writer could not end the file".to_owned(),
         };
         match form {
             Form::Parquet(writer) => drop(
@@ -191,10 +202,26 @@ fn parquet(
     path: &Path,
     schema: SchemaRef,
     properties: WriterProperties,
-) -> Result<AsyncArrowWriter<BufWriter>, &'static str> {
+) -> Result<AsyncArrowWriter<BufWriter>, Problem> {
     let file = BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
-    AsyncArrowWriter::try_new(file, schema, Some(properties))
-        .map_err(|_| "the Parquet writer refused the schema")
+    AsyncArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|_| {
+        let refused = |index: &usize| {
+            let alone = Schema::new(vec![schema.field(*index).clone()]);
+            ArrowSchemaConverter::new().convert(&alone).is_err()
+        };
+        match (0..schema.fields().len()).find(refused) {
+            Some(index) => format!("{} has no form in Parquet", column_word(&schema, index)),
+            None => "the Parquet writer refused the schema".to_owned(),
+        }
+    })
+}
+
+/// A column in a message: its name, unless that may be a value.
+fn column_word(schema: &Schema, index: usize) -> String {
+    match shown(schema.field(index).name()) {
+        Some(name) => format!("column `{name}`"),
+        None => format!("column {}", index + 1),
+    }
 }
 
 /// What went wrong in a Parquet writer: the store, or the table. Its message may hold a value.
@@ -209,13 +236,13 @@ fn parquet_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
                 },
                 Err(_) => Error::Table {
                     at,
-                    problem: "the Parquet writer failed",
+                    problem: "the Parquet writer failed".to_owned(),
                 },
             }
         }
         _ => Error::Table {
             at,
-            problem: "the Parquet writer failed",
+            problem: "the Parquet writer failed".to_owned(),
         },
     }
 }
@@ -235,36 +262,144 @@ pub(super) fn redacted(
     table: &Table,
     kept: &[bool],
     cells: Vec<Vec<Option<String>>>,
-) -> Result<RecordBatch, &'static str> {
+    ids: &[&str],
+) -> Result<RecordBatch, Problem> {
+    let schema = table.batch.schema();
     let kept = BooleanArray::from(kept.to_vec());
     let batch = arrow_select::filter::filter_record_batch(&table.batch, &kept)
         .map_err(|_| "its rows could not be filtered")?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
-    for (cell, column) in table.layout.text_columns.iter().enumerate() {
-        let texts: StringArray = cells
-            .iter()
-            .map(|row| row.get(cell).and_then(|cell| cell.as_deref()))
-            .collect();
-        let wanted = batch.schema_ref().field(*column).data_type().clone();
-        let texts: ArrayRef = Arc::new(texts);
-        columns[*column] = if wanted == DataType::Utf8 {
-            texts
-        } else {
-            arrow_cast::cast(&texts, &wanted)
-                .map_err(|_| "a text column could not be given its type back")?
-        };
+    let mut rows: Vec<_> = cells.into_iter().map(Vec::into_iter).collect();
+    for texts in &table.layout.text_columns {
+        let column = texts.column;
+        let problem = |error| format!("{}: {error}", column_word(&schema, column));
+        // As many cells as the row had when it was read.
+        let counts = texts.counts(&batch).map_err(problem)?;
+        let mut replaced = counts
+            .into_iter()
+            .zip(&mut rows)
+            .flat_map(|(count, row)| row.take(count));
+        let made = texts.replaced(&columns[column], &mut replaced);
+        columns[column] = made.map_err(problem)?;
     }
-    RecordBatch::try_new(batch.schema(), columns).map_err(|_| "the copy does not fit the schema")
+    if let Some(texts) = &table.layout.id_column
+        && !table.layout.text_columns.iter().any(|own| own.is_at(texts))
+    {
+        let column = texts.column;
+        let problem = |error| format!("{}: {error}", column_word(&schema, column));
+        let cells = texts.cells(&batch).map_err(problem)?;
+        let mut changed = false;
+        let mut shown = Vec::with_capacity(ids.len());
+        for (row, id) in ids.iter().enumerate() {
+            for (_, cell) in cells.row(row) {
+                changed |= cell.is_some_and(|cell| cell != id.as_bytes());
+                shown.push(cell.map(|_| (*id).to_owned()));
+            }
+        }
+        // As a rule ids hold no values, and the column stays the one that was read.
+        if changed {
+            let made = texts.replaced(&columns[column], &mut shown.into_iter());
+            columns[column] = made.map_err(problem)?;
+        }
+    }
+    RecordBatch::try_new(batch.schema(), columns)
+        .map_err(|_| "the copy does not fit the schema".to_owned())
 }
 
-/// Rows as JSON lines.
-pub(super) fn json_lines(batch: &RecordBatch) -> Result<Vec<u8>, &'static str> {
-    let mut writer = LineDelimitedWriter::new(Vec::new());
-    writer
-        .write(batch)
-        .and_then(|()| writer.finish())
-        .map_err(|_| "its rows have no form in JSON")?;
-    Ok(writer.into_inner())
+/// Rows as JSON lines, one for each row.
+pub(super) struct Lines {
+    /// Each with its line end; a row that has no form in JSON has a reason.
+    pub(super) rows: Vec<Result<Vec<u8>, Problem>>,
+}
+
+/// Rows as JSON lines. Fails if no row has a form in JSON: then it is the columns, not their values.
+pub(super) fn json_lines(batch: &RecordBatch) -> Result<Lines, Problem> {
+    const PROBLEM: &str = "its rows have no form in JSON";
+    let batch = with_own_names(batch)?;
+    let count = batch.num_rows();
+    if let Some(bytes) = json(&batch) {
+        let lines: Vec<Result<Vec<u8>, Problem>> = bytes
+            .split_inclusive(|byte| *byte == b'\n')
+            .map(|line| Ok(line.to_vec()))
+            .collect();
+        return match lines.len() == count {
+            true => Ok(Lines { rows: lines }),
+            false => Err(PROBLEM.to_owned()),
+        };
+    }
+    let mut rows = Vec::with_capacity(count);
+    for row in 0..count {
+        let row = batch.slice(row, 1);
+        rows.push(json(&row).ok_or_else(|| {
+            let alone = |index: &usize| {
+                row.project(&[*index])
+                    .is_ok_and(|column| json(&column).is_none())
+            };
+            match (0..row.num_columns()).find(alone) {
+                Some(index) => format!(
+                    "a value of {} has no form in JSON",
+                    column_word(row.schema_ref(), index)
+                ),
+                None => PROBLEM.to_owned(),
+            }
+        }));
+    }
+    match rows.iter().all(Result::is_err) {
+        true => Err(rows.into_iter().find_map(Result::err).unwrap_or_default()),
+        false => Ok(Lines { rows }),
+    }
+}
+
+fn json(batch: &RecordBatch) -> Option<Vec<u8>> {
+    // A null is said: a key that is missing from some lines reads as another schema.
+    let builder = WriterBuilder::new().with_explicit_nulls(true);
+    let mut writer = builder.build::<_, LineDelimited>(Vec::new());
+    writer.write(batch).and_then(|()| writer.finish()).ok()?;
+    let bytes = writer.into_inner();
+    // What a time that no calendar has is written as (arrow-json 60.1): the value is lost, and the
+    // words hold it.
+    const PROBLEM: &[u8] = b"\"ERROR: ";
+    let suspect = memmem::find(&bytes, PROBLEM).is_some();
+    let fits = |column: &ArrayRef| (0..column.len()).all(|row| has_a_form(&column.slice(row, 1)));
+    (!suspect || batch.columns().iter().all(fits)).then_some(bytes)
+}
+
+/// Whether the one value of an array can be written as text, as far as it is a time.
+fn has_a_form(value: &ArrayRef) -> bool {
+    if value.is_null(0) {
+        return true;
+    }
+    let items = match value.data_type() {
+        kind if kind.is_temporal() => {
+            let formatter = ArrayFormatter::try_new(value, &FormatOptions::new());
+            return formatter.is_ok_and(|formatter| formatter.value(0).try_to_string().is_ok());
+        }
+        DataType::Struct(_) => return value.as_struct().columns().iter().all(has_a_form),
+        DataType::List(_) => value.as_list::<i32>().value(0),
+        DataType::LargeList(_) => value.as_list::<i64>().value(0),
+        DataType::FixedSizeList(..) => value.as_fixed_size_list().value(0),
+        DataType::Map(..) => Arc::new(value.as_map().value(0)),
+        _ => return true,
+    };
+    (0..items.len()).all(|item| has_a_form(&items.slice(item, 1)))
+}
+
+/// Columns of one name would be keys of one name, of which readers keep the last.
+fn with_own_names(batch: &RecordBatch) -> Result<RecordBatch, Problem> {
+    let mut names = std::collections::HashSet::new();
+    let mut fields = Vec::new();
+    for field in batch.schema_ref().fields() {
+        let mut name = field.name().clone();
+        let mut number = 1;
+        while !names.insert(name.clone()) {
+            number += 1;
+            name = format!("{}_{number}", field.name());
+        }
+        fields.push(field.as_ref().clone().with_name(name));
+    }
+    let schema = Arc::new(Schema::new(fields));
+    RecordBatch::try_new(schema, batch.columns().to_vec())
+        .map_err(|_| "the copy does not fit the schema".to_owned())
 }
 
 /// Entity records. Their schema is part of the records' version 1 (docs/records.md).
@@ -423,12 +558,12 @@ fn batch<R: Serialize>(schema: SchemaRef, rows: &[R]) -> Option<Result<RecordBat
 #[cfg(test)]
 mod tests {
     use arrow_array::{
-        Array, Decimal128Array, Int64Array,
-        cast::AsArray,
+        Decimal128Array, Int64Array, StringArray,
         types::{Int32Type, Int64Type},
     };
 
     use super::*;
+    use crate::record::text_column::TextColumn;
 
     #[test]
     fn a_copy_keeps_columns_types_order_and_nulls_and_leaves_out_rows_that_failed() {
@@ -456,17 +591,21 @@ mod tests {
         let schema = Arc::new(Schema::new(fields));
         let layout = Layout {
             schema: schema.clone(),
-            text_columns: vec![1, 2, 3, 4],
+            text_columns: (1..5)
+                .map(|column| TextColumn::plain(column, "c"))
+                .collect(),
+            id_column: None,
             format: TableFormat::ArrowFile,
         };
         let table = Table {
             batch: RecordBatch::try_new(schema.clone(), columns).unwrap(),
             documents: Vec::new(),
+            unreadable: Vec::new(),
             layout: Arc::new(layout),
         };
         let cell = |text: Option<&str>| vec![text.map(str::to_owned); 4];
         let rows = vec![cell(Some("[PERSON]")), cell(None), cell(Some("[PERSON]"))];
-        let copy = redacted(&table, &[true, true, false, true], rows).unwrap();
+        let copy = redacted(&table, &[true, true, false, true], rows, &[]).unwrap();
         assert_eq!(copy.schema(), schema);
         let numbers = copy.column(0).as_primitive::<Int64Type>();
         assert_eq!(numbers.values(), &[1, 2, 4]);

@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use regex::Regex;
 
 use super::{Error, Options};
 use crate::record::{
-    Code,
+    Code, DocumentId, IdRules, Position,
     json::{Json, Scalar},
 };
 
@@ -32,6 +34,7 @@ pub(super) struct Identity {
     tenant: TenantFrom,
     path: Option<Regex>,
     id: String,
+    rules: Arc<IdRules>,
 }
 
 impl Identity {
@@ -50,10 +53,16 @@ impl Identity {
             }
             _ => None,
         };
+        let id = options.id.clone().unwrap_or_else(|| "/id".to_owned());
+        let rules = IdRules {
+            pointer: Some(id.clone()),
+            ..options.ids.clone()
+        };
         Ok(Self {
             tenant: options.tenant.clone(),
             path,
-            id: options.id.clone().unwrap_or_else(|| "/id".to_owned()),
+            id,
+            rules: Arc::new(rules),
         })
     }
 
@@ -83,11 +92,22 @@ impl Identity {
         }
     }
 
-    pub(super) fn id_of_json(&self, json: &Json) -> Option<String> {
+    /// Id of a JSON document, made of its position if it has none.
+    pub(super) fn id_of_json(&self, json: &Json, position: &Position) -> DocumentId {
         match json.scalar(&self.id) {
-            Scalar::Text(id) => Some(id),
-            Scalar::Absent | Scalar::Other => None,
+            Scalar::Text(id) => DocumentId::own(id, &self.rules),
+            Scalar::Absent | Scalar::Other => DocumentId::place(position),
         }
+    }
+
+    /// Id that stands beside a record, or in a column of a table.
+    pub(super) fn id_beside(&self, id: String) -> DocumentId {
+        DocumentId::own(id, &self.rules)
+    }
+
+    /// How ids are treated.
+    pub(super) fn id_rules(&self) -> &IdRules {
+        &self.rules
     }
 
     /// Column that holds the tenant, and whether it has to be there.

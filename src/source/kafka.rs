@@ -33,7 +33,7 @@ use super::{
     reader::{dead_letter, json_document, not_utf8, text_document},
 };
 use crate::{
-    record::{Code, DeadLetter, Document, Position, audit::DigestKey, avro},
+    record::{Code, DeadLetter, Document, DocumentId, Position, audit::DigestKey, avro},
     telemetry::metric,
 };
 
@@ -603,7 +603,10 @@ impl Consumer {
         };
         if let Some(id) = self.options.id.as_ref().map(|id| beside(id, message)) {
             // An id that can't be read is no reason to hold the record back: the position is one.
-            document.id = id.ok().flatten().unwrap_or_else(|| place.to_string());
+            document.id = match id.ok().flatten() {
+                Some(id) => self.identity.id_beside(id),
+                None => DocumentId::place(&place),
+            };
         }
         if let Some(from) = &self.options.tenant {
             document.tenant = beside(from, message).map_err(|NotText| {

@@ -10,12 +10,15 @@
 //! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
+mod arrow_file;
 mod broker_settings;
 #[cfg(feature = "kafka")]
 pub mod brokers;
+mod columns;
 mod compressed;
 mod encoding;
 mod error;
+mod folder;
 mod format;
 mod identity;
 mod json_values;
@@ -24,6 +27,7 @@ pub mod kafka;
 mod lines;
 mod location;
 mod objects;
+mod parquet_file;
 mod reader;
 mod store_options;
 mod table;
@@ -36,6 +40,7 @@ use tokio::io::AsyncRead;
 pub use broker_settings::{Brokers, Settings};
 pub use encoding::Encoding;
 pub use error::Error;
+pub use folder::{Reason, Unlisted};
 pub use format::{Compression, Format};
 pub use identity::TenantFrom;
 pub use lines::{Mode, Multiline};
@@ -45,7 +50,7 @@ pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
 pub use store_options::StoreOptions;
 pub use table::{Layout, Table, TableFormat};
 
-use crate::record::{DeadLetter, Document, Position};
+use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -58,6 +63,8 @@ pub struct Options {
     pub include: Vec<String>,
     /// Globs of what is left out.
     pub exclude: Vec<String>,
+    /// Whether symbolic links that lead out of a local folder are followed.
+    pub follow_links: bool,
     /// Format of every object; by extension unless given.
     pub format: Option<Format>,
     /// Encoding of everything but tables, unless a byte order mark names another one. `None`: UTF-8,
@@ -69,6 +76,8 @@ pub struct Options {
     pub tenant: TenantFrom,
     /// JSON Pointer of a document's id; `/id` unless given.
     pub id: Option<String>,
+    /// How ids are treated.
+    pub ids: IdRules,
     /// Columns of tables.
     pub columns: Columns,
     /// Largest line or cell. A longer one is a dead letter `too_large`; `.txt` has no limit.
@@ -97,11 +106,13 @@ impl Default for Options {
             options: StoreOptions::default(),
             include: Vec::new(),
             exclude: Vec::new(),
+            follow_links: false,
             format: None,
             encoding: None,
             multiline: None,
             tenant: TenantFrom::default(),
             id: None,
+            ids: IdRules::default(),
             columns: Columns::default(),
             max_record_bytes: MAX_RECORD_BYTES,
         }
@@ -124,7 +135,7 @@ pub enum Unit {
 /// A text of any length. Read to its end before the next unit is asked for.
 pub struct Stream {
     /// Id of the document.
-    pub id: String,
+    pub id: DocumentId,
     /// Tenant, if the configuration names one.
     pub tenant: Option<String>,
     /// The object.

@@ -1,11 +1,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
 
 use super::{
-    Compression, Error, Format, Location, Options, Reader, identity::Identity, location::local_path,
+    Compression, Error, Format, Location, Options, Reader,
+    folder::{self, Unlisted},
+    identity::Identity,
+    location::local_path,
 };
 
 /// The objects of a place: cheap to clone.
@@ -53,6 +56,8 @@ pub struct Listing {
     pub left_out: u64,
     /// Objects that the patterns choose, and no format reads: count by extension.
     pub unknown: BTreeMap<String, u64>,
+    /// What the patterns choose in a local folder, and what cannot be read there.
+    pub unlisted: Vec<Unlisted>,
 }
 
 impl Objects {
@@ -65,7 +70,8 @@ impl Objects {
                 let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
                 let folder = folder.map_or_else(|| ".".into(), |p| p.to_string_lossy());
                 let location = Location::open(&folder, &options.options)?;
-                (location, Some(Path::from(name.as_ref()).to_string()))
+                let path = Path::parse(&name).unwrap_or_else(|_| Path::from(name.as_ref()));
+                (location, Some(path.to_string()))
             }
             None => (Location::open(&options.url, &options.options)?, None),
         };
@@ -113,27 +119,27 @@ impl Objects {
             at: location.to_string(),
             source,
         };
-        let mut metas: Vec<ObjectMeta> = match &self.shared.only {
-            Some(name) => vec![store.head(&location.path(name)).await.map_err(failed)?],
-            None => {
+        let mut listing = Listing::default();
+        let mut metas: Vec<ObjectMeta> = match (&self.shared.only, location.folder()) {
+            (Some(name), _) => vec![store.head(&location.path(name)).await.map_err(failed)?],
+            (None, Some(_)) => self.in_folder(&mut listing).await?,
+            (None, None) => {
                 let prefix = (!location.prefix().is_root()).then_some(location.prefix());
                 store.list(prefix).try_collect().await.map_err(failed)?
             }
         };
-        if metas.is_empty() {
+        if metas.is_empty() && location.folder().is_none() {
             // `s3://bucket/one/object.jsonl`: a prefix lists only what is below it.
             match store.head(location.prefix()).await {
                 Ok(meta) => metas.push(meta),
-                Err(object_store::Error::NotFound { .. }) if location.folder().is_none() => {
+                Err(object_store::Error::NotFound { .. }) => {
                     return Err(Error::Nothing {
                         url: location.to_string(),
                     });
                 }
-                Err(_) if location.folder().is_some() => {}
                 Err(source) => return Err(failed(source)),
             }
         }
-        let mut listing = Listing::default();
         for meta in metas {
             let mut path = location.relative(&meta.location);
             if path.is_empty() {
@@ -166,11 +172,46 @@ impl Objects {
         Ok(listing)
     }
 
+    /// Files of a local folder.
+    async fn in_folder(&self, listing: &mut Listing) -> Result<Vec<ObjectMeta>, Error> {
+        let location = &self.shared.location;
+        let path = location
+            .folder()
+            .expect("asked for by the caller")
+            .to_owned();
+        let (at, follow_links) = (path.clone(), self.shared.options.follow_links);
+        let found = tokio::task::spawn_blocking(move || folder::list(&at, follow_links)).await;
+        let found = found.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
+        let found = found.map_err(|source| Error::Folder { path, source })?;
+        for left in found.unlisted {
+            match self.chooses(&left.path) {
+                true => listing.unlisted.push(left),
+                false => listing.left_out += 1,
+            }
+        }
+        let heads = found.files.into_iter().map(|file| async move {
+            match location.store().head(&location.path(&file)).await {
+                Ok(meta) => Ok(Some(meta)),
+                // Gone since it was seen: the next look finds it, or it is no input.
+                Err(object_store::Error::NotFound { .. }) => Ok(None),
+                Err(source) => Err(Error::Store { at: file, source }),
+            }
+        });
+        let metas: Vec<Option<ObjectMeta>> = stream::iter(heads)
+            .buffered(HEADS_AT_ONCE)
+            .try_collect()
+            .await?;
+        Ok(metas.into_iter().flatten().collect())
+    }
+
     /// A reader of one object. It opens the object when the first unit is asked for.
     pub fn reader(&self, object: &Object) -> Reader {
         Reader::of(self.shared.clone(), object.clone())
     }
 }
+
+/// Files whose size and time are asked for at a time.
+const HEADS_AT_ONCE: usize = 16;
 
 /// A local file's ETag holds its inode, which is another one on another mount or after a copy;
 /// size and time stay.

@@ -17,7 +17,7 @@ use super::{
     table::Rows,
 };
 use crate::record::{
-    Body, Code, DeadLetter, Document, Position, Stage, Text,
+    Body, Code, DeadLetter, Document, DocumentId, Position, Stage, Text,
     json::{Json, NotJson},
 };
 
@@ -490,7 +490,7 @@ impl Reader {
     fn stream(&self, reader: Bytes) -> Unit {
         let position = self.position(None);
         Unit::Stream(Stream {
-            id: position.to_string(),
+            id: DocumentId::place(&position),
             tenant: self.identity().of_object(&self.name()),
             position,
             reader: Box::pin(reader),
@@ -578,7 +578,7 @@ impl FirstLine {
 /// A text as a document.
 pub(super) fn text_document(text: String, tenant: Option<String>, position: Position) -> Document {
     Document {
-        id: position.to_string(),
+        id: DocumentId::place(&position),
         tenant,
         position,
         body: Body::Text(Text::from(text)),
@@ -613,8 +613,7 @@ fn of_json(
     object: &str,
     position: Position,
 ) -> Result<Document, DeadLetter> {
-    let id = identity.id_of_json(&json);
-    let id = id.unwrap_or_else(|| position.to_string());
+    let id = identity.id_of_json(&json, &position);
     match identity.of_json(&json, object) {
         Ok(tenant) => Ok(Document {
             id,
@@ -625,7 +624,7 @@ fn of_json(
         Err(code) => {
             let reason = format!("the tenant of the {what} is neither text nor a number");
             let mut letter = dead_letter(position, code, reason);
-            letter.document_id = Some(id);
+            letter.document_id = Some(id.in_dead_letter());
             Err(letter)
         }
     }

@@ -71,16 +71,20 @@ impl Objects {
 }
 
 impl Rule {
-    /// Whether a column is read, and whether as a whole.
+    /// Whether a column is read, and whether as a whole. A rule for `items`, `items[]` or
+    /// `items[].note` is for `items[0].note` too.
     pub fn column(&self, name: &str) -> Option<bool> {
-        if columns(&self.exclude).any(|column| column == name) {
+        let plain = without_numbers(name);
+        // A column may have a dot in its name: what only might be a part is not left unread.
+        if columns(&self.exclude).any(|column| column == name || holds(column, &plain, false)) {
             return None;
         }
-        if columns(&self.whole).any(|column| column == name) {
+        let is = |column: &str| column == name || holds(column, &plain, true);
+        if columns(&self.whole).any(is) {
             return Some(true);
         }
         let all = columns(&self.include).next().is_none();
-        (all || columns(&self.include).any(|column| column == name)).then_some(false)
+        (all || columns(&self.include).any(is)).then_some(false)
     }
 
     /// JSON Pointers among the fields that are read.
@@ -97,6 +101,37 @@ impl Rule {
     pub fn whole_pointers(&self) -> impl Iterator<Item = &str> {
         pointers(&self.whole)
     }
+}
+
+/// Whether a name is that of a column, of another column of its name, or of its items; with `fields`
+/// also of a struct's field.
+fn holds(column: &str, name: &str, fields: bool) -> bool {
+    let Some(rest) = name.strip_prefix(column) else {
+        return false;
+    };
+    let is_number = |rest: &str| rest.bytes().all(|b| b.is_ascii_digit());
+    rest.is_empty()
+        || rest.starts_with("[]")
+        || rest.strip_prefix('#').is_some_and(is_number)
+        || (fields && rest.starts_with('.'))
+}
+
+/// `items[0].note` as `items[].note`.
+fn without_numbers(name: &str) -> String {
+    let mut plain = String::with_capacity(name.len());
+    let mut parts = name.split('[');
+    plain.push_str(parts.next().unwrap_or_default());
+    for part in parts {
+        plain.push('[');
+        match part.split_once(']') {
+            Some((number, rest)) if number.bytes().all(|b| b.is_ascii_digit()) => {
+                plain.push(']');
+                plain.push_str(rest);
+            }
+            _ => plain.push_str(part),
+        }
+    }
+    plain
 }
 
 fn columns(fields: &[String]) -> impl Iterator<Item = &str> {
@@ -119,5 +154,38 @@ impl Policy {
         self.rules
             .iter()
             .find(|rule| rule.objects.matches(position))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(include: &[&str], exclude: &[&str], whole: &[&str]) -> Rule {
+        let list = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Rule {
+            objects: Objects::All,
+            include: list(include),
+            exclude: list(exclude),
+            whole: list(whole),
+        }
+    }
+
+    #[test]
+    fn a_rule_for_a_column_is_for_its_parts_and_an_exclusion_only_for_what_is_sure() {
+        let included = rule(&["items", "customer"], &[], &[]);
+        for name in ["items[0].note", "items", "customer.name", "items#2"] {
+            assert_eq!(included.column(name), Some(false), "{name}");
+        }
+        assert_eq!(included.column("other"), None);
+        let whole = rule(&[], &[], &["items[].note"]);
+        assert_eq!(whole.column("items[12].note"), Some(true));
+        assert_eq!(whole.column("items[12].other"), Some(false));
+        let excluded = rule(&[], &["service", "items", "a.b"], &[]);
+        assert_eq!(excluded.column("service"), None);
+        assert_eq!(excluded.column("items[3].note"), None);
+        assert_eq!(excluded.column("a.b"), None);
+        assert_eq!(excluded.column("service.name"), Some(false), "fail closed");
+        assert_eq!(excluded.column("service_name"), Some(false));
     }
 }

@@ -312,7 +312,7 @@ fn check_counts_origins_and_lists_what_it_skipped() {
     insta::assert_snapshot!(shown, @r#"
     exit 0
     -- stdout
-    ok    weir.toml  28 keys: 16 default, 10 file, 1 environment, 1 flag
+    ok    weir.toml  29 keys: 17 default, 10 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
@@ -350,6 +350,7 @@ fn check_explains_where_each_value_comes_from() {
     source.options = { aws_secret_access_key = … }  # environment WEIR_SOURCE__OPTIONS__AWS_SECRET_ACCESS_KEY
     source.tenant.value = "acme"  # weir.toml:9:12
     source.id = "id"  # default
+    source.follow_links = false  # default
     sink.type = "object_store"  # weir.toml:12:1
     sink.url = "./out"  # weir.toml:13:1
     sink.options = {}  # default
@@ -372,7 +373,7 @@ fn check_explains_where_each_value_comes_from() {
     telemetry.log_format = "auto"  # weir.toml:23:1
     telemetry.log_level = "info"  # default
 
-    ok    weir.toml  28 keys: 17 default, 9 file, 1 environment, 1 flag
+    ok    weir.toml  29 keys: 18 default, 9 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)

@@ -221,6 +221,83 @@ fn no_metric_tells_a_value() {
     assert!(ran.stderr.contains("unknown_tenant"), "{}", ran.stderr);
 }
 
+/// Values in the places that are no text: ids, tenants, keys, columns, names of files.
+#[test]
+fn no_name_tells_a_value() {
+    const FILE: &str = "walter.canary3@mail.example";
+    let job = Job::new("[limits]\nmax_record_bytes = 4096\n");
+    let secret = secret();
+    let record = |id: &str, tenant: &str, key: &str, rest: &str| {
+        let (id, key) = (serde_json::json!(id), serde_json::json!(key));
+        format!(
+            "{{\"id\":{id},\"tenant\":{tenant},{key}:{{\"note\":\"{secret}\"}},\"text\":{rest}}}\n"
+        )
+    };
+    let deep = format!("{}\"x\"{}", "[".repeat(1000), "]".repeat(1000));
+    let large = serde_json::json!("x".repeat(5000)).to_string();
+    let mut lines = String::new();
+    for value in FOUND.iter().copied().chain([secret.as_str()]) {
+        lines += &record(value, "\"acme\"", value, "\"plain\"");
+        lines += &record(value, "\"acme\"", value, &deep);
+        lines += &record(value, "\"acme\"", value, &large);
+        lines += &record(value, &serde_json::json!(value).to_string(), "k", "\"x\"");
+        lines += &record(
+            value,
+            &serde_json::json!([value]).to_string(),
+            value,
+            "\"x\"",
+        );
+    }
+    // An id that nothing finds is shown by entities and redactions; what fails shows none.
+    lines += &record(UNFOUND, "\"nobody\"", UNFOUND, "\"x\"");
+    lines += &record(UNFOUND, "\"acme\"", UNFOUND, &deep);
+    job.write("in/docs.jsonl", lines);
+    job.write(
+        &format!("in/{FILE}.jsonl"),
+        "[1]\nnot json\n{\"id\": 1, \"text\": \"x\"}\n",
+    );
+    // Columns whose names are values, one that is missing, one of another type, an id that is one.
+    let columns = |name: &str, id: &str| crate::failures::parquet(name, &[(id, Some("x"))]);
+    for (number, value) in all().into_iter().enumerate() {
+        job.write(&format!("in/column{number}.parquet"), columns(value, "a"));
+        job.write(&format!("in/id{number}.parquet"), columns("note", value));
+    }
+    let long = "y".repeat(5000);
+    let rows = [
+        ("wanda.canary7@mail.example", Some(long.as_str())),
+        (UNFOUND, Some(long.as_str())),
+    ];
+    job.write("in/large.parquet", crate::failures::parquet("note", &rows));
+    let mut trace = job.command(&["--log-level", "trace"]);
+    trace.env("RUST_BACKTRACE", "1").env("RUST_LOG", "trace");
+    let ran = run(trace, b"").expect(0);
+    holds_none("standard error", &ran.stderr, &all());
+    holds_none("standard output", &ran.stdout, &all());
+    let mut letters = 0;
+    for (name, bytes) in job.files("out") {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if name.starts_with("dead_letters/") {
+            letters += text.lines().count();
+            holds_none(&name, &text, &all());
+            for line in text.lines() {
+                // A file's name is where the record is: it stands in the pointer, and nowhere else.
+                let mut letter: serde_json::Value = serde_json::from_str(line).unwrap();
+                letter["source"]["object"] = "".into();
+                let own = letter["document_id"].as_str().unwrap_or("").to_owned();
+                if !own.starts_with(FILE) {
+                    holds_none(&name, &letter.to_string(), &[FILE]);
+                }
+            }
+        } else if name.starts_with("entities/") || name.ends_with(".jsonl") {
+            holds_none(&name, &text, &FOUND);
+        }
+    }
+    assert!(letters > 30, "{letters}");
+    let config = job.config();
+    let ran = weir_reads(&["check", "--config", &config, "--connect"], b"").expect(0);
+    holds_none("check", &(ran.stdout + &ran.stderr), &all());
+}
+
 #[test]
 fn no_error_of_redact_tells_a_value() {
     let secret = secret();

@@ -402,6 +402,11 @@ impl Patterns {
         });
     }
 
+    /// Whether a plain word may be found: the tenant has terms or regular expressions of its own.
+    pub fn has_own_terms(&self) -> bool {
+        self.compiled.deny.is_some() || !self.compiled.custom.is_empty()
+    }
+
     /// Places of allowed terms, sorted by start.
     pub fn allowed(&self, text: &str) -> Vec<ByteSpan> {
         let Some(terms) = &self.compiled.allow else {
