@@ -403,7 +403,7 @@ fn json_of_several_lines_and_arrays_are_documents() {
     job.run(&["--quiet"]).expect(0);
     assert_eq!(
         job.dead_letters(),
-        ["cut.json not_json", "lines.json not_json"]
+        ["cut.json not_json", "cut.json not_json", "lines.json not_json"]
     );
     assert_eq!(
         job.delivered(),
