@@ -58,7 +58,9 @@ pub(in crate::decode::patterns) fn runs(text: &str, mut each: impl FnMut(Run)) {
             .take(2)
             .take_while(|byte| **byte == b'=');
         let padded = end + padding.count();
-        if let Some(run) = run(bytes, start, end, padded) {
+        if end - start >= LEAST
+            && let Some(run) = run(bytes, start, end, padded)
+        {
             each(run);
         }
     }
@@ -72,8 +74,10 @@ fn run(bytes: &[u8], start: usize, end: usize, padded: usize) -> Option<Run> {
         .filter(|at| is_separator(bytes[at - 1]))
         .take(MOST_STARTS - 1);
     for from in std::iter::once(start).chain(behind_separators) {
-        let head = bytes[from..end].get(..HEAD / 3 * 4).and_then(decode);
-        if !head.is_some_and(|head| is_text_head(&head)) {
+        if !bytes[from..end]
+            .get(..HEAD / 3 * 4)
+            .is_some_and(begins_text)
+        {
             continue;
         }
         let next_separator = bytes[from..end]
@@ -105,14 +109,37 @@ fn decode(run: &[u8]) -> Option<Vec<u8>> {
     engine.decode(run).ok()
 }
 
-/// The head may end within a character.
-fn is_text_head(head: &[u8]) -> bool {
-    match str::from_utf8(head) {
-        Ok(text) => is_printable(text),
-        Err(error) if error.error_len().is_none() => {
-            str::from_utf8(&head[..error.valid_up_to()]).is_ok_and(is_printable)
+/// Whether the head of a run decodes to text, or to the beginning of one: it may end within a
+/// character. Most runs are digests, paths and names, and end here.
+fn begins_text(head: &[u8]) -> bool {
+    let mut text = [0; HEAD];
+    let (mut bits, mut length) = (0u32, 0);
+    for four in head.chunks_exact(4) {
+        for byte in four {
+            bits = bits << 6 | u32::from(digit(*byte));
         }
-        Err(_) => false,
+        for byte in &bits.to_be_bytes()[1..] {
+            if byte.is_ascii_control() && !matches!(byte, b'\n' | b'\r' | b'\t') {
+                return false;
+            }
+            text[length] = *byte;
+            length += 1;
+        }
+    }
+    match str::from_utf8(&text) {
+        Ok(text) => is_printable(text),
+        Err(error) => error.error_len().is_none(),
+    }
+}
+
+/// Value of a digit of base64 in either alphabet.
+fn digit(byte: u8) -> u8 {
+    match byte {
+        b'A'..=b'Z' => byte - b'A',
+        b'a'..=b'z' => byte - b'a' + 26,
+        b'0'..=b'9' => byte - b'0' + 52,
+        b'+' | b'-' => 62,
+        _ => 63,
     }
 }
 
