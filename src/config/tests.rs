@@ -584,7 +584,11 @@ fn a_string_of_a_flag_may_stand_in_quotes() {
     ] {
         let written = Config::parse("weir.toml", &whole(), 1, [], &[flag.to_owned()]).unwrap();
         let resolved = written.resolve(Path::new("weir.toml")).unwrap();
-        assert_eq!(resolved.model.pack, PackRef::Folder("./pack".into()), "{flag}");
+        assert_eq!(
+            resolved.model.pack,
+            PackRef::Folder("./pack".into()),
+            "{flag}"
+        );
     }
 }
 

@@ -109,7 +109,8 @@ pub async fn process(
                 scans.push(match text {
                     None => Box::pin(std::future::ready(Ok(None))),
                     Some(text) => Box::pin(async move {
-                        scan(engine, policy, column, text, treatment, Vec::new())
+                        let named = policy.patterns.find_named(column, text);
+                        scan(engine, policy, column, text, treatment, named)
                             .await
                             .map(Some)
                     }),
@@ -253,7 +254,10 @@ async fn json(
         };
         let path = keys.shown(&leaf.pointer);
         scans.push(Box::pin(async move {
-            let field = scan(engine, policy, &path, &literal.text, treatment, Vec::new()).await?;
+            let named = policy
+                .patterns
+                .find_named(&name_of(&leaf.pointer), &literal.text);
+            let field = scan(engine, policy, &path, &literal.text, treatment, named).await?;
             Ok((literal, field))
         }));
     }
@@ -278,6 +282,16 @@ async fn json(
     }
     let members = self::members(engine, policy, found);
     Ok(document.rewrite(&edits, &members).into_bytes())
+}
+
+/// The key of a value, or of the array that holds it: the last part of a JSON Pointer that is no
+/// index.
+fn name_of(pointer: &str) -> String {
+    let name = pointer
+        .rsplit('/')
+        .find(|part| !part.bytes().all(|byte| byte.is_ascii_digit()))
+        .unwrap_or_default();
+    name.replace("~1", "/").replace("~0", "~")
 }
 
 /// What is written beside the keys of a JSON document.

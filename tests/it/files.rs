@@ -38,7 +38,14 @@ fn is_free(what: &str, bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let wide: Vec<u8> = bytes.iter().copied().filter(|byte| *byte != 0).collect();
     let wide = String::from_utf8_lossy(&wide);
-    for value in ["mail.example", "4111 1111", "41111111", "José", "Jos\\u00e9", "MIIEpAIB"] {
+    for value in [
+        "mail.example",
+        "4111 1111",
+        "41111111",
+        "José",
+        "Jos\\u00e9",
+        "MIIEpAIB",
+    ] {
         assert!(
             !text.contains(value) && !wide.contains(value),
             "{what} holds {value}: {text}"
@@ -403,7 +410,11 @@ fn json_of_several_lines_and_arrays_are_documents() {
     job.run(&["--quiet"]).expect(0);
     assert_eq!(
         job.dead_letters(),
-        ["cut.json not_json", "cut.json not_json", "lines.json not_json"]
+        [
+            "cut.json not_json",
+            "cut.json not_json",
+            "lines.json not_json"
+        ]
     );
     assert_eq!(
         job.delivered(),

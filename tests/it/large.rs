@@ -140,7 +140,10 @@ fn labels_find_their_category(pack: &Path) {
         ("password", "secret"),
     ] {
         let assigned = assign(label).unwrap();
-        let found = assigned.iter().position(|labels| !labels.is_empty()).unwrap();
+        let found = assigned
+            .iter()
+            .position(|labels| !labels.is_empty())
+            .unwrap();
         assert_eq!(head.categories()[found], category, "{label}");
     }
     let error = assign("song").unwrap_err().to_string();

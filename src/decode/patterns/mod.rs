@@ -309,6 +309,54 @@ impl Patterns {
         spans
     }
 
+    /// Longest value of a field that is read together with the field's name.
+    const NAMED_BYTES: usize = 16 * 1024;
+
+    /// Spans in the value of a field of which the field's name tells what it is, where the value by
+    /// itself does not: a password under `password`, digits under `ssn` or `phone`.
+    pub fn find_named(&self, name: &str, value: &str) -> Vec<Span> {
+        let mut spans = Vec::new();
+        if name.is_empty() || value.is_empty() || name.len() + value.len() > Self::NAMED_BYTES {
+            return spans;
+        }
+        let compiled = &*self.compiled;
+        let mut line = None;
+        let mut found = Vec::new();
+        for rule in &compiled.builtin {
+            let whole = match rule.builtin {
+                Builtin::Password => Some(secrets::Named::Password),
+                Builtin::Token => Some(secrets::Named::Token),
+                Builtin::CloudKey
+                | Builtin::AuthHeader
+                | Builtin::Cookie
+                | Builtin::Ssn
+                | Builtin::Phone => None,
+                _ => continue,
+            };
+            if whole.is_some() {
+                if secrets::named(name, value) == whole {
+                    found.push(ByteSpan::new(0, value.len()));
+                }
+            } else {
+                let line: &String = line.get_or_insert_with(|| format!("{name}: {value}"));
+                match rule.builtin {
+                    Builtin::CloudKey => secrets::cloud_keys(line, &mut found),
+                    Builtin::AuthHeader => secrets::authorizations(line, &mut found),
+                    Builtin::Cookie => secrets::cookies(line, &mut found),
+                    Builtin::Ssn => numbers::ssn(line, &mut found),
+                    _ => numbers::phone(line, compiled.region.as_ref(), &mut found),
+                }
+                let lead = line.len() - value.len();
+                found.retain(|bytes| bytes.start >= lead);
+                for bytes in &mut found {
+                    *bytes = ByteSpan::new(bytes.start - lead, bytes.end - lead);
+                }
+            }
+            spans.extend(found.drain(..).map(|bytes| rule.found.span(bytes)));
+        }
+        spans
+    }
+
     /// Adds what the recognisers find in `text` as it stands.
     fn search(&self, text: &str, spans: &mut Vec<Span>) {
         let compiled = &*self.compiled;

@@ -25,6 +25,32 @@ pub(in super::super) fn tokens(text: &str, found: &mut Vec<ByteSpan>) {
     keep_outermost(found, from);
 }
 
+/// Whether a field's name tells that its value is a password, or a token. Each is a value of its own:
+/// nothing of it has to be told from the text around it.
+pub(in super::super) fn named(name: &str, value: &str) -> Option<Named> {
+    let kind = names::kind(name, "")?;
+    let place = Place {
+        at: 0,
+        style: Style::Tight,
+    };
+    let whole = Value {
+        start: 0,
+        end: value.len(),
+        quoted: true,
+    };
+    is_secret(value, name, kind, &place, &whole).then_some(match kind {
+        Kind::Password | Kind::Phrase | Kind::Pin => Named::Password,
+        Kind::Token | Kind::Weak => Named::Token,
+    })
+}
+
+/// What a field's name tells of its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Named {
+    Password,
+    Token,
+}
+
 fn assigned(text: &str, passwords: bool, found: &mut Vec<ByteSpan>) {
     let mut read_to = 0;
     for stem in STEMS.find_iter(text) {
@@ -159,7 +185,7 @@ fn place(text: &str, name: ByteSpan) -> Option<Place> {
         [b':', b':', ..] => return None,
         [b':', ..] => (1, Style::Colon),
         [b'|', b'|', ..] => (2, Style::Argument),
-        [b',', ..] if closed > name.end && !named(bytes, name.start) => (1, Style::Argument),
+        [b',', ..] if closed > name.end && !stands_as_value(bytes, name.start) => (1, Style::Argument),
         _ if "\u{ff1a}".as_bytes() == operator => (3, Style::Colon),
         _ => return without_separator(text, name, closed, separator),
     };
@@ -205,7 +231,7 @@ fn element(bytes: &[u8], name: ByteSpan) -> Option<Place> {
 /// A value without `=` or `:` before it.
 fn without_separator(text: &str, name: ByteSpan, closed: usize, value: usize) -> Option<Place> {
     let bytes = text.as_bytes();
-    if named(bytes, name.start) {
+    if stands_as_value(bytes, name.start) {
         if let Some(at) = value_attribute(bytes, closed) {
             return Some(Place {
                 at,
@@ -279,7 +305,7 @@ fn without_separator(text: &str, name: ByteSpan, closed: usize, value: usize) ->
 }
 
 /// Whether a name stands as the value of another: `name: DB_PASSWORD`, `key="password"`.
-fn named(bytes: &[u8], start: usize) -> bool {
+fn stands_as_value(bytes: &[u8], start: usize) -> bool {
     let head = bytes[..start].trim_ascii_end();
     let head = match head {
         [head @ .., b'"' | b'\''] => head,

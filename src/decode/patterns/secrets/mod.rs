@@ -31,7 +31,7 @@ mod vendors;
 mod tests;
 
 pub(super) use self::{
-    assigned::{passwords, tokens},
+    assigned::{Named, named, passwords, tokens},
     blocks::{key_material_end, private_keys},
     header::{authorizations, cookies},
     jose::jwt,

@@ -335,6 +335,53 @@ fn addresses_of_ledgers_are_told_by_their_checksum() {
 }
 
 #[test]
+fn the_name_of_a_field_tells_what_its_value_is() {
+    let names = [
+        "password",
+        "token",
+        "auth_header",
+        "cookie",
+        "cloud_key",
+        "ssn",
+    ];
+    let patterns = Patterns::build(Options {
+        builtin: names
+            .iter()
+            .map(|name| ((*name).to_owned(), (*name).into()))
+            .collect(),
+        ..Options::default()
+    })
+    .unwrap();
+    for (name, value, found) in [
+        ("password", "hunter2secret", true),
+        ("dbPassword", "p@ss w0rd", true),
+        ("client_secret", "Zx9Yw8Vu7Ts6", true),
+        ("sessionId", "k3j4h5g6f7d8s9a0", true),
+        (
+            "SecretAccessKey",
+            "ihA/2O76UMFxFkM/R5Kjp1vRt+1fjORS/6ilI8ih",
+            true,
+        ),
+        ("Authorization", "Basic YW5hOmh1bnRlcjI=", true),
+        ("set-cookie", "sid=abc123; Path=/", true),
+        ("ssn", "512473391", true),
+        ("password", "********", false),
+        ("password", "Enter your password", false),
+        ("token_type", "Bearer", false),
+        ("message", "hunter2secret", false),
+        ("order", "512473391", false),
+    ] {
+        let spans = patterns.find_named(name, value);
+        assert_eq!(!spans.is_empty(), found, "{name}: {value}");
+        assert!(
+            spans
+                .iter()
+                .all(|span| value.get(span.bytes.start..span.bytes.end).is_some())
+        );
+    }
+}
+
+#[test]
 fn hostile_texts_are_read_in_linear_time() {
     for part in [
         "LS0tLS1CRUdJTi",
