@@ -69,11 +69,13 @@ pub fn name(text: &str, named: Vec<Span>, marked: Vec<Span>) -> Vec<Span> {
     with_punctuation(text, pieces.collect())
 }
 
-/// `Less` if `a` is the stronger mark.
+/// `Less` if `a` is the stronger mark. Scores are compared by the thousandth: labels that take the same
+/// tokens may share a score, and what differs then is how the windows were cut.
 fn strength(a: &Span, b: &Span) -> Ordering {
-    b.label_score
-        .total_cmp(&a.label_score)
-        .then(b.score.total_cmp(&a.score))
+    let thousandths = |score: f32| (score * 1000.0).round() as i32;
+    thousandths(b.label_score)
+        .cmp(&thousandths(a.label_score))
+        .then(thousandths(b.score).cmp(&thousandths(a.score)))
         .then(b.bytes.len().cmp(&a.bytes.len()))
         .then(a.bytes.cmp(&b.bytes))
         .then_with(|| a.label.cmp(&b.label))

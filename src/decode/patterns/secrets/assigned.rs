@@ -185,7 +185,9 @@ fn place(text: &str, name: ByteSpan) -> Option<Place> {
         [b':', b':', ..] => return None,
         [b':', ..] => (1, Style::Colon),
         [b'|', b'|', ..] => (2, Style::Argument),
-        [b',', ..] if closed > name.end && !stands_as_value(bytes, name.start) => (1, Style::Argument),
+        [b',', ..] if closed > name.end && !stands_as_value(bytes, name.start) => {
+            (1, Style::Argument)
+        }
         _ if "\u{ff1a}".as_bytes() == operator => (3, Style::Colon),
         _ => return without_separator(text, name, closed, separator),
     };
