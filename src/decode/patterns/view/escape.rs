@@ -132,8 +132,8 @@ fn hex_number(bytes: &[u8], at: usize, least: usize, most: usize) -> Option<(u32
 }
 
 /// A character of which an escape gives the first byte: with further bytes in the same notation as
-/// UTF-8, else by itself as Windows-1252, which holds Latin-1. There only letters and what may stand
-/// between the parts of a value are read.
+/// UTF-8, else by itself as Windows-1252, which holds Latin-1, where it may stand between the parts of a
+/// value.
 fn from_bytes(first: (u8, usize), next: impl Fn(usize) -> Option<(u8, usize)>) -> Option<Code> {
     let (lead, mut end) = first;
     let count = match lead {
@@ -158,7 +158,7 @@ fn from_bytes(first: (u8, usize), next: impl Fn(usize) -> Option<(u8, usize)>) -
     }
     let (text, _) = WINDOWS_1252.decode_without_bom_handling(&bytes[..1]);
     let c = text.chars().next()?;
-    let reads = c.is_alphabetic() || matches!(c, '\u{a0}' | '\u{ad}' | '\u{2013}' | '\u{2014}');
+    let reads = matches!(c, '\u{a0}' | '\u{ad}' | '\u{2013}' | '\u{2014}');
     reads.then_some(Code { c, end: first.1 })
 }
 
@@ -365,8 +365,8 @@ fn quoted_printable(text: &str, at: usize, before: Before<'_>) -> Option<Read> {
         b'@' => rest
             .first()
             .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'='),
-        b'\t' | b'\n' | b'\r' | b' ' => true,
-        value if value.is_ascii_punctuation() => true,
+        b'\t' | b'\n' | b'\r' | b' ' | b'=' | b'<' | b'>' => true,
+        b'+' => rest.first().is_some_and(u8::is_ascii_digit),
         // Signs of Windows-1252 that stand between the parts of values: no-break space, dashes, soft
         // hyphen.
         0xA0 | 0x96 | 0x97 | 0xAD => true,
@@ -376,14 +376,19 @@ fn quoted_printable(text: &str, at: usize, before: Before<'_>) -> Option<Read> {
     let own_number = numeral && first.0 != b'@' && {
         let more = rest
             .iter()
-            .take(3)
             .take_while(|byte| byte.is_ascii_digit())
+            .take(12)
             .count();
-        match more {
-            0 => !rest
-                .first()
-                .is_some_and(|byte| byte.is_ascii_alphabetic() || b"+([\"<=".contains(byte)),
-            more => more < 3 || !matches!(first.0, b' ' | 0x96 | 0x97),
+        let next = rest.get(more).copied().unwrap_or(0);
+        match (more, first.0) {
+            (0, _) => !(next.is_ascii_alphabetic() || b"+([\"<=".contains(&next)),
+            (_, 0x96 | 0x97) => more < 3,
+            // A card, or the first group of a card, a social security number, an address: no year,
+            // no phone number of Washington (202).
+            (12.., b' ') => false,
+            (4, b' ') => !matches!(next, b' ' | b'-'),
+            (3, b' ') => !matches!(next, b'-' | b'.'),
+            _ => true,
         }
     };
     // The first pair of a hardware address: `mac=2A:00:5e:…`.
