@@ -116,7 +116,7 @@ fn is_without_spaces(c: char) -> bool {
 fn with_compounds(text: &str, span: ByteSpan) -> ByteSpan {
     let mut grown = span;
     let capital = |word: &str| word.chars().next().is_some_and(char::is_uppercase);
-    loop {
+    while grown.end - span.end <= FARTHEST {
         let mut after = text[grown.end..].chars();
         let (Some(joint), rest) = (after.next(), after.as_str()) else {
             break;
@@ -134,7 +134,7 @@ fn with_compounds(text: &str, span: ByteSpan) -> ByteSpan {
         }
         grown.end += joint.len_utf8() + length;
     }
-    loop {
+    while span.start - grown.start <= FARTHEST {
         let mut before = text[..grown.start].chars();
         let (Some(joint), rest) = (before.next_back(), before.as_str()) else {
             break;
@@ -209,7 +209,7 @@ fn names_end(text: &str, from: usize, most: usize, abbreviated: bool) -> usize {
 /// Bytes of the name at the start of `text`: letters, with hyphens and apostrophes between them.
 fn name_length(text: &str) -> usize {
     let mut length = letters(text);
-    while length > 0 {
+    while (1..=FARTHEST).contains(&length) {
         let mut rest = text[length..].chars();
         let Some(joint) = rest.next().filter(|c| is_hyphen(*c) || is_apostrophe(*c)) else {
             break;
@@ -224,14 +224,20 @@ fn name_length(text: &str) -> usize {
     length
 }
 
+/// Bytes of the letters at the start. No more are looked at than tell that they are no name: a text may be
+/// one word of megabytes with a span at each token.
 fn letters(text: &str) -> usize {
-    let end = text.find(|c: char| !is_letter(c));
-    end.unwrap_or(text.len())
+    length(text.chars())
 }
 
+/// The same of the letters at the end.
 fn letters_back(text: &str) -> usize {
-    let start = text.trim_end_matches(is_letter).len();
-    text.len() - start
+    length(text.chars().rev())
+}
+
+fn length(chars: impl Iterator<Item = char>) -> usize {
+    let letters = chars.take(FARTHEST + 1).take_while(|c| is_letter(*c));
+    letters.map(char::len_utf8).sum()
 }
 
 /// Letters, and the marks that stand on them.
