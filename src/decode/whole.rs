@@ -15,6 +15,10 @@ use crate::text::ByteSpan;
 /// Characters that a span may grow by on each side: what is longer is no word.
 const FARTHEST: usize = 64;
 
+/// Bytes that a span may grow by at its start: letters of a word of up to four bytes each, and the parts of a
+/// name before them.
+pub const REACH: usize = 512;
+
 /// Words that may follow a title.
 const MOST_NAMES: usize = 4;
 

@@ -306,9 +306,10 @@ impl Scan {
 
     /// First byte that entities of the model may cover which are not known yet.
     fn decided(&self) -> usize {
-        self.tokens
-            .front()
-            .map_or(self.searched, |token| token.start)
+        let first = self.tokens.front();
+        let first = first.map_or(self.searched, |token| token.start);
+        // An entity that begins there may grow to the begin of its word.
+        first.saturating_sub(whole::REACH)
     }
 
     /// Turns entities into spans. What marks a place at all has to reach its label's threshold.

@@ -133,6 +133,7 @@ fn help_names_every_command() {
       69   a store or broker can't be reached, or refuses
       70   a bug in weir
       74   reading or writing failed
+      75   a worker committed nothing for too long (pipeline.stall_secs); start it again
       78   the configuration, a tenant file or the pack is wrong
       143  the drain deadline passed, or a second signal came
     -- stderr
@@ -312,7 +313,7 @@ fn check_counts_origins_and_lists_what_it_skipped() {
     insta::assert_snapshot!(shown, @r#"
     exit 0
     -- stdout
-    ok    weir.toml  29 keys: 17 default, 10 file, 1 environment, 1 flag
+    ok    weir.toml  30 keys: 18 default, 10 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
@@ -368,12 +369,13 @@ fn check_explains_where_each_value_comes_from() {
     limits.max_record_bytes = 16777216  # default
     limits.max_in_flight_bytes = 268435456  # default
     pipeline.drain_timeout_secs = 20  # default
+    pipeline.stall_secs = 120  # default
     pipeline.delivery = "exactly_once"  # default
     pipeline.slots = 1  # default
     telemetry.log_format = "auto"  # weir.toml:23:1
     telemetry.log_level = "info"  # default
 
-    ok    weir.toml  29 keys: 18 default, 9 file, 1 environment, 1 flag
+    ok    weir.toml  30 keys: 19 default, 9 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
