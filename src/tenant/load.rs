@@ -567,7 +567,7 @@ impl Resolver<'_> {
             return Some(region);
         }
         let kind = Kind::Invalid("`phone_region` is not the code of a country".to_owned());
-        self.problem("phone_region", kind, &super::region::fix(region));
+        self.problem("phone_region", kind, super::region::fix(region));
         None
     }
 

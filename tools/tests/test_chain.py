@@ -75,10 +75,11 @@ def relative_error(found: np.ndarray, expected: np.ndarray) -> float:
 
 
 def test_the_chain_ends_in_a_pack_that_can_be_measured(made: Path) -> None:
-    measured = evaluate.measure(Pack(made), None, synthetic=12)
-    assert measured["personal"]["entities"] > 20
-    assert 0 <= measured["personal"]["f1"][0] <= 1
-    assert {"slope", "intercept", "reliability"} <= set(measured)
+    pack = Pack(made)
+    sets = evaluate.Sets.make(pack, None, synthetic=12, most=10)
+    assert len(sets.records["personal"]) == 12
+    fitted = evaluate.fit(pack, sets)
+    assert {"slope", "intercept", "gain_slope", "gain_intercept", "reliability"} <= set(fitted)
 
 
 def test_training_logs_its_loss_and_its_dev_score(trained: Path) -> None:

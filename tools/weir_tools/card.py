@@ -47,8 +47,7 @@ def _figures(measured: dict) -> str:
     head += ["characters found", "over-redaction"]
     return "\n".join(
         [
-            "What `weir eval` finds with its default settings: the default threshold, the patterns that labels switch"
-            " on. Strict spans; all labels that a set annotates are asked for at once; in brackets the 95% interval"
+            _how(measured) + " Strict spans; all labels that a set annotates are asked for at once; in brackets the 95% interval"
             " (bootstrap over documents: neighbouring sentences of a corpus, or records of one template, count as one)."
             " Characters found: of the entities' characters, those that any span covers, whatever its label."
             " Over-redaction: of the other characters, white space left out, those that a span covers.",
@@ -99,6 +98,19 @@ def _reliability(rows: list[dict]) -> str:
     return _table(
         ["score", "spans", "mean score", "share that is right"],
         [[f"{row['from']} to {row['to']}", row["spans"], f"{row['said']:.3f}", f"{row['was']:.3f}"] for row in rows],
+    )
+
+
+def _how(measured: dict) -> str:
+    if "curves" in measured:
+        return (
+            "What `weir eval` finds with its default settings: the default threshold, the patterns that labels"
+            " switch on."
+        )
+    return (
+        "**An inner figure**: what the Python reference of version 0.4.0's decoder finds before any threshold and"
+        " without patterns. `weir eval` goes by a threshold, and finds less where it is not reached; these figures"
+        " are to be measured again with it (`python -m weir_tools.evaluate … --weir PROGRAM`)."
     )
 
 
