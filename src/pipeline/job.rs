@@ -187,7 +187,7 @@ impl Pending {
         match self {
             Self::Document(working, _) => (1, working.bytes()),
             Self::Rejected(_) => (0, 0),
-            Self::Table(table, rows) => (rows.len(), table.batch.get_array_memory_size() as u64),
+            Self::Table(table, rows) => (rows.len(), table.bytes()),
         }
     }
 }

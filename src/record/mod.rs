@@ -17,6 +17,7 @@ mod position;
 mod redaction;
 pub mod schema_name;
 mod text;
+#[cfg(feature = "tables")]
 pub mod text_column;
 
 pub use audit::Audit;

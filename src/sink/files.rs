@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{Redacted, chain::segment, kafka::Delivery};
+use super::{Redacted, chain::segment, kafka::Delivery, on_one_line};
 use crate::source::{Compression, kafka::Partition};
 
 /// Lines that are put aside before a compressor is made.
@@ -252,15 +252,6 @@ impl Packed {
             Self::Zstd(encoder) => encoder.into_inner(),
         }
     }
-}
-
-/// A line end in JSON stands between values, where a space does as well.
-pub(super) fn on_one_line(record: &[u8]) -> Vec<u8> {
-    let spaced = record.iter().map(|byte| match byte {
-        b'\n' | b'\r' => b' ',
-        byte => *byte,
-    });
-    spaced.collect()
 }
 
 fn at_once(writing: impl Future<Output = io::Result<()>>) {

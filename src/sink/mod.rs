@@ -20,9 +20,14 @@ mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod ledger;
+#[cfg(feature = "tables")]
 mod metadata;
 mod output;
 mod stdout;
+#[cfg(feature = "tables")]
+mod table;
+#[cfg(not(feature = "tables"))]
+#[path = "no_table.rs"]
 mod table;
 mod writer;
 
@@ -81,6 +86,15 @@ impl std::fmt::Debug for Redacted {
             Self::Row(cells) => write!(f, "Row({} cells)", cells.len()),
         }
     }
+}
+
+/// A line end in JSON stands between values, where a space does as well.
+fn on_one_line(record: &[u8]) -> Vec<u8> {
+    let spaced = record.iter().map(|byte| match byte {
+        b'\n' | b'\r' => b' ',
+        byte => *byte,
+    });
+    spaced.collect()
 }
 
 /// How records are written.

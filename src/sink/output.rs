@@ -9,8 +9,7 @@ use object_store::{ObjectStore, path::Path};
 use tempfile::SpooledTempFile;
 
 use super::{
-    Claim, Done, Error, Redacted, Redactions,
-    files::on_one_line,
+    Claim, Done, Error, Redacted, Redactions, on_one_line,
     table::{EntityRows, RecordRows, Rows as _, TableWriter},
     writer::Writer,
 };
@@ -115,8 +114,19 @@ impl Output {
         self.entities(&entities).await
     }
 
+    /// There is no table in a build that reads none.
+    #[cfg(not(feature = "tables"))]
+    pub async fn table(
+        &mut self,
+        table: &Table,
+        _: &[Option<Done>],
+    ) -> Result<Vec<(usize, String)>, Error> {
+        table.never()
+    }
+
     /// Adds the rows of a table; those without a document are left out of the copy (I6). Gives back the
     /// rows that could not be written, with the reason: nothing of them is in any file.
+    #[cfg(feature = "tables")]
     pub async fn table(
         &mut self,
         table: &Table,

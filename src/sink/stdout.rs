@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Done, Error, Redacted, files::on_one_line};
+use super::{Done, Error, Redacted, on_one_line};
 use crate::record::DeadLetter;
 
 /// Prints records, a line each.

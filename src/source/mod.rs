@@ -10,10 +10,12 @@
 //! [`Objects::open`] → [`Objects::list`] → for each [`Object`] a [`Reader`], which yields units
 //! until `None`. A store that does not answer is an [`Error`]; an object or record that is not what
 //! it should be is a [`Unit::Rejected`].
+#[cfg(feature = "tables")]
 mod arrow_file;
 mod broker_settings;
 #[cfg(feature = "kafka")]
 pub mod brokers;
+#[cfg(feature = "tables")]
 mod columns;
 mod compressed;
 mod encoding;
@@ -27,10 +29,16 @@ pub mod kafka;
 mod lines;
 mod location;
 mod objects;
+#[cfg(feature = "tables")]
 mod parquet_file;
 mod reader;
 mod store_options;
+#[cfg(feature = "tables")]
 mod table;
+#[cfg(not(feature = "tables"))]
+#[path = "no_table.rs"]
+mod table;
+#[cfg(feature = "tables")]
 mod unpacked;
 
 use std::pin::Pin;
@@ -48,7 +56,9 @@ pub use location::Location;
 pub use objects::{Listing, Object, Objects};
 pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
 pub use store_options::StoreOptions;
-pub use table::{Layout, Table, TableFormat};
+pub use table::Table;
+#[cfg(feature = "tables")]
+pub use table::{Layout, TableFormat};
 
 use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
 

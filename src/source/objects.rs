@@ -10,6 +10,7 @@ use super::{
     identity::Identity,
     location::local_path,
 };
+use crate::record::Position;
 
 /// The objects of a place: cheap to clone.
 #[derive(Clone, Debug)]
@@ -45,6 +46,17 @@ pub struct Object {
     pub format: Format,
     /// How its bytes are packed.
     pub compression: Option<Compression>,
+}
+
+impl Object {
+    /// Position of one of its records, or of the whole.
+    pub fn position(&self, record: Option<u64>) -> Position {
+        Position::Object {
+            object: self.path.clone(),
+            version: Some(self.version.clone()),
+            record,
+        }
+    }
 }
 
 /// What is at the source's URL.

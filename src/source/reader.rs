@@ -700,7 +700,7 @@ pub(super) struct Rejected {
 }
 
 impl Failure {
-    fn rejected(code: Code, reason: &str) -> Self {
+    pub(super) fn rejected(code: Code, reason: &str) -> Self {
         Self::Rejected(Rejected {
             code,
             reason: reason.to_owned(),

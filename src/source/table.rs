@@ -26,7 +26,7 @@ use super::{
     unpacked,
 };
 use crate::record::{
-    Body, Code, DeadLetter, Document, DocumentId, IdTreatment, Position, Stage, Text,
+    Body, Code, DeadLetter, Document, DocumentId, IdTreatment, Stage, Text,
     schema_name::shown,
     text_column::{Cells, TextColumn, is_text},
 };
@@ -42,6 +42,13 @@ pub struct Table {
     pub unreadable: Vec<DeadLetter>,
     /// What the file is like, the same for all of its batches.
     pub layout: Arc<Layout>,
+}
+
+impl Table {
+    /// Bytes that its arrays take of memory.
+    pub fn bytes(&self) -> u64 {
+        self.batch.get_array_memory_size() as u64
+    }
 }
 
 /// What a copy of the file has to be like.
@@ -639,17 +646,6 @@ fn plain_type(kind: &DataType) -> DataType {
         DataType::FixedSizeList(items, size) => DataType::FixedSizeList(field(items), *size),
         DataType::Map(entries, ordered) => DataType::Map(field(entries), *ordered),
         kind => kind.clone(),
-    }
-}
-
-impl Object {
-    /// Position of one of its records, or of the whole.
-    pub fn position(&self, record: Option<u64>) -> Position {
-        Position::Object {
-            object: self.path.clone(),
-            version: Some(self.version.clone()),
-            record,
-        }
     }
 }
 
