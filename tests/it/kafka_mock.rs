@@ -291,11 +291,10 @@ fn a_call_that_does_not_return_is_given_up_and_the_set_is_sent_by_a_new_producer
         );
         std::thread::sleep(Duration::from_millis(20));
     }
-    // The group has moved; the broker stays away.
     mock.cluster.coordinator(group(), 2).unwrap();
+    mock.cluster.broker_up(3).unwrap();
     slot.wait_for(400);
     slot.drained().unwrap();
-    mock.cluster.broker_up(3).unwrap();
 }
 
 #[test]
