@@ -366,7 +366,8 @@ impl Scan {
         self.named.sort_by_key(|span| span.bytes);
         self.marked.sort_by_key(|span| span.bytes);
         let (mut named, mut marked) = (self.named.iter().peekable(), self.marked.iter().peekable());
-        // Those that overlap one another in a row.
+        // Those that overlap or touch one another in a row: what is left of a mark may become part of a span
+        // that it only touches.
         let mut row = ByteSpan::new(self.start, self.start);
         let ready = loop {
             let next = match (named.peek(), marked.peek()) {
@@ -374,8 +375,8 @@ impl Scan {
                 (_, Some(_)) => marked.next(),
                 (_, None) => named.next(),
             };
-            if next.is_none_or(|next| next.bytes.start >= row.end) {
-                if row.end > decided {
+            if next.is_none_or(|next| next.bytes.start > row.end) {
+                if row.end >= decided {
                     let waited = decided.saturating_sub(row.start) >= LONGEST_WAIT;
                     break if waited { decided } else { row.start };
                 }

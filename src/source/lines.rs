@@ -90,6 +90,8 @@ pub(super) struct Lines<R> {
     multiline: Option<Multiline>,
     /// Whether a group waits only so long for its next line.
     waits: bool,
+    /// Whether a private key may go on over several lines.
+    keys: bool,
     /// The line under way, as far as it is read: a read that is given up loses nothing.
     partial: Vec<u8>,
     partial_bytes: u64,
@@ -128,11 +130,20 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
             limit,
             multiline,
             waits,
+            keys: true,
             partial: Vec::new(),
             partial_bytes: 0,
             held: None,
             next_line: 0,
             group: None,
+        }
+    }
+
+    /// Reads JSON lines: each line is a record, since a string of JSON ends on its line.
+    pub(super) fn json(bytes: R, limit: u64) -> Self {
+        Self {
+            keys: false,
+            ..Self::new(bytes, limit, None, false)
         }
     }
 
@@ -208,7 +219,7 @@ impl<R: AsyncBufRead + Unpin> Lines<R> {
         };
         let starts = |multiline: &Multiline| multiline.start_pattern.is_match(content);
         let by_pattern = self.multiline.as_ref().is_some_and(starts);
-        let key = KeyBlock::opened_by(content);
+        let key = KeyBlock::opened_by(content).filter(|_| self.keys);
         if !by_pattern && key.is_none() || line.end == LineEnd::None {
             return Err(line);
         }
@@ -578,6 +589,20 @@ mod tests {
             (found[1].line, found[1].content.as_deref()),
             (402, Ok(&b"next"[..]))
         );
+    }
+
+    #[test]
+    fn a_line_of_json_begins_no_key() {
+        let text = "{\"a\":\"-----BEGIN PRIVATE KEY-----\"}\n{\"b\":1}\n{\"c\":2}\n";
+        let records = futures::executor::block_on(async {
+            let mut lines = Lines::json(text.as_bytes(), 100);
+            let mut records = Vec::new();
+            while let Some(record) = lines.next().await.unwrap() {
+                records.push(String::from_utf8(record.content.unwrap()).unwrap());
+            }
+            records
+        });
+        assert_eq!(records, text.lines().collect::<Vec<_>>());
     }
 
     #[test]

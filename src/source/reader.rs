@@ -325,15 +325,19 @@ impl Reader {
             bytes = Box::pin(BufReader::with_capacity(READ_BYTES, guarded));
         }
         let limit = self.options().max_record_bytes;
-        let lines = |bytes, multiline, form| {
-            let lines = Lines::new(bytes, limit, multiline, is_stream);
+        let lines = |bytes, form| {
+            let lines = match form {
+                Form::Json => Lines::json(bytes, limit),
+                Form::Text | Form::Either => {
+                    Lines::new(bytes, limit, self.options().multiline.clone(), is_stream)
+                }
+            };
             State::Lines(Box::new(lines), form)
         };
-        let multiline = || self.options().multiline.clone();
         Ok(match format {
             Format::Text => State::Whole(bytes),
-            Format::Lines => lines(bytes, multiline(), Form::Text),
-            Format::JsonLines => lines(bytes, None, Form::Json),
+            Format::Lines => lines(bytes, Form::Text),
+            Format::JsonLines => lines(bytes, Form::Json),
             Format::Auto | Format::Json => {
                 let (head, ended, mut bytes) = peeked(bytes, SAMPLE_BYTES, enough).await;
                 let mark = "\u{FEFF}".as_bytes();
@@ -345,9 +349,9 @@ impl Reader {
                     _ => is_stream && first == FirstLine::Opening,
                 };
                 if !values && format == Format::Json {
-                    lines(bytes, None, Form::Json)
+                    lines(bytes, Form::Json)
                 } else if !values {
-                    lines(bytes, multiline(), Form::Either)
+                    lines(bytes, Form::Either)
                 } else {
                     if text.len() < head.len() {
                         let mut mark = [0; 3];

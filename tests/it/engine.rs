@@ -106,29 +106,6 @@ fn same(left: &[Span], right: &[Span]) -> bool {
         })
 }
 
-fn covered(spans: &[Span]) -> Vec<usize> {
-    let bytes = spans
-        .iter()
-        .flat_map(|span| span.bytes.start..span.bytes.end);
-    bytes.collect()
-}
-
-/// The spans without signs at their borders, and none of signs alone: which of two labels that touch gets a sign
-/// between them may depend on how much of the text is named at a time (`decode/naming.rs`, rule 3).
-fn without_signs(text: &str, spans: &[Span]) -> Vec<Span> {
-    let is_sign = |c: char| !c.is_alphanumeric();
-    let trimmed = spans.iter().filter_map(|span| {
-        let value = &text[span.bytes.start..span.bytes.end];
-        let start = span.bytes.start + (value.len() - value.trim_start_matches(is_sign).len());
-        let end = span.bytes.end - (value.len() - value.trim_end_matches(is_sign).len());
-        (start < end).then(|| Span {
-            bytes: weir::text::ByteSpan::new(start, end),
-            ..span.clone()
-        })
-    });
-    trimmed.collect()
-}
-
 #[test]
 fn a_private_key_longer_than_a_search_sees_is_found_whole() {
     let folder = tempfile::tempdir().unwrap();
@@ -195,8 +172,6 @@ fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field(
         found.set(found.get() + expected.len());
         for (engine, _) in &engines[1..] {
             let (_, spans) = runtime.block_on(scan(engine, &policy, &[&text]));
-            prop_assert_eq!(covered(&spans), covered(&expected));
-            let (spans, expected) = (without_signs(&text, &spans), without_signs(&text, &expected));
             prop_assert!(same(&spans, &expected), "{:?} against {:?}", spans, expected);
         }
     });

@@ -29,8 +29,14 @@ struct Case {
 struct Expected {
     /// A rounding error decides: either answer is right.
     near: bool,
-    spans: Vec<(usize, usize, String)>,
+    /// Entities of the common path.
+    spans: Vec<Named>,
+    /// What each label marks by itself.
+    marks: Vec<Named>,
 }
+
+/// Start, end and label.
+type Named = (usize, usize, String);
 
 const CATEGORIES: [&str; 8] = [
     "account_number",
@@ -153,6 +159,47 @@ fn labels_find_their_category(pack: &Path) {
     );
 }
 
+/// What the marks cover is found, and nothing else; what the common path names has its label there.
+fn holds(text: &str, spans: &[&Named], marks: &[&Named], found: &[Span], context: &str) {
+    let over = |spans: &[&Named], at: usize| -> BTreeSet<String> {
+        let here = spans.iter().filter(|span| (span.0..span.1).contains(&at));
+        here.map(|span| span.2.clone()).collect()
+    };
+    assert!(text.is_ascii(), "places are characters and bytes alike");
+    for (at, sign) in text.char_indices().filter(|(_, sign)| *sign != ' ') {
+        let mut here = found
+            .iter()
+            .filter(|span| (span.bytes.start..span.bytes.end).contains(&at));
+        let label = here.next().map(|span| span.label.to_string());
+        assert!(here.next().is_none(), "{at} has two labels: {context}");
+        let (named, marked) = (over(spans, at), over(marks, at));
+        assert_eq!(
+            label.is_some(),
+            !marked.is_empty(),
+            "{at} is covered: {context}"
+        );
+        let Some(label) = label else { continue };
+        // A sign by itself goes to whatever it touches.
+        let one_of = if named.is_empty() { &marked } else { &named };
+        let free = named.is_empty() && !sign.is_alphanumeric();
+        assert!(
+            free || one_of.contains(&label),
+            "{at} is {label}: {context}"
+        );
+    }
+    for span in spans {
+        let beside = marks
+            .iter()
+            .filter(|mark| mark.0 <= span.1 && span.0 <= mark.1);
+        if beside.eq([span]) {
+            let same = |found: &Span| {
+                (found.bytes.start, found.bytes.end, &*found.label) == (span.0, span.1, &*span.2)
+            };
+            assert!(found.iter().any(same), "{span:?}: {context}");
+        }
+    }
+}
+
 /// Scans all texts at once, so that windows of different label sets meet in one batch.
 fn compare(
     pack: Pack,
@@ -179,13 +226,11 @@ fn compare(
         if expected.near {
             continue;
         }
-        let found: BTreeSet<_> = found
-            .iter()
-            .map(|span| (span.bytes.start, span.bytes.end, span.label.to_string()))
-            .collect();
-        let spans = expected.spans.iter().cloned();
-        let expected: BTreeSet<_> = spans.filter(|span| asked.contains(&span.2)).collect();
-        assert_eq!(found, expected, "{graph}: {asked:?} of {:?}", case.text);
+        let asks = |span: &&Named| asked.contains(&span.2);
+        let spans: Vec<&Named> = expected.spans.iter().filter(asks).collect();
+        let marks: Vec<&Named> = expected.marks.iter().filter(asks).collect();
+        let context = format!("{graph}: {asked:?} of {:?}: {found:?}", case.text);
+        holds(&case.text, &spans, &marks, found, &context);
         compared += 1;
     }
     assert!(compared >= 200, "{graph}: only {compared} cases are clear");

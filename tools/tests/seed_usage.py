@@ -1,4 +1,5 @@
 """What the large families find, in PyTorch and transformers alone, as the seed's usage code does it: design 4.1, 4.3.
+Beside it what each label marks by itself, in whole words: design I11.
 
     python tools/tests/seed_usage.py OUT
 
@@ -169,16 +170,42 @@ def case(seed: Seed, rng: random.Random, text: str, labels: Sequence[str]) -> di
     for name, injected in (("plain", None), ("vtv", v)):
         states, gap = seed.hidden(encoding.ids, injected)
         scores = states @ vectors.T
+        alone = _alone(scores, len(labels))
+        marks = [(start, end, label) for label, own in enumerate(alone) for start, end, _ in viterbi(own)]
         made[name] = {
-            "near": gap < UNDECIDED or near(scores, generator),
+            "near": gap < UNDECIDED or near(scores, generator) or any(near(own, generator) for own in alone),
             "spans": sorted(_spans(text, encoding.offsets, viterbi(scores), labels)),
+            "marks": _whole(text, _spans(text, encoding.offsets, marks, labels)),
         }
     scores, gap = seed.logits(encoding.ids)
+    spans = sorted(_spans(text, encoding.offsets, viterbi(scores, tiny.BIASES), tiny.CATEGORIES))
     made["head"] = {
         "near": gap < UNDECIDED or near(scores, generator, tiny.BIASES),
-        "spans": sorted(_spans(text, encoding.offsets, viterbi(scores, tiny.BIASES), tiny.CATEGORIES)),
+        "spans": spans,
+        "marks": _whole(text, spans),
     }
     return made
+
+
+def _alone(scores: Tensor, labels: int) -> list[Tensor]:
+    """Scores of O and of each label's own classes."""
+    return [torch.cat([scores[:, :1], scores[:, 1 + 4 * at : 5 + 4 * at]], 1) for at in range(labels)]
+
+
+def _whole(text: str, spans: list) -> list:
+    """A span that ends inside of a word, or of a number, has the rest of it."""
+    whole = []
+    for start, end, label in spans:
+        while start > 0 and _inside(text[start - 1 : start + 1]):
+            start -= 1
+        while end < len(text) and _inside(text[end - 1 : end + 1]):
+            end += 1
+        whole.append([start, end, label])
+    return sorted(whole)
+
+
+def _inside(pair: str) -> bool:
+    return pair.isalpha() or pair.isnumeric()
 
 
 def _spans(text: str, offsets: list[tuple[int, int]], found: list[tuple[int, int, int]], labels: Sequence[str]) -> list:
