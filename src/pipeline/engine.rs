@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use tokio::sync::OnceCell;
 use tracing::{error, warn};
 
 use crate::{
@@ -112,7 +113,7 @@ struct Shared {
     tokenizer: Tokenizer,
     classes: Classes,
     points: OperatingPoints,
-    labels: Mutex<HashMap<Arc<str>, Arc<Labels>>>,
+    labels: Mutex<HashMap<Arc<str>, Arc<OnceCell<Arc<Labels>>>>>,
 }
 
 /// Where the vectors that hidden states are scored with come from.
@@ -212,6 +213,13 @@ impl Engine {
         if let Some(labels) = self.known(&set.digest) {
             return Ok(labels);
         }
+        let labels = self.make(set)?;
+        // Where another call was quicker, both made the same.
+        let _ = self.place(&set.digest).set(labels.clone());
+        Ok(labels)
+    }
+
+    fn make(&self, set: &LabelSet) -> Result<Arc<Labels>, model::Error> {
         let wordings: Vec<&str> = set.labels.iter().map(|label| &*label.wording).collect();
         let point = set.balance.operating_point.as_deref();
         let transitions = self.shared.points.transitions(point)?;
@@ -258,37 +266,35 @@ impl Engine {
                 scored_by: key(&hasher),
             },
         };
-        let labels = Arc::new(labels);
-        let mut known = self
-            .shared
-            .labels
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
-        // A reload leaves old sets behind; a few hundred are more than any set of tenants has.
-        if known.len() >= 512 {
-            known.clear();
-        }
-        known.insert(set.digest.clone(), labels.clone());
-        Ok(labels)
+        Ok(Arc::new(labels))
     }
 
     fn known(&self, digest: &str) -> Option<Arc<Labels>> {
-        self.shared
-            .labels
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .get(digest)
-            .cloned()
+        let known = self.shared.labels.lock();
+        let known = known.unwrap_or_else(std::sync::PoisonError::into_inner);
+        known.get(digest)?.get().cloned()
     }
 
-    /// [`Engine::prepare`] for asynchronous callers.
-    pub async fn labels(&self, set: &LabelSet) -> Result<Arc<Labels>, Error> {
-        if let Some(labels) = self.known(&set.digest) {
-            return Ok(labels);
+    /// Where a label set is kept once it is ready.
+    fn place(&self, digest: &Arc<str>) -> Arc<OnceCell<Arc<Labels>>> {
+        let known = self.shared.labels.lock();
+        let mut known = known.unwrap_or_else(std::sync::PoisonError::into_inner);
+        // A reload leaves old sets behind; a few hundred are more than any set of tenants has.
+        if known.len() >= 512 && !known.contains_key(digest) {
+            known.clear();
         }
-        let (engine, set) = (self.clone(), set.clone());
-        let prepared = tokio::task::spawn_blocking(move || engine.prepare(&set)).await;
-        Ok(prepared.map_err(|_| Error::Panicked)??)
+        known.entry(digest.clone()).or_default().clone()
+    }
+
+    /// [`Engine::prepare`] for asynchronous callers. Texts that come at once wait for one preparation.
+    pub async fn labels(&self, set: &LabelSet) -> Result<Arc<Labels>, Error> {
+        let place = self.place(&set.digest);
+        let labels = place.get_or_try_init(|| async {
+            let (engine, set) = (self.clone(), set.clone());
+            let prepared = tokio::task::spawn_blocking(move || engine.make(&set)).await;
+            Ok::<_, Error>(prepared.map_err(|_| Error::Panicked)??)
+        });
+        labels.await.cloned()
     }
 
     /// Scores of one window.

@@ -183,6 +183,20 @@ fn any_windowing_decodes_as_one_window_when_the_halo_covers_the_receptive_field(
 }
 
 #[test]
+fn texts_that_come_at_once_prepare_a_label_set_once() {
+    let folder = tempfile::tempdir().unwrap();
+    tiny_pack::write(folder.path(), &tiny_pack::Options::default());
+    let (engine, _running) = start(folder.path(), 1);
+    let set = policy(&LABELS).labels;
+    let all = runtime().block_on(futures::future::try_join_all(
+        (0..50).map(|_| engine.labels(&set)),
+    ));
+    let all = all.unwrap();
+    assert!(all.iter().all(|labels| Arc::ptr_eq(labels, &all[0])));
+    assert!(Arc::ptr_eq(&engine.prepare(&set).unwrap(), &all[0]));
+}
+
+#[test]
 fn batch_mates_do_not_matter() {
     let folder = tempfile::tempdir().unwrap();
     tiny_pack::write(
