@@ -5,11 +5,14 @@
 //! Holds: a bad file keeps the old set; an unknown tenant is never guessed (I6).
 //! Does not know: documents, models, sinks.
 
+mod digest;
 mod events;
 pub mod file;
-mod load;
+mod folder;
+mod operators;
 mod region;
 pub mod reload;
+mod resolve;
 mod rule;
 #[cfg(test)]
 mod tests;
@@ -23,8 +26,9 @@ use serde_json::Value as Json;
 
 use crate::{decode::patterns::Patterns, redact::Redactor};
 
+pub use digest::label_digest;
 pub use file::THRESHOLD;
-pub use load::{check_text, label_digest, place};
+pub use folder::{check_text, place};
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 
 /// One label that the model looks for.

@@ -1,0 +1,106 @@
+//! Digests: of a label set, and of everything that decides what a document becomes.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{Balance, Label, LabelSet, file::File};
+use crate::{decode::patterns, redact::Operator};
+
+/// Digest of a label set: names, wordings and thresholds, in order, and the balance.
+pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
+    let mut hash = blake3::Hasher::new();
+    for label in labels {
+        hash_part(&mut hash, label.name.as_bytes());
+        hash_part(&mut hash, label.wording.as_bytes());
+        hash_part(&mut hash, &label.threshold.to_le_bytes());
+    }
+    // Sets without a balance of their own keep the digest that earlier versions gave them. Two parts are
+    // never taken for a label, which has three.
+    if *balance != Balance::default() {
+        let point = balance.operating_point.as_deref().unwrap_or_default();
+        hash_part(&mut hash, point.as_bytes());
+        hash_part(&mut hash, &balance.recall_bias.to_le_bytes());
+    }
+    hash.finalize().to_hex()[..16].into()
+}
+
+/// Digest of everything that decides what a document becomes; keys by their id. Tests are not
+/// part of it.
+pub(super) fn policy_digest(
+    tenant: &str,
+    file: &File,
+    labels: &LabelSet,
+    options: &patterns::Options,
+    operators: &HashMap<Arc<str>, Operator>,
+    default: &Operator,
+) -> Arc<str> {
+    let operators: BTreeMap<&str, String> = operators
+        .iter()
+        .map(|(label, operator)| (&**label, operator_text(operator)))
+        .collect();
+    let custom: Vec<[&str; 3]> = options
+        .custom
+        .iter()
+        .map(|custom| [custom.name.as_str(), &custom.label, &custom.regex])
+        .collect();
+    let deny: Vec<[&str; 2]> = options
+        .deny
+        .iter()
+        .map(|(term, label)| [term.as_str(), label])
+        .collect();
+    let builtin: Vec<[&str; 2]> = options
+        .builtin
+        .iter()
+        .map(|(name, label)| [name.as_str(), label])
+        .collect();
+    let parts = serde_json::json!([
+        tenant,
+        &*labels.digest,
+        builtin,
+        custom,
+        deny,
+        options.allow,
+        options.phone_region,
+        operators,
+        operator_text(default),
+        file.rules,
+        file.emit_text,
+    ]);
+    blake3::hash(parts.to_string().as_bytes()).to_hex()[..16].into()
+}
+
+/// An operator in words; its key by its id.
+pub(super) fn operator_text(operator: &Operator) -> String {
+    match operator {
+        Operator::Keep => "keep".to_owned(),
+        Operator::Remove => "remove".to_owned(),
+        Operator::Replace { placeholder: None } => "replace".to_owned(),
+        Operator::Replace {
+            placeholder: Some(placeholder),
+        } => format!("replace with {placeholder:?}"),
+        Operator::Mask {
+            character,
+            keep_last,
+        } => format!("mask with {character:?} but {keep_last}"),
+        Operator::MaskCount {
+            character,
+            count,
+            from_end,
+        } => {
+            format!(
+                "mask {count} with {character:?} from {}",
+                if *from_end { "the end" } else { "the start" }
+            )
+        }
+        Operator::Hash { key } => format!("hash with key {:?}", key.id),
+        Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id),
+    }
+}
+
+/// Adds a part with its length, so that two parts are never taken for one.
+pub(super) fn hash_part(hash: &mut blake3::Hasher, part: &[u8]) {
+    hash.update(&(part.len() as u64).to_le_bytes());
+    hash.update(part);
+}
