@@ -4,7 +4,7 @@
 //! Data walks through the rooms in one direction:
 //! [`source`] → [`text`] → [`batch`] → [`model`] → [`decode`] → [`redact`] → [`sink`].
 //! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary,
-//! [`pipeline`] the wiring. Start reading at [`pipeline`].
+//! [`pipeline`] the wiring, [`measure`] what benchmarks call. Start reading at [`pipeline`].
 #![warn(missing_docs)]
 // What only a feature calls that was left out stays: a build of all features tells what nobody calls.
 #![cfg_attr(not(all(feature = "kafka", feature = "tables")), allow(dead_code))]
@@ -13,6 +13,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod measure;
 pub mod model;
 pub mod pipeline;
 pub mod record;

@@ -17,9 +17,12 @@ use super::{
     exit::{Exit, Failure},
     out, run,
 };
-use crate::model::{
-    self, Backbone, Conditions, Copied, Encoder, Family, Layout, Machine, Measured, Pack, Row,
-    Tuned,
+use crate::{
+    measure,
+    model::{
+        self, Backbone, Conditions, Copied, Encoder, Family, Layout, Machine, Measured, Pack, Row,
+        Tuned,
+    },
 };
 
 /// Tokens of a batch while graphs are compared.
@@ -218,7 +221,7 @@ impl Way<'_> {
             });
             let padded = self.pack.manifest().backbone.layout == Layout::Padded;
             let special = sessions[0].padded_tokens(0);
-            let sorted = bench::batches(rows.collect(), max_tokens, special, padded);
+            let sorted = measure::batches(rows.collect(), max_tokens, special, padded);
             // They come sorted by length; every eighth in turn, a part of them tells of all.
             let batches: Vec<_> = (0..8)
                 .flat_map(|first| sorted.iter().skip(first).step_by(8).cloned())
@@ -245,7 +248,7 @@ fn speed(
     let next = AtomicUsize::new(0);
     let batch = || &batches[next.fetch_add(1, Ordering::Relaxed) % batches.len()];
     let warm = |session: &mut Backbone| (0..LEAST).try_for_each(|_| session.run(batch()).map(drop));
-    bench::side_by_side(sessions, warm)?;
+    measure::side_by_side(sessions, warm)?;
     let began = Instant::now();
     // Each by its own clock: one that waits for the other's last batch is not slow.
     let speeds = Mutex::new(Vec::new());
@@ -262,7 +265,7 @@ fn speed(
         speeds.push(speed);
         Ok(())
     };
-    bench::side_by_side(sessions, until)?;
+    measure::side_by_side(sessions, until)?;
     let speeds = speeds.into_inner().unwrap_or_else(PoisonError::into_inner);
     Ok(speeds.iter().sum::<f64>().round())
 }
@@ -276,7 +279,7 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         texts = mixture();
     }
     texts.truncate(2000);
-    let windows: Vec<_> = bench::windows(pack, &texts)?
+    let windows: Vec<_> = measure::windows(pack, &texts)?
         .into_iter()
         .flatten()
         .collect();

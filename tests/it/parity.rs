@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde::Deserialize;
 use unicode_segmentation::GraphemeCursor;
-use weir::{cli::bench, decode::whole::whole, redact::names_people, text::ByteSpan};
+use weir::{decode::whole::whole, measure, redact::names_people, text::ByteSpan};
 
 use crate::engine::{policy, runtime, scan, start};
 
@@ -57,7 +57,7 @@ fn the_pack_in_the_box_finds_what_the_reference_finds() {
             engine.tokenizer().tokens(&case.text).unwrap().ids,
             case.token_ids
         );
-        let windows = bench::windows(engine.pack(), std::slice::from_ref(&case.text)).unwrap();
+        let windows = measure::windows(engine.pack(), std::slice::from_ref(&case.text)).unwrap();
         assert_eq!(windows[0].len(), case.window_starts.len());
         let labels: Vec<&str> = case.labels.iter().map(String::as_str).collect();
         let (_, found) = runtime.block_on(scan(&engine, &policy(&labels), &[&case.text]));
