@@ -3,7 +3,11 @@
 //!
 //! Fields never influence one another. Whatever fails, the whole document fails (I6).
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
@@ -236,6 +240,7 @@ async fn json(
     leaves.retain(|leaf| !replaced(leaf));
     let keys = Keys::of(policy, &document, read, &leaves)?;
     edits.extend(keys.edits());
+    let names = &FieldNames::of(&document, &leaves).map_err(Error::not_json)?;
     let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
     for leaf in &leaves {
         let literal = document.literal(leaf);
@@ -256,7 +261,7 @@ async fn json(
         scans.push(Box::pin(async move {
             let named = policy
                 .patterns
-                .find_named(&name_of(&leaf.pointer), &literal.text);
+                .find_named(&names.name(&leaf.pointer), &literal.text);
             let field = scan(engine, policy, &path, &literal.text, treatment, named).await?;
             Ok((literal, field))
         }));
@@ -284,14 +289,61 @@ async fn json(
     Ok(document.rewrite(&edits, &members).into_bytes())
 }
 
-/// The key of a value, or of the array that holds it: the last part of a JSON Pointer that is no
-/// index.
-fn name_of(pointer: &str) -> String {
-    let name = pointer
-        .rsplit('/')
-        .find(|part| !part.bytes().all(|byte| byte.is_ascii_digit()))
-        .unwrap_or_default();
-    name.replace("~1", "/").replace("~0", "~")
+/// What the fields of a document are called.
+///
+/// A field is called as its key says, or, in a list of pairs such as `{"name": "DB_PASSWORD", "value": "…"}`
+/// (environments of containers, headers in HAR files, tags), as the pair says.
+struct FieldNames {
+    /// By the pointer of a pair.
+    pairs: HashMap<String, Text>,
+}
+
+impl FieldNames {
+    const NAMES: [&str; 6] = ["name", "key", "k", "field", "header", "variable"];
+    const VALUES: [&str; 4] = ["value", "val", "v", "values"];
+
+    /// Longest name of a pair that is kept: what is longer names nothing.
+    const MOST_BYTES: usize = 128;
+
+    fn of(document: &Json, leaves: &[Leaf]) -> Result<Self, NotJson> {
+        let mut pairs = HashMap::new();
+        let is_value = |leaf: &Leaf| Self::pair(&leaf.pointer, &Self::VALUES).is_some();
+        if leaves.iter().any(is_value) {
+            for leaf in document.strings(&Selector::default())? {
+                let pair = Self::pair(&leaf.pointer, &Self::NAMES);
+                if let Some(pair) = pair.filter(|_| leaf.raw.len() <= Self::MOST_BYTES) {
+                    pairs.insert(pair.to_owned(), document.literal(&leaf).text);
+                }
+            }
+        }
+        Ok(Self { pairs })
+    }
+
+    /// The pointer of the object whose key, one of `keys`, ends `pointer`.
+    fn pair<'a>(pointer: &'a str, keys: &[&str]) -> Option<&'a str> {
+        let (pair, key) = pointer.rsplit_once('/')?;
+        let known = keys.iter().any(|known| known.eq_ignore_ascii_case(key));
+        known.then_some(pair)
+    }
+
+    /// As a pair says.
+    fn of_pair(&self, pointer: &str) -> Option<&str> {
+        let pair = Self::pair(pointer, &Self::VALUES)?;
+        self.pairs.get(pair).map(Text::as_str)
+    }
+
+    /// As a pair says, or the key of the value or of the array that holds it: the last part of the
+    /// pointer that is no index.
+    fn name(&self, pointer: &str) -> String {
+        if let Some(name) = self.of_pair(pointer) {
+            return name.to_owned();
+        }
+        let name = pointer
+            .rsplit('/')
+            .find(|part| !part.bytes().all(|byte| byte.is_ascii_digit()))
+            .unwrap_or_default();
+        name.replace("~1", "/").replace("~0", "~")
+    }
 }
 
 /// What is written beside the keys of a JSON document.
@@ -331,6 +383,7 @@ async fn json_line(
     {
         return Ok(None);
     }
+    let names = FieldNames::of(&document, &leaves).map_err(not_json)?;
     let mut scans: Vec<BoxFuture<'_, Result<(Value, Field), Error>>> = Vec::new();
     for leaf in &leaves {
         let value = if text[leaf.raw.clone()].starts_with('"') {
@@ -348,7 +401,11 @@ async fn json_line(
                     ..span.clone()
                 })
             });
-        let spans: Vec<Span> = spans.collect();
+        let mut spans: Vec<Span> = spans.collect();
+        // The line as text tells what a key says of its value, and not what a pair says.
+        if let Some(name) = names.of_pair(&leaf.pointer) {
+            spans.extend(policy.patterns.find_named(name, value.text()));
+        }
         let as_a_whole = whole
             .as_ref()
             .is_some_and(|whole| whole.matches(&leaf.pointer));

@@ -358,6 +358,34 @@ fn json_lines_in_a_log_are_json_and_stay_lines() {
 }
 
 #[test]
+fn the_name_of_a_pair_tells_what_its_value_is() {
+    let input = concat!(
+        r#"{"env":[{"name":"DB_PASSWORD","value":"hunter2"},{"name":"MODE","value":"hunter3"}]}"#,
+        "\n",
+        r#"{"headers":[{"value":"Bearer zq81mmw07bq2","name":"Authorization"},{"Key":"sessionToken","Value":"a81mmw07bq2x"}]}"#,
+        "\n",
+        r#"{"name":"DB_PASSWORD","other":{"value":"hunter4"}}"#,
+        "\n",
+    );
+    for name in ["env.jsonl", "env.log"] {
+        let job = Job::new("");
+        job.write(name, input);
+        let (file, pack) = (
+            job.path(name).display().to_string(),
+            pack().display().to_string(),
+        );
+        let args = ["redact", "-p", "secret", "--model", &pack, &file];
+        let out = run(command(&args), b"").expect(0).stdout.clone();
+        for gone in ["hunter2", "zq81mmw07bq2", "a81mmw07bq2x"] {
+            assert!(!out.contains(gone), "{name} holds {gone}: {out}");
+        }
+        for stays in ["hunter3", "hunter4", "DB_PASSWORD", "sessionToken"] {
+            assert!(out.contains(stays), "{name} lost {stays}: {out}");
+        }
+    }
+}
+
+#[test]
 fn a_mark_blanks_and_comments_before_json_change_nothing() {
     let json = "{\"text\":\"Jos\\u00e9 Garc\\u00eda\"}";
     for before in [

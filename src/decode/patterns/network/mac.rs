@@ -148,6 +148,7 @@ impl Run {
                     || digits[12..17].eq_ignore_ascii_case(b"fe-80");
                 gid || self.says(text, &["infiniband"])
             }
+            7 if digits.starts_with(b"01") && self.says(text, CLUES) => true,
             groups => is_duid(digits, groups) || self.says(text, DHCP) || self.says_exactly(text),
         }
     }
@@ -241,6 +242,16 @@ fn quads(text: &str, found: &mut Vec<ByteSpan>) {
         while groups < 5 && bytes.get(end) == Some(&separator) && all_hex(bytes, end + 1) {
             end += 5;
             groups += 1;
+        }
+        // How Cisco's `show ip dhcp binding` writes the id of an Ethernet client: type 01, six bytes.
+        let client = groups == 3
+            && separator == b'.'
+            && bytes[start..].starts_with(b"01")
+            && bytes.get(end) == Some(&b'.')
+            && bytes.get(end + 1).is_some_and(u8::is_ascii_hexdigit)
+            && bytes.get(end + 2).is_some_and(u8::is_ascii_hexdigit);
+        if client {
+            end += 3;
         }
         // Four groups with dashes are a key of a product.
         if groups != 3 && !(groups == 4 && separator == b'.') {
