@@ -27,12 +27,8 @@ use super::{
 };
 use crate::{
     config::limits,
-    pipeline::{
-        Engine, Scan,
-        document::{self, PlainText},
-    },
-    record::{Body, Code, DeadLetter, Document, Entity, Position, Text},
-    sink::Done,
+    pipeline::{Engine, Scan, document},
+    record::{Body, Code, DeadLetter, Document, Done, Entity, PlainText, Position, Text},
     source::{
         self, Around, Compression, Format, Mode, Multiline, ReadFailure, Reader, Report, Stream,
         TenantFrom, Unit, read_failure,

@@ -19,13 +19,12 @@ use crate::{
     VERSION,
     decode::{Recognizer, Span, conflict},
     record::{
-        Body, Change, Code, DeadLetter, Digests, Document, Entities, Entity, IdTreatment, Position,
-        Redaction, Stage, Text,
+        Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, Entity, IdTreatment,
+        PlainText, Position, Redacted, Redaction, Stage, Text,
         audit::Finding,
         json::{Edit, Json, Leaf, Literal, NotJson, Scalar, Selector, quoted},
     },
     redact::{self, Applied},
-    sink::{Done, Redacted},
     telemetry::metric,
     tenant::{NOT_TEXT, Policy, Rule, WHOLE_LABEL},
     text::{ByteSpan, CodePointCursor},
@@ -48,18 +47,6 @@ pub enum Error {
     /// An operator failed.
     #[error("{0}")]
     Redact(Arc<redact::Error>),
-}
-
-/// The form in which redacted documents go out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PlainText {
-    /// As a [`Redaction`] record, with offsets and digests beside the text.
-    Record,
-    /// As the text alone.
-    Text,
-    /// As the text alone, and a JSON document without members of ours: what was transformed stands
-    /// in [`Done::changes`], for codecs that keep it apart.
-    Apart,
 }
 
 /// Fields of one document that are scanned at a time.

@@ -18,13 +18,13 @@ use tracing::{info, warn};
 
 use super::{
     Engine, Scan,
-    document::{self, Pieces, PlainText},
+    document::{self, Pieces},
     names,
     progress::{Counts, Progress},
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, Document, DocumentId, Position, Stage},
+    record::{Code, DeadLetter, Document, DocumentId, PlainText, Position, Stage},
     sink::{self, Claimed, Ledger, Output, StreamStart},
     source::{
         self, Around, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure,

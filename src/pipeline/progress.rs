@@ -14,8 +14,7 @@ use tracing::warn;
 
 use crate::{
     batch,
-    record::DeadLetter,
-    sink::Done,
+    record::{DeadLetter, Done},
     telemetry::{
         Event,
         metric::{self, label},

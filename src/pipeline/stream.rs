@@ -17,8 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
-    Engine,
-    document::{self, PlainText},
+    Engine, document,
     progress::Progress,
     reach::{self, Cluster},
     rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
@@ -27,7 +26,7 @@ use super::{
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, Stage, avro},
+    record::{Code, DeadLetter, PlainText, Stage, avro},
     sink::{
         self,
         kafka::{self as topics, Delivery},

@@ -7,13 +7,9 @@ use std::{
 
 use tokio::task::{JoinError, JoinHandle};
 
-use super::{
-    Engine,
-    document::{self, PlainText},
-};
+use super::{Engine, document};
 use crate::{
-    record::{Code, DeadLetter, Document, DocumentId, Position, Stage},
-    sink::Done,
+    record::{Code, DeadLetter, Document, DocumentId, Done, PlainText, Position, Stage},
     tenant::{Policy, Tenants},
 };
 

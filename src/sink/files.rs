@@ -7,8 +7,11 @@ use bytes::Bytes;
 use futures::FutureExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{Redacted, chain::segment, kafka::Delivery, on_one_line};
-use crate::source::{Compression, kafka::Partition};
+use super::{chain::segment, kafka::Delivery, on_one_line};
+use crate::{
+    record::Redacted,
+    source::{Compression, kafka::Partition},
+};
 
 /// Lines that are put aside before a compressor is made.
 ///

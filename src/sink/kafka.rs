@@ -25,10 +25,10 @@ use rdkafka::{
 use sha2::Sha256;
 use tracing::error;
 
-use super::{Done, Redacted, calls::Calls};
+use super::calls::Calls;
 use crate::{
     record::{
-        Audit, DeadLetter, Position,
+        Audit, DeadLetter, Done, Position, Redacted,
         audit::{self, DigestKey, Finding},
         avro::{self, Kind},
     },
@@ -82,7 +82,7 @@ pub enum Codec {
     /// JSON objects; text where the pipeline was asked for it.
     Json,
     /// Avro whose schemas are in a registry. Redactions have to come
-    /// [apart](crate::pipeline::document::PlainText::Apart).
+    /// [apart](crate::record::PlainText::Apart).
     Avro(Arc<avro::Registry>),
 }
 
@@ -718,7 +718,12 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
             record = String::from_utf8_lossy(json);
             avro::Content::Document(&record)
         }
-        Redacted::Row(_) => unreachable!("a Kafka record is no row of a table"),
+        Redacted::Row(_) => {
+            record = String::from_utf8_lossy(&done.redacted.bytes())
+                .into_owned()
+                .into();
+            avro::Content::Document(&record)
+        }
     };
     writer.redaction(avro::Redacted {
         id: &done.entities.document_id,

@@ -36,7 +36,10 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{Error, Formats, Output};
-use crate::source::{Location, Object};
+use crate::{
+    record::PlainText,
+    source::{Location, Object},
+};
 
 /// The sink's record of work. Cheap to clone.
 #[derive(Clone)]
@@ -159,8 +162,7 @@ impl Ledger {
     }
 
     /// The form in which plain text is written.
-    pub fn plain_text(&self) -> crate::pipeline::document::PlainText {
-        use crate::pipeline::document::PlainText;
+    pub fn plain_text(&self) -> PlainText {
         match self.shared.formats.redactions {
             super::Redactions::Text => PlainText::Text,
             _ => PlainText::Record,

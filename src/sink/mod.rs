@@ -31,62 +31,11 @@ mod table;
 mod table;
 mod writer;
 
-use std::borrow::Cow;
-
-use crate::record::{Change, Entities};
-
 #[cfg(feature = "kafka")]
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart, unwritable};
 pub use stdout::Printer;
-
-/// A processed document on its way out.
-#[derive(Debug, Clone)]
-pub struct Done {
-    /// Its entities.
-    pub entities: Entities,
-    /// Its redaction.
-    pub redacted: Redacted,
-    /// What was transformed: [`Redacted`] may hold it too.
-    pub changes: Vec<Change>,
-    /// How often each operator was used on it.
-    pub operators: std::collections::BTreeMap<String, u64>,
-}
-
-/// A redacted document in the shape it came in.
-#[derive(Clone)]
-pub enum Redacted {
-    /// One JSON object, without a line end: a JSON document with `redactions` beside its keys, or
-    /// a [`crate::record::Redaction`].
-    Record(Vec<u8>),
-    /// Redacted text of a log line, JSON or not, or of a text, without the end of its last line
-    /// (`formats.redactions = "text"`).
-    Text(String),
-    /// Cells of the text columns of a table row, in the order of the document's body.
-    Row(Vec<Option<String>>),
-}
-
-impl Redacted {
-    /// As one record: a JSON object, a text, or a JSON array of cells.
-    pub fn bytes(&self) -> Cow<'_, [u8]> {
-        match self {
-            Self::Record(record) => record.into(),
-            Self::Text(text) => text.as_bytes().into(),
-            Self::Row(cells) => serde_json::to_vec(cells).expect("cells are JSON").into(),
-        }
-    }
-}
-
-impl std::fmt::Debug for Redacted {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Record(record) => write!(f, "Record({} bytes)", record.len()),
-            Self::Text(text) => write!(f, "Text({} bytes)", text.len()),
-            Self::Row(cells) => write!(f, "Row({} cells)", cells.len()),
-        }
-    }
-}
 
 /// A line end in JSON stands between values, where a space does as well.
 fn on_one_line(record: &[u8]) -> Vec<u8> {

@@ -9,12 +9,14 @@ use object_store::{ObjectStore, path::Path};
 use tempfile::SpooledTempFile;
 
 use super::{
-    Claim, Done, Error, Redacted, Redactions, on_one_line,
+    Claim, Error, Redactions, on_one_line,
     table::{EntityRows, RecordRows, Rows as _, TableWriter},
     writer::Writer,
 };
 use crate::{
-    record::{Change, Code, DeadLetter, Digests, Entity, Position, Stage, json::quoted},
+    record::{
+        Change, Code, DeadLetter, Digests, Done, Entity, Position, Redacted, Stage, json::quoted,
+    },
     source::{Compression, Format, Table},
 };
 
@@ -109,7 +111,9 @@ impl Output {
                 self.redaction_row(&entities.document_id, &entities.tenant, record)
                     .await?
             }
-            Redacted::Row(_) => debug_assert!(false, "rows come with their table"),
+            Redacted::Row(_) => {
+                return Err(self.table_error("a row came without its table".to_owned()));
+            }
         }
         self.entities(&entities).await
     }

@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{Done, Error, Redacted, on_one_line};
-use crate::record::DeadLetter;
+use super::{Error, on_one_line};
+use crate::record::{DeadLetter, Done, Redacted};
 
 /// Prints records, a line each.
 #[derive(Debug, Clone, Copy)]

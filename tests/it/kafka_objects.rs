@@ -26,9 +26,9 @@ use weir::{
         rolling,
         stream::{Error, Options, Sink},
     },
-    record::{Code, DeadLetter, Digests, Entities, Position, Stage},
+    record::{Code, DeadLetter, Digests, Done, Entities, Position, Redacted, Stage},
     sink::{
-        self, Done, FileSet, Redacted,
+        self, FileSet,
         chain::{self, Chains, Head, Outcome, Record},
         kafka::Delivery,
     },

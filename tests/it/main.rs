@@ -29,6 +29,7 @@ mod patterns;
 mod privacy;
 mod registry;
 mod registry_server;
+mod rooms;
 mod s3_server;
 mod stores;
 mod tables;

@@ -24,8 +24,8 @@ use object_store::{
 use tokio::sync::Notify;
 use weir::{
     pipeline::job::Target,
-    record::{DeadLetter, Digests, Entities, Position},
-    sink::{self, Claimed, Done, Redacted},
+    record::{DeadLetter, Digests, Done, Entities, Position, Redacted},
+    sink::{self, Claimed},
 };
 
 use crate::{

@@ -1,0 +1,132 @@
+//! Which room may import which: the column "does not know" of ARCHITECTURE.md, as a table that is tested.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Rooms from the bottom up. Each may import those beside it, and itself; a room without others stands alone.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("text", &[]),
+    ("record", &["text"]),
+    ("telemetry", &["config", "record"]),
+    ("batch", &["telemetry"]),
+    ("model", &["text"]),
+    ("decode", &["model", "text"]),
+    ("redact", &["decode", "text"]),
+    ("source", &["record", "telemetry"]),
+    ("sink", &["decode", "record", "source", "telemetry"]),
+    ("config", &["model", "record", "source"]),
+    (
+        "tenant",
+        &["config", "decode", "record", "redact", "telemetry"],
+    ),
+    (
+        "pipeline",
+        &[
+            "batch",
+            "decode",
+            "model",
+            "record",
+            "redact",
+            "sink",
+            "source",
+            "telemetry",
+            "tenant",
+            "text",
+        ],
+    ),
+    ("measure", &["decode", "model", "text"]),
+];
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Rooms that the code of a file names: `crate::ROOM`, and the first names of `use crate::{…}`.
+fn imported(code: &str) -> BTreeSet<String> {
+    let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code: String = code
+        .lines()
+        .map(|line| line.split("//").next().unwrap().to_owned() + "\n")
+        .collect();
+    let mut rooms = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let mut depth = 0;
+        let mut word = String::new();
+        for sign in rest.chars() {
+            match sign {
+                'a'..='z' | '_' if depth == usize::from(rest.starts_with('{')) => word.push(sign),
+                '{' => depth += 1,
+                _ => {
+                    rooms.insert(std::mem::take(&mut word));
+                    depth -= usize::from(sign == '}');
+                    if depth == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        rooms.insert(word);
+    }
+    rooms
+}
+
+#[test]
+fn rooms_import_what_they_may() {
+    let allowed: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut all = Vec::new();
+    files(&src, &mut all);
+    let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
+    for file in all {
+        let inside = file.strip_prefix(&src).unwrap();
+        let room = inside
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs");
+        let is_test = inside
+            .file_stem()
+            .is_some_and(|stem| stem.to_string_lossy().starts_with("tests"));
+        let Some(may) = allowed.get(room).filter(|_| !is_test) else {
+            continue;
+        };
+        for other in imported(&fs::read_to_string(&file).unwrap()) {
+            let is_room = allowed.contains_key(&*other) || other == "cli";
+            if is_room && other != room && !may.contains(&&*other) {
+                wrong.push(format!("{} imports {other}", inside.display()));
+            }
+            seen.insert((room.to_owned(), other));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    for (room, may) in MAY_IMPORT {
+        for other in *may {
+            let used = seen.contains(&((*room).to_owned(), (*other).to_owned()));
+            assert!(
+                used,
+                "{room} imports no {other} any more: take it from the table"
+            );
+        }
+    }
+}
+
+#[test]
+fn imports_are_seen() {
+    let code = "use crate::{\n    batch::{self, source::X},\n    VERSION,\n    sink,\n};\nfn f() { crate::tenant::x(); }\n// crate::cli\n";
+    let expected = ["batch", "sink", "tenant"].map(str::to_owned);
+    let mut found = imported(code);
+    found.remove("");
+    assert_eq!(found, expected.into());
+}
