@@ -73,6 +73,14 @@ test: setup-tests ## Set up what the tests need and run them all
 	cargo test --locked
 	.weir/python/bin/python -m pytest -q tools/tests
 
+# Tests that start servers or Python, or that take more than ten seconds.
+slow := kafka stores registry chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
+	one_text_of_any_length sigterm_drains a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
+.PHONY: test-fast
+test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build
+	cargo test --locked --lib
+	cargo test --locked --test it -- $(addprefix --skip ,$(slow))
+
 .PHONY: chaos
 chaos: setup ## CHAOS_FAULTS faults (default 200) on workers and a broker; report in .weir/chaos.json
 	@tests/setup-kafka.sh
