@@ -13,6 +13,7 @@ use std::{
 };
 
 use metrics::{counter, gauge, histogram};
+use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -33,6 +34,7 @@ use crate::{
         kafka::{self as topics, Delivery},
     },
     source::{
+        beginning::Lost,
         brokers,
         kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
     },
@@ -122,12 +124,6 @@ pub enum Error {
     /// The object store can't be written.
     #[error(transparent)]
     Store(#[from] sink::Error),
-    /// A topic to write is not there, and the brokers make none.
-    #[error("the topic {topic} is not there: create it, or let the brokers create topics")]
-    NoTopic {
-        /// Its name.
-        topic: String,
-    },
     /// Offsets are committed where the records go, so both have to be one cluster.
     #[error(
         "source and sink are two clusters, which have no transaction in common: write to the \
@@ -184,6 +180,8 @@ pub struct Slot {
     /// committed.
     takes_no_more: bool,
     failures: u32,
+    /// The last failure that was told, and when.
+    told: Option<(String, Instant)>,
     /// After a failure: not tried again before.
     not_before: Instant,
     /// Offsets that this slot has committed.
@@ -211,6 +209,7 @@ struct Gathered {
     written: Option<SystemTime>,
     bytes: u64,
     digest: Option<String>,
+    lost: Option<Lost>,
     state: State,
 }
 
@@ -234,6 +233,9 @@ const FULL: Duration = Duration::from_millis(500);
 /// Silence after which a slot counts as stuck: a transaction may wait for its timeout more than once.
 const SILENCE: Duration = Duration::from_secs(300);
 
+/// Time between two lines about the same failure.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// How health tells that files can't be written.
 const STORE: &str = "the object store of the sink";
 
@@ -254,8 +256,7 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
         watches.push(watch.clone());
         let thread = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let slot = Slot::open(number, worker, options)?;
-                Slot { watch, ..slot }.run(&runtime)
+                keep_up(number, &worker, &options, &watch, &runtime)
             }));
             let _ = done.send(outcome.unwrap_or(Err(Error::Panicked)));
         };
@@ -287,6 +288,54 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     match failed {
         Some(error) => Err(error),
         None => Ok(sum),
+    }
+}
+
+/// One slot for as long as the worker lives: it waits for brokers that are away at the start, and joins
+/// the group again where an outage cost it its name.
+fn keep_up(
+    number: u16,
+    worker: &Worker,
+    options: &Options,
+    watch: &Watch,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Summary, Error> {
+    let mut joined = Instant::now();
+    loop {
+        let opened = Slot::open(number, worker.clone(), options.clone());
+        let outcome = opened.and_then(|slot| {
+            let watch = watch.clone();
+            Slot { watch, ..slot }.run(runtime)
+        });
+        watch.idle();
+        match outcome {
+            // What is told meanwhile, `reach` tells.
+            Err(Error::Sink(topics::Error::NoAnswer { .. })) => {
+                if worker.drain.is_cancelled() {
+                    return Ok(Summary::default());
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            // A request to join that arrived late, after the client had sent another one, looks like another
+            // process of the same name. One that there really is fences again, and then there was no outage.
+            Err(error) if error.is_fenced_member() && worker.health.was_away_since(joined) => {
+                warn!(%error, "after an outage of the brokers: the slot joins its group again");
+                joined = Instant::now();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+impl Error {
+    /// Whether the group has another member of the same name.
+    fn is_fenced_member(&self) -> bool {
+        let (Self::Source(group::Error::Refused(refusal))
+        | Self::Sink(topics::Error::Refused(refusal))) = self
+        else {
+            return false;
+        };
+        refusal.code == RDKafkaErrorCode::FencedInstanceId
     }
 }
 
@@ -322,7 +371,8 @@ impl Summary {
 }
 
 impl Slot {
-    /// Joins the group and ends what an earlier producer of this id left open. Blocks.
+    /// Joins the group and ends what an earlier producer of this id left open. Blocks, for a few seconds if
+    /// no broker answers.
     pub fn open(number: u16, worker: Worker, options: Options) -> Result<Self, Error> {
         let output = match &options.sink {
             Sink::Topics(topics) => Output::Topics(Transactions::open(topics.clone())?),
@@ -339,7 +389,8 @@ impl Slot {
         worker.health.set(Part::Sink, true);
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(options.in_flight_bytes as f64);
-        let consumer = Consumer::join(options.source.clone())?;
+        let drain = &worker.drain;
+        let consumer = Consumer::join(options.source.clone(), &|| drain.is_cancelled())?;
         if let Output::Topics(transactions) = &output
             && transactions.is_elsewhere(&consumer)
         {
@@ -362,6 +413,7 @@ impl Slot {
             draining_since: None,
             takes_no_more: false,
             failures: 0,
+            told: None,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
             heads: BTreeMap::new(),
@@ -479,6 +531,11 @@ impl Slot {
             }
             let Some(record) = record else { break };
             self.worker.health.set(Part::Source, true);
+            if let Output::Objects(rolling) = &self.output
+                && record.lost == Some(Lost::Replaced)
+            {
+                rolling.replaced(&record.partition, record.offset)?;
+            }
             // One whose schema was asked for may come while partitions are paused.
             if self.takes_no_more {
                 continue;
@@ -533,6 +590,7 @@ impl Slot {
             written: record.written,
             bytes: record.bytes,
             digest: record.digest,
+            lost: record.lost,
             state: state.unwrap_or_else(State::Rejected),
         });
         self.told_bytes(self.bytes + record.bytes);
@@ -824,7 +882,7 @@ impl Slot {
             true => Ok(Vec::new()),
             false => rolling.look_up(runtime, &self.consumer, &self.ready),
         };
-        rolling.seek(&self.consumer);
+        rolling.seek(&mut self.consumer);
         let again = match again {
             Ok(again) => again,
             Err(Unknown::Store(error)) => return self.store_failed(error),
@@ -919,6 +977,14 @@ impl Slot {
     /// The same set is tried again later, unless its partitions are gone by then. Only what trying
     /// again can't mend ends the slot: an outage of the brokers may last.
     fn again(&mut self, error: topics::Error) -> Result<(), Error> {
+        let error = match error {
+            topics::Error::Refused(refusal) => {
+                let source = &self.options.source;
+                let member = source.instance_id.as_deref();
+                topics::Error::Refused(refusal.in_group(&source.group_id, member))
+            }
+            error => error,
+        };
         let error_type = match &error {
             topics::Error::NoAnswer { .. } => "no_answer",
             topics::Error::Aborted { .. } => "aborted",
@@ -926,34 +992,49 @@ impl Slot {
             topics::Error::TooLarge { .. } => "too_large",
             topics::Error::Options(_) => "options",
             topics::Error::Fenced => "fenced",
-            topics::Error::Refused { .. } => "refused",
+            topics::Error::Refused(_) => "refused",
+            topics::Error::NoTopic { .. } => "no_topic",
             topics::Error::Registry(_) => "registry",
         };
         self.summary.aborted += 1;
-        self.later(&error, error_type);
         if !matches!(
             error,
             topics::Error::NoAnswer { .. }
+                | topics::Error::NoTopic { .. }
                 | topics::Error::Aborted { .. }
                 | topics::Error::Unknown { .. }
                 | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
+            count_error(error_type);
             return Err(error.into());
         }
+        self.later(&error, error_type);
         Ok(())
     }
 
     fn later(&mut self, error: &dyn std::error::Error, error_type: &'static str) {
-        counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
-            .increment(1);
+        count_error(error_type);
         self.failures += 1;
-        warn!(%error, failures = self.failures, "not committed: tried again");
+        let text = error.to_string();
+        let is_told = self
+            .told
+            .as_ref()
+            .is_some_and(|(told, at)| *told == text && at.elapsed() < TELL_AGAIN);
+        if !is_told {
+            warn!(%error, failures = self.failures, "not committed: tried again");
+            self.told = Some((text, Instant::now()));
+        }
         // One abort is what a rebalance brings; more are an outage.
         if self.failures >= 3 {
             self.worker.health.set(Part::Sink, false);
         }
         self.not_before = Instant::now() + brokers::backoff(self.failures);
     }
+}
+
+fn count_error(error_type: &'static str) {
+    counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
+        .increment(1);
 }
 
 /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
@@ -1018,6 +1099,7 @@ impl Gathered {
             written: self.written,
             bytes: self.bytes,
             digest: self.digest,
+            lost: self.lost,
             findings,
             outcome,
             audit: None,

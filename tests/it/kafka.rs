@@ -354,7 +354,7 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
         let partition: source::Partition = (place.input.as_str().into(), 0);
         let start = Instant::now();
         place.set_group(&options.group_id, 0..1, 50);
-        let mut consumer = source::Consumer::join(options).unwrap();
+        let mut consumer = source::Consumer::join(options, &|| false).unwrap();
         consumer.pause(true);
         while consumer.assigned() == 0 {
             assert!(start.elapsed() < Duration::from_secs(60), "not assigned");
@@ -411,11 +411,11 @@ fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
         assert!(start.elapsed() < Duration::from_secs(300), "{found:?}");
         found.len()
     };
-    let mut members = vec![source::Consumer::join(options.clone()).unwrap()];
+    let mut members = vec![source::Consumer::join(options.clone(), &|| false).unwrap()];
     while members[0].assigned() < PARTITIONS as usize {
         turn(&mut members);
     }
-    members.push(source::Consumer::join(options).unwrap());
+    members.push(source::Consumer::join(options, &|| false).unwrap());
     while members[1].assigned() == 0 {
         turn(&mut members);
     }
