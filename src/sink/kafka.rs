@@ -322,6 +322,8 @@ impl Producer {
         let mut config = options.brokers.config();
         // A commit flushes: a long linger would only make a set's first records wait.
         config.set("linger.ms", "5");
+        // A topic that does not exist is told before a set's time is over (30 s by default).
+        config.set("topic.metadata.propagation.max.ms", "5000");
         options.librdkafka.add_to(&mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
         let timeout = options.timeout.as_millis().to_string();
@@ -723,7 +725,9 @@ impl Producer {
                 code: error.rdkafka_error_code(),
             })?;
             let found = metadata.topics().iter().find(|own| own.name() == topic);
-            let code = found.and_then(|own| own.error()).map(RDKafkaErrorCode::from);
+            let code = found
+                .and_then(|own| own.error())
+                .map(RDKafkaErrorCode::from);
             if let Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) = code {
                 let of = Resource::Write([topic.to_owned()].into());
                 return Err(Error::Refused(Refusal { code, of }));

@@ -31,8 +31,8 @@ use super::{
     beginning::{self, Lost, Place},
     brokers::{self, Brokers, Settings},
     identity::Identity,
-    refusal::{Refusal, Resource},
     reader::{dead_letter, json_document, not_utf8, text_document},
+    refusal::{Refusal, Resource},
 };
 use crate::{
     record::{Code, DeadLetter, Document, DocumentId, Position, audit::DigestKey, avro},

@@ -121,10 +121,22 @@ mod tests {
             Refusal { code, of }.to_string()
         };
         let cases = [
-            (Resource::Read(topics(&["in"])), "topic `in`", "grant READ and DESCRIBE"),
-            (Resource::Write(topics(&["a", "b"])), "topics `a`, `b`", "grant WRITE and DESCRIBE"),
+            (
+                Resource::Read(topics(&["in"])),
+                "topic `in`",
+                "grant READ and DESCRIBE",
+            ),
+            (
+                Resource::Write(topics(&["a", "b"])),
+                "topics `a`, `b`",
+                "grant WRITE and DESCRIBE",
+            ),
             (group.clone(), "group `weir`", "grant READ"),
-            (Resource::Transactions("t".to_owned()), "id `t`", "grant WRITE and DESCRIBE"),
+            (
+                Resource::Transactions("t".to_owned()),
+                "id `t`",
+                "grant WRITE and DESCRIBE",
+            ),
         ];
         for (of, name, grant) in cases {
             let shown = shown(&of, Code::TopicAuthorizationFailed);

@@ -294,7 +294,14 @@ fn audit() -> impl Strategy<Value = Audit> {
         proptest::option::of(0_u64..1 << 40),
     )
         .prop_map(
-            |(letter, digests, findings, [input_digest, output_digest], (words, delivered), skipped)| {
+            |(
+                letter,
+                digests,
+                findings,
+                [input_digest, output_digest],
+                (words, delivered),
+                skipped,
+            )| {
                 let [event_id, digest_key, previous] = words;
                 let record = Audit {
                     event_id,
