@@ -8,7 +8,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
@@ -249,14 +252,17 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     if let Some(first) = slots.first() {
         reach::watch(first.clusters(), &worker.health, &stop);
     }
+    let mut running = slots.len();
+    let opening = Arc::new(AtomicUsize::new(0));
     let mut watches = Vec::new();
     for (number, options) in (0..).zip(slots) {
         let (worker, runtime, done) = (worker.clone(), runtime.clone(), done.clone());
         let watch = Watch::new(number, options.stall_for);
         watches.push(watch.clone());
+        let opening = opening.clone();
         let thread = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                keep_up(number, &worker, &options, &watch, &runtime)
+                keep_up(number, &worker, &options, &watch, &opening, &runtime)
             }));
             let _ = done.send(outcome.unwrap_or(Err(Error::Panicked)));
         };
@@ -270,12 +276,21 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     let mut failed = None;
     let mut stalled = std::pin::pin!(stall::watch(watches, worker.health.clone()));
     loop {
+        // A slot that still waits for the brokers has nothing to finish.
+        let only_opening = async {
+            worker.drain.cancelled().await;
+            while opening.load(Ordering::Acquire) < running {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
         let outcome = tokio::select! {
             outcome = ended.recv() => outcome,
+            () = only_opening => break,
             // Its thread may never return: it is not waited for.
             stalled = &mut stalled => return Err(Error::Stalled(stalled)),
         };
         let Some(outcome) = outcome else { break };
+        running -= 1;
         match outcome {
             Ok(summary) => sum = sum.plus(summary),
             Err(error) => {
@@ -298,11 +313,14 @@ fn keep_up(
     worker: &Worker,
     options: &Options,
     watch: &Watch,
+    opening: &Arc<AtomicUsize>,
     runtime: &tokio::runtime::Handle,
 ) -> Result<Summary, Error> {
     let mut joined = Instant::now();
     loop {
+        let is_opening = Opening::begin(opening);
         let opened = Slot::open(number, worker.clone(), options.clone());
+        drop(is_opening);
         let outcome = opened.and_then(|slot| {
             let watch = watch.clone();
             Slot { watch, ..slot }.run(runtime)
@@ -324,6 +342,22 @@ fn keep_up(
             }
             outcome => return outcome,
         }
+    }
+}
+
+/// Counts a slot as long as it is being opened.
+struct Opening(Arc<AtomicUsize>);
+
+impl Opening {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

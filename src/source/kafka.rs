@@ -601,6 +601,7 @@ impl Consumer {
         }
         // Also if it is behind: there may be nothing between, or all that is between was passed over.
         self.seek(partition, from, ANSWER)?;
+        self.begun.insert(partition.clone(), Place::at(from));
         self.waiting.records.retain(|waiting| {
             (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
         });
@@ -822,7 +823,9 @@ impl Consumer {
     ) -> Result<(), KafkaError> {
         let to = Offset::Offset(offset);
         self.inner.seek(&partition.0, partition.1, to, wait)?;
-        self.begun.insert(partition.clone(), Place::at(offset));
+        if let Some(place) = self.begun.get_mut(partition) {
+            *place = Place::at(offset);
+        }
         Ok(())
     }
 

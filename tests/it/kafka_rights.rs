@@ -55,7 +55,7 @@ impl Guarded {
 
     /// Adds or removes rights.
     fn rights(&self, change: &str, arguments: &[&str]) {
-        let done = tool(&["kafka.admin.AclCommand"])
+        let done = tool(&["org.apache.kafka.tools.AclCommand"])
             .args(["--bootstrap-server", &self.node.address(), change])
             .args(["--allow-principal", "User:weir", "--force"])
             .args(arguments)
