@@ -415,12 +415,12 @@ fn stopped(error: stream::Error) -> Failure {
         stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
         | stream::Error::Sink(
             topics::Error::Options(_)
+            | topics::Error::NoTopic { .. }
             | topics::Error::Registry(
                 avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
             ),
         )
         | stream::Error::Store(sink::Error::Shorter { .. })
-        | stream::Error::NoTopic { .. }
         | stream::Error::TwoClusters => Exit::Config,
         stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
         stream::Error::Stalled(_) => Exit::Stalled,

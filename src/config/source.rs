@@ -240,7 +240,8 @@ pub enum OffsetReset {
     /// With the oldest record.
     #[default]
     Earliest,
-    /// With what comes after the worker's start: records before it are never read.
+    /// With what is written after the group's first start. A partition or topic that is added later is
+    /// read from its beginning.
     Latest,
 }
 

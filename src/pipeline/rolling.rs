@@ -29,6 +29,7 @@ use crate::{
     },
     source::{
         Compression,
+        beginning::Lost,
         kafka::{Consumer, Partition, offset_of},
     },
     telemetry::metric,
@@ -245,7 +246,7 @@ impl Rolling {
     }
 
     /// Sends the consumer to where partitions go on.
-    pub(super) fn seek(&mut self, consumer: &Consumer) {
+    pub(super) fn seek(&mut self, consumer: &mut Consumer) {
         for (partition, place) in &mut self.places {
             let Some(offset) = place.seek_to else {
                 continue;
@@ -265,6 +266,22 @@ impl Rolling {
         }
     }
 
+    /// A partition begins again at `offset`: its topic was deleted and created again.
+    ///
+    /// # Errors
+    /// Its chain goes on behind that.
+    pub(super) fn replaced(&self, partition: &Partition, offset: i64) -> Result<(), sink::Error> {
+        match self.places.get(partition) {
+            Some(place) if offset < place.end => Err(sink::Error::Shorter {
+                topic: partition.0.to_string(),
+                partition: partition.1,
+                end: offset,
+                next: place.head.next,
+            }),
+            _ => Ok(()),
+        }
+    }
+
     /// Takes in what is ready, in order, as far as there is room.
     pub(super) fn take(&mut self, ready: &mut Vec<Delivery>) {
         let mut waiting = std::mem::take(ready).into_iter().peekable();
@@ -272,7 +289,7 @@ impl Rolling {
             let Some(place) = self.places.get_mut(&next.partition) else {
                 break;
             };
-            if !place.make_room(&self.bounds) {
+            if !place.make_room(&self.bounds) || !place.opens_gap(next) {
                 break;
             }
             let delivery = waiting.next().expect("it was looked at");
@@ -484,6 +501,22 @@ impl Place {
                 writing: None,
             });
         }
+    }
+
+    /// A record in front of which others were deleted begins a set of its own, whose commit record says so.
+    /// False while there is no room for one.
+    fn opens_gap(&mut self, delivery: &Delivery) -> bool {
+        let Some(Lost::Deleted { from, .. }) = delivery.lost else {
+            return true;
+        };
+        if delivery.offset < self.end {
+            return true;
+        }
+        self.seal();
+        if self.open.is_none() {
+            self.gap_from.get_or_insert(from);
+        }
+        self.open.is_none()
     }
 
     fn add(&mut self, delivery: Delivery, compression: Option<Compression>) {

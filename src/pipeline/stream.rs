@@ -8,11 +8,15 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant, SystemTime},
 };
 
 use metrics::{counter, gauge, histogram};
+use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -32,6 +36,7 @@ use crate::{
         kafka::{self as topics, Delivery},
     },
     source::{
+        beginning::Lost,
         brokers,
         kafka::{self as group, Bytes, Consumer, Header, Partition, Record},
     },
@@ -121,12 +126,6 @@ pub enum Error {
     /// The object store can't be written.
     #[error(transparent)]
     Store(#[from] sink::Error),
-    /// A topic to write is not there, and the brokers make none.
-    #[error("the topic {topic} is not there: create it, or let the brokers create topics")]
-    NoTopic {
-        /// Its name.
-        topic: String,
-    },
     /// Offsets are committed where the records go, so both have to be one cluster.
     #[error(
         "source and sink are two clusters, which have no transaction in common: write to the \
@@ -183,6 +182,8 @@ pub struct Slot {
     /// committed.
     takes_no_more: bool,
     failures: u32,
+    /// The last failure that was told, and when.
+    told: Option<(String, Instant)>,
     /// After a failure: not tried again before.
     not_before: Instant,
     /// Offsets that this slot has committed.
@@ -210,6 +211,7 @@ struct Gathered {
     written: Option<SystemTime>,
     bytes: u64,
     digest: Option<String>,
+    lost: Option<Lost>,
     state: State,
 }
 
@@ -233,6 +235,9 @@ const FULL: Duration = Duration::from_millis(500);
 /// Silence after which a slot counts as stuck: a transaction may wait for its timeout more than once.
 const SILENCE: Duration = Duration::from_secs(300);
 
+/// Time between two lines about the same failure.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
 /// How health tells that files can't be written.
 const STORE: &str = "the object store of the sink";
 
@@ -246,15 +251,17 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     if let Some(first) = slots.first() {
         reach::watch(first.clusters(), &worker.health, &stop);
     }
+    let mut running = slots.len();
+    let opening = Arc::new(AtomicUsize::new(0));
     let mut watches = Vec::new();
     for (number, options) in (0..).zip(slots) {
         let (worker, runtime, done) = (worker.clone(), runtime.clone(), done.clone());
         let watch = Watch::new(number, options.stall_for);
         watches.push(watch.clone());
+        let opening = opening.clone();
         let thread = move || {
             let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let slot = Slot::open(number, worker, options)?;
-                Slot { watch, ..slot }.run(&runtime)
+                keep_up(number, &worker, &options, &watch, &opening, &runtime)
             }));
             let _ = done.send(outcome.unwrap_or(Err(Error::Panicked)));
         };
@@ -268,12 +275,21 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     let mut failed = None;
     let mut stalled = std::pin::pin!(stall::watch(watches, worker.health.clone()));
     loop {
+        // A slot that still waits for the brokers has nothing to finish.
+        let only_opening = async {
+            worker.drain.cancelled().await;
+            while opening.load(Ordering::Acquire) < running {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
         let outcome = tokio::select! {
             outcome = ended.recv() => outcome,
+            () = only_opening => break,
             // Its thread may never return: it is not waited for.
             stalled = &mut stalled => return Err(Error::Stalled(stalled)),
         };
         let Some(outcome) = outcome else { break };
+        running -= 1;
         match outcome {
             Ok(summary) => sum = sum.plus(summary),
             Err(error) => {
@@ -286,6 +302,73 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     match failed {
         Some(error) => Err(error),
         None => Ok(sum),
+    }
+}
+
+/// One slot for as long as the worker lives: it waits for brokers that are away at the start, and joins
+/// the group again where an outage cost it its name.
+fn keep_up(
+    number: u16,
+    worker: &Worker,
+    options: &Options,
+    watch: &Watch,
+    opening: &Arc<AtomicUsize>,
+    runtime: &tokio::runtime::Handle,
+) -> Result<Summary, Error> {
+    let mut joined = Instant::now();
+    loop {
+        let is_opening = Opening::begin(opening);
+        let opened = Slot::open(number, worker.clone(), options.clone());
+        drop(is_opening);
+        let outcome = opened.and_then(|slot| {
+            let watch = watch.clone();
+            Slot { watch, ..slot }.run(runtime)
+        });
+        watch.idle();
+        match outcome {
+            // What is told meanwhile, `reach` tells.
+            Err(Error::Sink(topics::Error::NoAnswer { .. })) => {
+                if worker.drain.is_cancelled() {
+                    return Ok(Summary::default());
+                }
+                std::thread::sleep(Duration::from_millis(500));
+            }
+            // A request to join that arrived late, after the client had sent another one, looks like another
+            // process of the same name. One that there really is fences again, and then there was no outage.
+            Err(error) if error.is_fenced_member() && worker.health.was_away_since(joined) => {
+                warn!(%error, "after an outage of the brokers: the slot joins its group again");
+                joined = Instant::now();
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Counts a slot as long as it is being opened.
+struct Opening(Arc<AtomicUsize>);
+
+impl Opening {
+    fn begin(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Error {
+    /// Whether the group has another member of the same name.
+    fn is_fenced_member(&self) -> bool {
+        let (Self::Source(group::Error::Refused(refusal))
+        | Self::Sink(topics::Error::Refused(refusal))) = self
+        else {
+            return false;
+        };
+        refusal.code == RDKafkaErrorCode::FencedInstanceId
     }
 }
 
@@ -321,7 +404,8 @@ impl Summary {
 }
 
 impl Slot {
-    /// Joins the group and ends what an earlier producer of this id left open. Blocks.
+    /// Joins the group and ends what an earlier producer of this id left open. Blocks, for a few seconds if
+    /// no broker answers.
     pub fn open(number: u16, worker: Worker, options: Options) -> Result<Self, Error> {
         let output = match &options.sink {
             Sink::Topics(topics) => Output::Topics(Transactions::open(topics.clone())?),
@@ -338,7 +422,8 @@ impl Slot {
         worker.health.set(Part::Sink, true);
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(options.in_flight_bytes as f64);
-        let consumer = Consumer::join(options.source.clone())?;
+        let drain = &worker.drain;
+        let consumer = Consumer::join(options.source.clone(), &|| drain.is_cancelled())?;
         if let Output::Topics(transactions) = &output
             && transactions.is_elsewhere(&consumer)
         {
@@ -361,6 +446,7 @@ impl Slot {
             draining_since: None,
             takes_no_more: false,
             failures: 0,
+            told: None,
             not_before: Instant::now(),
             committed: BTreeMap::new(),
             heads: BTreeMap::new(),
@@ -478,6 +564,11 @@ impl Slot {
             }
             let Some(record) = record else { break };
             self.worker.health.set(Part::Source, true);
+            if let Output::Objects(rolling) = &self.output
+                && record.lost == Some(Lost::Replaced)
+            {
+                rolling.replaced(&record.partition, record.offset)?;
+            }
             // One whose schema was asked for may come while partitions are paused.
             if self.takes_no_more {
                 continue;
@@ -532,6 +623,7 @@ impl Slot {
             written: record.written,
             bytes: record.bytes,
             digest: record.digest,
+            lost: record.lost,
             state: state.unwrap_or_else(State::Rejected),
         });
         self.told_bytes(self.bytes + record.bytes);
@@ -823,7 +915,7 @@ impl Slot {
             true => Ok(Vec::new()),
             false => rolling.look_up(runtime, &self.consumer, &self.ready),
         };
-        rolling.seek(&self.consumer);
+        rolling.seek(&mut self.consumer);
         let again = match again {
             Ok(again) => again,
             Err(Unknown::Store(error)) => return self.store_failed(error),
@@ -918,6 +1010,14 @@ impl Slot {
     /// The same set is tried again later, unless its partitions are gone by then. Only what trying
     /// again can't mend ends the slot: an outage of the brokers may last.
     fn again(&mut self, error: topics::Error) -> Result<(), Error> {
+        let error = match error {
+            topics::Error::Refused(refusal) => {
+                let source = &self.options.source;
+                let member = source.instance_id.as_deref();
+                topics::Error::Refused(refusal.in_group(&source.group_id, member))
+            }
+            error => error,
+        };
         let error_type = match &error {
             topics::Error::NoAnswer { .. } => "no_answer",
             topics::Error::Aborted { .. } => "aborted",
@@ -925,34 +1025,49 @@ impl Slot {
             topics::Error::TooLarge { .. } => "too_large",
             topics::Error::Options(_) => "options",
             topics::Error::Fenced => "fenced",
-            topics::Error::Refused { .. } => "refused",
+            topics::Error::Refused(_) => "refused",
+            topics::Error::NoTopic { .. } => "no_topic",
             topics::Error::Registry(_) => "registry",
         };
         self.summary.aborted += 1;
-        self.later(&error, error_type);
         if !matches!(
             error,
             topics::Error::NoAnswer { .. }
+                | topics::Error::NoTopic { .. }
                 | topics::Error::Aborted { .. }
                 | topics::Error::Unknown { .. }
                 | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
+            count_error(error_type);
             return Err(error.into());
         }
+        self.later(&error, error_type);
         Ok(())
     }
 
     fn later(&mut self, error: &dyn std::error::Error, error_type: &'static str) {
-        counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
-            .increment(1);
+        count_error(error_type);
         self.failures += 1;
-        warn!(%error, failures = self.failures, "not committed: tried again");
+        let text = error.to_string();
+        let is_told = self
+            .told
+            .as_ref()
+            .is_some_and(|(told, at)| *told == text && at.elapsed() < TELL_AGAIN);
+        if !is_told {
+            warn!(%error, failures = self.failures, "not committed: tried again");
+            self.told = Some((text, Instant::now()));
+        }
         // One abort is what a rebalance brings; more are an outage.
         if self.failures >= 3 {
             self.worker.health.set(Part::Sink, false);
         }
         self.not_before = Instant::now() + brokers::backoff(self.failures);
     }
+}
+
+fn count_error(error_type: &'static str) {
+    counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
+        .increment(1);
 }
 
 /// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
@@ -1017,6 +1132,7 @@ impl Gathered {
             written: self.written,
             bytes: self.bytes,
             digest: self.digest,
+            lost: self.lost,
             findings,
             outcome,
             audit: None,

@@ -29,6 +29,10 @@ use crate::{
     source::kafka::{Consumer, Partition, offset_of},
 };
 
+/// Longest wait for an answer at the start: the caller looks between two attempts whether the worker is
+/// drained.
+const OPENING: Duration = Duration::from_secs(10);
+
 /// A slot's producer, and the set that it publishes.
 pub(super) struct Transactions {
     options: topics::Options,
@@ -62,15 +66,9 @@ pub(super) struct Ended {
 impl Transactions {
     /// Makes a producer and ends what an earlier one of its id left open. Blocks.
     pub(super) fn open(options: topics::Options) -> Result<Self, Error> {
-        let producer = Producer::new(&options)?;
-        match producer.missing_topic(options.timeout) {
-            Ok(None) => {}
-            Ok(Some(topic)) => return Err(Error::NoTopic { topic }),
-            Err(error) => {
-                let code = error.rdkafka_error_code();
-                return Err(topics::Error::NoAnswer { code }.into());
-            }
-        }
+        let wait = options.timeout.min(OPENING);
+        let producer = Producer::within(&options, wait)?;
+        producer.check_topics(wait)?;
         Ok(Self {
             options,
             producer: Some(producer),
@@ -81,7 +79,7 @@ impl Transactions {
 
     /// Whether a transaction can't hold the source's offsets.
     pub(super) fn is_elsewhere(&self, consumer: &Consumer) -> bool {
-        let wait = self.options.timeout;
+        let wait = self.options.timeout.min(OPENING);
         let to = self
             .producer
             .as_ref()

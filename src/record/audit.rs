@@ -37,6 +37,10 @@ pub struct Audit {
     pub output_digest: Option<String>,
     /// Which key made the digests.
     pub digest_key: String,
+    /// Records in front of this one that the topic deleted before they were read. Absent if there were
+    /// none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
     /// `hash` of the record before it in the chain; 64 zeros at its beginning.
     pub previous: String,
     /// SHA-256 of this record without `hash`, as the JSON that stands here: 64 hexadecimal digits.
@@ -194,6 +198,7 @@ mod tests {
             input_digest: Some(key.digest(b"ask ana@mail.example")),
             output_digest: None,
             digest_key: key.id(),
+            skipped: None,
             previous: String::new(),
             hash: String::new(),
         }

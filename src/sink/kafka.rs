@@ -2,11 +2,11 @@
 //! least once is enough, records first and then the offsets.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     error::Error as StdError,
     path::PathBuf,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant, SystemTime},
@@ -19,7 +19,7 @@ use rdkafka::{
     config::RDKafkaLogLevel,
     consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, OwnedHeaders},
+    message::{DeliveryResult, Header, Message as _, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use sha2::Sha256;
@@ -33,8 +33,10 @@ use crate::{
         avro::{self, Kind},
     },
     source::{
+        beginning::Lost,
         brokers::{self, Brokers, Settings},
         kafka::{self as group, Bytes, Consumer, Partition},
+        refusal::{Refusal, Resource},
     },
 };
 
@@ -130,6 +132,8 @@ pub struct Delivery {
     pub bytes: u64,
     /// Digest of the value, where records are audited.
     pub digest: Option<String>,
+    /// What stood in front of the record and can't be read.
+    pub lost: Option<Lost>,
     /// What was done at each place, where records are audited.
     pub findings: Vec<Finding>,
     /// What goes downstream.
@@ -168,10 +172,14 @@ pub enum Error {
     )]
     Fenced,
     /// The broker refuses for good.
-    #[error("the broker refuses ({code:?}): check the rights of this worker")]
-    Refused {
-        /// librdkafka's code.
-        code: RDKafkaErrorCode,
+    #[error("{0}")]
+    Refused(Refusal),
+    /// A topic to write is not there, and the brokers make none; nothing of the set is visible, and it
+    /// can be tried again.
+    #[error("the topic `{topic}` does not exist: create it, or let the brokers create topics")]
+    NoTopic {
+        /// Its name.
+        topic: String,
     },
     /// A record will never be taken; nothing of the set is visible. It has to go to the dead
     /// letters.
@@ -228,13 +236,37 @@ struct Context {
     token_file: Option<PathBuf>,
     /// Records that the broker has not answered for.
     waiting: AtomicUsize,
-    failed: Mutex<Option<(usize, KafkaError)>>,
+    failed: Mutex<Option<Failed>>,
+    /// Topics that librdkafka was not allowed to add to a transaction. It names them in its log only.
+    refused: Mutex<BTreeSet<String>>,
+}
+
+/// A record that was not taken.
+#[derive(Clone)]
+struct Failed {
+    /// Which of the set.
+    index: usize,
+    topic: String,
+    error: KafkaError,
 }
 
 impl Context {
-    fn take_failure(&self) -> Option<(usize, KafkaError)> {
+    fn take_failure(&self) -> Option<Failed> {
         let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
         failed.take()
+    }
+
+    fn fail(&self, index: usize, topic: &str, error: &KafkaError) {
+        let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.get_or_insert_with(|| Failed {
+            index,
+            topic: topic.to_owned(),
+            error: error.clone(),
+        });
+    }
+
+    fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -242,6 +274,12 @@ impl ClientContext for Context {
     const ENABLE_REFRESH_OAUTH_TOKEN: bool = true;
 
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        if facility == "ADDPARTS"
+            && message.contains("authorization failed")
+            && let Some(topic) = message.split('"').nth(1)
+        {
+            self.refused().insert(topic.to_owned());
+        }
         brokers::log(level, facility, message);
     }
 
@@ -260,15 +298,14 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
-        if let Err((error, _)) = result {
-            let mut failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Err((error, message)) = result {
             // Records that are purged when a transaction is aborted are no cause of it.
             let purged = matches!(
                 error.rdkafka_error_code(),
                 Some(RDKafkaErrorCode::PurgeQueue | RDKafkaErrorCode::PurgeInflight)
             );
-            if failed.is_none() && !purged {
-                *failed = Some((index, error.clone()));
+            if !purged {
+                self.fail(index, message.topic(), error);
             }
         }
     }
@@ -277,9 +314,16 @@ impl ProducerContext for Context {
 impl Producer {
     /// Makes a producer and ends what an earlier one of the same id left open. Blocks.
     pub fn new(options: &Options) -> Result<Self, Error> {
+        Self::within(options, options.timeout)
+    }
+
+    /// The same with a bound of the time that it may take.
+    pub fn within(options: &Options, wait: Duration) -> Result<Self, Error> {
         let mut config = options.brokers.config();
         // A commit flushes: a long linger would only make a set's first records wait.
         config.set("linger.ms", "5");
+        // A topic that does not exist is told before a set's time is over (30 s by default).
+        config.set("topic.metadata.propagation.max.ms", "5000");
         options.librdkafka.add_to(&mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
         let timeout = options.timeout.as_millis().to_string();
@@ -313,23 +357,23 @@ impl Producer {
             offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
-            producer.initialise()?;
+            producer.initialise(wait)?;
         }
         Ok(producer)
     }
 
-    fn initialise(&self) -> Result<(), Error> {
+    fn initialise(&self, wait: Duration) -> Result<(), Error> {
         let start = Instant::now();
         loop {
-            match self.inner.init_transactions(self.options.timeout) {
+            match self.inner.init_transactions(wait) {
                 Ok(()) => return Ok(()),
                 Err(KafkaError::Transaction(error))
-                    if error.is_retriable() && start.elapsed() < self.options.timeout => {}
+                    if error.is_retriable() && start.elapsed() < wait => {}
                 Err(KafkaError::Transaction(error)) if error.is_retriable() => {
                     let code = Some(error.code());
                     return Err(Error::NoAnswer { code });
                 }
-                Err(error) => return Err(outcome(&error, false)),
+                Err(error) => return Err(self.named(outcome(&error, false))),
             }
         }
     }
@@ -493,7 +537,7 @@ impl Producer {
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         match &*failed {
-            Some((_, error)) => Err(error.clone()),
+            Some(failed) => Err(failed.error.clone()),
             None => Ok(()),
         }
     }
@@ -563,18 +607,16 @@ impl Producer {
                 continue;
             }
             context.waiting.fetch_sub(1, Ordering::AcqRel);
-            let mut failed = context
-                .failed
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            *failed = Some((index, error.clone()));
+            context.fail(index, topic, &error);
             return Err(error);
         }
     }
 
     fn abort(&self, error: &KafkaError) -> Error {
-        if let fatal @ (Error::Fenced | Error::Refused { .. }) = outcome(error, false) {
-            return fatal;
+        match outcome(error, false) {
+            Error::Fenced => return Error::Fenced,
+            Error::Refused(refusal) => return self.named(Error::Refused(refusal)),
+            _ => {}
         }
         // Nobody waits for this thread, and a new producer has fenced this one or soon will.
         if self
@@ -607,17 +649,63 @@ impl Producer {
 
     /// Why nothing was committed: a record's own fault if the broker named one.
     fn cause(&self, error: &KafkaError) -> Error {
-        match self.inner.context().take_failure() {
-            Some((index, failed)) => match failed.rdkafka_error_code() {
-                Some(
-                    RDKafkaErrorCode::MessageSizeTooLarge
-                    | RDKafkaErrorCode::InvalidMessageSize
-                    | RDKafkaErrorCode::MessageBatchTooLarge,
-                ) => Error::TooLarge { index },
-                _ => outcome(&failed, false),
+        let Some(failed) = self.inner.context().take_failure() else {
+            return self.named(outcome(error, false));
+        };
+        match failed.error.rdkafka_error_code() {
+            Some(
+                RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::MessageBatchTooLarge,
+            ) => Error::TooLarge {
+                index: failed.index,
             },
-            None => outcome(error, false),
+            Some(
+                RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition,
+            ) => Error::NoTopic {
+                topic: failed.topic,
+            },
+            Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) => {
+                let of = Resource::Write([failed.topic].into());
+                Error::Refused(Refusal { code, of })
+            }
+            _ => self.named(outcome(&failed.error, false)),
         }
+    }
+
+    /// A refusal with what it is about.
+    fn named(&self, error: Error) -> Error {
+        let Error::Refused(Refusal { code, .. }) = error else {
+            return error;
+        };
+        let of = match code {
+            RDKafkaErrorCode::TransactionalIdAuthorizationFailed => {
+                let id = self.options.transactional_id.clone();
+                Resource::Transactions(id.unwrap_or_default())
+            }
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                // Serves librdkafka's log.
+                self.inner.poll(Duration::ZERO);
+                let mut topics = std::mem::take(&mut *self.inner.context().refused());
+                let failed = self.inner.context().take_failure();
+                topics.extend(failed.map(|failed| failed.topic));
+                if topics.is_empty() {
+                    topics.extend(self.options.topics.named().map(str::to_owned));
+                }
+                Resource::Write(topics)
+            }
+            RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::UnreleasedInstanceId => Resource::Group {
+                // Of the source; its slot names it.
+                id: String::new(),
+                member: None,
+            },
+            _ => Resource::Cluster,
+        };
+        Error::Refused(Refusal { code, of })
     }
 
     /// The cluster that it writes to.
@@ -625,32 +713,46 @@ impl Producer {
         self.inner.client().fetch_cluster_id(wait)
     }
 
-    /// Topics with fixed names, for a check that they are there.
-    pub fn missing_topic(&self, wait: Duration) -> Result<Option<String>, KafkaError> {
-        let topics = &self.options.topics;
-        let named = [
-            topics.entities.as_deref(),
-            topics.redactions.as_deref(),
-            Some(&*topics.dead_letters),
-            topics.audit.as_deref(),
-        ];
-        for topic in named.into_iter().flatten() {
-            if topic.contains("{tenant}") {
-                continue;
+    /// Whether the topics with fixed names are there, and may be known to this user.
+    ///
+    /// # Errors
+    /// One of them is not, or no broker answered in time.
+    pub fn check_topics(&self, wait: Duration) -> Result<(), Error> {
+        let named = self.options.topics.named();
+        for topic in named.filter(|topic| !topic.contains("{tenant}")) {
+            let metadata = self.inner.client().fetch_metadata(Some(topic), wait);
+            let metadata = metadata.map_err(|error| Error::NoAnswer {
+                code: error.rdkafka_error_code(),
+            })?;
+            let found = metadata.topics().iter().find(|own| own.name() == topic);
+            let code = found
+                .and_then(|own| own.error())
+                .map(RDKafkaErrorCode::from);
+            if let Some(code @ RDKafkaErrorCode::TopicAuthorizationFailed) = code {
+                let of = Resource::Write([topic.to_owned()].into());
+                return Err(Error::Refused(Refusal { code, of }));
             }
-            let metadata = self.inner.client().fetch_metadata(Some(topic), wait)?;
-            let found = metadata.topics().iter().any(|found| {
-                found.name() == topic && found.error().is_none() && !found.partitions().is_empty()
-            });
-            if !found {
-                return Ok(Some(topic.to_owned()));
+            if found.is_none_or(|own| code.is_some() || own.partitions().is_empty()) {
+                let topic = topic.to_owned();
+                return Err(Error::NoTopic { topic });
             }
         }
-        Ok(None)
+        Ok(())
     }
 }
 
 impl Topics {
+    /// All of them.
+    fn named(&self) -> impl Iterator<Item = &str> {
+        let named = [
+            self.entities.as_deref(),
+            self.redactions.as_deref(),
+            Some(&*self.dead_letters),
+            self.audit.as_deref(),
+        ];
+        named.into_iter().flatten()
+    }
+
     /// What is written of a delivery, and where.
     fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 3] {
         let audit = self.audit.clone().filter(|_| delivery.audit.is_some());
@@ -761,7 +863,8 @@ fn outcome(error: &KafkaError, ending: bool) -> Error {
         return Error::Fenced;
     }
     if let Some(code) = brokers::refused(error) {
-        return Error::Refused { code };
+        let of = Resource::Cluster;
+        return Error::Refused(Refusal { code, of });
     }
     // After a fatal error the producer takes nothing any more.
     let fatal = matches!(error, KafkaError::Transaction(error) if error.is_fatal());
@@ -791,10 +894,8 @@ pub(crate) fn offsets_after<'d>(
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
-        let known = last.entry(&delivery.partition).or_insert(delivery);
-        if known.offset < delivery.offset {
-            *known = delivery;
-        }
+        // The last in the order of reading: a topic that was created again begins with small offsets.
+        last.insert(&delivery.partition, delivery);
     }
     let mut list = TopicPartitionList::with_capacity(last.len());
     for ((topic, partition), delivery) in last {
@@ -853,6 +954,10 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
         input_digest: delivery.digest.clone(),
         output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
         digest_key: key.id(),
+        skipped: match delivery.lost {
+            Some(Lost::Deleted { records, .. }) => Some(records),
+            Some(Lost::Replaced) | None => None,
+        },
         previous: String::new(),
         hash: String::new(),
     }

@@ -28,9 +28,11 @@ use regex::Regex;
 use tracing::{info, warn};
 
 use super::{
+    beginning::{self, Lost, Place},
     brokers::{self, Brokers, Settings},
     identity::Identity,
     reader::{dead_letter, json_document, not_utf8, text_document},
+    refusal::{Refusal, Resource},
 };
 use crate::{
     record::{Code, DeadLetter, Document, DocumentId, Position, audit::DigestKey, avro},
@@ -50,7 +52,8 @@ pub struct Options {
     pub instance_id: Option<String>,
     /// Silence after which the group takes partitions away; the broker's where it assigns.
     pub session_timeout: Duration,
-    /// Whether a group without committed offsets begins with the oldest record.
+    /// Whether a group without committed offsets begins with the oldest record, or else with what is
+    /// written once its first member is there.
     pub from_earliest: bool,
     /// Time between looks for new partitions, and for topics that a regular expression matches.
     pub metadata_refresh: Duration,
@@ -96,6 +99,67 @@ impl Options {
     }
 }
 
+impl Options {
+    /// What brokers refuse, by its name.
+    pub(super) fn refused(
+        &self,
+        code: RDKafkaErrorCode,
+        consumer: &BaseConsumer<Context>,
+    ) -> Error {
+        let group = || Resource::Group {
+            id: self.group_id.clone(),
+            member: self.instance_id.clone(),
+        };
+        let of = match code {
+            RDKafkaErrorCode::TopicAuthorizationFailed => {
+                let hidden = self.topics_with(consumer, |found| found == code);
+                // It may be described and not read: then all of them may be meant.
+                Resource::Read(match hidden.is_empty() {
+                    true => self.unreadable(),
+                    false => hidden,
+                })
+            }
+            RDKafkaErrorCode::GroupAuthorizationFailed
+            | RDKafkaErrorCode::FencedInstanceId
+            | RDKafkaErrorCode::UnreleasedInstanceId => group(),
+            _ => Resource::Cluster,
+        };
+        Error::Refused(Refusal { code, of })
+    }
+
+    /// Topics with a name of their own whose metadata the brokers give no answer to but an error.
+    fn topics_with(
+        &self,
+        consumer: &BaseConsumer<Context>,
+        is: impl Fn(RDKafkaErrorCode) -> bool,
+    ) -> BTreeSet<String> {
+        let named = self.topics.iter().filter(|topic| !topic.starts_with('^'));
+        let of = |topic: &&String| {
+            let metadata = consumer.fetch_metadata(Some(topic), ANSWER);
+            metadata.is_ok_and(|metadata| {
+                let mut errors = metadata.topics().iter().filter_map(|found| found.error());
+                errors.any(|error| is(error.into()))
+            })
+        };
+        named.filter(of).cloned().collect()
+    }
+
+    /// Topics whose records this user may not read, found out by reading; all of them if that tells
+    /// nothing.
+    fn unreadable(&self) -> BTreeSet<String> {
+        let named = self.topics.iter().filter(|topic| !topic.starts_with('^'));
+        let refused = named.filter(|topic| {
+            let reader = Reader::new(&self.brokers, &self.group_id);
+            reader.is_ok_and(|reader| reader.is_refused(topic))
+        });
+        let refused: BTreeSet<String> = refused.cloned().collect();
+        match refused.is_empty() {
+            true => self.topics.iter().cloned().collect(),
+            false => refused,
+        }
+    }
+}
+
 /// What records hold.
 #[derive(Debug, Clone)]
 pub enum Codec {
@@ -129,11 +193,8 @@ pub enum Error {
     #[error("a pattern of headers is not valid")]
     Headers(#[source] globset::Error),
     /// The broker refuses for good.
-    #[error("the broker refuses ({code:?}): check rights, group and topics of this worker")]
-    Refused {
-        /// librdkafka's code.
-        code: RDKafkaErrorCode,
-    },
+    #[error("{0}")]
+    Refused(Refusal),
 }
 
 /// Topic and partition.
@@ -156,6 +217,8 @@ pub struct Record {
     pub bytes: u64,
     /// Digest of the value, where records are audited.
     pub digest: Option<String>,
+    /// What stood in front of it and can't be read.
+    pub lost: Option<Lost>,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
@@ -194,8 +257,10 @@ pub struct Consumer {
     paused: bool,
     /// Whether librdkafka fetches: what it was told last.
     fetching: bool,
-    /// Partitions of which is known that they began where they should.
-    begun: BTreeSet<Partition>,
+    /// Partitions of which is known that they began where they should, and how far they were read.
+    begun: BTreeMap<Partition, Place>,
+    /// Topics that can't be read and of which that was said.
+    absent: BTreeSet<String>,
     waiting: Waiting,
 }
 
@@ -330,21 +395,21 @@ impl ConsumerContext for Context {
 }
 
 impl Consumer {
-    /// Joins the group.
-    pub fn join(options: Options) -> Result<Self, Error> {
+    /// Joins the group. A group that shall begin with what comes is marked first, which waits for the
+    /// brokers until `stop` says otherwise.
+    pub fn join(options: Options, stop: &dyn Fn() -> bool) -> Result<Self, Error> {
+        if !options.from_earliest {
+            beginning::mark_ends(&options, stop)?;
+        }
         let mut config = options.brokers.config();
         // Often enough for a gauge of the lag.
         config.set("statistics.interval.ms", "5000");
         options.librdkafka.add_to(&mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
-        let start = if options.from_earliest {
-            "earliest"
-        } else {
-            "latest"
-        };
         config
             .set("group.id", &options.group_id)
-            .set("auto.offset.reset", start)
+            // Also for `latest`: see `beginning`.
+            .set("auto.offset.reset", "earliest")
             .set(
                 "topic.metadata.refresh.interval.ms",
                 options.metadata_refresh.as_millis().to_string(),
@@ -397,7 +462,8 @@ impl Consumer {
             names: BTreeMap::new(),
             paused: false,
             fetching: true,
-            begun: BTreeSet::new(),
+            begun: BTreeMap::new(),
+            absent: BTreeSet::new(),
             waiting: Waiting::default(),
         })
     }
@@ -425,9 +491,72 @@ impl Consumer {
         let topic = name(&mut self.names, message.topic());
         let partition = (topic, message.partition());
         let begins_right = self.begins_right(&partition, message.offset());
-        match begins_right.map_err(NotYet::Offsets)? {
-            true => self.record(partition, message).map(Some),
-            false => Ok(None),
+        if !begins_right.map_err(NotYet::Offsets)? {
+            return Ok(None);
+        }
+        let mut record = self.record(partition, message)?;
+        let place = self.begun.get_mut(&record.partition);
+        let place = place.expect("a partition that begins right has a place");
+        let (inner, of) = (&self.inner, &record.partition);
+        let first = || bounds(inner, of, ANSWER).map(|(first, _)| first);
+        let lost = place.take(record.offset, Instant::now(), first);
+        record.lost = lost.map_err(NotYet::Offsets)?;
+        if let Some(lost) = record.lost {
+            self.tell_lost(&record.partition, record.offset, lost);
+        }
+        Ok(Some(record))
+    }
+
+    fn tell_lost(&self, of: &Partition, offset: i64, lost: Lost) {
+        let (topic, partition) = (&*of.0, of.1);
+        let records = match lost {
+            Lost::Deleted { from, records } => {
+                warn!(
+                    topic,
+                    partition,
+                    from,
+                    records,
+                    offset,
+                    "the topic deleted records before they were read: they are skipped; raise its \
+                     retention.ms or retention.bytes, or start more workers"
+                );
+                records
+            }
+            Lost::Replaced => {
+                warn!(
+                    topic,
+                    partition,
+                    offset,
+                    "the partition begins again: its topic was deleted and created again, or its brokers \
+                     lost its end; reading goes on at its first offset"
+                );
+                self.set_back(of, offset);
+                return;
+            }
+        };
+        counter!(
+            metric::SKIPPED_RECORDS_TOTAL,
+            "topic" => metric::label("topic", topic),
+            "partition" => metric::label("partition", &partition.to_string())
+        )
+        .increment(records);
+    }
+
+    /// The offsets of a topic that is gone may still be committed: they would hide records of the one
+    /// that took its name.
+    fn set_back(&self, (topic, partition): &Partition, offset: i64) {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition(topic, *partition);
+        let set_back = self.committed(list, ANSWER).and_then(|mut committed| {
+            if offset_of(&committed, topic, *partition).is_none_or(|old| old <= offset) {
+                return Ok(());
+            }
+            // With what stands beside the offset: the head of the audit chain.
+            committed.set_partition_offset(topic, *partition, Offset::Offset(offset))?;
+            self.inner.commit(&committed, CommitMode::Sync)
+        });
+        if let Err(error) = set_back {
+            warn!(code = ?error.rdkafka_error_code(), "the group's offset is still that of the old topic");
         }
     }
 
@@ -436,35 +565,47 @@ impl Consumer {
     ///
     /// librdkafka does not hold this itself (2.12, `rd_kafka_assignment_apply_offsets`): if the offset
     /// can't be told yet because a transaction of the last owner is open (`UNSTABLE_OFFSET_COMMIT`), and
-    /// the assignment changes meanwhile, the partition begins where `auto.offset.reset` says. All of it
-    /// would be doubled with `earliest`, and lost with `latest`.
+    /// the assignment changes meanwhile, the partition begins where `auto.offset.reset` says, and all of
+    /// it would be doubled.
     fn begins_right(&mut self, partition: &Partition, offset: i64) -> Result<bool, KafkaError> {
-        if self.begun.contains(partition) {
+        if self.begun.contains_key(partition) {
             return Ok(true);
         }
+        self.absent.remove(&*partition.0);
         let mut list = TopicPartitionList::with_capacity(1);
         list.add_partition(&partition.0, partition.1);
         let committed = self.committed(list, ANSWER)?;
-        // Nothing is committed: it begins where `auto.offset.reset` says.
-        let from = offset_of(&committed, &partition.0, partition.1).unwrap_or(offset);
-        if offset != from {
-            if offset < from {
-                warn!(
-                    topic = &*partition.0,
-                    partition = partition.1,
-                    offset,
-                    committed = from,
-                    "a partition began before its committed offset: sent there"
-                );
-            }
-            // Also if it is behind: there may be nothing between, or all that is between was passed over.
-            self.seek(partition, from, ANSWER)?;
-            self.waiting.records.retain(|waiting| {
-                (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
-            });
+        let Some(from) = offset_of(&committed, &partition.0, partition.1) else {
+            // Nothing is committed: it begins with what it holds.
+            self.begun.insert(partition.clone(), Place::at(offset));
+            return Ok(true);
+        };
+        if offset == from {
+            self.begun.insert(partition.clone(), Place::at(from));
+            return Ok(true);
         }
-        self.begun.insert(partition.clone());
-        Ok(offset == from)
+        let (first, end) = self.bounds(partition, ANSWER)?;
+        // What is committed is not there: librdkafka began with the first record that is.
+        if from < first || from > end {
+            self.begun.insert(partition.clone(), Place::at(from));
+            return Ok(true);
+        }
+        if offset < from {
+            warn!(
+                topic = &*partition.0,
+                partition = partition.1,
+                offset,
+                committed = from,
+                "a partition began before its committed offset: sent there"
+            );
+        }
+        // Also if it is behind: there may be nothing between, or all that is between was passed over.
+        self.seek(partition, from, ANSWER)?;
+        self.begun.insert(partition.clone(), Place::at(from));
+        self.waiting.records.retain(|waiting| {
+            (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
+        });
+        Ok(false)
     }
 
     /// As [`Self::poll`] while records wait: the first of them is tried again when it is time for it;
@@ -524,17 +665,55 @@ impl Consumer {
             None => Ok(None),
             Some(Ok(message)) => Ok(Some(message)),
             Some(Err(error)) => {
-                let code = error.rdkafka_error_code();
-                if let Some(code) = brokers::refused(&error) {
-                    return Err(Error::Refused { code });
-                }
-                if let Some(code @ RDKafkaErrorCode::Fatal) = code {
-                    return Err(Error::Refused { code });
-                }
-                brokers::goes_on(&error);
+                self.failed(&error)?;
                 Ok(None)
             }
         }
+    }
+
+    /// Takes note of an error that came instead of a record.
+    ///
+    /// # Errors
+    /// Trying again can't help.
+    fn failed(&mut self, error: &KafkaError) -> Result<(), Error> {
+        let code = match error.rdkafka_error_code() {
+            // Of a client that takes nothing any more the reason stands elsewhere.
+            Some(RDKafkaErrorCode::Fatal) => {
+                let cause = self.inner.client().fatal_error();
+                return Err(self.options.refused(
+                    cause.map_or(RDKafkaErrorCode::Fatal, |(code, _)| code),
+                    &self.inner,
+                ));
+            }
+            _ => brokers::refused(error),
+        };
+        if let Some(code) = code {
+            return Err(self.options.refused(code, &self.inner));
+        }
+        if let Some(RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic) =
+            error.rdkafka_error_code()
+        {
+            self.tell_absent();
+        }
+        brokers::goes_on(error);
+        Ok(())
+    }
+
+    /// Says once of each topic that it is not there; what is read again is told again.
+    fn tell_absent(&mut self) {
+        let absent = self.options.topics_with(&self.inner, |code| {
+            matches!(
+                code,
+                RDKafkaErrorCode::UnknownTopicOrPartition | RDKafkaErrorCode::UnknownTopic
+            )
+        });
+        for topic in absent.difference(&self.absent) {
+            warn!(
+                topic,
+                "the topic `{topic}` does not exist: create it, or correct source.topics; weir waits for it"
+            );
+        }
+        self.absent = absent;
     }
 
     fn record(&mut self, partition: Partition, message: &OwnedMessage) -> Result<Record, NotYet> {
@@ -562,6 +741,7 @@ impl Consumer {
                 .as_ref()
                 .zip(message.payload())
                 .map(|(key, payload)| key.digest(payload)),
+            lost: None,
             document,
         })
     }
@@ -636,22 +816,22 @@ impl Consumer {
     /// after it has returned: librdkafka discards what it had fetched. After an error nothing is
     /// known.
     pub fn seek(
-        &self,
-        (topic, partition): &Partition,
+        &mut self,
+        partition: &Partition,
         offset: i64,
         wait: Duration,
     ) -> Result<(), KafkaError> {
-        let offset = Offset::Offset(offset);
-        self.inner.seek(topic, *partition, offset, wait)
+        let to = Offset::Offset(offset);
+        self.inner.seek(&partition.0, partition.1, to, wait)?;
+        if let Some(place) = self.begun.get_mut(partition) {
+            *place = Place::at(offset);
+        }
+        Ok(())
     }
 
     /// The first offset of a partition, and the one after the last that may be read.
-    pub fn bounds(
-        &self,
-        (topic, partition): &Partition,
-        wait: Duration,
-    ) -> Result<(i64, i64), KafkaError> {
-        self.inner.fetch_watermarks(topic, *partition, wait)
+    pub fn bounds(&self, of: &Partition, wait: Duration) -> Result<(i64, i64), KafkaError> {
+        bounds(&self.inner, of, wait)
     }
 
     /// Ends of this member's partitions, once for each statistics.
@@ -738,6 +918,14 @@ impl Consumer {
     }
 }
 
+fn bounds(
+    consumer: &BaseConsumer<Context>,
+    (topic, partition): &Partition,
+    wait: Duration,
+) -> Result<(i64, i64), KafkaError> {
+    consumer.fetch_watermarks(topic, *partition, wait)
+}
+
 fn committed(
     consumer: &BaseConsumer<Context>,
     partitions: TopicPartitionList,
@@ -787,6 +975,24 @@ impl Reader {
 
     pub(crate) fn client(&self) -> &BaseConsumer<Context> {
         &self.0
+    }
+
+    /// Whether the brokers refuse to give out the records of a topic.
+    fn is_refused(&self, topic: &str) -> bool {
+        let mut list = TopicPartitionList::with_capacity(1);
+        let begun = list
+            .add_partition_offset(topic, 0, Offset::Beginning)
+            .and_then(|()| self.0.assign(&list));
+        let start = Instant::now();
+        while begun.is_ok() && start.elapsed() < ANSWER / 2 {
+            match self.0.poll(Duration::from_millis(100)) {
+                Some(Err(error)) if brokers::refused(&error).is_some() => return true,
+                // A record, or the end of the partition.
+                Some(_) => return false,
+                None => {}
+            }
+        }
+        false
     }
 
     /// Offsets that are committed for some partitions; all of them, or an error.

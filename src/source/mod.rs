@@ -12,6 +12,8 @@
 //! it should be is a [`Unit::Rejected`].
 #[cfg(feature = "tables")]
 mod arrow_file;
+#[cfg(feature = "kafka")]
+pub mod beginning;
 mod broker_settings;
 #[cfg(feature = "kafka")]
 pub mod brokers;
@@ -32,6 +34,8 @@ mod objects;
 #[cfg(feature = "tables")]
 mod parquet_file;
 mod reader;
+#[cfg(feature = "kafka")]
+pub mod refusal;
 mod store_options;
 #[cfg(feature = "tables")]
 mod table;

@@ -47,6 +47,8 @@ struct Inner {
     stalled: AtomicBool,
     /// What does not answer.
     unreachable: Mutex<BTreeSet<&'static str>>,
+    /// When something last did not answer.
+    away: Mutex<Option<Instant>>,
     hearts: Mutex<Hearts>,
     next: AtomicU64,
 }
@@ -76,6 +78,7 @@ impl Health {
             draining: AtomicBool::new(false),
             stalled: AtomicBool::new(false),
             unreachable: Mutex::default(),
+            away: Mutex::default(),
             hearts: Mutex::default(),
             next: AtomicU64::new(0),
         }))
@@ -99,10 +102,22 @@ impl Health {
     /// Says whether servers answer; the name is for people.
     pub fn set_reached(&self, name: &'static str, reached: bool) {
         let mut unreachable = self.unreachable();
-        match reached {
+        let changed = match reached {
             true => unreachable.remove(name),
             false => unreachable.insert(name),
         };
+        if changed {
+            *self.away() = Some(Instant::now());
+        }
+    }
+
+    /// Whether some server was away at any time since `then`.
+    pub fn was_away_since(&self, then: Instant) -> bool {
+        self.is_unreachable() || self.away().is_some_and(|at| at >= then)
+    }
+
+    fn away(&self) -> std::sync::MutexGuard<'_, Option<Instant>> {
+        self.0.away.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether servers are away without which nothing can be committed.

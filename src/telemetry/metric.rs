@@ -90,6 +90,8 @@ metrics_table! {
         "Seconds for which work waits and nothing was committed; 0 while nothing waits.";
     CONSUMER_LAG = "weir_consumer_lag", Gauge, None, ["topic", "partition"],
         "Records of a partition that are not committed; of partitions that this worker has.";
+    SKIPPED_RECORDS_TOTAL = "weir_skipped_records_total", Counter, None, ["topic", "partition"],
+        "Records that a topic deleted before they were read (retention).";
     LAST_COMMIT_TIMESTAMP_SECONDS = "weir_last_commit_timestamp_seconds", Gauge, Some(Unit::Seconds), ["topic", "partition"],
         "When offsets of a partition were last committed, since 1970.";
     RELOADS_TOTAL = "weir_reloads_total", Counter, None, ["kind", "outcome"],

@@ -36,7 +36,7 @@ use crate::{
 };
 
 pub struct Place {
-    broker: Arc<Broker>,
+    pub broker: Arc<Broker>,
     pub input: String,
     pub outputs: sink::Topics,
 }
@@ -73,7 +73,7 @@ impl Place {
         producer.flush(Duration::from_secs(20)).unwrap();
     }
 
-    fn produce_to(&self, partition: i32, (key, value): (String, String)) {
+    pub fn produce_to(&self, partition: i32, (key, value): (String, String)) {
         let producer: BaseProducer = self.client().create().unwrap();
         let record = BaseRecord::to(&self.input).partition(partition);
         producer.send(record.key(&key).payload(&value)).unwrap();
@@ -144,7 +144,7 @@ impl Place {
     }
 
     /// A slot on a thread of its own.
-    fn slot(&self, name: &str) -> Running {
+    pub fn slot(&self, name: &str) -> Running {
         self.slot_with(self.options(name))
     }
 
@@ -153,7 +153,7 @@ impl Place {
     }
 
     /// `around` is given the slot's whole life, on the slot's thread.
-    fn slot_run(
+    pub fn slot_run(
         &self,
         options: Options,
         around: impl FnOnce(&dyn Fn() -> Result<Summary, Error>) -> Result<Summary, Error>
@@ -175,7 +175,7 @@ impl Place {
     }
 
     /// What a read_committed reader finds in a topic: partition and value, in order.
-    fn read(&self, topic: &str) -> Vec<(i32, Value)> {
+    pub fn read(&self, topic: &str) -> Vec<(i32, Value)> {
         let parsed = |message: OwnedMessage| {
             let value = serde_json::from_slice(message.payload().unwrap()).unwrap();
             (message.partition(), value)
@@ -220,7 +220,7 @@ impl Place {
         found
     }
 
-    fn wait_for(&self, documents: usize) {
+    pub fn wait_for(&self, documents: usize) {
         let start = Instant::now();
         while self.read(self.outputs.entities.as_ref().unwrap()).len()
             + self.read(&self.outputs.dead_letters).len()
@@ -354,7 +354,7 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
         let partition: source::Partition = (place.input.as_str().into(), 0);
         let start = Instant::now();
         place.set_group(&options.group_id, 0..1, 50);
-        let mut consumer = source::Consumer::join(options).unwrap();
+        let mut consumer = source::Consumer::join(options, &|| false).unwrap();
         consumer.pause(true);
         while consumer.assigned() == 0 {
             assert!(start.elapsed() < Duration::from_secs(60), "not assigned");
@@ -411,11 +411,11 @@ fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
         assert!(start.elapsed() < Duration::from_secs(300), "{found:?}");
         found.len()
     };
-    let mut members = vec![source::Consumer::join(options.clone()).unwrap()];
+    let mut members = vec![source::Consumer::join(options.clone(), &|| false).unwrap()];
     while members[0].assigned() < PARTITIONS as usize {
         turn(&mut members);
     }
-    members.push(source::Consumer::join(options).unwrap());
+    members.push(source::Consumer::join(options, &|| false).unwrap());
     while members[1].assigned() == 0 {
         turn(&mut members);
     }

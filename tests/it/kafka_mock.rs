@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{Error, Options, Sink, Slot, Summary, Worker},
+        stream::{self, Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::{calls, kafka as sink},
     source::{brokers::Brokers, kafka as source},
@@ -28,14 +28,30 @@ use crate::{
     worker::{PATTERNS_ONLY, job},
 };
 
+/// Topics of two partitions each.
+const TOPICS: [&str; 4] = ["in", "entities", "redactions", "dead"];
+
 struct Mock {
     cluster: MockCluster<'static, DefaultProducerContext>,
 }
 
 struct Running {
-    progress: Arc<Progress>,
+    counted: Counted,
     drain: CancellationToken,
+}
+
+/// A worker's thread, and what it counts.
+struct Counted {
+    progress: Arc<Progress>,
     thread: std::thread::JoinHandle<Result<Summary, Error>>,
+}
+
+impl std::ops::Deref for Running {
+    type Target = Counted;
+
+    fn deref(&self) -> &Counted {
+        &self.counted
+    }
 }
 
 fn options(brokers: Brokers) -> Options {
@@ -77,14 +93,20 @@ impl Mock {
     /// Three brokers, with some records in a topic.
     fn with(records: usize) -> Self {
         let cluster = MockCluster::new(3).unwrap();
-        for topic in ["in", "entities", "redactions", "dead"] {
+        for topic in TOPICS {
             cluster.create_topic(topic, 2, 3).unwrap();
         }
+        let mock = Self { cluster };
+        mock.send(0..records);
+        mock
+    }
+
+    fn send(&self, records: std::ops::Range<usize>) {
         let producer: BaseProducer = ClientConfig::new()
-            .set("bootstrap.servers", cluster.bootstrap_servers())
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
             .create()
             .unwrap();
-        for n in 0..records {
+        for n in records {
             let key = format!("key-{n}");
             let value = format!("{{\"id\":\"d{n}\",\"text\":\"ask user{n}@mail.example\"}}");
             producer
@@ -92,7 +114,21 @@ impl Mock {
                 .unwrap();
         }
         producer.flush(Duration::from_secs(20)).unwrap();
-        Self { cluster }
+    }
+
+    /// Takes a broker away for good. Its partitions move to the two others, as in a real cluster: the
+    /// mock cluster picks leaders at random and elects no new ones.
+    fn lose(&self, broker: i32) {
+        let others: Vec<i32> = (1..=3).filter(|other| *other != broker).collect();
+        for topic in TOPICS {
+            for (partition, leader) in (0..).zip(&others) {
+                let moved = self
+                    .cluster
+                    .partition_leader(topic, partition, Some(*leader));
+                moved.unwrap();
+            }
+        }
+        self.cluster.broker_down(broker).unwrap();
     }
 
     fn start(&self) -> Running {
@@ -105,14 +141,13 @@ impl Mock {
             Slot::open(0, worker, options)?.run(runtime.handle())
         });
         Running {
-            progress,
+            counted: Counted { progress, thread },
             drain,
-            thread,
         }
     }
 }
 
-impl Running {
+impl Counted {
     fn wait_for(&self, documents: u64) {
         let start = Instant::now();
         while self.documents() < documents {
@@ -130,10 +165,12 @@ impl Running {
         let counts = engine_counts();
         self.progress.snapshot(&counts, Duration::ZERO).documents
     }
+}
 
+impl Running {
     fn drained(self) -> Result<Summary, Error> {
         self.drain.cancel();
-        self.thread.join().unwrap()
+        self.counted.thread.join().unwrap()
     }
 }
 
@@ -239,8 +276,8 @@ fn what_trying_again_cannot_mend_ends_the_slot_at_once() {
         &[RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED],
     );
     let slot = mock.start();
-    match slot.thread.join().unwrap() {
-        Err(Error::Sink(sink::Error::Refused { .. })) => {}
+    match slot.counted.thread.join().unwrap() {
+        Err(Error::Sink(sink::Error::Refused(_))) => {}
         other => panic!("{other:?}"),
     }
 }
@@ -281,7 +318,7 @@ fn a_call_that_does_not_return_is_given_up_and_the_set_is_sent_by_a_new_producer
     mock.cluster.coordinator(group(), 3).unwrap();
     let slot = mock.start();
     slot.wait_for(20);
-    mock.cluster.broker_down(3).unwrap();
+    mock.lose(3);
     let start = Instant::now();
     while calls::left_behind() == 0 {
         assert!(!slot.thread.is_finished(), "the slot ended early");
@@ -292,9 +329,53 @@ fn a_call_that_does_not_return_is_given_up_and_the_set_is_sent_by_a_new_producer
         std::thread::sleep(Duration::from_millis(20));
     }
     mock.cluster.coordinator(group(), 2).unwrap();
-    mock.cluster.broker_up(3).unwrap();
+    let moved = Instant::now();
     slot.wait_for(400);
+    println!(
+        "all delivered {:.1} s after the move",
+        moved.elapsed().as_secs_f64()
+    );
     slot.drained().unwrap();
+}
+
+/// A request of the worker's own that arrives late looks like a rival of the same name; after an outage the
+/// slot joins again, and a rival that there is ends it.
+#[test]
+fn a_member_whose_name_is_taken_joins_again_after_an_outage_and_else_ends() {
+    for outage in [true, false] {
+        let mock = Mock::with(40);
+        let mut options = options(Brokers::plain(&mock.cluster.bootstrap_servers()));
+        options.source.instance_id = Some("named".to_owned());
+        let worker = worker();
+        let (progress, drain) = (worker.progress.clone(), worker.drain.clone());
+        let health = worker.health.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = engine::runtime();
+            runtime.block_on(stream::run(worker, vec![options]))
+        });
+        let slot = Counted { progress, thread };
+        slot.wait_for(40);
+        if outage {
+            health.set_reached("the test's brokers", false);
+            health.set_reached("the test's brokers", true);
+        }
+        let fenced = Code::RD_KAFKA_RESP_ERR_FENCED_INSTANCE_ID;
+        mock.cluster.request_errors(Api::Heartbeat, &[fenced]);
+        mock.send(40..60);
+        if outage {
+            // The mock cluster stores no offsets: what was there is read again.
+            slot.wait_for(100);
+            drain.cancel();
+            slot.thread.join().unwrap().unwrap();
+        } else {
+            let error = slot.thread.join().unwrap().unwrap_err().to_string();
+            assert!(
+                error.contains("another process is member `named`"),
+                "{error}"
+            );
+            assert!(error.contains("source.group_instance_id"), "{error}");
+        }
+    }
 }
 
 #[test]

@@ -662,6 +662,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         written: None,
         bytes: 10,
         digest: None,
+        lost: None,
         findings: Vec::new(),
         audit: None,
         outcome: Err(DeadLetter {

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// A worker on topics whose health page is on `port`.
-fn worker_on(brokers: &str, [input, entities, dead]: [&str; 3], port: u16) -> Job {
+pub fn worker_on(brokers: &str, [input, entities, dead]: [&str; 3], port: u16) -> Job {
     let job = Job::with(&format!(
         "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{brokers}\"\ntopics = [\"{input}\"]\n\
          group_id = \"stall-{input}\"\nsession_timeout_ms = 6000\n\
@@ -36,7 +36,7 @@ fn worker_on(brokers: &str, [input, entities, dead]: [&str; 3], port: u16) -> Jo
 }
 
 /// Status and body of a page.
-fn page(port: u16, path: &str) -> Option<(u16, String)> {
+pub fn page(port: u16, path: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
     write!(
@@ -51,7 +51,7 @@ fn page(port: u16, path: &str) -> Option<(u16, String)> {
 }
 
 /// Waits until a page has a status; its text, and how long that took.
-fn wait_for(port: u16, path: &str, status: u16, limit: Duration) -> (String, Duration) {
+pub fn wait_for(port: u16, path: &str, status: u16, limit: Duration) -> (String, Duration) {
     let start = Instant::now();
     let mut last = None;
     while start.elapsed() < limit {
@@ -66,7 +66,7 @@ fn wait_for(port: u16, path: &str, status: u16, limit: Duration) -> (String, Dur
 }
 
 /// Twenty records from number `from` on.
-fn produce(brokers: &str, from: usize) {
+pub fn produce(brokers: &str, from: usize) {
     let producer: BaseProducer = ClientConfig::new()
         .set("bootstrap.servers", brokers)
         .create()

@@ -291,9 +291,17 @@ fn audit() -> impl Strategy<Value = Audit> {
         proptest::collection::vec(finding(), 0..4),
         [proptest::option::of(word()), proptest::option::of(word())],
         ([word(), word(), word()], any::<bool>()),
+        proptest::option::of(0_u64..1 << 40),
     )
         .prop_map(
-            |(letter, digests, findings, [input_digest, output_digest], (words, delivered))| {
+            |(
+                letter,
+                digests,
+                findings,
+                [input_digest, output_digest],
+                (words, delivered),
+                skipped,
+            )| {
                 let [event_id, digest_key, previous] = words;
                 let record = Audit {
                     event_id,
@@ -307,6 +315,7 @@ fn audit() -> impl Strategy<Value = Audit> {
                     input_digest,
                     output_digest,
                     digest_key,
+                    skipped,
                     previous: String::new(),
                     hash: String::new(),
                 };

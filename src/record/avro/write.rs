@@ -243,6 +243,7 @@ pub(super) fn audit(record: &Audit) -> Value {
         input_digest,
         output_digest,
         digest_key,
+        skipped,
         previous,
         hash,
     } = record;
@@ -275,6 +276,7 @@ pub(super) fn audit(record: &Audit) -> Value {
             optional(output_digest.as_deref().map(string)),
         ),
         ("digest_key", string(digest_key)),
+        ("skipped", optional(skipped.map(long))),
         ("previous", string(previous)),
         ("hash", string(hash)),
     ]);
