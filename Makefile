@@ -74,9 +74,10 @@ test: setup-tests ## Set up what the tests need and run them all
 	.weir/python/bin/python -m pytest -q tools/tests
 
 .PHONY: chaos
-chaos: setup ## CHAOS_FAULTS faults (default 200) on workers and a broker; report in .weir/chaos.json
+chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and one broker, then three; reports in .weir/
 	@tests/setup-kafka.sh
 	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
+		WEIR_CHAOS_CLUSTER_REPORT=$(CURDIR)/.weir/chaos-cluster.json \
 		cargo test --locked --test it faults_of_every_kind -- --nocapture
 
 .PHONY: test-large
