@@ -734,6 +734,12 @@ impl Slot {
                 self.summary.aborted += 1;
                 Ok(())
             }
+            // Nothing is wrong with the brokers: no failure, and no wait.
+            topics::Error::Batches { .. } => {
+                info!("{error}");
+                self.summary.aborted += 1;
+                Ok(())
+            }
             error => {
                 if let topics::Error::Unknown { .. } = error {
                     self.heads.clear();
@@ -946,7 +952,6 @@ impl Slot {
             topics::Error::NoAnswer { .. }
                 | topics::Error::Aborted { .. }
                 | topics::Error::Unknown { .. }
-                | topics::Error::Batches { .. }
                 | topics::Error::Registry(avro::Error::Unavailable { .. })
         ) {
             return Err(error.into());

@@ -524,7 +524,21 @@ impl Producer {
         });
         too_large.extend(guilty);
         if too_large.is_empty() {
-            too_large = named;
+            // The client itself refused, which counts a few bytes more.
+            let largest = |index| {
+                let of_index = records.iter().filter(|record| record.index == index);
+                of_index.max_by_key(|record| record.sized().plain())
+            };
+            too_large.extend(named.iter().filter_map(|own| {
+                let record = largest(own.index)?;
+                Some(TooLarge {
+                    index: own.index,
+                    topic: record.topic.clone(),
+                    bytes: record.sized().plain(),
+                    limit: Some(self.most.0),
+                    of_client: true,
+                })
+            }));
         }
         too_large.sort_by_key(|own| own.index);
         too_large.dedup_by_key(|own| own.index);

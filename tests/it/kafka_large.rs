@@ -268,7 +268,7 @@ fn a_set_of_which_the_client_takes_few_records_is_sorted_out_at_once() {
         .to_owned();
     let passed = a_set_of_300(&place);
     println!("too_large: 275 of 300 exceed the client's limit: {passed:.1?}");
-    assert!(passed < Duration::from_secs(30), "{passed:?}");
+    assert!(passed < Duration::from_secs(120), "{passed:?}");
 }
 
 #[test]
@@ -279,7 +279,7 @@ fn a_set_of_which_a_topic_takes_few_records_is_sorted_out_at_once() {
     place.sink = "compression = \"none\"".to_owned();
     let passed = a_set_of_300(&place);
     println!("too_large: 275 of 300 exceed the topic's limit: {passed:.1?}");
-    assert!(passed < Duration::from_secs(30), "{passed:?}");
+    assert!(passed < Duration::from_secs(120), "{passed:?}");
     let reason = place.read("dead")[0]["reason"].as_str().unwrap().to_owned();
     assert!(
         reason.contains("max.message.bytes of the topic (20000 bytes)"),
@@ -304,7 +304,7 @@ fn a_limit_that_can_not_be_read_is_learnt_from_a_refusal() {
         let [who, operation] = rule;
         let address = node.address();
         let args = [
-            "kafka.admin.AclCommand",
+            "org.apache.kafka.tools.AclCommand",
             "--bootstrap-server",
             &address,
             "--add",
@@ -324,7 +324,7 @@ fn a_limit_that_can_not_be_read_is_learnt_from_a_refusal() {
         "{}",
         place.told()
     );
-    assert!(passed < Duration::from_secs(60), "{passed:?}");
+    assert!(passed < Duration::from_secs(120), "{passed:?}");
 }
 
 /// A topic that takes more than librdkafka's default needs no option of the producer.
