@@ -82,9 +82,10 @@ test-fast: setup ## Unit tests and tests without servers or Python, in two minut
 	cargo test --locked --test it -- $(addprefix --skip ,$(slow))
 
 .PHONY: chaos
-chaos: setup ## CHAOS_FAULTS faults (default 200) on workers and a broker; report in .weir/chaos.json
+chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and one broker, then three; reports in .weir/
 	@tests/setup-kafka.sh
 	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
+		WEIR_CHAOS_CLUSTER_REPORT=$(CURDIR)/.weir/chaos-cluster.json \
 		cargo test --locked --test it faults_of_every_kind -- --nocapture
 
 .PHONY: test-large

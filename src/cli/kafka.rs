@@ -406,6 +406,7 @@ pub fn writer(
             TopicCompression::Zstd => "zstd",
         },
         librdkafka: sink.options.clone(),
+        limits: Arc::default(),
     }
 }
 

@@ -94,15 +94,20 @@ impl Keys {
             taken.entry(key.object).or_default().insert(key.name);
         }
         let mut names: BTreeMap<(usize, String), String> = BTreeMap::new();
+        // Where the search for a free name goes on: thousands of keys may get the same one.
+        let mut numbers: BTreeMap<(usize, String), u64> = BTreeMap::new();
         let mut keys = Self::default();
         for (key, name) in found {
             let known = names.get(&(key.object, key.name.clone())).cloned();
             let own = known.unwrap_or_else(|| {
                 let taken = taken.entry(key.object).or_default();
-                let mut own = name.clone();
-                let mut number = 1;
+                let number = numbers.entry((key.object, name.clone())).or_insert(1);
+                let mut own = match *number {
+                    1 => name.clone(),
+                    next => format!("{name}_{next}"),
+                };
                 while !taken.insert(own.clone()) {
-                    number += 1;
+                    *number += 1;
                     own = format!("{name}_{number}");
                 }
                 names.insert((key.object, key.name.clone()), own.clone());

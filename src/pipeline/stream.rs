@@ -30,7 +30,7 @@ use super::{
     work::{self, Working},
 };
 use crate::{
-    record::{Code, DeadLetter, PlainText, Stage, avro},
+    record::{Code, DeadLetter, PlainText, Stage, audit::Finding, avro},
     sink::{
         self,
         kafka::{self as topics, Delivery},
@@ -615,7 +615,7 @@ impl Slot {
             let working = Working::start(&self.worker.engine, policy, document, form);
             Ok(State::Working(Box::new(working)))
         });
-        self.queue.push_back(Gathered {
+        let gathered = Gathered {
             partition: record.partition,
             offset: record.offset,
             key: record.key,
@@ -625,8 +625,9 @@ impl Slot {
             digest: record.digest,
             lost: record.lost,
             state: state.unwrap_or_else(State::Rejected),
-        });
-        self.told_bytes(self.bytes + record.bytes);
+        };
+        self.told_bytes(self.bytes + gathered.held());
+        self.queue.push_back(gathered);
     }
 
     fn told_bytes(&mut self, bytes: u64) {
@@ -653,6 +654,8 @@ impl Slot {
             self.settled += 1;
             self.ready.push(delivery);
         }
+        // What is processed is known now, not estimated.
+        self.weigh();
         Ok(())
     }
 
@@ -690,8 +693,8 @@ impl Slot {
     }
 
     fn weigh(&mut self) {
-        let waiting: u64 = self.queue.iter().map(|gathered| gathered.bytes).sum();
-        let done: u64 = self.ready.iter().map(|delivery| delivery.bytes).sum();
+        let waiting: u64 = self.queue.iter().map(Gathered::held).sum();
+        let done: u64 = self.ready.iter().map(|delivery| delivery.held).sum();
         let gathered = match &self.output {
             Output::Topics(transactions) => transactions.bytes(),
             Output::Objects(rolling) => rolling.memory(),
@@ -724,10 +727,13 @@ impl Slot {
 
     /// How many of what is done make one set.
     fn set_len(&self) -> usize {
-        let mut bytes = 0;
+        let (mut bytes, mut held) = (0, 0);
+        // What a set becomes is in memory once more while it is published.
+        let most_held = (self.options.in_flight_bytes / 4).max(self.options.max_bytes);
         let fits = |delivery: &&Delivery| {
             bytes += delivery.bytes;
-            bytes <= self.options.max_bytes
+            held += delivery.held;
+            bytes <= self.options.max_bytes && held <= most_held
         };
         let most = self.ready.iter().take(self.options.max_documents);
         most.take_while(fits).count().max(1).min(self.ready.len())
@@ -803,8 +809,11 @@ impl Slot {
             }
             Err(error) => error,
         };
-        if let topics::Error::TooLarge { index } = error {
-            reject(&mut ended.set[index]);
+        let mut rejected = true;
+        if let topics::Error::TooLarge { records } = &error {
+            for record in records {
+                rejected &= ended.set[record.index].reject(record);
+            }
         }
         // In front of what came after it, but what is another's by now.
         ended.set.retain(|own| !ended.lost.contains(&own.partition));
@@ -812,7 +821,13 @@ impl Slot {
         self.weigh();
         self.since = ended.began;
         match error {
-            topics::Error::TooLarge { .. } => {
+            topics::Error::TooLarge { .. } if rejected => {
+                self.summary.aborted += 1;
+                Ok(())
+            }
+            // Nothing is wrong with the brokers: no failure, and no wait.
+            topics::Error::Batches { .. } => {
+                info!("{error}");
                 self.summary.aborted += 1;
                 Ok(())
             }
@@ -1023,6 +1038,7 @@ impl Slot {
             topics::Error::Aborted { .. } => "aborted",
             topics::Error::Unknown { .. } => "unknown",
             topics::Error::TooLarge { .. } => "too_large",
+            topics::Error::Batches { .. } => "batches",
             topics::Error::Options(_) => "options",
             topics::Error::Fenced => "fenced",
             topics::Error::Refused(_) => "refused",
@@ -1070,32 +1086,6 @@ fn count_error(error_type: &'static str) {
         .increment(1);
 }
 
-/// A record that no broker takes goes to the dead letters, and the rest of its set is tried again.
-fn reject(delivery: &mut Delivery) {
-    let tenant = match &delivery.outcome {
-        Ok(done) => Some(done.entities.tenant.clone()),
-        Err(letter) => letter.tenant.clone(),
-    };
-    let (topic, partition) = &delivery.partition;
-    delivery.findings.clear();
-    delivery.outcome = Err(DeadLetter {
-        source: crate::record::Position::Kafka {
-            topic: topic.to_string(),
-            partition: *partition,
-            offset: delivery.offset,
-        },
-        tenant,
-        // An id may be what is too large.
-        document_id: None,
-        stage: Stage::Sink,
-        code: Code::TooLarge,
-        reason: "the broker takes no record of this size: raise message.max.bytes of topic and \
-                     producer"
-            .to_owned(),
-        attempts: 1,
-    });
-}
-
 fn lag_gauge(topic: &str, partition: i32) -> metrics::Gauge {
     gauge!(
         metric::CONSUMER_LAG,
@@ -1112,7 +1102,16 @@ impl Gathered {
         }
     }
 
+    /// Bytes that it takes in memory.
+    fn held(&self) -> u64 {
+        match &self.state {
+            State::Working(working) => working.held().max(self.bytes),
+            State::Rejected(_) => self.bytes,
+        }
+    }
+
     async fn delivery(self, audited: bool) -> Delivery {
+        let held = self.held();
         let (outcome, policy) = match self.state {
             State::Working(working) => {
                 let policy = working.policy();
@@ -1124,7 +1123,9 @@ impl Gathered {
             (Ok(done), Some(policy)) if audited => document::findings(done, &policy),
             _ => Vec::new(),
         };
+        let of_findings: usize = findings.iter().map(Finding::held).sum();
         Delivery {
+            held: held + of_findings as u64,
             partition: self.partition,
             offset: self.offset,
             key: self.key,

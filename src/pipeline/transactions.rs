@@ -103,7 +103,7 @@ impl Transactions {
         self.under_way.is_some()
     }
 
-    /// Bytes of the source records of the set that is under way.
+    /// Bytes of the set that is under way, and of the records that are made of it.
     pub(super) fn bytes(&self) -> u64 {
         self.under_way.as_ref().map_or(0, |own| own.bytes)
     }
@@ -119,7 +119,8 @@ impl Transactions {
     pub(super) fn start(&mut self, set: Vec<Delivery>, group: Option<ConsumerGroupMetadata>) {
         let producer = self.producer.take().expect("renewed before");
         debug_assert!(self.under_way.is_none());
-        let bytes = set.iter().map(|delivery| delivery.bytes).sum();
+        let held: u64 = set.iter().map(|delivery| delivery.held).sum();
+        let bytes = 2 * held;
         let set = Arc::new(set);
         let (calls, published) = (producer.calls(), set.clone());
         let (sender, outcome) = sync_channel(1);
@@ -188,6 +189,8 @@ impl Transactions {
         }
         match &outcome {
             Err(topics::Error::Unknown { .. }) => self.unsure = true,
+            // A new one sends smaller batches.
+            Err(topics::Error::Batches { .. }) => {}
             _ => self.producer = producer,
         }
         Ok(Some(Ended {

@@ -84,6 +84,14 @@ pub struct Finding {
     pub key_id: Option<String>,
 }
 
+impl Finding {
+    /// Bytes that it takes in memory, about: its strings are short.
+    pub(crate) fn held(&self) -> usize {
+        const STRING: usize = 32;
+        size_of::<Self>() + 4 * STRING
+    }
+}
+
 /// Beginning of every chain.
 pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use super::{Change, Entities};
+use super::{Change, Entities, Entity};
 
 /// A processed document on its way out.
 #[derive(Debug, Clone)]
@@ -15,6 +15,31 @@ pub struct Done {
     pub changes: Vec<Change>,
     /// How often each operator was used on it.
     pub operators: BTreeMap<String, u64>,
+}
+
+impl Done {
+    /// Bytes that it takes in memory.
+    pub fn held(&self) -> u64 {
+        let mut bytes = size_of::<Self>() + self.redacted.len();
+        for entity in &self.entities.entities {
+            let text = entity.text.as_ref().map_or(0, |text| in_memory(text));
+            let strings = [&entity.label, &entity.field, &entity.recognizer];
+            bytes += size_of::<Entity>() + strings.map(|own| in_memory(own)).iter().sum::<usize>();
+            bytes += text;
+        }
+        for change in &self.changes {
+            let key = change.key_id.as_ref().map_or(0, |key| in_memory(key));
+            let strings = [&change.label, &change.field, &change.operator];
+            bytes += size_of::<Change>() + strings.map(|own| in_memory(own)).iter().sum::<usize>();
+            bytes += key;
+        }
+        bytes as u64
+    }
+}
+
+/// A string on the heap: the allocator gives 16 bytes at a time, and keeps 8 for itself.
+pub(crate) fn in_memory(text: &str) -> usize {
+    (text.len() + 8).next_multiple_of(16).max(32)
 }
 
 /// A redacted document in the shape it came in.
@@ -31,6 +56,15 @@ pub enum Redacted {
 }
 
 impl Redacted {
+    /// Bytes of it.
+    fn len(&self) -> usize {
+        match self {
+            Self::Record(record) => record.len(),
+            Self::Text(text) => text.len(),
+            Self::Row(cells) => cells.iter().flatten().map(String::len).sum(),
+        }
+    }
+
     /// As one record: a JSON object, a text, or a JSON array of cells.
     pub fn bytes(&self) -> Cow<'_, [u8]> {
         match self {

@@ -16,16 +16,19 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use rdkafka::{
     ClientContext, Offset, TopicPartitionList,
     client::OAuthToken,
-    config::RDKafkaLogLevel,
+    config::{ClientConfig, RDKafkaLogLevel},
     consumer::ConsumerGroupMetadata,
     error::{KafkaError, RDKafkaErrorCode},
-    message::{DeliveryResult, Header, Message as _, OwnedHeaders},
+    message::{BorrowedMessage, DeliveryResult, Header, Message as _, OwnedHeaders},
     producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
 };
 use sha2::Sha256;
 use tracing::error;
 
-use super::calls::Calls;
+use super::{
+    calls::Calls,
+    record_size::{self, Limits, Sized, TooLarge},
+};
 use crate::{
     record::{
         Audit, DeadLetter, Done, Position, Redacted,
@@ -60,6 +63,8 @@ pub struct Options {
     pub compression: &'static str,
     /// Further options.
     pub librdkafka: Settings,
+    /// What is known of the topics' limits, for all producers that are made of these options.
+    pub limits: Arc<Limits>,
 }
 
 impl Options {
@@ -74,6 +79,7 @@ impl Options {
             codec: Codec::Json,
             compression: "zstd",
             librdkafka: Settings::default(),
+            limits: Arc::default(),
         }
     }
 }
@@ -130,6 +136,8 @@ pub struct Delivery {
     pub written: Option<SystemTime>,
     /// Bytes of the source record.
     pub bytes: u64,
+    /// Bytes that all of this takes in memory.
+    pub held: u64,
     /// Digest of the value, where records are audited.
     pub digest: Option<String>,
     /// What stood in front of the record and can't be read.
@@ -181,12 +189,21 @@ pub enum Error {
         /// Its name.
         topic: String,
     },
-    /// A record will never be taken; nothing of the set is visible. It has to go to the dead
+    /// Records will never be taken; nothing of the set is visible. They have to go to the dead
     /// letters.
-    #[error("the broker takes no record of this size")]
+    #[error("{}", .records.first().map_or_else(String::new, ToString::to_string))]
     TooLarge {
-        /// Which of the set.
-        index: usize,
+        /// All of the set that are known.
+        records: Vec<TooLarge>,
+    },
+    /// Batches are larger than a topic takes; nothing of the set is visible, and a new producer sends smaller
+    /// ones.
+    #[error(
+        "batches of {bytes} bytes are larger than a topic takes: a new producer sends smaller ones"
+    )]
+    Batches {
+        /// The producer's bound.
+        bytes: usize,
     },
     /// The id of a schema can't be had; nothing of the set was sent.
     #[error(transparent)]
@@ -227,6 +244,8 @@ pub struct Producer {
     inner: BaseProducer<Context>,
     options: Options,
     calls: Arc<Calls>,
+    /// Largest record that the client takes, and largest batch that it makes.
+    most: (usize, usize),
     /// A bug on purpose: see [`offsets_first`].
     offsets_first: bool,
 }
@@ -239,6 +258,8 @@ struct Context {
     failed: Mutex<Option<Failed>>,
     /// Topics that librdkafka was not allowed to add to a transaction. It names them in its log only.
     refused: Mutex<BTreeSet<String>>,
+    /// Records of batches that were too large.
+    too_large: Mutex<Vec<Refused>>,
 }
 
 /// A record that was not taken.
@@ -248,6 +269,36 @@ struct Failed {
     index: usize,
     topic: String,
     error: KafkaError,
+}
+
+/// A record of a batch that a broker refused for its size.
+struct Refused {
+    index: usize,
+    topic: String,
+    partition: i32,
+    /// As the client counts.
+    bytes: usize,
+}
+
+/// A record that is ready to be sent.
+struct Outgoing {
+    /// Of which of the set.
+    index: usize,
+    topic: String,
+    key: Option<Vec<u8>>,
+    value: Vec<u8>,
+    headers: OwnedHeaders,
+}
+
+impl Outgoing {
+    fn sized(&self) -> Sized<'_> {
+        Sized {
+            topic: &self.topic,
+            key: self.key.as_ref().map_or(0, Vec::len),
+            value: &self.value,
+            headers: record_size::of_headers(&self.headers),
+        }
+    }
 }
 
 impl Context {
@@ -267,6 +318,38 @@ impl Context {
 
     fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_too_large(&self) -> Vec<Refused> {
+        let mut refused = self
+            .too_large
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *refused)
+    }
+
+    /// Takes note of a record whose batch was refused for its size.
+    fn refuse(&self, index: usize, message: &BorrowedMessage<'_>) {
+        let headers = message
+            .headers()
+            .map_or(0, |own| record_size::of_headers(&own.detach()));
+        let record = Sized {
+            topic: message.topic(),
+            key: message.key_len(),
+            value: message.payload().unwrap_or_default(),
+            headers,
+        };
+        let refused = Refused {
+            index,
+            topic: message.topic().to_owned(),
+            partition: message.partition(),
+            bytes: record.plain(),
+        };
+        let mut all = self
+            .too_large
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        all.push(refused);
     }
 }
 
@@ -299,6 +382,9 @@ impl ProducerContext for Context {
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
         if let Err((error, message)) = result {
+            if is_of_size(error) {
+                self.refuse(index, message);
+            }
             // Records that are purged when a transaction is aborted are no cause of it.
             let purged = matches!(
                 error.rdkafka_error_code(),
@@ -325,6 +411,7 @@ impl Producer {
         // A topic that does not exist is told before a set's time is over (30 s by default).
         config.set("topic.metadata.propagation.max.ms", "5000");
         options.librdkafka.add_to(&mut config);
+        let most = bounds(options, &mut config);
         // What the promise rests on is set last: no option of the user's can undo it.
         let timeout = options.timeout.as_millis().to_string();
         config
@@ -354,6 +441,7 @@ impl Producer {
             inner,
             options: options.clone(),
             calls: Arc::default(),
+            most,
             offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
@@ -387,11 +475,117 @@ impl Producer {
         group: Option<&ConsumerGroupMetadata>,
     ) -> Result<(), Error> {
         self.inner.context().take_failure();
+        self.inner.context().take_too_large();
         let values = self.values(set)?;
-        match self.options.transactional_id {
-            Some(_) => self.transaction(|| self.prepare(set, &values, group)),
-            None => self.at_least_once(set, &values),
+        let records = self.records(set, &values);
+        self.check_sizes(&records)?;
+        let outcome = match self.options.transactional_id {
+            Some(_) => self.transaction(|| self.prepare(set, records, group)),
+            None => self.at_least_once(records),
+        };
+        match outcome {
+            Err(Error::TooLarge { records }) => Err(self.learn(records, set, &values)),
+            outcome => outcome,
         }
+    }
+
+    /// All records of a set, in order.
+    fn records(&self, set: &[Delivery], values: &Values) -> Vec<Outgoing> {
+        let mut records = Vec::with_capacity(2 * set.len());
+        for (index, delivery) in set.iter().enumerate() {
+            self.records_of(index, delivery, values, &mut records);
+        }
+        records
+    }
+
+    /// Finds all records that exceed a limit, before anything is sent.
+    fn check_sizes(&self, records: &[Outgoing]) -> Result<(), Error> {
+        let (limits, brokers) = (&self.options.limits, &self.options.brokers);
+        let topics: BTreeSet<&str> = records.iter().map(|record| &*record.topic).collect();
+        let stopped = |_| Error::Aborted { code: None };
+        self.enter("the limits of the topics", self.options.timeout)
+            .map_err(stopped)?;
+        limits.ask(brokers, topics);
+        let (of_client, of_batch) = self.most;
+        if limits.batch() < of_batch {
+            return Err(Error::Batches { bytes: of_batch });
+        }
+        let exceeded = || {
+            let codec = self.options.compression;
+            let exceeded = records.iter().filter_map(|record| {
+                limits.exceeded(record.index, record.sized(), of_client, codec)
+            });
+            let mut exceeded: Vec<TooLarge> = exceeded.collect();
+            exceeded.dedup_by_key(|own| own.index);
+            exceeded
+        };
+        let mut found = exceeded();
+        let topics: BTreeSet<String> = found.iter().map(|own| own.topic.clone()).collect();
+        if limits.refresh(brokers, topics.iter().map(|topic| &**topic)) {
+            found = exceeded();
+        }
+        match found.is_empty() {
+            true => Ok(()),
+            false => Err(Error::TooLarge { records: found }),
+        }
+    }
+
+    /// After a broker refused a record for its size: which others of the set it will refuse.
+    fn learn(&self, named: Vec<TooLarge>, set: &[Delivery], values: &Values) -> Error {
+        let refused = self.inner.context().take_too_large();
+        let (limits, (_, of_batch)) = (&self.options.limits, self.most);
+        let in_batch_of = |own: &Refused| {
+            let same = refused.iter();
+            let same =
+                same.filter(|other| (&other.topic, other.partition) == (&own.topic, own.partition));
+            same.count()
+        };
+        // A record that is larger than a batch is alone in its own.
+        let alone = |own: &&Refused| own.bytes > of_batch || in_batch_of(own) == 1;
+        let guilty: Vec<&Refused> = refused.iter().filter(alone).collect();
+        if guilty.is_empty() && !refused.is_empty() && limits.halve(of_batch) {
+            return Error::Batches { bytes: of_batch };
+        }
+        let records = self.records(set, values);
+        let codec = self.options.compression;
+        for own in &guilty {
+            let of = |record: &&Outgoing| record.index == own.index && record.topic == own.topic;
+            if let Some(record) = records.iter().find(of) {
+                limits.learn(record.sized(), codec);
+            }
+        }
+        let mut too_large = match self.check_sizes(&records) {
+            Err(Error::TooLarge { records }) => records,
+            _ => Vec::new(),
+        };
+        let guilty = guilty.iter().map(|own| TooLarge {
+            index: own.index,
+            topic: own.topic.clone(),
+            bytes: own.bytes,
+            limit: None,
+            of_client: false,
+        });
+        too_large.extend(guilty);
+        if too_large.is_empty() {
+            // The client itself refused, which counts a few bytes more.
+            let largest = |index| {
+                let of_index = records.iter().filter(|record| record.index == index);
+                of_index.max_by_key(|record| record.sized().plain())
+            };
+            too_large.extend(named.iter().filter_map(|own| {
+                let record = largest(own.index)?;
+                Some(TooLarge {
+                    index: own.index,
+                    topic: record.topic.clone(),
+                    bytes: record.sized().plain(),
+                    limit: Some(self.most.0),
+                    of_client: true,
+                })
+            }));
+        }
+        too_large.sort_by_key(|own| own.index);
+        too_large.dedup_by_key(|own| own.index);
+        Error::TooLarge { records: too_large }
     }
 
     /// The call that [`Self::publish`] is in, for the thread that waits for it.
@@ -472,7 +666,7 @@ impl Producer {
     fn prepare(
         &self,
         set: &[Delivery],
-        values: &Values,
+        records: Vec<Outgoing>,
         group: Option<&ConsumerGroupMetadata>,
     ) -> Result<(), KafkaError> {
         let wait = self.options.timeout;
@@ -482,7 +676,7 @@ impl Producer {
             RDKafkaErrorCode::UnknownMemberId,
         ))?;
         self.enter("room for the records in the client's queue", wait)?;
-        self.send_all(set, values)?;
+        self.send_all(records)?;
         if !self.offsets_first {
             self.send_offsets(&offsets_after(set)?, group)?;
         }
@@ -501,11 +695,11 @@ impl Producer {
         self.inner.send_offsets_to_transaction(offsets, group, wait)
     }
 
-    fn at_least_once(&self, set: &[Delivery], values: &Values) -> Result<(), Error> {
+    fn at_least_once(&self, records: Vec<Outgoing>) -> Result<(), Error> {
         let wait = self.options.timeout;
         let sent = self
             .enter("room for the records in the client's queue", 2 * wait)
-            .and_then(|()| self.send_all(set, values))
+            .and_then(|()| self.send_all(records))
             .and_then(|()| self.answered(wait));
         let Err(error) = sent else { return Ok(()) };
         // What is still under way must not come after what is tried again.
@@ -514,9 +708,12 @@ impl Producer {
         Err(self.cause(&error))
     }
 
-    fn send_all(&self, set: &[Delivery], values: &Values) -> Result<(), KafkaError> {
-        for (index, delivery) in set.iter().enumerate() {
-            self.send(index, delivery, values)?;
+    /// The client copies what it is given: each record is dropped once it has it.
+    fn send_all(&self, records: Vec<Outgoing>) -> Result<(), KafkaError> {
+        for record in records {
+            let to = (&*record.topic, None);
+            let key = record.key.as_deref();
+            self.enqueue(record.index, to, key, &record.value, record.headers)?;
         }
         Ok(())
     }
@@ -542,25 +739,37 @@ impl Producer {
         }
     }
 
-    fn send(&self, index: usize, delivery: &Delivery, values: &Values) -> Result<(), KafkaError> {
+    fn records_of(
+        &self,
+        index: usize,
+        delivery: &Delivery,
+        values: &Values,
+        records: &mut Vec<Outgoing>,
+    ) {
         let key = delivery.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
             let value = values.value(kind, &topic, delivery);
-            if kind == Kind::Audit {
+            let (key, headers) = if kind == Kind::Audit {
                 // By its partition, so that a chain stands in one partition and in order.
                 let (from, partition) = &delivery.partition;
-                let key = format!("{from}/{partition}");
-                let (to, headers) = ((&*topic, None), OwnedHeaders::new());
-                self.enqueue(index, to, Some(key.as_bytes()), &value, headers)?;
-                continue;
-            }
-            let mut headers = carried(&delivery.headers);
-            if let Err(letter) = &delivery.outcome {
-                headers = dead_letter_headers(letter, headers);
-            }
-            self.enqueue(index, (&topic, None), key.as_deref(), &value, headers)?;
+                let key = format!("{from}/{partition}").into_bytes();
+                (Some(key), OwnedHeaders::new())
+            } else {
+                let headers = carried(&delivery.headers);
+                let headers = match &delivery.outcome {
+                    Err(letter) => dead_letter_headers(letter, headers),
+                    Ok(_) => headers,
+                };
+                (key.clone(), headers)
+            };
+            records.push(Outgoing {
+                index,
+                topic,
+                key,
+                value,
+                headers,
+            });
         }
-        Ok(())
     }
 
     /// The key of what is written: the record's own, or 32 hexadecimal digits of its keyed hash.
@@ -653,13 +862,18 @@ impl Producer {
             return self.named(outcome(error, false));
         };
         match failed.error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::MessageSizeTooLarge
-                | RDKafkaErrorCode::InvalidMessageSize
-                | RDKafkaErrorCode::MessageBatchTooLarge,
-            ) => Error::TooLarge {
-                index: failed.index,
-            },
+            _ if is_of_size(&failed.error) => {
+                let record = TooLarge {
+                    index: failed.index,
+                    topic: failed.topic,
+                    bytes: 0,
+                    limit: None,
+                    of_client: false,
+                };
+                Error::TooLarge {
+                    records: vec![record],
+                }
+            }
             Some(
                 RDKafkaErrorCode::UnknownTopic
                 | RDKafkaErrorCode::UnknownPartition
@@ -809,6 +1023,42 @@ impl Values {
             (_, None) => done.redacted.bytes().into_owned(),
         }
     }
+}
+
+/// Sets the client's limits: largest record that it takes, and largest batch that it makes. Blocks.
+fn bounds(options: &Options, config: &mut ClientConfig) -> (usize, usize) {
+    let limits = &options.limits;
+    let topics = &options.topics;
+    let named = [
+        topics.entities.as_deref(),
+        topics.redactions.as_deref(),
+        Some(&*topics.dead_letters),
+        topics.audit.as_deref(),
+    ];
+    let named = named.into_iter().flatten();
+    limits.ask(
+        &options.brokers,
+        named.filter(|topic| !topic.contains("{tenant}")),
+    );
+    let number = |config: &ClientConfig, name| -> Option<usize> { config.get(name)?.parse().ok() };
+    let record = number(config, record_size::OF_CLIENT).unwrap_or_else(|| limits.of_client());
+    let batch = number(config, "batch.size").unwrap_or(usize::MAX);
+    let batch = batch.min(limits.batch());
+    config.set(record_size::OF_CLIENT, record.to_string());
+    config.set("batch.size", batch.to_string());
+    (record, batch)
+}
+
+/// Whether a record or its batch is too large.
+fn is_of_size(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::MessageSizeTooLarge
+                | RDKafkaErrorCode::InvalidMessageSize
+                | RDKafkaErrorCode::MessageBatchTooLarge
+        )
+    )
 }
 
 fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {

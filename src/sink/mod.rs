@@ -23,6 +23,8 @@ mod ledger;
 #[cfg(feature = "tables")]
 mod metadata;
 mod output;
+#[cfg(feature = "kafka")]
+pub mod record_size;
 mod stdout;
 #[cfg(feature = "tables")]
 mod table;

@@ -10,6 +10,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rdkafka::{
     ClientConfig, ClientContext,
+    admin::AdminClient,
     client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
@@ -35,6 +36,16 @@ impl Brokers {
         };
         let inner = self.config().create_with_context(context)?;
         Ok(Client(inner))
+    }
+
+    /// A client that asks for configurations. `None` where it would have to log in by a token: nothing
+    /// serves the event by which librdkafka asks for it.
+    pub(crate) fn admin(&self) -> Option<AdminClient<Asking>> {
+        if self.token_file.is_some() {
+            return None;
+        }
+        let context = Asking { token_file: None };
+        self.config().create_with_context(context).ok()
     }
 }
 

@@ -1,10 +1,11 @@
-//! Chaos: real workers on a real broker, a seeded schedule of faults, and a reader that believes
-//! nothing. Every record comes out once, committed with its offset, or the seed is printed.
+//! Chaos: real workers on one real broker or three, behind a bad network, a seeded schedule of faults, and
+//! a reader that believes nothing. Every record comes out once, committed with its offset, or the seed is
+//! printed.
 //!
 //! `WEIR_CHAOS_SEED` repeats a schedule, `WEIR_CHAOS_FAULTS` sets its length, `WEIR_CHAOS_REPORT`
-//! names a file for the report, `WEIR_CHAOS_BINARY` another weir; `WEIR_CHAOS_PROTOCOL=consumer` lets
-//! the broker assign (KIP-848). The broker is always this test's
-//! own: it is killed.
+//! names a file for the report of one broker and `WEIR_CHAOS_CLUSTER_REPORT` one for that of three,
+//! `WEIR_CHAOS_BINARY` another weir; `WEIR_CHAOS_PROTOCOL=consumer` lets the broker assign (KIP-848). The
+//! brokers are always this test's own: they are killed. The test's own clients reach them past the network.
 
 mod ledger;
 mod load;
@@ -19,6 +20,10 @@ use std::{
 };
 
 use rand::RngExt as _;
+use rdkafka::{
+    ClientConfig,
+    consumer::{BaseConsumer, Consumer as _},
+};
 use serde_json::json;
 
 use self::{
@@ -29,7 +34,8 @@ use self::{
 };
 use crate::{
     job::signal,
-    kafka_broker::{self, Node},
+    kafka_broker::{self, Node, free_port},
+    kafka_proxy::{Network, Proxy},
 };
 
 const INPUT: &str = "documents";
@@ -46,8 +52,11 @@ const PARTITIONS: i32 = 6;
 /// Workers at the start, and after all were killed.
 const WORKERS: usize = 4;
 
-/// Faults in the suite: each kind twice.
+/// Faults in the suite on one broker: each kind at least once.
 const FAULTS: usize = 20;
+
+/// Faults in the suite on three brokers.
+const FAULTS_OF_CLUSTER: usize = 8;
 
 /// Longest time from the last fault to the last commit.
 const SETTLES: Duration = Duration::from_secs(180);
@@ -63,13 +72,16 @@ const PROPERTIES: &str = "offsets.topic.num.partitions=1\n\
                           group.consumer.min.session.timeout.ms=1000\n\
                           group.consumer.heartbeat.interval.ms=1000\n\
                           group.consumer.min.heartbeat.interval.ms=500\n\
+                          broker.session.timeout.ms=3000\n\
                           log.cleaner.enable=false\n";
 
 struct Chaos {
     _alone: MutexGuard<'static, ()>,
     start: Instant,
-    node: Node,
-    broker: Broker,
+    nodes: Vec<Node>,
+    brokers: Vec<Broker>,
+    /// In front of each broker, for the workers; and until when its network is bad.
+    proxies: Vec<(Proxy, Option<Instant>)>,
     workers: Workers,
     ledger: Ledger,
     faults: BTreeMap<String, u64>,
@@ -91,22 +103,48 @@ enum Broker {
 }
 
 impl Chaos {
+    /// One broker.
     fn new(environment: &[(&'static str, &'static str)]) -> Self {
-        // One broker and a handful of workers are load enough.
+        Self::on(1, environment)
+    }
+
+    /// Brokers that all keep a copy of what is written.
+    fn on(count: usize, environment: &[(&'static str, &'static str)]) -> Self {
+        // A few brokers and a handful of workers are load enough.
         static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
         let alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
-        let node = Node::start(&JVM, PROPERTIES);
-        let address = node.address();
+        // Brokers and this test's clients speak to one another directly, the workers through the network.
+        let outside: Vec<u16> = (0..count).map(|_| free_port()).collect();
+        let proxies: Vec<Proxy> = outside.iter().map(|port| Proxy::start(*port)).collect();
+        let properties = outside.iter().zip(&proxies).map(|(outside, proxy)| {
+            let proxy = proxy.port();
+            format!(
+                "{PROPERTIES}\
+                 listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{outside},\
+                 CONTROLLER://127.0.0.1:{{controller}}\n\
+                 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{proxy}\n\
+                 listener.security.protocol.map=\
+                 PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+                 inter.broker.listener.name=PLAINTEXT\n"
+            )
+        });
+        let properties: Vec<String> = properties.collect();
+        let nodes = Node::start_copied(&JVM, &properties);
+        let address = addresses(&nodes);
         let topics = [INPUT].into_iter().chain(OUTPUTS);
         let topics: Vec<_> = topics.map(|topic| (topic, PARTITIONS)).collect();
-        kafka_broker::create_topics(&address, &topics);
+        kafka_broker::create_copied_topics(&address, &topics, count as i32);
+        let through = proxies.iter();
+        let through = through.map(|proxy| format!("127.0.0.1:{}", proxy.port()));
+        let through = through.collect::<Vec<_>>().join(",");
         Self {
             _alone: alone,
             start: Instant::now(),
-            workers: Workers::new(&address, environment),
+            workers: Workers::new(&through, environment),
             ledger: Ledger::new(&address),
-            node,
-            broker: Broker::Up,
+            brokers: vec![Broker::Up; count],
+            nodes,
+            proxies: proxies.into_iter().map(|proxy| (proxy, None)).collect(),
             faults: BTreeMap::new(),
             schedule: Vec::new(),
             verdicts: Vec::new(),
@@ -115,7 +153,7 @@ impl Chaos {
     }
 
     fn load(&self, seed: u64) -> Load {
-        Load::start(&self.node.address(), INPUT, seed, 60)
+        Load::start(&addresses(&self.nodes), INPUT, seed, 60)
     }
 
     fn run(&mut self, steps: &[Step]) {
@@ -137,8 +175,8 @@ impl Chaos {
             let done = format!("{:?}", done.expect("looked at above"));
             let at = self.start.elapsed().as_secs_f64();
             self.schedule.push(format!(
-                "{at:.1} s: {done}, worker {}, {:?}",
-                step.worker, step.lasts
+                "{at:.1} s: {done}, worker {}, broker {}, {:?}",
+                step.worker, step.broker, step.lasts
             ));
             *self.faults.entry(done).or_default() += 1;
         }
@@ -151,27 +189,51 @@ impl Chaos {
             Fault::BrokerRestarted,
             Fault::BrokerKilled,
             Fault::BrokerStopped,
+            Fault::CoordinatorKilled,
+            Fault::TooFewInSync,
         ];
-        if of_broker.contains(&step.fault) && !matches!(self.broker, Broker::Up) {
+        if of_broker.contains(&step.fault) && !self.all_are_up() {
             return None;
         }
+        let until = Instant::now() + lasts;
+        let broker = match step.fault {
+            Fault::CoordinatorKilled => self.coordinator()?,
+            _ => step.broker % self.nodes.len(),
+        };
         let done = match step.fault {
             Fault::WorkerKilled => self.workers.kill(worker, lasts),
             Fault::WorkerStopped | Fault::WorkerStoppedLong => self.workers.stop(worker, lasts),
             Fault::WorkerReplaced => self.workers.replace(worker, lasts),
             Fault::BrokerRestarted => {
-                signal(self.node.pid(), "TERM");
-                self.broker = Broker::Ending(lasts);
+                signal(self.nodes[broker].pid(), "TERM");
+                self.brokers[broker] = Broker::Ending(lasts);
                 true
             }
-            Fault::BrokerKilled => {
-                self.node.kill();
-                self.broker = Broker::Gone(Instant::now() + lasts);
+            Fault::BrokerKilled | Fault::CoordinatorKilled => {
+                self.nodes[broker].kill();
+                self.brokers[broker] = Broker::Gone(until);
                 true
             }
             Fault::BrokerStopped => {
-                signal(self.node.pid(), "STOP");
-                self.broker = Broker::Stopped(Instant::now() + lasts);
+                signal(self.nodes[broker].pid(), "STOP");
+                self.brokers[broker] = Broker::Stopped(until);
+                true
+            }
+            Fault::TooFewInSync => {
+                for other in (0..self.nodes.len()).filter(|other| *other != broker) {
+                    signal(self.nodes[other].pid(), "STOP");
+                    self.brokers[other] = Broker::Stopped(until);
+                }
+                true
+            }
+            Fault::NetworkSlow => self.disturb(broker, until, Network::Slow(lasts / 20)),
+            Fault::NetworkOneWay if worker.is_multiple_of(2) => {
+                self.disturb(broker, until, Network::SilentToBroker)
+            }
+            Fault::NetworkOneWay => self.disturb(broker, until, Network::SilentToClient),
+            Fault::NetworkBlackHole => self.disturb(broker, until, Network::BlackHole),
+            Fault::NetworkReset => {
+                self.proxies[broker].0.reset();
                 true
             }
             Fault::ScaledUp if self.workers.scale_up() => true,
@@ -194,6 +256,38 @@ impl Chaos {
         done.then_some(step.fault)
     }
 
+    /// A bad network in front of a broker, unless it is bad already.
+    fn disturb(&mut self, broker: usize, until: Instant, network: Network) -> bool {
+        let (proxy, bad) = &mut self.proxies[broker];
+        if bad.is_some() {
+            return false;
+        }
+        proxy.set(network);
+        *bad = Some(until);
+        true
+    }
+
+    fn all_are_up(&self) -> bool {
+        self.brokers
+            .iter()
+            .all(|broker| matches!(broker, Broker::Up))
+    }
+
+    /// The broker that coordinates the group: the leader of the one partition of its offsets.
+    fn coordinator(&self) -> Option<usize> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", addresses(&self.nodes))
+            .set("log_level", "0")
+            .create()
+            .unwrap();
+        let topic = Some("__consumer_offsets");
+        let metadata = consumer
+            .fetch_metadata(topic, Duration::from_secs(2))
+            .ok()?;
+        let leader = metadata.topics().first()?.partitions().first()?.leader();
+        usize::try_from(leader).ok()?.checked_sub(1)
+    }
+
     fn wait(&mut self, time: Duration) {
         let until = Instant::now() + time;
         loop {
@@ -208,26 +302,33 @@ impl Chaos {
     fn tick(&mut self) {
         self.workers.tick();
         let now = Instant::now();
-        match self.broker {
-            Broker::Stopped(until) if until <= now => {
-                signal(self.node.pid(), "CONT");
-                self.broker = Broker::Up;
+        for (proxy, bad) in &mut self.proxies {
+            if bad.is_some_and(|until| until <= now) {
+                proxy.set(Network::Whole);
+                *bad = None;
             }
-            Broker::Ending(lasts) if self.node.has_ended() => {
-                self.broker = Broker::Gone(now + lasts);
+        }
+        for (node, broker) in self.nodes.iter_mut().zip(&mut self.brokers) {
+            match *broker {
+                Broker::Stopped(until) if until <= now => {
+                    signal(node.pid(), "CONT");
+                    *broker = Broker::Up;
+                }
+                Broker::Ending(lasts) if node.has_ended() => *broker = Broker::Gone(now + lasts),
+                Broker::Gone(until) if until <= now => {
+                    node.start_again();
+                    *broker = Broker::Starting;
+                }
+                Broker::Starting if node.answers() => *broker = Broker::Up,
+                Broker::Starting => assert!(!node.has_ended(), "a broker does not start again"),
+                _ => {}
             }
-            Broker::Gone(until) if until <= now => {
-                self.node.start_again();
-                self.broker = Broker::Starting;
-            }
-            Broker::Starting if self.node.answers() => self.broker = Broker::Up,
-            Broker::Starting => assert!(!self.node.has_ended(), "the broker does not start again"),
-            _ => {}
         }
     }
 
-    fn wait_for_broker(&mut self) {
-        while !matches!(self.broker, Broker::Up) {
+    /// Until all brokers run, and the network is whole.
+    fn wait_for_brokers(&mut self) {
+        while !self.all_are_up() || self.proxies.iter().any(|(_, bad)| bad.is_some()) {
             self.wait(Duration::from_millis(50));
         }
     }
@@ -235,7 +336,7 @@ impl Chaos {
     /// As if the power failed on every worker at once: the committed offsets and what a reader sees
     /// must then tell the same, to the record.
     fn kill_all_and_look(&mut self) {
-        self.wait_for_broker();
+        self.wait_for_brokers();
         self.workers.kill_all();
         self.look();
     }
@@ -250,7 +351,7 @@ impl Chaos {
 
     /// Lets everything come to rest: all that was written is committed, and the workers drain.
     fn settle(&mut self) {
-        self.wait_for_broker();
+        self.wait_for_brokers();
         let start = Instant::now();
         while !self.workers.at_rest() && start.elapsed() < Duration::from_secs(20) {
             self.wait(Duration::from_millis(100));
@@ -288,12 +389,13 @@ impl Chaos {
 
     fn report(&self, seed: u64) -> serde_json::Value {
         let last = self.verdicts.last().expect("looked at the end");
-        let (committed, aborted) = transactions(&self.node);
+        let (committed, aborted) = transactions(&self.nodes[0]);
         json!({
             "seed": seed,
             "group_protocol": workers::protocol(),
             "weir": env!("CARGO_PKG_VERSION"),
             "kafka": "4.1.1",
+            "brokers": self.nodes.len(),
             "seconds": self.start.elapsed().as_secs(),
             "faults": self.faults.values().sum::<u64>(),
             "faults_by_kind": self.faults,
@@ -329,6 +431,12 @@ impl Drop for Chaos {
     }
 }
 
+/// The brokers as this test reaches them.
+fn addresses(nodes: &[Node]) -> String {
+    let addresses: Vec<String> = nodes.iter().map(Node::address).collect();
+    addresses.join(",")
+}
+
 /// What the broker answers, as soon as it is ready to.
 fn again_and_again<T>(ask: impl Fn() -> Result<T, rdkafka::error::KafkaError>) -> T {
     let start = Instant::now();
@@ -362,9 +470,10 @@ fn in_words(report: &serde_json::Value) -> String {
     let kinds = report["faults_by_kind"].as_object().unwrap();
     let kinds: Vec<String> = kinds.iter().map(|(k, n)| format!("{n} {k}")).collect();
     format!(
-        "chaos: {} faults in {} s ({})\n\
+        "chaos: {} brokers, {} faults in {} s ({})\n\
          chaos: {} records, {} of them poison; transactions: {} committed, {} aborted\n\
          chaos: lost {}, doubled {}, apart {}, out of order {}, broken audit chains {}, in {} comparisons; seed {}",
+        report["brokers"],
         report["faults"],
         report["seconds"],
         kinds.join(", "),
@@ -387,23 +496,23 @@ fn number_of(variable: &str) -> Option<u64> {
     Some(value.parse().expect("a number"))
 }
 
-#[test]
-fn faults_of_every_kind_lose_and_double_nothing() {
+/// As many faults as are asked for, or `count`, on some brokers.
+fn lose_and_double_nothing(brokers: usize, kinds: &[(Fault, u32)], count: usize, report: &str) {
     let seed = number_of("WEIR_CHAOS_SEED").unwrap_or_else(|| rand::rng().random_range(0..1 << 32));
-    let count = number_of("WEIR_CHAOS_FAULTS").map_or(FAULTS, |count| count as usize);
-    eprintln!("chaos: {count} faults, WEIR_CHAOS_SEED={seed}");
-    let mut chaos = Chaos::new(&[]);
+    let count = number_of("WEIR_CHAOS_FAULTS").map_or(count, |count| count as usize);
+    eprintln!("chaos: {brokers} brokers, {count} faults, WEIR_CHAOS_SEED={seed}");
+    let mut chaos = Chaos::on(brokers, &[]);
     let load = chaos.load(seed);
     chaos.workers.start(WORKERS);
-    chaos.run(&schedule::of_every_kind(seed, count));
-    chaos.wait_for_broker();
+    chaos.run(&schedule::of_every_kind(kinds, seed, count));
+    chaos.wait_for_brokers();
     let acknowledged = load.stop();
     chaos.settle();
     let failed = chaos.failed(&acknowledged);
-    let report = chaos.report(seed);
-    let text = serde_json::to_string_pretty(&report).unwrap();
-    eprintln!("{text}\n{}", in_words(&report));
-    if let Some(file) = std::env::var_os("WEIR_CHAOS_REPORT") {
+    let found = chaos.report(seed);
+    let text = serde_json::to_string_pretty(&found).unwrap();
+    eprintln!("{text}\n{}", in_words(&found));
+    if let Some(file) = std::env::var_os(report) {
         std::fs::write(file, text + "\n").unwrap();
     }
     if failed {
@@ -411,6 +520,18 @@ fn faults_of_every_kind_lose_and_double_nothing() {
         let schedule = chaos.schedule.join("\n");
         panic!("WEIR_CHAOS_SEED={seed}\n{bad:#?}\n{schedule}");
     }
+}
+
+#[test]
+fn faults_of_every_kind_lose_and_double_nothing() {
+    let kinds = &schedule::ONE_BROKER;
+    lose_and_double_nothing(1, kinds, FAULTS, "WEIR_CHAOS_REPORT");
+}
+
+#[test]
+fn faults_of_every_kind_on_three_brokers_lose_and_double_nothing() {
+    let kinds = &schedule::SEVERAL_BROKERS;
+    lose_and_double_nothing(3, kinds, FAULTS_OF_CLUSTER, "WEIR_CHAOS_CLUSTER_REPORT");
 }
 
 #[test]
@@ -450,10 +571,10 @@ fn sigterm_drains_and_a_second_one_ends_at_once() {
     // A sink that does not answer holds up the drain; a second signal does not wait for it.
     chaos.workers.start(1);
     chaos.wait(Duration::from_secs(4));
-    signal(chaos.node.pid(), "STOP");
+    signal(chaos.nodes[0].pid(), "STOP");
     chaos.wait(Duration::from_millis(500));
     let (status, took) = chaos.workers.terminate_twice();
-    signal(chaos.node.pid(), "CONT");
+    signal(chaos.nodes[0].pid(), "CONT");
     assert_eq!(status.code(), Some(143));
     assert!(took < Duration::from_secs(1), "{took:?}");
 

@@ -89,23 +89,31 @@ impl Node {
 
     /// Several brokers of one cluster, which all keep a copy of what is written.
     pub fn start_cluster(count: usize, jvm: &[&'static str], properties: &str) -> Vec<Self> {
+        Self::start_copied(jvm, &vec![properties.to_owned(); count])
+    }
+
+    /// The same with properties for each of them.
+    pub fn start_copied(jvm: &[&'static str], properties: &[String]) -> Vec<Self> {
+        let count = properties.len();
         let ports: Vec<_> = (0..count).map(|_| (free_port(), free_port())).collect();
         let voters = ports.iter().enumerate();
         let voters = voters.map(|(at, ports)| format!("{}@127.0.0.1:{}", at + 1, ports.1));
         let voters = voters.collect::<Vec<_>>().join(",");
         let id = cluster_id();
-        let properties = format!(
+        let copied = format!(
             "offsets.topic.replication.factor={count}\n\
              transaction.state.log.replication.factor={count}\n\
              transaction.state.log.min.isr={least}\n\
              default.replication.factor={count}\n\
-             min.insync.replicas={least}\n\
-             {properties}",
-            least = count - 1
+             min.insync.replicas={least}\n",
+            least = (count - 1).max(1)
         );
         let begun = ports.into_iter().enumerate();
         let mut nodes: Vec<Self> = begun
-            .map(|(at, ports)| Self::begin(at + 1, ports, &voters, &id, jvm, &properties))
+            .map(|(at, ports)| {
+                let properties = format!("{copied}{}", properties[at]);
+                Self::begin(at + 1, ports, &voters, &id, jvm, &properties)
+            })
             .collect();
         for node in &mut nodes {
             node.wait_until_it_answers();

@@ -655,6 +655,7 @@ fn options(location: Location, group: &str) -> chain::Options {
 /// A record that became a dead letter, the least there is.
 fn delivery(partition: &Partition, offset: i64) -> Delivery {
     Delivery {
+        held: 0,
         partition: partition.clone(),
         offset,
         key: None,
