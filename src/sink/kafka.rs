@@ -235,6 +235,9 @@ pub enum Error {
 /// What a call may take beyond the timeout that librdkafka is given.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Time after the first failure of a set in which answers for other records are taken in.
+const OTHERS: Duration = Duration::from_millis(100);
+
 /// Longest wait for the coordinator of the group. It moves to another broker within seconds; a call that
 /// takes longer has most likely missed that (librdkafka issue 5456), and a new producer finds it at once.
 const OFFSETS: Duration = Duration::from_secs(10);
@@ -318,6 +321,11 @@ impl Context {
 
     fn refused(&self) -> MutexGuard<'_, BTreeSet<String>> {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn has_failed(&self) -> bool {
+        let failed = self.failed.lock().unwrap_or_else(PoisonError::into_inner);
+        failed.is_some()
     }
 
     fn take_too_large(&self) -> Vec<Refused> {
@@ -723,10 +731,17 @@ impl Producer {
     fn answered(&self, wait: Duration) -> Result<(), KafkaError> {
         let start = Instant::now();
         let context = self.inner.context();
+        let mut failed_since = None;
         while context.waiting.load(Ordering::Acquire) > 0 {
             self.inner.poll(Duration::from_millis(1));
             if start.elapsed() > wait {
                 return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
+            }
+            // Once a record of a transaction failed, the client sends no more of it until it is aborted.
+            if context.has_failed()
+                && failed_since.get_or_insert_with(Instant::now).elapsed() >= OTHERS
+            {
+                break;
             }
         }
         let failed = context
