@@ -7,14 +7,14 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use rdkafka::{
     ClientConfig, ClientContext, Message as _,
     message::{DeliveryResult, Header, OwnedHeaders},
-    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext},
+    producer::{BaseProducer, BaseRecord, Producer as _, ProducerContext, PurgeConfig},
 };
 
 /// Keys among which the records are dealt out.
@@ -22,6 +22,9 @@ const KEYS: u64 = 40;
 
 /// Largest record that the workers take; larger ones are poison.
 pub const MAX_RECORD_BYTES: usize = 1024;
+
+/// Longer than any fault lasts, with the start of a broker.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// A producer on a thread of its own.
 pub struct Load {
@@ -52,28 +55,33 @@ impl ProducerContext for Context {
 impl Load {
     /// Writes about `per_second` records a second until it is told to stop.
     pub fn start(address: &str, topic: &'static str, seed: u64, per_second: u64) -> Self {
-        let producer: BaseProducer<Context> = ClientConfig::new()
-            .set("bootstrap.servers", address)
-            .set("enable.idempotence", "true")
-            .set("acks", "all")
-            // For ever: the broker comes back.
-            .set("message.timeout.ms", "0")
-            .set("log_level", "0")
-            .create_with_context(Context::default())
-            .unwrap();
         let over = Arc::new(AtomicBool::new(false));
-        let told = over.clone();
+        let (told, address) = (over.clone(), address.to_owned());
         let thread = std::thread::spawn(move || {
             let mut random = StdRng::seed_from_u64(seed);
+            let mut producer = producer(&address);
+            let mut acknowledged = Acknowledged::new();
+            let (mut taken, mut since) = (0, Instant::now());
             for number in 0.. {
                 if told.load(Ordering::Relaxed) {
                     break;
                 }
                 send(&producer, topic, number, &mut random);
                 producer.poll(Duration::from_micros(1_000_000 / per_second));
+                let now = producer.context().0.lock().unwrap().len();
+                if now > taken {
+                    (taken, since) = (now, Instant::now());
+                } else if since.elapsed() > STUCK {
+                    acknowledged.append(&mut give_up(&producer));
+                    producer = self::producer(&address);
+                    (taken, since) = (0, Instant::now());
+                }
             }
-            producer.flush(Duration::from_secs(120)).unwrap();
-            std::mem::take(&mut *producer.context().0.lock().unwrap())
+            if producer.flush(STUCK).is_err() {
+                acknowledged.append(&mut give_up(&producer));
+            }
+            acknowledged.append(&mut producer.context().0.lock().unwrap());
+            acknowledged
         });
         Self { over, thread }
     }
@@ -83,6 +91,27 @@ impl Load {
         self.over.store(true, Ordering::Relaxed);
         self.thread.join().unwrap()
     }
+}
+
+fn producer(address: &str) -> BaseProducer<Context> {
+    ClientConfig::new()
+        .set("bootstrap.servers", address)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        // For ever: the broker comes back.
+        .set("message.timeout.ms", "0")
+        .set("log_level", "0")
+        .create_with_context(Context::default())
+        .unwrap()
+}
+
+/// What the broker has of a producer that sends no more: after some faults librdkafka's idempotent producer never
+/// goes on. Whether the broker has the rest nobody knows; it is no part of what must be there.
+fn give_up(producer: &BaseProducer<Context>) -> Acknowledged {
+    eprintln!("chaos: the load's own producer is stuck; another one goes on");
+    producer.purge(PurgeConfig::default().queue().inflight());
+    producer.poll(Duration::from_secs(1));
+    std::mem::take(&mut *producer.context().0.lock().unwrap())
 }
 
 fn send(producer: &BaseProducer<Context>, topic: &str, number: u64, random: &mut StdRng) {
