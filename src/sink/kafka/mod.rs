@@ -1,0 +1,171 @@
+//! Kafka topics as a sink: records and the source's offsets in one transaction, or, where at
+//! least once is enough, records first and then the offsets.
+
+mod client;
+mod error;
+mod offsets;
+mod producer;
+mod value;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use rdkafka::{
+    message::OwnedHeaders,
+    producer::{BaseProducer, Producer as _},
+};
+
+use self::{client::Context, error::outcome};
+use super::record_size::Limits;
+use crate::{
+    record::{Audit, DeadLetter, Done, audit::Finding, avro},
+    source::{
+        beginning::Lost,
+        brokers::{Brokers, Settings},
+        kafka::{self as group, Bytes, Partition},
+    },
+};
+
+pub use error::Error;
+pub(crate) use offsets::{audited, commit, heads, offsets_after};
+pub use producer::Producer;
+pub(crate) use producer::planted;
+
+/// Where records go, and what is promised.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Brokers.
+    pub brokers: Brokers,
+    /// Stable for a worker's slot: a second producer of this id fences the first. `None` is at
+    /// least once, without transactions.
+    pub transactional_id: Option<String>,
+    /// The broker aborts a transaction that stays open longer.
+    pub timeout: Duration,
+    /// Topics by kind of record.
+    pub topics: Topics,
+    /// Secret of hashed keys; `None` keeps keys as they are.
+    pub hash_key: Option<HashKey>,
+    /// What records are written as.
+    pub codec: Codec,
+    /// `none`, `gzip`, `snappy`, `lz4` or `zstd`.
+    pub compression: &'static str,
+    /// Further options.
+    pub librdkafka: Settings,
+    /// What is known of the topics' limits, for all producers that are made of these options.
+    pub limits: Arc<Limits>,
+}
+
+impl Options {
+    /// JSON in transactions, all else as configured by default.
+    pub fn new(brokers: Brokers, transactional_id: &str, topics: Topics) -> Self {
+        Self {
+            brokers,
+            transactional_id: Some(transactional_id.to_owned()),
+            timeout: Duration::from_secs(60),
+            topics,
+            hash_key: None,
+            codec: Codec::Json,
+            compression: "zstd",
+            librdkafka: Settings::default(),
+            limits: Arc::default(),
+        }
+    }
+}
+
+/// What records are written as.
+#[derive(Debug, Clone)]
+pub enum Codec {
+    /// JSON objects; text where the pipeline was asked for it.
+    Json,
+    /// Avro whose schemas are in a registry. Redactions have to come
+    /// [apart](crate::record::PlainText::Apart).
+    Avro(Arc<avro::Registry>),
+}
+
+/// Topics by kind of record; `{tenant}` in the first two stands for the tenant. A kind without a
+/// topic is not written.
+#[derive(Debug, Clone, Default)]
+#[allow(missing_docs)]
+pub struct Topics {
+    pub entities: Option<String>,
+    pub redactions: Option<String>,
+    pub dead_letters: String,
+    pub audit: Option<String>,
+}
+
+/// Secret of hashed keys; `Debug` does not show it.
+#[derive(Clone)]
+pub struct HashKey(pub Vec<u8>);
+
+impl std::fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+/// What became of one source record.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Where the record stood.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key.
+    pub key: Option<Bytes>,
+    /// Headers that go on.
+    pub headers: Vec<group::Header>,
+    /// When it was written.
+    pub written: Option<SystemTime>,
+    /// Bytes of the source record.
+    pub bytes: u64,
+    /// Bytes that all of this takes in memory.
+    pub held: u64,
+    /// Digest of the value, where records are audited.
+    pub digest: Option<String>,
+    /// What stood in front of the record and can't be read.
+    pub lost: Option<Lost>,
+    /// What was done at each place, where records are audited.
+    pub findings: Vec<Finding>,
+    /// What goes downstream.
+    pub outcome: Result<Done, DeadLetter>,
+    /// Its audit record, chained, put there when its set is published.
+    pub audit: Option<Audit>,
+}
+
+/// A record as it stood in its topic, to be sent there again.
+#[derive(Debug)]
+pub struct Returned {
+    /// Topic.
+    pub topic: String,
+    /// Partition: the same, so that its key stays where it belongs.
+    pub partition: i32,
+    /// Key.
+    pub key: Option<Bytes>,
+    /// Value.
+    pub value: Bytes,
+    /// Headers.
+    pub headers: OwnedHeaders,
+}
+
+/// Names of the topics that some brokers have. Blocks.
+pub fn existing(brokers: &Brokers, wait: Duration) -> Result<Vec<String>, Error> {
+    let context = Context {
+        token_file: brokers.token_file.clone(),
+        ..Context::default()
+    };
+    let client: BaseProducer<Context> = brokers
+        .config()
+        .create_with_context(context)
+        .map_err(Error::Options)?;
+    if brokers.token_file.is_some() {
+        client.poll(Duration::from_millis(100));
+    }
+    let metadata = client
+        .client()
+        .fetch_metadata(None, wait)
+        .map_err(|error| outcome(&error, false))?;
+    let topics = metadata.topics().iter();
+    Ok(topics.map(|topic| topic.name().to_owned()).collect())
+}
