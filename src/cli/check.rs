@@ -248,7 +248,7 @@ impl Report {
                         let (a, b) = (&labels[a].name, &labels[b].name);
                         let dir = resolved.tenants.dir.display();
                         self.lines.push(format!(
-                            "warn  {dir}/{}.toml  \"{a}\" and \"{b}\" are {alike:.2} alike: spans may swap",
+                            "warn  {dir}/{}.toml  \"{a}\" and \"{b}\" have similarity {alike:.2}: the model may confuse them",
                             policy.tenant
                         ));
                     }

@@ -35,7 +35,7 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0    done, or drained on SIGTERM
-  1    the verdict is no (check, test, eval)
+  1    check, test or eval found something wrong
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
   66   there is no file to read

@@ -307,7 +307,7 @@ fn print(rows: &[Row]) -> Result<Exit, Failure> {
             .filter(|near| near.similarity >= CLASH && near.label > row.label)
         {
             clashes.push(format!(
-                "\"{}\" and \"{}\" are {:.2} alike: spans may swap",
+                "\"{}\" and \"{}\" have similarity {:.2}: the model may confuse them",
                 row.label, near.label, near.similarity
             ));
         }

@@ -60,7 +60,10 @@ fn told(summary: &Summary, dry_run: bool) -> String {
         text += &format!(", {} expired: no longer in their topics", summary.expired);
     }
     if summary.foreign > 0 {
-        text += &format!(", {} no dead letters of a topic", summary.foreign);
+        text += &format!(
+            ", {} skipped: not dead letters of a topic record",
+            summary.foreign
+        );
     }
     text
 }

@@ -243,7 +243,7 @@ impl Job {
                 // A worker outlasts a store that does not answer for a while.
                 Err(error) => {
                     error.count();
-                    warn!(%error, "the next look may be luckier");
+                    warn!(%error, "listing the source failed; retrying at the next poll");
                 }
             }
             let Some(poll) = poll.filter(|_| !self.enough()) else {

@@ -389,7 +389,7 @@ async fn renew(
                 return;
             }
             Ok(_) => {}
-            Err(error) => warn!(%error, "claim not looked at"),
+            Err(error) => warn!(%error, "could not check whether the claim is still ours"),
         }
         owner.renewed += 1;
         let path = ledger.claim_path(&id, generation);

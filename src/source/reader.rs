@@ -741,7 +741,7 @@ impl Failure {
             Ok(source) => Self::Error(Error::Store { at, source }),
             Err(error) => match error.kind() {
                 io::ErrorKind::UnexpectedEof => {
-                    Self::rejected(Code::Truncated, "the compressed object ends before its end")
+                    Self::rejected(Code::Truncated, "the compressed object is truncated")
                 }
                 // What the decoders of async-compression return for bytes that are not theirs.
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {

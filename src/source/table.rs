@@ -393,7 +393,10 @@ fn row(cells: &[Cells], index: usize, limit: u64) -> Result<Body, (Code, String)
                 continue;
             };
             if bytes.len() as u64 > limit {
-                let reason = format!("a cell has {} bytes, allowed are {limit}", bytes.len());
+                let reason = format!(
+                    "a cell is {} bytes long; the limit is {limit} (limits.max_record_bytes)",
+                    bytes.len()
+                );
                 return Err((Code::TooLarge, reason));
             }
             match std::str::from_utf8(bytes) {
@@ -718,7 +721,7 @@ fn open_arrow(mut file: File) -> Result<(ArrowReader, TableFormat), Failure> {
     let bytes = bytes.map_err(|_| corrupt(NOT_ARROW))?;
     if bytes > unpacked::MAX_BATCH_BYTES {
         let limit = unpacked::MAX_BATCH_BYTES;
-        let reason = format!("a batch unpacks to {bytes} bytes, allowed are {limit}");
+        let reason = format!("a batch unpacks to {bytes} bytes; the limit is {limit}");
         return Err(rejected(Code::TooLarge, reason));
     }
     file.rewind().map_err(|_| corrupt(NOT_ARROW))?;

@@ -224,8 +224,7 @@ impl Resolver<'_> {
                         secret: secret.as_slice().into(),
                     };
                     if self.keys.insert(entry.id.clone(), key).is_some() {
-                        let kind =
-                            Kind::Invalid(format!("the key \"{}\" is there twice", entry.id));
+                        let kind = Kind::Invalid(format!("key \"{}\" is defined twice", entry.id));
                         self.problem(&path, kind, "give each an id of its own");
                     }
                 }
@@ -259,7 +258,9 @@ fn decode_key(written: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
     };
     let bytes = zeroize::Zeroizing::new(bytes);
     match bytes.len() {
-        n if n < MIN_KEY_BYTES => Err(format!("has {n} bytes, and {MIN_KEY_BYTES} are the least")),
+        n if n < MIN_KEY_BYTES => Err(format!(
+            "has {n} bytes; at least {MIN_KEY_BYTES} are required"
+        )),
         _ => Ok(bytes),
     }
 }

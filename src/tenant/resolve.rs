@@ -168,7 +168,7 @@ impl Resolver<'_> {
                 .iter()
                 .any(|label| label.name.to_lowercase() == name.to_lowercase())
             {
-                let kind = Kind::Invalid(format!("the label \"{name}\" is there twice"));
+                let kind = Kind::Invalid(format!("label \"{name}\" is defined twice"));
                 self.problem(&path, kind, "keep one of them");
                 continue;
             }
@@ -213,7 +213,7 @@ impl Resolver<'_> {
                 PatternEntry::Table(table) => table.clone(),
             };
             if options.builtin.iter().any(|(name, _)| *name == table.name) {
-                let kind = Kind::Invalid(format!("the pattern \"{}\" is there twice", table.name));
+                let kind = Kind::Invalid(format!("pattern \"{}\" is defined twice", table.name));
                 self.problem(&path, kind, "keep one of them");
                 continue;
             }
@@ -286,7 +286,7 @@ impl Resolver<'_> {
                 continue;
             }
             if options.custom.iter().any(|known| known.name == entry.name) {
-                let kind = Kind::Invalid(format!("the regex \"{}\" is there twice", entry.name));
+                let kind = Kind::Invalid(format!("regex \"{}\" is defined twice", entry.name));
                 self.problem(&format!("{path}.name"), kind, "give each a name of its own");
                 continue;
             }

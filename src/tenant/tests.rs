@@ -151,7 +151,7 @@ match = { object = "^(" }
 "#,
     );
     insta::assert_snapshot!(told, @r#"
-    error: the label "Person" is there twice
+    error: label "Person" is defined twice
       tenants/acme.toml:2:21   fix: keep one of them
     error: `masking_char` must be one character
       tenants/acme.toml:3:48   fix: "*"

@@ -126,7 +126,7 @@ fn help_names_every_command() {
 
     Exit codes:
       0    done, or drained on SIGTERM
-      1    the verdict is no (check, test, eval)
+      1    check, test or eval found something wrong
       2    the command line is wrong
       65   more dead letters than limits.max_dead_letters
       66   there is no file to read

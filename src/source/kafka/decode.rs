@@ -98,7 +98,7 @@ impl Consumer {
         let limit = self.options.records.max_record_bytes;
         if payload.len() as u64 > limit {
             let reason = format!(
-                "the record has {} bytes, allowed are {limit}",
+                "the record is {} bytes long; the limit is {limit} (limits.max_record_bytes)",
                 payload.len()
             );
             return Err(dead_letter(position, Code::TooLarge, reason).into());
