@@ -19,6 +19,16 @@ use rdkafka::{
     client::DefaultClientContext,
 };
 
+/// The topics that workers of the tests write to.
+pub fn outputs() -> weir::sink::kafka::Topics {
+    weir::sink::kafka::Topics {
+        entities: Some("entities".to_owned()),
+        redactions: Some("redactions".to_owned()),
+        dead_letters: "dead".to_owned(),
+        audit: None,
+    }
+}
+
 /// A broker, running as long as it is held.
 pub struct Broker {
     pub address: String,

@@ -67,12 +67,7 @@ impl Cluster {
             session_timeout: Duration::from_secs(10),
             ..source::Options::new(brokers.clone(), GROUP, &["in"])
         };
-        let topics = sink::Topics {
-            entities: Some("entities".to_owned()),
-            redactions: Some("redactions".to_owned()),
-            dead_letters: "dead".to_owned(),
-            audit: None,
-        };
+        let topics = kafka_broker::outputs();
         let sink = sink::Options {
             timeout: Duration::from_secs(20),
             ..sink::Options::new(brokers, "cluster-slot", topics)

@@ -59,12 +59,7 @@ fn options(brokers: Brokers) -> Options {
         session_timeout: Duration::from_secs(6),
         ..source::Options::new(brokers.clone(), "group", &["in"])
     };
-    let topics = sink::Topics {
-        entities: Some("entities".to_owned()),
-        redactions: Some("redactions".to_owned()),
-        dead_letters: "dead".to_owned(),
-        audit: None,
-    };
+    let topics = crate::kafka_broker::outputs();
     let sink = sink::Options {
         timeout: Duration::from_secs(5),
         ..sink::Options::new(brokers, "slot", topics)

@@ -74,12 +74,7 @@ impl Guarded {
         ] {
             brokers.settings.set(name, value);
         }
-        let topics = sink::Topics {
-            entities: Some("entities".to_owned()),
-            redactions: Some("redactions".to_owned()),
-            dead_letters: "dead".to_owned(),
-            audit: None,
-        };
+        let topics = kafka_broker::outputs();
         let sink = sink::Options {
             timeout: Duration::from_secs(10),
             ..sink::Options::new(brokers.clone(), ID, topics)

@@ -600,8 +600,7 @@ impl Producer {
     /// # Errors
     /// One of them is not, or no broker answered in time.
     pub fn check_topics(&self, wait: Duration) -> Result<(), Error> {
-        let named = self.options.topics.named();
-        for topic in named.filter(|topic| !topic.contains("{tenant}")) {
+        for topic in self.options.topics.fixed() {
             let metadata = self.inner.client().fetch_metadata(Some(topic), wait);
             let metadata = metadata.map_err(|error| Error::NoAnswer {
                 code: error.rdkafka_error_code(),
@@ -626,18 +625,7 @@ impl Producer {
 /// Sets the client's limits: largest record that it takes, and largest batch that it makes. Blocks.
 fn bounds(options: &Options, config: &mut ClientConfig) -> (usize, usize) {
     let limits = &options.limits;
-    let topics = &options.topics;
-    let named = [
-        topics.entities.as_deref(),
-        topics.redactions.as_deref(),
-        Some(&*topics.dead_letters),
-        topics.audit.as_deref(),
-    ];
-    let named = named.into_iter().flatten();
-    limits.ask(
-        &options.brokers,
-        named.filter(|topic| !topic.contains("{tenant}")),
-    );
+    limits.ask(&options.brokers, options.topics.fixed());
     let number = |config: &ClientConfig, name| -> Option<usize> { config.get(name)?.parse().ok() };
     let record = number(config, record_size::OF_CLIENT).unwrap_or_else(|| limits.of_client());
     let batch = number(config, "batch.size").unwrap_or(usize::MAX);

@@ -53,6 +53,11 @@ impl Topics {
         named.into_iter().flatten()
     }
 
+    /// Those whose names do not depend on a tenant.
+    pub(super) fn fixed(&self) -> impl Iterator<Item = &str> {
+        self.named().filter(|topic| !topic.contains("{tenant}"))
+    }
+
     /// What is written of a delivery, and where.
     pub(super) fn of(&self, delivery: &Delivery) -> [Option<(Kind, String)>; 3] {
         let audit = self.audit.clone().filter(|_| delivery.audit.is_some());
@@ -112,19 +117,14 @@ impl Values {
 }
 
 fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
-    let record;
+    let (record, text);
     let content = match &done.redacted {
         Redacted::Text(text) => avro::Content::Text(text),
-        Redacted::Record(json) => {
+        Redacted::Record(_) | Redacted::Row(_) => {
+            record = done.redacted.bytes();
             // Made of a string, so that nothing is lost.
-            record = String::from_utf8_lossy(json);
-            avro::Content::Document(&record)
-        }
-        Redacted::Row(_) => {
-            record = String::from_utf8_lossy(&done.redacted.bytes())
-                .into_owned()
-                .into();
-            avro::Content::Document(&record)
+            text = String::from_utf8_lossy(&record);
+            avro::Content::Document(&text)
         }
     };
     writer.redaction(avro::Redacted {
