@@ -13,8 +13,7 @@ use std::{
 use serde::Serialize;
 
 use crate::{
-    decode::Decoder,
-    model::{self, Backbone, Conditions, Encoder, LabelMatrix, Pack, Row, Scorer},
+    model::{self, Backbone, Conditions, Decoder, Encoder, LabelMatrix, Pack, Row, Scorer},
     text::{Tokenizer, Window, Windower},
 };
 

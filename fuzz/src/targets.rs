@@ -28,9 +28,8 @@ use weir::{
     decode::{
         Recognizer, Span, conflict,
         patterns::{self, Patterns},
-        viterbi::Viterbi,
     },
-    model::{Emissions, Encoder, LabelMatrix, LabelVectors, Pack, Run},
+    model::{Emissions, Encoder, LabelMatrix, LabelVectors, Pack, Run, bioes::viterbi::Viterbi},
     record::{
         Body, Code, DeadLetter, Document, Json, Position, avro as messages,
         json::{Edit, NotJson, Selector},
@@ -1297,7 +1296,7 @@ pub fn viterbi(data: &[u8]) {
             assert!(
                 entities
                     .last()
-                    .is_none_or(|last: &weir::decode::viterbi::Entity| last.end <= decided)
+                    .is_none_or(|last: &weir::model::Entity| last.end <= decided)
             );
         }
         entities.extend(viterbi.finish());

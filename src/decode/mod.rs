@@ -4,15 +4,10 @@
 //! Out: [`Span`]s, sorted, never overlapping, on grapheme borders (I8).
 //! Holds: one decode per document (I2); linear in labels (I3); asking for more never finds less (I11).
 //! Does not know: sessions, batches, operators.
-mod alone;
 pub mod conflict;
-mod decoder;
-mod lanes;
 pub mod naming;
 pub mod patterns;
 mod span;
-pub mod viterbi;
 pub mod whole;
 
-pub use decoder::{Decoder, Found};
 pub use span::{Recognizer, Span};

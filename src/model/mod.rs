@@ -4,28 +4,18 @@
 //! Out: [`Emissions`] for the core of every window; label vectors.
 //! Holds: batch-mates do not matter (I4); a pack is what its digests say.
 //! Does not know: documents, tenants, patterns, where windows come from.
-mod backbone;
-mod emissions;
-mod feeds;
-mod head;
-mod labels;
-mod operating_points;
+pub mod bioes;
 mod pack;
-mod places;
-mod published;
 mod runtime;
-mod score;
-mod tuned;
 
-pub use backbone::{Backbone, Hidden, Row};
-pub use emissions::{Emissions, Run};
-pub use head::{Assigned, Fit, Head};
-pub use labels::{Conditions, Encoder, LabelVectors};
-pub use operating_points::{OperatingPoints, Transitions};
-pub use pack::{Calibration, Family, Graph, Layout, Pack};
-pub use places::{PackRef, library_path};
-pub use score::{LabelMatrix, Scorer};
-pub use tuned::{Copied, Machine, Measured, Tuned};
+pub use bioes::{
+    Assigned, Backbone, Conditions, Decoder, Emissions, Encoder, Entity, Fit, Found, Head, Hidden,
+    LabelMatrix, LabelVectors, OperatingPoints, Row, Run, Scorer, Transitions,
+};
+pub use pack::{
+    Calibration, Copied, Family, Graph, Layout, Machine, Measured, Pack, PackRef, Tuned,
+    library_path,
+};
 
 /// Why a pack could not be loaded or run.
 #[derive(Debug, thiserror::Error)]

@@ -5,7 +5,7 @@ use std::{
 
 use ort::environment::Environment;
 
-use super::{Error, places::library_path};
+use super::{Error, library_path};
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());

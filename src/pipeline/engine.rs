@@ -15,10 +15,9 @@ use tracing::{error, warn};
 
 use crate::{
     batch::{self, Item, Key, Ticket},
-    decode::Decoder,
     model::{
-        self, Assigned, Backbone, Calibration, Conditions, Emissions, Encoder, Family, Head,
-        LabelMatrix, Layout, OperatingPoints, Pack, Row, Scorer, Transitions,
+        self, Assigned, Backbone, Calibration, Conditions, Decoder, Emissions, Encoder, Family,
+        Head, LabelMatrix, Layout, OperatingPoints, Pack, Row, Scorer, Transitions,
     },
     record::Stage,
     redact::names_people,

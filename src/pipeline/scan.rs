@@ -13,12 +13,11 @@ use unicode_segmentation::GraphemeCursor;
 use super::engine::{Engine, Error, Labels};
 use crate::{
     decode::{
-        Decoder, Found as Decoded, Recognizer, Span, conflict, naming,
+        Recognizer, Span, conflict, naming,
         patterns::{self, Patterns},
-        viterbi::Entity,
         whole,
     },
-    model::Emissions,
+    model::{Decoder, Emissions, Entity, Found as Decoded},
     record::Stage,
     telemetry::metric,
     tenant::Policy,

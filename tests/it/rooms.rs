@@ -13,7 +13,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("telemetry", &["config", "record"]),
     ("batch", &["telemetry"]),
     ("model", &["text"]),
-    ("decode", &["model", "text"]),
+    ("decode", &["text"]),
     ("redact", &["decode", "text"]),
     ("source", &["record", "telemetry"]),
     ("sink", &["decode", "record", "source", "telemetry"]),

@@ -1,13 +1,13 @@
-//! `src/model/score.rs` with its neighbours; see Cargo.toml.
-#[path = "../../src/model/emissions.rs"]
+//! `src/model/bioes/score.rs` with its neighbours; see Cargo.toml.
+#[path = "../../src/model/bioes/emissions.rs"]
 mod emissions;
-#[path = "../../src/model/score.rs"]
+#[path = "../../src/model/bioes/score.rs"]
 mod score;
 
 pub use emissions::{Emissions, Run};
 pub use score::{LabelMatrix, Scorer};
 
-/// As in `src/model/labels.rs`, which needs ONNX Runtime.
+/// As in `src/model/bioes/labels.rs`, which needs ONNX Runtime.
 #[derive(Debug, Clone)]
 pub struct LabelVectors {
     /// Width of a vector.

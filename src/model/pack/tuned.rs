@@ -8,7 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
-use super::{Error, Pack, runtime};
+use super::Pack;
+use crate::model::{Error, runtime};
 
 const FILE: &str = "tuned.toml";
 

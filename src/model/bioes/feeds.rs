@@ -4,7 +4,8 @@ use std::borrow::Cow;
 
 use ort::{session::SessionInputValue, value::Tensor};
 
-use super::{Conditions, Pack, Row};
+use super::{Conditions, Row};
+use crate::model::Pack;
 
 /// Inputs, the shape that comes out, and where each window starts in it, in tokens.
 pub(super) type Feeds<'a> = (

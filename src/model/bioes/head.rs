@@ -7,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Encoder, Error, LabelMatrix, LabelVectors, Pack};
+use super::{Encoder, LabelMatrix, LabelVectors};
+use crate::model::{Error, Pack};
 
 /// Categories of a pack with a fixed head.
 #[derive(Debug)]

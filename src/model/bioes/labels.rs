@@ -1,17 +1,14 @@
 //! The label encoder: four texts a label through a graph, kept on disk by pack and text.
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::Write,
-    path::{Path, PathBuf},
-    sync::Mutex,
-};
+use std::{collections::HashMap, fs, io::Write, path::PathBuf, sync::Mutex};
 
-use ndarray_npy::NpzReader;
 use ort::{session::Session, value::Tensor};
 
-use super::{Error, Pack, pack::LabelEncoder, runtime};
+use crate::model::{
+    Error, Pack,
+    pack::{LabelEncoder, Projection},
+    runtime,
+};
 use crate::text::Tokenizer;
 
 /// Vectors of a label set, in the space of the backbone's hidden states.
@@ -69,14 +66,6 @@ pub struct Encoder {
 struct Loaded {
     session: Session,
     tokenizer: Tokenizer,
-}
-
-/// The part of the label encoder that lies outside its graph.
-#[derive(Debug)]
-pub(super) struct Projection {
-    pub(super) outside: Vec<f32>,
-    /// Rows of `(hidden, width)`, and the bias.
-    linear: Option<(ndarray::Array2<f32>, ndarray::Array1<f32>)>,
 }
 
 /// Label texts that go through the graph together: more only take more memory.
@@ -362,72 +351,5 @@ impl Encoder {
             let error: std::io::Error = error;
             tracing::debug!(kind = ?error.kind(), "label vector not cached");
         }
-    }
-}
-
-impl Projection {
-    pub(super) fn read(path: &Path, pack: &str) -> Result<Self, Error> {
-        let problem = |problem: String| Error::File {
-            pack: pack.to_owned(),
-            file: path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned(),
-            problem,
-        };
-        let file = fs::File::open(path).map_err(|error| problem(error.to_string()))?;
-        let mut archive = NpzReader::new(file).map_err(|error| problem(error.to_string()))?;
-        let names = archive
-            .names()
-            .map_err(|error| problem(error.to_string()))?;
-        let has = |name: &str| {
-            names
-                .iter()
-                .any(|found| found.trim_end_matches(".npy") == name)
-        };
-        let outside: ndarray::ArrayD<f32> = archive
-            .by_name("o_embed")
-            .map_err(|error| problem(format!("o_embed: {error}")))?;
-        let linear = if has("proj_w") {
-            let weights: ndarray::Array2<f32> = archive
-                .by_name("proj_w")
-                .map_err(|error| problem(format!("proj_w: {error}")))?;
-            let bias: ndarray::Array1<f32> = archive
-                .by_name("proj_b")
-                .map_err(|error| problem(format!("proj_b: {error}")))?;
-            if weights.nrows() != bias.len() || bias.len() != outside.len() {
-                return Err(problem(format!(
-                    "proj_w {:?}, proj_b {:?} and o_embed {:?} do not fit together",
-                    weights.shape(),
-                    bias.shape(),
-                    outside.shape()
-                )));
-            }
-            Some((weights, bias))
-        } else {
-            None
-        };
-        Ok(Self {
-            outside: outside.iter().copied().collect(),
-            linear,
-        })
-    }
-
-    fn apply(&self, vector: &[f32]) -> Result<Vec<f32>, String> {
-        let wanted = self
-            .linear
-            .as_ref()
-            .map_or(self.outside.len(), |(weights, _)| weights.ncols());
-        if vector.len() != wanted {
-            return Err(format!(
-                "the label encoder gives {} numbers, the projection reads {wanted}",
-                vector.len()
-            ));
-        }
-        let Some((weights, bias)) = &self.linear else {
-            return Ok(vector.to_vec());
-        };
-        Ok((weights.dot(&ndarray::ArrayView1::from(vector)) + bias).to_vec())
     }
 }

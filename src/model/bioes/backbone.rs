@@ -9,10 +9,10 @@ use ort::{
 };
 
 use super::{
-    Conditions, Error, Graph, Layout, Pack,
+    Conditions,
     feeds::{self, LABEL_SETS, POSITIONS, SEGMENTS, TOKEN_SETS},
-    runtime,
 };
+use crate::model::{Error, Graph, Layout, Pack, runtime};
 
 /// The token encoder: one session, run by one thread at a time.
 pub struct Backbone {
@@ -255,7 +255,7 @@ impl Hidden {
 }
 
 /// Names of the inputs of ids and mask: the manifest's, or, of a published graph, the graph's own.
-fn named(session: &Session, options: &super::pack::Graph) -> [String; 2] {
+fn named(session: &Session, options: &Graph) -> [String; 2] {
     let own = |is_mask: bool| {
         let mut names = session.inputs().iter().map(|input| input.name());
         names

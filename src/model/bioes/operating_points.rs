@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fs};
 
 use serde::Deserialize;
 
-use super::{Error, Pack};
+use crate::model::{Error, Pack};
 
 /// The operating points of a pack.
 #[derive(Debug)]

@@ -1,5 +1,10 @@
 //! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
 
+mod places;
+mod projection;
+mod published;
+mod tuned;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -10,6 +15,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+
+pub use places::{PackRef, library_path};
+pub(super) use projection::Projection;
+pub use tuned::{Copied, Machine, Measured, Tuned};
 
 use super::Error;
 use crate::text::Shape;
@@ -232,7 +241,7 @@ pub struct Templates {
 /// `score`, the probability that the span is an entity of some label that was asked for, comes from the
 /// span's gain; `label_score`, that it is one of this label, from its margin (see [`Entity`]).
 ///
-/// [`Entity`]: crate::decode::viterbi::Entity
+/// [`Entity`]: crate::model::Entity
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
     /// Of the margin. Fitted on development data.
@@ -428,7 +437,7 @@ impl Pack {
             || "published".to_owned(),
             |name| name.to_string_lossy().into_owned(),
         );
-        let named = super::published::Head::read(root, &name)?;
+        let named = published::Head::read(root, &name)?;
         let graph = graph
             .strip_prefix(root)
             .expect("the graph was found below the root")
@@ -489,7 +498,7 @@ impl Pack {
             output: String::new(),
         };
         let projection = "arctic/projection.npz";
-        let hidden = super::labels::Projection::read(&folder.join(projection), &name)?
+        let hidden = Projection::read(&folder.join(projection), &name)?
             .outside
             .len();
         let mut manifest = Manifest::published(

@@ -10,7 +10,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use super::Error;
+use crate::model::Error;
 
 /// Packs that lie beside something lie in a folder of this name.
 const PACKS: &str = "models";

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, fs, path::Path};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
-use super::Error;
+use crate::model::Error;
 
 const CONFIG: &str = "config.json";
 const DESCRIPTIONS: &str = "ent2emb.json";

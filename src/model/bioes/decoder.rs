@@ -10,11 +10,11 @@
 //! is asked: its entities of asked categories are what is marked, and asking for more adds to them.
 
 use super::{
+    Emissions, LabelMatrix, Transitions,
     alone::Alone,
     lanes::Lanes,
     viterbi::{Entity, Viterbi},
 };
-use crate::model::{Emissions, LabelMatrix, Transitions};
 
 /// Decodes a document, window by window.
 #[derive(Debug)]
@@ -118,8 +118,8 @@ mod tests {
 
     use proptest::prelude::*;
 
+    use super::super::{LabelVectors, Run, Scorer};
     use super::*;
-    use crate::model::{LabelVectors, Run, Scorer};
 
     /// Per token: O, then B, I, E, S of each label.
     type Scores = Vec<Vec<f32>>;

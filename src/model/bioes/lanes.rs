@@ -1,6 +1,6 @@
 //! A window's scores laid out for decoding: a lane for each label, and what each token says of all.
 
-use crate::model::Emissions;
+use super::Emissions;
 
 /// The scores of a window.
 pub(super) struct Lanes<'a> {

@@ -27,8 +27,10 @@
 
 use std::collections::VecDeque;
 
-use super::lanes::{Column, Lane, Lanes};
-use crate::model::{Emissions, LabelMatrix, Transitions};
+use super::{
+    Emissions, LabelMatrix, Transitions,
+    lanes::{Column, Lane, Lanes},
+};
 
 /// Most tokens of an entity: an open one that gets longer is given up.
 pub const LONGEST_ENTITY: u64 = 4096;
@@ -500,8 +502,8 @@ impl Best {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::{LabelVectors, Run};
     use super::*;
-    use crate::model::{LabelVectors, Run};
 
     /// A document's scores: per token O, then B, I, E, S of each label.
     type Scores = Vec<Vec<f32>>;
@@ -706,7 +708,7 @@ mod tests {
                 })
                 .collect();
             let expected = decode(&all, &[]);
-            let mut scorer = crate::model::Scorer::default();
+            let mut scorer = super::super::Scorer::default();
             let mut windows = Vec::new();
             let mut start = 0;
             for cut in cuts.into_iter().chain([tokens]) {

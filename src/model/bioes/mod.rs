@@ -1,0 +1,23 @@
+//! Families that score B, I, E, S of each label at each token: any label by its vectors (adaptive), or the
+//! classes of a fixed head.
+
+mod alone;
+mod backbone;
+mod decoder;
+mod emissions;
+mod feeds;
+mod head;
+mod labels;
+mod lanes;
+mod operating_points;
+mod score;
+pub mod viterbi;
+
+pub use backbone::{Backbone, Hidden, Row};
+pub use decoder::{Decoder, Found};
+pub use emissions::{Emissions, Run};
+pub use head::{Assigned, Fit, Head};
+pub use labels::{Conditions, Encoder, LabelVectors};
+pub use operating_points::{OperatingPoints, Transitions};
+pub use score::{LabelMatrix, Scorer};
+pub use viterbi::Entity;
