@@ -61,8 +61,13 @@ const FAULTS_OF_CLUSTER: usize = 8;
 /// Longest time from the last fault to the last commit.
 const SETTLES: Duration = Duration::from_secs(180);
 
-/// The broker starts again and again: quick to start matters more than quick to run.
-const JVM: [&str; 2] = ["-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC"];
+/// The broker starts again and again: quick to start matters more than quick to run. Its log tells who led a
+/// partition, and what a copy cut off.
+const JVM: [&str; 3] = [
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Dorg.apache.logging.log4j.level=INFO",
+];
 
 /// Few partitions of the inner topics are quick to load; transactions of the dead are ended soon.
 const PROPERTIES: &str = "offsets.topic.num.partitions=1\n\
@@ -426,7 +431,14 @@ impl Drop for Chaos {
         self.workers.kill_all();
         if std::thread::panicking() {
             self.workers.keep();
-            eprintln!("the workers' logs: {}", self.workers.folder().display());
+            let folder = self.workers.folder();
+            for (number, node) in self.nodes.iter().enumerate() {
+                let _ = std::fs::copy(
+                    node.log(),
+                    folder.join(format!("broker-{}.log", number + 1)),
+                );
+            }
+            eprintln!("the logs of workers and brokers: {}", folder.display());
         }
     }
 }

@@ -193,6 +193,11 @@ impl Node {
         self.folder.path().join("data")
     }
 
+    /// What it has said.
+    pub fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
     /// SIGKILL.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -220,8 +225,8 @@ impl Node {
         while !self.answers() {
             if self.has_ended() || start.elapsed() > Duration::from_secs(180) {
                 let mut said = String::new();
-                let log = self.folder.path().join("log");
-                let _ = std::fs::File::open(log).and_then(|mut log| log.read_to_string(&mut said));
+                let _ = std::fs::File::open(self.log())
+                    .and_then(|mut log| log.read_to_string(&mut said));
                 panic!("the broker does not answer:\n{said}");
             }
             std::thread::sleep(Duration::from_millis(50));

@@ -7,7 +7,9 @@ use std::{
 };
 
 use rdkafka::{
-    ClientConfig,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
+    consumer::{BaseConsumer, Consumer as _},
+    error::KafkaError,
     mocking::{MockCluster, MockCoordinator},
     producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer as _},
     types::{RDKafkaApiKey as Api, RDKafkaRespErr as Code},
@@ -126,6 +128,34 @@ impl Mock {
         self.cluster.broker_down(broker).unwrap();
     }
 
+    /// All records of a topic, whatever became of their transactions.
+    fn read(&self, topic: &str) -> Vec<String> {
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", self.cluster.bootstrap_servers())
+            .set("group.id", "reader")
+            .set("enable.partition.eof", "true")
+            .create()
+            .unwrap();
+        let mut list = TopicPartitionList::new();
+        for partition in 0..2 {
+            list.add_partition_offset(topic, partition, Offset::Beginning)
+                .unwrap();
+        }
+        consumer.assign(&list).unwrap();
+        let (mut records, mut ended) = (Vec::new(), 0);
+        while ended < 2 {
+            match consumer.poll(Duration::from_secs(20)).unwrap() {
+                Ok(message) => {
+                    let value = message.payload().unwrap_or_default();
+                    records.push(String::from_utf8_lossy(value).into_owned());
+                }
+                Err(KafkaError::PartitionEOF(_)) => ended += 1,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        records
+    }
+
     fn start(&self) -> Running {
         let brokers = Brokers::plain(&self.cluster.bootstrap_servers());
         let options = options(brokers);
@@ -216,6 +246,28 @@ fn a_coordinator_that_loads_or_moves_is_waited_for() {
             RD_KAFKA_RESP_ERR_NOT_COORDINATOR,
         ],
     );
+}
+
+/// A broker says that it has a batch already, and librdkafka takes its records for written, without an offset. Here the
+/// broker has nothing.
+#[test]
+fn a_record_that_no_broker_answered_for_is_not_taken_for_written() {
+    use Code::*;
+    let mock = Mock::with(40);
+    mock.cluster.request_errors(
+        Api::Produce,
+        &[RD_KAFKA_RESP_ERR_DUPLICATE_SEQUENCE_NUMBER; 3],
+    );
+    let slot = mock.start();
+    slot.wait_for(40);
+    slot.drained().unwrap();
+    let found = mock.read("redactions");
+    let is_missing = |n: &usize| {
+        let id = format!("\"d{n}\"");
+        !found.iter().any(|record| record.contains(&id))
+    };
+    let missing: Vec<usize> = (0..40).filter(is_missing).collect();
+    assert!(missing.is_empty(), "missing: {missing:?}");
 }
 
 #[test]

@@ -140,6 +140,15 @@ impl ProducerContext for Context {
 
     fn delivery(&self, result: &DeliveryResult<'_>, index: usize) {
         self.waiting.fetch_sub(1, Ordering::AcqRel);
+        // A record without an offset is one that no broker has answered for. librdkafka takes it for written because a
+        // later one of its partition was (`rd_kafka_dr_implicit_ack`), or because the broker says that it has the batch
+        // already. Neither says that all copies have it. So it counts as failed, and its set is sent again.
+        if let Ok(message) = result
+            && message.offset() < 0
+        {
+            let error = KafkaError::MessageProduction(RDKafkaErrorCode::Inconsistent);
+            self.fail(index, message.topic(), &error);
+        }
         if let Err((error, message)) = result {
             if is_of_size(error) {
                 self.refuse(index, message);

@@ -294,7 +294,10 @@ impl Ledger {
         let redactions = self.redactions.get(&input.number).copied().unwrap_or(0);
         let dead_letters = self.dead_letters.get(&position).copied().unwrap_or(0);
         let audited = self.audited.get(&position).copied().unwrap_or(0);
-        let name = format!("{}@{} (number {})", position.0, position.1, input.number);
+        let name = format!(
+            "{}@{} (number {}; {entities} entities, {redactions} redactions, {dead_letters} dead letters, {audited} audits)",
+            position.0, position.1, input.number
+        );
         let (own, foreign) = match input.poison {
             true => ([dead_letters, audited, audited], entities.max(redactions)),
             false => ([entities, redactions, audited], dead_letters),
@@ -308,13 +311,16 @@ impl Ledger {
         if behind && own.contains(&0) {
             verdict.lost.push(name.clone());
         }
-        if own.iter().any(|count| *count > 1) {
+        // Redactions are known by their number only.
+        let most = self.numbers.get(&input.number).map_or(1, Vec::len) as u32;
+        let twice = [own[0] > 1, redactions > most, audited > 1];
+        if twice.contains(&true) {
             verdict.doubled.push(name.clone());
         }
         if !behind && own.iter().any(|count| *count > 0) {
             verdict.uncommitted.push(name.clone());
         }
-        if own[0] != own[1] || own[1] != own[2] {
+        if most == 1 && own[1] != own[0] || own[0] != own[2] {
             verdict.apart.push(name.clone());
         }
         if foreign > 0 {
@@ -332,7 +338,13 @@ impl Ledger {
             places.is_none_or(|places| !places.contains(place))
         };
         let missing = acknowledged.iter().filter(missing);
-        let missing = missing.map(|(number, _)| format!("number {number} is not in the input"));
+        let missing = missing.map(|(number, (partition, offset))| {
+            let there = self.inputs.get(&(*partition, *offset));
+            let there = there.map_or("nothing".to_owned(), |input| {
+                format!("number {}", input.number)
+            });
+            format!("number {number} is not in the input at {partition}@{offset}: {there} is")
+        });
         twice.chain(missing).collect()
     }
 
