@@ -225,7 +225,7 @@ impl Bench {
         let run = self.start(case, topics);
         let done = || {
             run.progress
-                .snapshot(self.engine.counts(), Duration::ZERO)
+                .snapshot(&self.engine.counts(), Duration::ZERO)
                 .documents
         };
         while done() == 0 {

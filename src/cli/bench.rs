@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     measure::{Share, bare, share, windows},
-    model::{Backbone, Encoder, Family, Head, Layout},
+    model::{Backbone, Encoder, Head, Layout},
     pipeline::{
         Engine, Progress,
         job::{Job, Limits, Target},
@@ -111,9 +111,9 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             .collect()
     };
     // A fixed head has no label encoder, and is asked for what it knows.
-    let (encoder, asked) = match options.pack.manifest().family {
-        Family::FixedHead => (None, Head::new(&options.pack)?.categories().to_vec()),
-        _ => {
+    let (encoder, asked) = match options.pack.manifest().head {
+        Some(_) => (None, Head::new(&options.pack)?.categories().to_vec()),
+        None => {
             let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
             let encoder = Encoder::new(&options.pack, runtime, cache)?;
             (Some(encoder), ASKED.map(str::to_owned).to_vec())

@@ -358,7 +358,7 @@ impl Report {
                 self.tuned(resolved, &pack, written);
                 self.operating_points(resolved, &pack, written);
                 match family {
-                    model::Family::FixedHead => self.categories(resolved, &pack, written),
+                    model::Kind::FixedHead => self.categories(resolved, &pack, written),
                     _ => self.clashes(resolved, &pack),
                 }
             }

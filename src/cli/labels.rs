@@ -10,8 +10,10 @@ use super::{
 };
 use crate::{
     decode::patterns::Patterns,
-    model::{Encoder, Family, Fit, Head},
-    pipeline::Options,
+    model::{
+        self, Fit,
+        family::{Ask, Explained, Label},
+    },
     tenant::{THRESHOLD, Tenants},
 };
 
@@ -131,76 +133,89 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
             ));
         }
     };
-    if options.pack.manifest().family == Family::FixedHead {
-        let shown = categories(options, sets)?;
-        return match args.json {
-            true => json(&shown),
-            false => print_categories(&shown),
-        };
+    let pack = options.pack.name().to_owned();
+    let family = model::open(options)?;
+    let (mut rows, mut mapped, mut known) = (Vec::new(), Vec::new(), None);
+    for set in sets {
+        match family.explain(&set.ask())? {
+            Explained::Open(alike) => rows.extend(set.rows(alike.as_deref(), args.neighbours)),
+            Explained::Closed { categories, fits } => {
+                mapped.extend(set.mapped(&categories, fits));
+                known = Some(categories);
+            }
+        }
     }
-    let encoder = Encoder::new(&options.pack, options.runtime.clone(), options.label_cache)?;
-    let mut rows = Vec::new();
-    for Asked { tenant, labels } in sets {
-        let wordings: Vec<&str> = labels
-            .iter()
-            .map(|(_, wording, _)| wording.as_str())
-            .collect();
-        let vectors = encoder.encode(&wordings)?;
-        for (at, (label, wording, threshold)) in labels.iter().enumerate() {
-            let mut neighbours: Vec<Neighbour> = (0..labels.len())
-                .filter(|other| *other != at)
-                .map(|other| Neighbour {
-                    label: labels[other].0.clone(),
-                    similarity: vectors.alike(at, other),
+    let Some(categories) = known else {
+        return match args.json {
+            true => json(&rows),
+            false => print(&rows),
+        };
+    };
+    let shown = Categories {
+        pack,
+        categories,
+        labels: mapped,
+    };
+    match args.json {
+        true => json(&shown),
+        false => print_categories(&shown),
+    }
+}
+
+impl Asked {
+    fn ask(&self) -> Ask {
+        let labels = self.labels.iter().map(|(_, wording, threshold)| Label {
+            wording: wording.as_str().into(),
+            threshold: *threshold,
+        });
+        Ask {
+            labels: labels.collect(),
+            operating_point: None,
+            recall_bias: 0.0,
+        }
+    }
+
+    /// Labels with those that are most alike.
+    fn rows(self, alike: Option<&[Vec<f32>]>, most: usize) -> Vec<Row> {
+        let names: Vec<&String> = self.labels.iter().map(|(name, ..)| name).collect();
+        let neighbours = |at: usize| {
+            let alike = alike.iter().flat_map(|rows| rows[at].iter().enumerate());
+            let mut neighbours: Vec<Neighbour> = alike
+                .filter(|(other, _)| *other != at)
+                .map(|(other, similarity)| Neighbour {
+                    label: names[other].clone(),
+                    similarity: *similarity,
                 })
                 .collect();
             neighbours.sort_by(|a, b| b.similarity.total_cmp(&a.similarity));
-            neighbours.truncate(args.neighbours);
-            rows.push(Row {
-                tenant: tenant.clone(),
-                label: label.clone(),
-                wording: wording.clone(),
-                threshold: *threshold,
-                pattern: Patterns::for_label(label),
-                neighbours,
-            });
-        }
+            neighbours.truncate(most);
+            neighbours
+        };
+        let rows = self.labels.iter().enumerate();
+        let rows = rows.map(|(at, (label, wording, threshold))| Row {
+            tenant: self.tenant.clone(),
+            label: label.clone(),
+            wording: wording.clone(),
+            threshold: *threshold,
+            pattern: Patterns::for_label(label),
+            neighbours: neighbours(at),
+        });
+        rows.collect()
     }
-    match args.json {
-        true => json(&rows),
-        false => print(&rows),
-    }
-}
 
-fn json(shown: &impl Serialize) -> Result<Exit, Failure> {
-    out::data(&serde_json::to_string_pretty(shown).expect("labels are JSON"))?;
-    Ok(Exit::Done)
-}
-
-/// Maps labels onto the categories of a fixed head, as a job with these options does.
-fn categories(options: Options, sets: Vec<Asked>) -> Result<Categories, Failure> {
-    let head = Head::new(&options.pack)?;
-    let encoder = options
-        .category_encoder
-        .map(|pack| Encoder::new(&pack, options.runtime, options.label_cache))
-        .transpose()?;
-    let name = |category: usize| head.categories()[category].clone();
-    let mut labels = Vec::new();
-    for Asked {
-        tenant,
-        labels: asked,
-    } in sets
-    {
-        for (label, wording, threshold) in asked {
-            let fit = head.fit(&wording, &options.categories, encoder.as_ref())?;
+    /// Labels with their categories.
+    fn mapped(self, categories: &[String], fits: Vec<Fit>) -> Vec<Mapped> {
+        let name = |category: usize| categories[category].clone();
+        let mut mapped = Vec::with_capacity(fits.len());
+        for ((label, wording, threshold), fit) in self.labels.into_iter().zip(fits) {
             let (by, nearest) = match fit {
                 Fit::Name(_) => (By::Name, None),
                 Fit::Table(_) => (By::Table, None),
                 Fit::Alike(category, likeness) => (By::Likeness, Some((category, likeness))),
                 Fit::None(nearest) => (By::Nothing, nearest),
             };
-            labels.push(Mapped {
-                tenant: tenant.clone(),
+            mapped.push(Mapped {
+                tenant: self.tenant.clone(),
                 pattern: Patterns::for_label(&label),
                 label,
                 wording,
@@ -213,12 +228,13 @@ fn categories(options: Options, sets: Vec<Asked>) -> Result<Categories, Failure>
                 }),
             });
         }
+        mapped
     }
-    Ok(Categories {
-        pack: options.pack.name().to_owned(),
-        categories: head.categories().to_vec(),
-        labels,
-    })
+}
+
+fn json(shown: &impl Serialize) -> Result<Exit, Failure> {
+    out::data(&serde_json::to_string_pretty(shown).expect("labels are JSON"))?;
+    Ok(Exit::Done)
 }
 
 fn print_categories(shown: &Categories) -> Result<Exit, Failure> {

@@ -423,7 +423,7 @@ pub(super) fn configuration(resolved: &Resolved, job: &Job) -> String {
     let policies = tenants.iter().map(|policy| &*policy.digest);
     for part in [
         resolved.digest.as_str(),
-        job.engine.pack().digest(),
+        job.engine.digest(),
         crate::VERSION,
     ]
     .into_iter()
@@ -554,7 +554,7 @@ async fn show(progress: Arc<Progress>, engine: crate::pipeline::Engine) {
     let _clear = Clear(bar.clone());
     loop {
         every.tick().await;
-        let now = progress.snapshot(engine.counts(), start.elapsed());
+        let now = progress.snapshot(&engine.counts(), start.elapsed());
         if terminal {
             bar.set_message(now.line());
         } else {

@@ -20,8 +20,7 @@ use super::{
 use crate::{
     measure,
     model::{
-        self, Backbone, Conditions, Copied, Encoder, Family, Layout, Machine, Measured, Pack, Row,
-        Tuned,
+        self, Backbone, Conditions, Copied, Encoder, Layout, Machine, Measured, Pack, Row, Tuned,
     },
 };
 
@@ -290,10 +289,9 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         )
         .hint("name files of lines or JSON lines"));
     }
-    let conditions = match pack.manifest().family {
-        Family::FixedHead => None,
-        _ if pack.manifest().injection.is_none() => None,
-        _ => {
+    let conditions = match pack.manifest().injection {
+        None => None,
+        Some(_) => {
             Encoder::new(pack, None, None)?
                 .encode_for_injection(&bench::ASKED)?
                 .1

@@ -4,18 +4,30 @@
 //! Out: [`Emissions`] for the core of every window; label vectors.
 //! Holds: batch-mates do not matter (I4); a pack is what its digests say.
 //! Does not know: documents, tenants, patterns, where windows come from.
+use std::sync::Arc;
+
 pub mod bioes;
+pub mod family;
 mod pack;
+pub mod pool;
 mod runtime;
 
 pub use bioes::{
-    Assigned, Backbone, Conditions, Decoder, Emissions, Encoder, Entity, Fit, Found, Head, Hidden,
-    LabelMatrix, LabelVectors, OperatingPoints, Row, Run, Scorer, Transitions,
+    Assigned, Backbone, Bioes, Conditions, Decoder, Emissions, Encoder, Entity, Found, Head,
+    Hidden, LabelMatrix, LabelVectors, OperatingPoints, Options, Row, Run, Scorer, Transitions,
 };
+pub use family::Fit;
 pub use pack::{
-    Calibration, Copied, Family, Graph, Layout, Machine, Measured, Pack, PackRef, Tuned,
-    library_path,
+    Calibration, Copied, Graph, Kind, Layout, Machine, Measured, Pack, PackRef, Tuned, library_path,
 };
+pub use pool::Running;
+
+/// Opens a pack as the family that runs it: the one place that knows all of them.
+pub fn open(options: Options) -> Result<Arc<dyn family::Family>, Error> {
+    Ok(match options.pack.manifest().family {
+        Kind::Adaptive | Kind::FixedHead => Arc::new(bioes::Bioes::open(options)?),
+    })
+}
 
 /// Why a pack could not be loaded or run.
 #[derive(Debug, thiserror::Error)]
@@ -77,16 +89,6 @@ pub enum Error {
         found: String,
         /// Digest expected, shortened.
         expected: String,
-    },
-    /// This build has no code for the family.
-    #[error(
-        "pack {pack} is of family `{family}`, which this version does not run (it runs: adaptive, fixed_head)"
-    )]
-    Family {
-        /// Name of the pack.
-        pack: String,
-        /// Its family.
-        family: String,
     },
     /// A label that a fixed head has no category for.
     #[error("pack {pack} has no category for the label `{label}`; it has: {categories}")]

@@ -766,7 +766,7 @@ fn moved(span: ByteSpan, base: usize) -> ByteSpan {
 /// What made the records of a policy.
 pub(super) fn digests(engine: &Engine, policy: &Policy) -> Digests {
     Digests {
-        pack: engine.pack().digest().to_owned(),
+        pack: engine.digest().to_owned(),
         label_set: policy.labels.digest.to_string(),
         policy: policy.digest.to_string(),
         weir_version: VERSION.to_owned(),

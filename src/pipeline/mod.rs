@@ -24,6 +24,7 @@ mod scan;
 pub mod stall;
 #[cfg(feature = "kafka")]
 pub mod stream;
+mod tagging;
 #[cfg(feature = "kafka")]
 mod transactions;
 mod work;

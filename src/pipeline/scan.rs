@@ -5,23 +5,25 @@
 //! over the seams, and what every path of the Viterbi agrees on leaves as a [`Piece`]. Memory holds
 //! a few segments and what is undecided, however long the text is.
 
-use std::{collections::VecDeque, sync::Arc, time::Instant};
+use std::time::Instant;
 
-use futures::{StreamExt, future::BoxFuture, stream::FuturesOrdered};
+use futures::future::try_join_all;
 use unicode_segmentation::GraphemeCursor;
 
-use super::engine::{Engine, Error, Labels};
+use super::{
+    engine::{Engine, Error},
+    tagging::Tagging,
+};
 use crate::{
     decode::{
-        Recognizer, Span, conflict, naming,
+        Span, conflict,
         patterns::{self, Patterns},
         whole,
     },
-    model::{Decoder, Emissions, Entity, Found as Decoded},
     record::Stage,
     telemetry::metric,
     tenant::Policy,
-    text::{self, ByteSpan, SEGMENT_BYTES, Tokens, Windower},
+    text::{self, ByteSpan, SEGMENT_BYTES},
 };
 
 /// A stretch of the text that is decided. Pieces follow one another without a gap.
@@ -35,48 +37,22 @@ pub struct Piece {
 
 /// A text on its way through.
 pub struct Scan {
-    engine: Engine,
-    tenant: Arc<str>,
-    /// `None` where the tenant asks for patterns only.
-    labels: Option<Arc<Labels>>,
     patterns: Patterns,
+    /// One for each model that the tenant's labels ask; none where it asks for patterns only.
+    models: Vec<Tagging>,
     /// Text from byte `start` of the document on.
     buffer: String,
     start: usize,
-    /// Bytes of the document that are tokenized and searched for patterns.
+    /// Bytes of the document that the models have and that are searched for patterns.
     searched: usize,
     found: Vec<Span>,
     /// Where a private key ends for now that goes on behind what is searched.
     open_block: Option<usize>,
     allowed: Vec<ByteSpan>,
-    windower: Option<Windower>,
-    windows: FuturesOrdered<BoxFuture<'static, Result<Arc<Emissions>, Error>>>,
-    /// A window that waits for the one after it.
-    ready: Option<Arc<Emissions>>,
-    decoder: Decoder,
-    /// Entities of the model that wait until what they may overlap is decided, by where they begin.
-    named: Vec<Span>,
-    marked: Vec<Span>,
-    /// Where the tokens from `first_token` on stand in the document.
-    tokens: VecDeque<ByteSpan>,
-    first_token: u64,
-    counted_windows: u64,
-    counted_tokens: u64,
 }
 
-/// Text of at most this size is tokenized and searched in place: about half a millisecond.
+/// Text of at most this size is searched in place: about a quarter of a millisecond.
 const IN_PLACE_BYTES: usize = 1024;
-
-/// Windows of one text that may be on their way to the model at a time.
-///
-/// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
-const WINDOWS_IN_FLIGHT: usize = 256;
-
-/// Bytes that entities overlapping one another in a row may wait for the last of them to be decided.
-///
-/// Fewer: where a document is cut may decide which label names a character. More: memory, on text in which
-/// everything is an entity.
-const LONGEST_WAIT: usize = 1 << 16;
 
 /// Bytes of text on each side of a segment that patterns may reach into.
 const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
@@ -88,33 +64,20 @@ const BLOCK_BYTES: usize = 1024 * 1024;
 impl Scan {
     /// Starts a text.
     pub async fn start(engine: &Engine, policy: &Policy) -> Result<Self, Error> {
-        let labels = if policy.labels.labels.is_empty() {
-            None
-        } else {
-            Some(engine.labels(&policy.labels).await?)
-        };
-        let decoder = labels.as_ref().map(|labels| labels.decoder());
+        let mut models = Vec::new();
+        if !policy.labels.labels.is_empty() {
+            let labels = engine.labels(&policy.labels).await?;
+            models = Tagging::start(&labels, &policy.tenant);
+        }
         Ok(Self {
-            tenant: policy.tenant.clone(),
             patterns: policy.patterns.clone(),
-            windower: labels.as_ref().map(|_| Windower::new(engine.shape())),
-            engine: engine.clone(),
-            labels,
+            models,
             buffer: String::new(),
             start: 0,
             searched: 0,
             found: Vec::new(),
             open_block: None,
             allowed: Vec::new(),
-            windows: FuturesOrdered::new(),
-            ready: None,
-            decoder: decoder.unwrap_or_default(),
-            named: Vec::new(),
-            marked: Vec::new(),
-            tokens: VecDeque::new(),
-            first_token: 0,
-            counted_windows: 0,
-            counted_tokens: 0,
         })
     }
 
@@ -136,7 +99,8 @@ impl Scan {
                 let from = self.searched - self.start;
                 let end = self.searched + text::cut(&self.buffer[from..], SEGMENT_BYTES);
                 self.search(end).await?;
-                self.collect(WINDOWS_IN_FLIGHT).await?;
+                try_join_all(self.models.iter_mut().map(Tagging::advance)).await?;
+                self.settle(false);
                 decided = joined(decided, self.flush(false));
             }
             if rest.is_empty() {
@@ -148,29 +112,32 @@ impl Scan {
     /// Ends the text: what was not decided yet.
     pub async fn finish(&mut self) -> Result<Option<Piece>, Error> {
         self.search(self.received()).await?;
-        if let Some(last) = self.windower.take().and_then(Windower::finish) {
-            self.send(vec![last]);
-        }
-        self.collect(0).await?;
-        if let Some(window) = self.ready.take() {
-            self.decode(&window, None);
-        }
-        let rest = std::mem::take(&mut self.decoder).finish();
-        self.keep(rest);
-        self.settle(usize::MAX);
+        try_join_all(self.models.iter_mut().map(Tagging::finish)).await?;
+        self.settle(true);
         Ok(self.flush(true))
     }
 
     /// Tokens and windows so far.
     pub fn counts(&self) -> (u64, u64) {
-        (self.counted_tokens, self.counted_windows)
+        self.models.iter().fold((0, 0), |sum, model| {
+            let own = model.counts();
+            (sum.0 + own.0, sum.1 + own.1)
+        })
     }
 
     fn received(&self) -> usize {
         self.start + self.buffer.len()
     }
 
-    /// Tokenizes and searches the document up to byte `end`.
+    /// Takes in what the models have found, as far as they have decided. `ended`: the text has.
+    fn settle(&mut self, ended: bool) {
+        for model in &mut self.models {
+            let spans = model.settle(&self.buffer, self.start, ended);
+            self.found.extend(spans);
+        }
+    }
+
+    /// Searches the document up to byte `end`, and gives it to the models.
     async fn search(&mut self, end: usize) -> Result<(), Error> {
         let from = self.searched;
         if from == end {
@@ -183,9 +150,7 @@ impl Scan {
             .buffer
             .floor_char_boundary((end + MARGIN).min(self.received()) - self.start);
         let search = Search {
-            engine: self.engine.clone(),
             patterns: self.patterns.clone(),
-            tokenize: self.labels.is_some(),
             text: self.buffer[before..after].to_owned(),
             segment: ByteSpan::new(from - self.start - before, end - self.start - before),
         };
@@ -197,7 +162,11 @@ impl Scan {
             tokio::task::spawn_blocking(|| search.run())
                 .await
                 .map_err(|_| Error::Panicked)?
-        }?;
+        };
+        let segment = &self.buffer[from - self.start..end - self.start];
+        for model in &mut self.models {
+            model.push(segment, from).await?;
+        }
         metric::stage(Stage::Text, began);
         self.searched = end;
         let known = self.start + after;
@@ -215,11 +184,6 @@ impl Scan {
                 .into_iter()
                 .map(|span| ByteSpan::new(span.start + base, span.end + base)),
         );
-        if let Some(windower) = &mut self.windower {
-            let mut windows = Vec::new();
-            windower.push(result.tokens, from, &mut windows);
-            self.send(windows);
-        }
         Ok(())
     }
 
@@ -260,152 +224,11 @@ impl Scan {
             && !self.buffer[..end - self.start].ends_with("----")
     }
 
-    fn send(&mut self, windows: Vec<text::Window>) {
-        let Some(labels) = &self.labels else { return };
-        for window in windows {
-            self.counted_windows += 1;
-            self.counted_tokens += window.core.len() as u64;
-            self.tokens.extend(&window.spans);
-            let (engine, labels, tenant) =
-                (self.engine.clone(), labels.clone(), self.tenant.clone());
-            self.windows.push_back(Box::pin(async move {
-                engine.emissions(labels, tenant, window).await
-            }));
-        }
-    }
-
-    /// Decodes windows as they come back, until at most `left` are on their way.
-    async fn collect(&mut self, left: usize) -> Result<(), Error> {
-        while self.windows.len() > left {
-            let window = self.windows.next().await.expect("a window is on its way")?;
-            if let Some(before) = self.ready.replace(window.clone()) {
-                self.decode(&before, Some(&window));
-                // A long text must not keep a thread to itself.
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(())
-    }
-
-    fn decode(&mut self, window: &Emissions, next: Option<&Emissions>) {
-        let labels = self
-            .labels
-            .clone()
-            .expect("windows are only sent with labels");
-        let began = Instant::now();
-        self.decoder.push(window, next, labels.matrix());
-        let certain = self.decoder.certain();
-        metric::stage(Stage::Decode, began);
-        self.keep(certain);
-        let decided = self.decoder.decided();
-        self.tokens.drain(..(decided - self.first_token) as usize);
-        self.first_token = decided;
-        self.settle(self.decided());
-    }
-
-    /// First byte that entities of the model may cover which are not known yet.
+    /// First byte that entities of a model may cover which are not known yet.
     fn decided(&self) -> usize {
-        let first = self.tokens.front();
-        let first = first.map_or(self.searched, |token| token.start);
-        // An entity that begins there may grow to the begin of its word.
-        first.saturating_sub(whole::REACH)
-    }
-
-    /// Turns entities into spans. What marks a place at all has to reach its label's threshold.
-    fn keep(&mut self, found: Decoded) {
-        let Some(labels) = self.labels.clone() else {
-            return;
-        };
-        let named = found.named.iter();
-        let named = named.filter_map(|entity| self.span(&labels, entity));
-        let named: Vec<Span> = named.collect();
-        let reaches = |entity: &&Entity| {
-            // A score that is no number passes: fail closed.
-            let below =
-                self.engine.calibration().score(entity.gain) < labels.threshold(entity.label);
-            !below
-        };
-        let marked = found.marked.iter().filter(reaches);
-        let marked = marked.filter_map(|entity| {
-            let span = self.span(&labels, entity)?;
-            let own = ByteSpan::new(span.bytes.start - self.start, span.bytes.end - self.start);
-            let grown = whole::whole(&self.buffer, own, labels.names_people(entity.label));
-            Some(Span {
-                bytes: ByteSpan::new(grown.start + self.start, grown.end + self.start),
-                ..span
-            })
-        });
-        let marked: Vec<Span> = marked.collect();
-        self.named.extend(named);
-        self.marked.extend(marked);
-    }
-
-    fn span(&self, labels: &Labels, entity: &Entity) -> Option<Span> {
-        let label = labels.label(entity.label)?;
-        let calibration = self.engine.calibration();
-        let first = self.tokens[(entity.start - self.first_token) as usize];
-        let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
-        Some(Span {
-            bytes: self.without_white_space(first.start, last.end)?,
-            label: label.name.clone(),
-            score: calibration.score(entity.gain),
-            label_score: calibration.label_score(entity.gain, entity.margin),
-            recognizer: Recognizer::Model,
-        })
-    }
-
-    /// Names what is marked, as far as all that overlaps it is known: entities that are not known yet
-    /// begin at byte `decided` or later.
-    fn settle(&mut self, decided: usize) {
-        if self.marked.is_empty() {
-            // What nothing marks is not found. An entity that a mark may still come for has not ended.
-            self.named.retain(|span| span.bytes.end > decided);
-            return;
-        }
-        self.named.sort_by_key(|span| span.bytes);
-        self.marked.sort_by_key(|span| span.bytes);
-        let (mut named, mut marked) = (self.named.iter().peekable(), self.marked.iter().peekable());
-        // Those that overlap or touch one another in a row: what is left of a mark may become part of a span
-        // that it only touches.
-        let mut row = ByteSpan::new(self.start, self.start);
-        let ready = loop {
-            let next = match (named.peek(), marked.peek()) {
-                (Some(a), Some(b)) if a.bytes <= b.bytes => named.next(),
-                (_, Some(_)) => marked.next(),
-                (_, None) => named.next(),
-            };
-            if next.is_none_or(|next| next.bytes.start > row.end) {
-                if row.end >= decided {
-                    let waited = decided.saturating_sub(row.start) >= LONGEST_WAIT;
-                    break if waited { decided } else { row.start };
-                }
-                let Some(next) = next else { break usize::MAX };
-                row = next.bytes;
-            } else if let Some(next) = next {
-                row.end = row.end.max(next.bytes.end);
-            }
-        };
-        let before = |span: &mut Span| span.bytes.start < ready;
-        let named: Vec<Span> = self.named.extract_if(.., before).collect();
-        let marked: Vec<Span> = self.marked.extract_if(.., before).collect();
-        let base = self.start;
-        let relative = |spans: Vec<Span>| {
-            spans
-                .into_iter()
-                .map(move |span| back(span, base))
-                .collect()
-        };
-        let spans = naming::name(&self.buffer, relative(named), relative(marked));
-        self.found
-            .extend(spans.into_iter().map(|span| moved(span, base)));
-    }
-
-    /// Byte-level tokens hold the space before a word, which is no part of an entity.
-    fn without_white_space(&self, start: usize, end: usize) -> Option<ByteSpan> {
-        let text = &self.buffer[start - self.start..end - self.start];
-        let behind = start + text.len() - text.trim_start().len();
-        let before = end - (text.len() - text.trim_end().len());
-        (behind < before).then(|| ByteSpan::new(behind, before))
+        let known = self.searched.saturating_sub(whole::REACH);
+        let models = self.models.iter().map(Tagging::decided);
+        models.fold(known, usize::min)
     }
 
     /// Takes out what is decided.
@@ -443,8 +266,7 @@ impl Scan {
     /// The last place at which nothing undecided or decided is torn: not inside a span, not inside
     /// a grapheme cluster, after white space where there is any.
     fn end_of_piece(&self) -> usize {
-        let waiting = self.named.iter().chain(&self.marked);
-        let waiting = waiting.map(|span| span.bytes.start);
+        let waiting = self.models.iter().filter_map(Tagging::first_waiting);
         let token = waiting.fold(self.decided(), usize::min);
         let mut end = token.min(self.searched.saturating_sub(MARGIN));
         loop {
@@ -503,51 +325,35 @@ impl Scan {
 
 /// Work on a segment that would block the runtime.
 struct Search {
-    engine: Engine,
     patterns: Patterns,
-    tokenize: bool,
     /// The segment with its margins.
     text: String,
     segment: ByteSpan,
 }
 
 struct Found {
-    tokens: Tokens,
     found: Vec<Span>,
     allowed: Vec<ByteSpan>,
 }
 
 impl Search {
-    fn run(self) -> Result<Found, Error> {
-        let tokens = if self.tokenize {
-            let segment = &self.text[self.segment.start..self.segment.end];
-            self.engine
-                .tokenizer()
-                .tokens(segment)
-                .map_err(crate::model::Error::from)?
-        } else {
-            Tokens::default()
-        };
+    fn run(self) -> Found {
         let begins_here =
             |span: &ByteSpan| self.segment.start <= span.start && span.start < self.segment.end;
         let mut found = self.patterns.find(&self.text);
         found.retain(|span| begins_here(&span.bytes));
         let mut allowed = self.patterns.allowed(&self.text);
         allowed.retain(begins_here);
-        Ok(Found {
-            tokens,
-            found,
-            allowed,
-        })
+        Found { found, allowed }
     }
 }
 
-fn moved(mut span: Span, base: usize) -> Span {
+pub(super) fn moved(mut span: Span, base: usize) -> Span {
     span.bytes = ByteSpan::new(span.bytes.start + base, span.bytes.end + base);
     span
 }
 
-fn back(mut span: Span, base: usize) -> Span {
+pub(super) fn back(mut span: Span, base: usize) -> Span {
     span.bytes = ByteSpan::new(span.bytes.start - base, span.bytes.end - base);
     span
 }

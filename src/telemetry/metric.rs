@@ -12,7 +12,7 @@ use metrics::{
 #[cfg(feature = "server")]
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::record::Stage;
+pub use crate::record::Stage;
 
 /// Kind of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,16 +24,20 @@ pub fn options(pack: Pack, sessions: usize) -> Options {
         runtime: None,
         sessions,
         session_threads: 1,
-        batch: batch::Options {
-            max_tokens: 1024,
-            linger: Duration::from_millis(1),
-            look_ahead: 64,
-            queue_tokens: 1 << 16,
-            cache_bytes: 1 << 20,
-        },
+        batch: batches(),
         label_cache: None,
         categories: Default::default(),
         category_encoder: None,
+    }
+}
+
+pub fn batches() -> batch::Options {
+    batch::Options {
+        max_tokens: 1024,
+        linger: Duration::from_millis(1),
+        look_ahead: 64,
+        queue_tokens: 1 << 16,
+        cache_bytes: 1 << 20,
     }
 }
 

@@ -208,8 +208,8 @@ fn compare(
     expected: impl Fn(&Case) -> &Expected,
 ) {
     let graph = format!("{}: {}", pack.name(), pack.manifest().backbone.file);
+    pack.verify().unwrap();
     let (engine, _running) = Engine::start(options(pack, 2)).unwrap();
-    engine.pack().verify().unwrap();
     let found: Vec<Vec<Span>> = runtime().block_on(async {
         let scans = cases.iter().map(|case| {
             let labels = asked(case);

@@ -6,6 +6,7 @@ mod configured;
 mod docs;
 mod engine;
 mod failures;
+mod family;
 mod files;
 mod formats;
 mod frame;

@@ -5,7 +5,13 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde::Deserialize;
 use unicode_segmentation::GraphemeCursor;
-use weir::{decode::whole::whole, measure, redact::names_people, text::ByteSpan};
+use weir::{
+    decode::whole::whole,
+    measure,
+    model::Pack,
+    redact::names_people,
+    text::{ByteSpan, Tokenizer},
+};
 
 use crate::engine::{policy, runtime, scan, start};
 
@@ -49,15 +55,14 @@ fn the_pack_in_the_box_finds_what_the_reference_finds() {
     let fixtures: Fixtures =
         serde_json::from_slice(&fs::read("tests/fixtures/weir-mini-parity.json").unwrap()).unwrap();
     let (engine, _running) = start(folder, 1);
-    engine.pack().verify().unwrap();
+    let pack = Pack::open(folder).unwrap();
+    pack.verify().unwrap();
+    let tokenizer = Tokenizer::from_file(&pack.path(&pack.manifest().tokenizer.file)).unwrap();
     let runtime = runtime();
     let mut spans = 0;
     for case in &fixtures.cases {
-        assert_eq!(
-            engine.tokenizer().tokens(&case.text).unwrap().ids,
-            case.token_ids
-        );
-        let windows = measure::windows(engine.pack(), std::slice::from_ref(&case.text)).unwrap();
+        assert_eq!(tokenizer.tokens(&case.text).unwrap().ids, case.token_ids);
+        let windows = measure::windows(&pack, std::slice::from_ref(&case.text)).unwrap();
         assert_eq!(windows[0].len(), case.window_starts.len());
         let labels: Vec<&str> = case.labels.iter().map(String::as_str).collect();
         let (_, found) = runtime.block_on(scan(&engine, &policy(&labels), &[&case.text]));

@@ -12,7 +12,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("record", &["text"]),
     ("telemetry", &["config", "record"]),
     ("batch", &["telemetry"]),
-    ("model", &["text"]),
+    ("model", &["batch", "telemetry", "text"]),
     ("decode", &["text"]),
     ("redact", &["decode", "text"]),
     ("source", &["record", "telemetry"]),
@@ -37,7 +37,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "text",
         ],
     ),
-    ("measure", &["decode", "model", "text"]),
+    ("measure", &["model", "text"]),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

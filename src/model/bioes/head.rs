@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{Encoder, LabelMatrix, LabelVectors};
-use crate::model::{Error, Pack};
+use crate::model::{Error, Pack, family::Fit};
 
 /// Categories of a pack with a fixed head.
 #[derive(Debug)]
@@ -22,19 +22,6 @@ pub struct Head {
 
 /// The labels of a set that ask for a category; the first one names its spans.
 pub type Assigned = Vec<Vec<usize>>;
-
-/// The categories that a label asks for, by their lanes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Fit {
-    /// It is called as this one is.
-    Name(usize),
-    /// The configuration's table lists these.
-    Table(Vec<usize>),
-    /// This one's vector is the nearest, and this near.
-    Alike(usize, f32),
-    /// None; the nearest one is only this near, if vectors were compared.
-    None(Option<(usize, f32)>),
-}
 
 /// Likeness of a label and a category below which they are not taken for one. By weir-mini 0.4 "birthday" and
 /// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
@@ -149,17 +136,6 @@ impl Head {
                 };
                 self.categories.iter().position(private)
             })
-    }
-}
-
-impl Fit {
-    /// The categories.
-    pub fn categories(&self) -> &[usize] {
-        match self {
-            Self::Name(category) | Self::Alike(category, _) => std::slice::from_ref(category),
-            Self::Table(categories) => categories,
-            Self::None(_) => &[],
-        }
     }
 }
 

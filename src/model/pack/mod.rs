@@ -31,18 +31,14 @@ pub struct Pack {
     digest: String,
 }
 
-/// Kinds of model; see the contracts in the design.
+/// Kinds of model that this version runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Family {
+pub enum Kind {
     /// Token encoder and label encoder: any label at run time.
     Adaptive,
     /// A fixed set of classes.
     FixedHead,
-    /// GLiNER and NuNER Zero.
-    Gliner,
-    /// A language model that writes the entities out.
-    Generative,
 }
 
 /// `pack.toml`, version 1.
@@ -55,7 +51,7 @@ pub struct Manifest {
     /// Version of the pack.
     pub version: String,
     /// Kind of model.
-    pub family: Family,
+    pub family: Kind,
     /// SPDX expression.
     #[serde(default)]
     pub licence: String,
@@ -97,7 +93,7 @@ pub struct Manifest {
 #[derive(Deserialize)]
 struct Head {
     name: String,
-    family: Family,
+    family: String,
 }
 
 /// Sizes of the model.
@@ -336,7 +332,7 @@ impl Manifest {
     /// What is known of a pack that was published without a manifest. No published graph has VtV.
     fn published(
         name: &str,
-        family: Family,
+        family: Kind,
         hidden: usize,
         tokenizer: &str,
         backbone: Graph,
@@ -388,11 +384,14 @@ impl Pack {
                 fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
             let head: Head =
                 toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
-            if !matches!(head.family, Family::Adaptive | Family::FixedHead) {
-                return Err(Error::Family {
-                    pack: head.name,
-                    family: head.family.to_string(),
-                });
+            let known = Kind::ALL.map(|kind| kind.to_string());
+            if !known.contains(&head.family) {
+                return Err(problem(format!(
+                    "pack {} is of family `{}`, which this version does not run (it runs: {})",
+                    head.name,
+                    head.family,
+                    known.join(", ")
+                )));
             }
             let manifest: Manifest =
                 toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
@@ -453,7 +452,7 @@ impl Pack {
             attention_mask: String::new(),
             output: String::new(),
         };
-        let family = Family::FixedHead;
+        let family = Kind::FixedHead;
         let mut manifest = Manifest::published(
             &name,
             family,
@@ -503,7 +502,7 @@ impl Pack {
             .len();
         let mut manifest = Manifest::published(
             &name,
-            Family::Adaptive,
+            Kind::Adaptive,
             hidden,
             "backbone/tokenizer.json",
             graph("backbone/model_quantized_hidden.onnx"),
@@ -534,8 +533,8 @@ impl Pack {
         };
         let manifest = &pack.manifest;
         let missing = match manifest.family {
-            Family::FixedHead => manifest.head.is_none().then_some("head"),
-            _ => manifest.label_encoder.is_none().then_some("label_encoder"),
+            Kind::FixedHead => manifest.head.is_none().then_some("head"),
+            Kind::Adaptive => manifest.label_encoder.is_none().then_some("label_encoder"),
         };
         if let Some(section) = missing {
             return Err(Error::Manifest {
@@ -649,13 +648,15 @@ impl Pack {
     }
 }
 
-impl std::fmt::Display for Family {
+impl Kind {
+    const ALL: [Self; 2] = [Self::Adaptive, Self::FixedHead];
+}
+
+impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Adaptive => "adaptive",
             Self::FixedHead => "fixed_head",
-            Self::Gliner => "gliner",
-            Self::Generative => "generative",
         })
     }
 }
