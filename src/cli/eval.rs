@@ -215,6 +215,7 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
             name: name.as_str().into(),
             wording: name.as_str().into(),
             threshold,
+            model: None,
         })
         .collect();
     let builtin = types

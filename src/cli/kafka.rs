@@ -72,7 +72,7 @@ impl<'c> Topics<'c> {
                         location: run::location(sink)?,
                         group: source.group_id.clone(),
                         configuration: run::configuration(resolved, job),
-                        pack: job.engine.digest().to_owned(),
+                        pack: job.engine.models().digest().to_owned(),
                     },
                     compression: run::compression(sink),
                 };

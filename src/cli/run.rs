@@ -67,7 +67,7 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         let points = OperatingPoints::new(&options.pack)?;
         move |tenants: &Tenants| {
             check::unfit(tenants, &dir, |set| match engine.get() {
-                Some(engine) => engine.fits(set),
+                Some(engine) => engine.models().fits(set),
                 None => points.knows(set.balance.operating_point.as_deref()),
             })
         }
@@ -423,7 +423,7 @@ pub(super) fn configuration(resolved: &Resolved, job: &Job) -> String {
     let policies = tenants.iter().map(|policy| &*policy.digest);
     for part in [
         resolved.digest.as_str(),
-        job.engine.digest(),
+        job.engine.models().digest(),
         crate::VERSION,
     ]
     .into_iter()

@@ -100,6 +100,14 @@ pub enum Error {
         /// Names of the pack's categories.
         categories: String,
     },
+    /// A tenant named a model that the configuration does not.
+    #[error("no model is named `{name}`; the configuration has: {models}")]
+    NoModel {
+        /// What the tenant named.
+        name: String,
+        /// Names of the models.
+        models: String,
+    },
     /// A tenant chose an operating point that the pack does not have.
     #[error("pack {pack} has no operating point `{name}`; it has: {points}")]
     NoOperatingPoint {
@@ -167,6 +175,9 @@ impl Error {
             }
             Self::NoCategory { .. } => {
                 "name the label as one of them, or map it in [model.categories]"
+            }
+            Self::NoModel { .. } => {
+                "name one of them, or add the section [models.NAME] to the configuration"
             }
             Self::NoOperatingPoint { .. } => {
                 "set operating_point in the tenant's file to one of them, or leave it out"

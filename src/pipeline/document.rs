@@ -766,7 +766,7 @@ fn moved(span: ByteSpan, base: usize) -> ByteSpan {
 /// What made the records of a policy.
 pub(super) fn digests(engine: &Engine, policy: &Policy) -> Digests {
     Digests {
-        pack: engine.digest().to_owned(),
+        pack: engine.models().digest_for(&policy.labels).to_string(),
         label_set: policy.labels.digest.to_string(),
         policy: policy.digest.to_string(),
         weir_version: VERSION.to_owned(),

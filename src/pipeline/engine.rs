@@ -5,17 +5,18 @@ use std::{
 
 use tokio::sync::OnceCell;
 
+use super::models::Models;
 use crate::{
     batch,
     model::{
-        self,
-        family::{Ask, Explained, Family, Label as Wanted, Model, Prepared},
+        self, Options,
+        family::{Family, Model, Prepared},
     },
     redact::names_people,
-    tenant::{Label, LabelSet},
+    tenant::{DEFAULT_MODEL, Label, LabelSet},
 };
 
-pub use crate::model::{Options, Running, family::Error};
+pub use crate::model::family::Error;
 
 /// The models of a worker, and the label sets that are ready. Cheap to clone; see [`Running`] about the threads.
 #[derive(Clone)]
@@ -24,9 +25,14 @@ pub struct Engine {
 }
 
 struct Shared {
-    family: Arc<dyn Family>,
-    model: Arc<dyn Model>,
+    models: Models,
+    running: Vec<Arc<dyn Model>>,
     labels: Mutex<HashMap<Arc<str>, Arc<OnceCell<Arc<Labels>>>>>,
+}
+
+/// The threads of the models. Dropping it stops them.
+pub struct Running {
+    _threads: Vec<model::Running>,
 }
 
 /// A label set that is ready.
@@ -48,31 +54,31 @@ pub(super) struct Part {
 }
 
 impl Engine {
-    /// Loads a pack and starts its threads.
+    /// Loads one pack and starts its threads.
     pub fn start(options: Options) -> Result<(Self, Running), model::Error> {
         Self::of(model::open(options)?)
     }
 
-    /// Loads a model of any family and starts its threads.
+    /// Loads one model of any family and starts its threads.
     pub fn of(family: Arc<dyn Family>) -> Result<(Self, Running), model::Error> {
-        let (model, running) = family.clone().start()?;
+        Self::with(Models::of([(DEFAULT_MODEL.into(), family)]))
+    }
+
+    /// Loads all models and starts their threads. Blocks for as long as that takes.
+    pub fn with(models: Models) -> Result<(Self, Running), model::Error> {
+        let (running, threads) = models.start()?;
         let shared = Shared {
-            family,
-            model,
+            models,
+            running,
             labels: Mutex::new(HashMap::new()),
         };
         let shared = Arc::new(shared);
-        Ok((Self { shared }, running))
+        Ok((Self { shared }, Running { _threads: threads }))
     }
 
-    /// Whether documents of a label set can be processed.
-    pub fn fits(&self, set: &LabelSet) -> Result<(), model::Error> {
-        self.shared.family.fits(&ask(set))
-    }
-
-    /// How the models read a label set.
-    pub fn explain(&self, set: &LabelSet) -> Result<Explained, model::Error> {
-        self.shared.family.explain(&ask(set))
+    /// The models.
+    pub fn models(&self) -> &Models {
+        &self.shared.models
     }
 
     /// Makes a label set ready; blocks for milliseconds for each label seen for the first time.
@@ -87,15 +93,18 @@ impl Engine {
     }
 
     fn make(&self, set: &LabelSet) -> Result<Arc<Labels>, model::Error> {
-        let part = Part {
-            prepared: self.shared.model.prepare(&ask(set))?,
-            labels: (0..set.labels.len()).collect(),
-        };
+        let mut parts = Vec::new();
+        for share in self.shared.models.shares(set)? {
+            parts.push(Part {
+                prepared: self.shared.running[share.model].prepare(&share.ask)?,
+                labels: share.labels,
+            });
+        }
         let of_people = set.labels.iter();
         let of_people = of_people.map(|label| names_people(&label.name));
         Ok(Arc::new(Labels {
             set: set.clone(),
-            parts: vec![part],
+            parts,
             of_people: of_people.collect(),
         }))
     }
@@ -130,25 +139,23 @@ impl Engine {
 
     /// Whether threads of a model have ended: what fails then is no fault of a document.
     pub fn has_stopped(&self) -> bool {
-        self.shared.model.has_stopped()
+        let mut running = self.shared.running.iter();
+        running.any(|model| model.has_stopped())
     }
 
-    /// 16 hex digits: of the pack.
-    pub fn digest(&self) -> &str {
-        self.shared.family.digest()
-    }
-
-    /// Tokens so far.
+    /// Tokens so far, of all models.
     pub fn counts(&self) -> batch::Counts {
         let sum = batch::Counts::default();
-        let own = self.shared.model.counts();
-        for (sum, own) in [
-            (&sum.real, &own.real),
-            (&sum.padding, &own.padding),
-            (&sum.reused, &own.reused),
-            (&sum.batches, &own.batches),
-        ] {
-            sum.fetch_add(own.load(Ordering::Relaxed), Ordering::Relaxed);
+        for model in &self.shared.running {
+            let own = model.counts();
+            for (sum, own) in [
+                (&sum.real, &own.real),
+                (&sum.padding, &own.padding),
+                (&sum.reused, &own.reused),
+                (&sum.batches, &own.batches),
+            ] {
+                sum.fetch_add(own.load(Ordering::Relaxed), Ordering::Relaxed);
+            }
         }
         sum
     }
@@ -173,17 +180,5 @@ impl Labels {
     /// Whether a label of a part is one of people's names.
     pub(super) fn names_people(&self, part: usize, at: usize) -> bool {
         self.of_people[self.parts[part].labels[at]]
-    }
-}
-
-fn ask(set: &LabelSet) -> Ask {
-    let labels = set.labels.iter().map(|label| Wanted {
-        wording: label.wording.clone(),
-        threshold: label.threshold,
-    });
-    Ask {
-        labels: labels.collect(),
-        operating_point: set.balance.operating_point.clone(),
-        recall_bias: set.balance.recall_bias,
     }
 }

@@ -11,6 +11,7 @@
 pub mod document;
 mod engine;
 pub mod job;
+mod models;
 mod names;
 mod progress;
 #[cfg(feature = "kafka")]
@@ -29,6 +30,8 @@ mod tagging;
 mod transactions;
 mod work;
 
-pub use engine::{Engine, Error, Labels, Options, Running};
+pub use crate::model::Options;
+pub use engine::{Engine, Error, Labels, Running};
+pub use models::Models;
 pub use progress::{Progress, Snapshot};
 pub use scan::{Piece, Scan};

@@ -16,12 +16,21 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
         hash_part(&mut hash, label.wording.as_bytes());
         hash_part(&mut hash, &label.threshold.to_le_bytes());
     }
-    // Sets without a balance of their own keep the digest that earlier versions gave them. Two parts are
+    // Sets without a balance and models of their own keep the digest that earlier versions gave them. Two parts are
     // never taken for a label, which has three.
-    if *balance != Balance::default() {
+    if balance.operating_point.is_some() || balance.recall_bias != 0.0 {
         let point = balance.operating_point.as_deref().unwrap_or_default();
         hash_part(&mut hash, point.as_bytes());
         hash_part(&mut hash, &balance.recall_bias.to_le_bytes());
+    }
+    let models = labels.iter().map(|label| label.model.as_deref());
+    let models: Vec<Option<&str>> = models.chain([balance.model.as_deref()]).collect();
+    if models.iter().any(Option::is_some) {
+        // No part is that long.
+        hash.update(&u64::MAX.to_le_bytes());
+        for model in models {
+            hash_part(&mut hash, model.unwrap_or_default().as_bytes());
+        }
     }
     hash.finalize().to_hex()[..16].into()
 }

@@ -10,6 +10,10 @@ use serde::{Deserialize, Serialize};
 pub struct File {
     /// What the model looks for: names in plain words, or tables with more.
     pub labels: Vec<LabelEntry>,
+    /// Model that looks for the labels that name none: a name of `[models]`, or `default` for that of `[model]`, which it
+    /// is if unset. `operating_point` is one of its pack.
+    #[schemars(length(min = 1))]
+    pub model: Option<String>,
     /// Operating point of the pack: a name in its `viterbi_calibration.json`, such as `high_recall`.
     /// Unset: `default`.
     #[schemars(length(min = 1))]
@@ -72,6 +76,10 @@ pub struct LabelTable {
     #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.4))]
     // 0.4000000059… as a double
     pub threshold: f32,
+    /// Model that looks for it: a name of `[models]`, or `default` for that of `[model]`. Unset: the tenant's `model`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub model: Option<String>,
     /// What is done with its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
@@ -361,6 +369,7 @@ impl Default for File {
     fn default() -> Self {
         Self {
             labels: Vec::new(),
+            model: None,
             operating_point: None,
             recall_bias: 0.0,
             operator: None,

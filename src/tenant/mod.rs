@@ -40,7 +40,12 @@ pub struct Label {
     pub wording: Arc<str>,
     /// Least calibrated probability of a span.
     pub threshold: f32,
+    /// Which of the worker's models looks for it; `None` is its default.
+    pub model: Option<Arc<str>>,
 }
+
+/// How a tenant names the model of the section `[model]`.
+pub const DEFAULT_MODEL: &str = "default";
 
 /// The side on which the model errs: more that is nothing, or more that is missed.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -49,6 +54,9 @@ pub struct Balance {
     pub operating_point: Option<Arc<str>>,
     /// Taken from the score of "no entity" at every token: above 0 finds more.
     pub recall_bias: f32,
+    /// Model of the tenant's labels that name none, and the one that the operating point is of; `None` is the
+    /// worker's default.
+    pub model: Option<Arc<str>>,
 }
 
 /// Labels in the tenant's order, and how readily they are found, with their digest.

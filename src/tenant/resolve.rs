@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{
-    Balance, Example, Label, LabelSet, Policy, Rule,
+    Balance, DEFAULT_MODEL, Example, Label, LabelSet, Policy, Rule,
     digest::{hash_part, label_digest, policy_digest},
     file::{
         Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, LabelEntry, LabelTable, PatternEntry,
@@ -81,7 +81,8 @@ impl Resolver<'_> {
             None => Some(Operator::Replace { placeholder: None }),
         };
         let mut operators: HashMap<Arc<str>, Operator> = HashMap::new();
-        let labels = self.labels(&file.labels, &mut operators);
+        let model = model_of(file.model.as_deref());
+        let labels = self.labels(&file.labels, model.as_ref(), &mut operators);
         let mut options = patterns::Options {
             phone_region: self.phone_region(file.phone_region.as_deref()),
             ..Default::default()
@@ -96,6 +97,7 @@ impl Resolver<'_> {
         let balance = Balance {
             operating_point: file.operating_point.as_deref().map(Arc::from),
             recall_bias: file.recall_bias,
+            model,
         };
         let labels = LabelSet {
             digest: label_digest(&labels, &balance),
@@ -142,6 +144,7 @@ impl Resolver<'_> {
     fn labels(
         &mut self,
         entries: &[LabelEntry],
+        model: Option<&Arc<str>>,
         operators: &mut HashMap<Arc<str>, Operator>,
     ) -> Vec<Label> {
         let mut labels: Vec<Label> = Vec::new();
@@ -152,6 +155,7 @@ impl Resolver<'_> {
                     name: name.clone(),
                     description: None,
                     threshold: threshold(),
+                    model: None,
                     operator: None,
                 },
                 LabelEntry::Table(table) => table.clone(),
@@ -183,6 +187,10 @@ impl Resolver<'_> {
                 },
                 name,
                 threshold: table.threshold,
+                model: match &table.model {
+                    Some(own) => model_of(Some(own)),
+                    None => model.cloned(),
+                },
             });
         }
         labels
@@ -454,6 +462,13 @@ impl Resolver<'_> {
         });
         examples.collect()
     }
+}
+
+/// A model by its name; the default one is `None`, however it is written.
+fn model_of(name: Option<&str>) -> Option<Arc<str>> {
+    name.map(str::trim)
+        .filter(|name| *name != DEFAULT_MODEL)
+        .map(Arc::from)
 }
 
 fn default_label(pattern: &str) -> Arc<str> {

@@ -43,7 +43,7 @@ fn asked(labels: &[&str], threshold: impl Fn(usize) -> f32) -> Policy {
 fn more_labels_synonyms_and_another_order_uncover_no_character() {
     let (engine, _running) = start(std::path::Path::new("models/weir-mini"), 1);
     assert_eq!(
-        engine.digest(),
+        engine.models().digest(),
         Pack::open("models/weir-mini".as_ref()).unwrap().digest()
     );
     let runtime = runtime();

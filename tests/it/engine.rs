@@ -50,6 +50,7 @@ pub fn policy(labels: &[&str]) -> Policy {
                 name: (*name).into(),
                 wording: (*name).into(),
                 threshold: 0.0,
+                model: None,
             })
             .collect(),
         balance: Balance::default(),
@@ -247,7 +248,7 @@ fn balances(points: &[&str]) -> Vec<Balance> {
     });
     let points = points.iter().map(|point| Balance {
         operating_point: Some((*point).into()),
-        recall_bias: 0.0,
+        ..Balance::default()
     });
     biases.into_iter().chain(points).collect()
 }

@@ -10,14 +10,19 @@ use weir::{
         family::{self, Ask, Explained, Family, Model, Prepared, Tag, Tagger, Tags},
         pool::{self, Queue, Runner, Running},
     },
-    pipeline::Engine,
+    pipeline::{Engine, Models},
+    tenant::{Label, Policy},
     text::ByteSpan,
 };
 
 use crate::engine::{policy, runtime, scan};
 
-/// Finds each label where its words stand.
-struct Literal;
+/// Finds each label where its words stand, or where they stand in capitals.
+struct Literal {
+    in_capitals: bool,
+}
+
+const PLAIN: Literal = Literal { in_capitals: false };
 
 struct Session;
 
@@ -49,11 +54,22 @@ impl Runner for Session {
 
 impl Family for Literal {
     fn digest(&self) -> &str {
-        "0000000000000000"
+        match self.in_capitals {
+            true => "1111111111111111",
+            false => "0000000000000000",
+        }
     }
 
-    fn fits(&self, _: &Ask) -> Result<(), Error> {
-        Ok(())
+    /// It has no operating point.
+    fn fits(&self, ask: &Ask) -> Result<(), Error> {
+        match &ask.operating_point {
+            Some(name) => Err(Error::NoOperatingPoint {
+                pack: "literal".to_owned(),
+                name: name.to_string(),
+                points: String::new(),
+            }),
+            None => Ok(()),
+        }
     }
 
     fn explain(&self, _: &Ask) -> Result<Explained, Error> {
@@ -63,12 +79,14 @@ impl Family for Literal {
     fn start(self: Arc<Self>) -> Result<(Arc<dyn Model>, Running), Error> {
         let options = crate::engine::batches();
         let (queue, running) = pool::start(vec![Session, Session], options, false);
-        Ok((Arc::new(Started { queue }), running))
+        let in_capitals = self.in_capitals;
+        Ok((Arc::new(Started { queue, in_capitals }), running))
     }
 }
 
 struct Started {
     queue: Queue<Session>,
+    in_capitals: bool,
 }
 
 struct Ready {
@@ -85,8 +103,14 @@ struct Text {
 
 impl Model for Started {
     fn prepare(&self, ask: &Ask) -> Result<Arc<dyn Prepared>, Error> {
+        let mut ask = ask.clone();
+        if self.in_capitals {
+            for label in &mut ask.labels {
+                label.wording = label.wording.to_uppercase().into();
+            }
+        }
         Ok(Arc::new(Ready {
-            ask: Arc::new(ask.clone()),
+            ask: Arc::new(ask),
             queue: self.queue.clone(),
         }))
     }
@@ -170,8 +194,8 @@ impl Tagger for Text {
 
 #[test]
 fn a_family_of_a_few_lines_finds_what_it_finds() {
-    let (engine, _running) = Engine::of(Arc::new(Literal)).unwrap();
-    assert_eq!(engine.digest(), "0000000000000000");
+    let (engine, _running) = Engine::of(Arc::new(PLAIN)).unwrap();
+    assert_eq!(engine.models().digest(), PLAIN.digest());
     let policy = policy(&["Orla Finch", "blue"]);
     let text = "A letter from Orla Finch, in a blue envelope.";
     let (read, spans) = runtime().block_on(scan(&engine, &policy, &[text]));
@@ -194,7 +218,7 @@ fn a_family_of_a_few_lines_finds_what_it_finds() {
 
 #[test]
 fn a_panic_costs_its_own_text_only() {
-    let (engine, _running) = Engine::of(Arc::new(Literal)).unwrap();
+    let (engine, _running) = Engine::of(Arc::new(PLAIN)).unwrap();
     let policy = policy(&["blue"]);
     runtime().block_on(async {
         let one = |text: &'static str| {
@@ -209,4 +233,107 @@ fn a_panic_costs_its_own_text_only() {
         assert_eq!(good.unwrap().unwrap().spans.len(), 1);
         assert!(matches!(bad.unwrap_err(), family::Error::Panicked));
     });
+}
+
+/// Two models under the names `default` and `loud`.
+fn two() -> Models {
+    let loud = Literal { in_capitals: true };
+    let all: [(Arc<str>, Arc<dyn Family>); 2] = [
+        ("default".into(), Arc::new(PLAIN)),
+        ("loud".into(), Arc::new(loud)),
+    ];
+    Models::of(all)
+}
+
+/// A policy whose labels name these models.
+fn of_models(labels: &[(&str, Option<&str>)]) -> Policy {
+    let names: Vec<&str> = labels.iter().map(|(name, _)| *name).collect();
+    let mut policy = policy(&names);
+    let of = policy.labels.labels.iter().zip(labels);
+    let of = of.map(|(label, (_, model))| Label {
+        model: model.map(Arc::from),
+        ..label.clone()
+    });
+    policy.labels.labels = of.collect();
+    policy.labels.digest = format!("{labels:?}").into();
+    policy
+}
+
+#[test]
+fn each_label_is_found_by_the_model_it_names_and_their_spans_meet_in_one_rule() {
+    let (engine, _running) = Engine::with(two()).unwrap();
+    let labels = [
+        ("blue", None),
+        ("green", Some("loud")),
+        ("light blue", Some("loud")),
+    ];
+    let policy = of_models(&labels);
+    // The third label in capitals covers none of the first; "LIGHT BLUE" and "blue" stand apart.
+    let text = "blue green GREEN, a LIGHT BLUE coat and a BLUE one";
+    let (read, spans) = runtime().block_on(scan(&engine, &policy, &[text]));
+    assert_eq!(read, text);
+    let found: Vec<_> = spans
+        .iter()
+        .map(|span| (&text[span.bytes.start..span.bytes.end], &*span.label))
+        .collect();
+    let expected = [
+        ("blue", "blue"),
+        ("GREEN", "green"),
+        ("LIGHT BLUE", "light blue"),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn spans_of_two_models_that_overlap_cover_what_either_covers() {
+    let (engine, _running) = Engine::with(two()).unwrap();
+    let policy = of_models(&[("RED CAR", None), ("car park", Some("loud"))]);
+    let text = "a RED CAR PARK";
+    let (_, spans) = runtime().block_on(scan(&engine, &policy, &[text]));
+    let covered: String = spans
+        .iter()
+        .map(|span| &text[span.bytes.start..span.bytes.end])
+        .collect();
+    assert_eq!(covered.replace(' ', ""), "REDCARPARK");
+}
+
+#[test]
+fn digests_are_of_the_packs_that_are_asked() {
+    let models = two();
+    let digest = |labels: &[(&str, Option<&str>)]| models.digest_for(&of_models(labels).labels);
+    assert_eq!(&*digest(&[]), "0000000000000000");
+    assert_eq!(&*digest(&[("a", None)]), "0000000000000000");
+    assert_eq!(&*digest(&[("a", Some("loud"))]), "1111111111111111");
+    let both = digest(&[("a", Some("loud")), ("b", None)]);
+    assert_eq!(&*both, models.digest());
+    assert_eq!(both.len(), 16);
+    assert_eq!(both, digest(&[("b", None), ("a", Some("loud"))]));
+}
+
+#[test]
+fn a_model_that_the_configuration_does_not_name_is_refused() {
+    let models = two();
+    let error = models.fits(&of_models(&[("a", Some("quiet"))]).labels);
+    let said = error.unwrap_err().to_string();
+    assert_eq!(
+        said,
+        "no model is named `quiet`; the configuration has: default, loud"
+    );
+}
+
+#[test]
+fn an_operating_point_is_one_of_the_model_that_the_tenant_names() {
+    let models = two();
+    let mut policy = of_models(&[("a", None), ("b", Some("loud"))]);
+    policy.labels.balance.operating_point = Some("high_recall".into());
+    let refused = |policy: &Policy| {
+        let error = models.fits(&policy.labels).unwrap_err();
+        matches!(error, Error::NoOperatingPoint { .. })
+    };
+    assert!(refused(&policy));
+    // The other one is not asked for it.
+    policy.labels.balance.model = Some("loud".into());
+    let only_default = of_models(&[("a", None)]);
+    policy.labels.labels = only_default.labels.labels;
+    models.fits(&policy.labels).unwrap();
 }

@@ -1,0 +1,166 @@
+//! The models of a worker by their names, and which labels of a tenant each looks for.
+
+use std::sync::Arc;
+
+use crate::{
+    model::{
+        self, Options, Running,
+        family::{Ask, Explained, Family, Label, Model},
+    },
+    tenant::{DEFAULT_MODEL, LabelSet},
+};
+
+/// The models of a worker. Their weights are not loaded. Cheap to clone.
+#[derive(Clone)]
+pub struct Models {
+    all: Arc<[Named]>,
+    digest: Arc<str>,
+}
+
+struct Named {
+    name: Arc<str>,
+    family: Arc<dyn Family>,
+}
+
+/// The labels of a set that one model looks for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Share {
+    /// Which model.
+    pub(super) model: usize,
+    /// Their positions in the set.
+    pub(super) labels: Vec<usize>,
+    /// What the model is asked.
+    pub(super) ask: Ask,
+}
+
+impl Models {
+    /// Opens packs by the names that tenants call them. The first is the default.
+    pub fn open(
+        packs: impl IntoIterator<Item = (Arc<str>, Options)>,
+    ) -> Result<Self, model::Error> {
+        let opened = packs
+            .into_iter()
+            .map(|(name, options)| Ok((name, model::open(options)?)));
+        Ok(Self::of(opened.collect::<Result<Vec<_>, model::Error>>()?))
+    }
+
+    /// Models of any family. The first is the default.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub fn of(models: impl IntoIterator<Item = (Arc<str>, Arc<dyn Family>)>) -> Self {
+        let all = models.into_iter();
+        let all: Arc<[Named]> = all.map(|(name, family)| Named { name, family }).collect();
+        assert!(!all.is_empty(), "a worker has a model");
+        let digest = together(&all.iter().collect::<Vec<_>>());
+        Self { all, digest }
+    }
+
+    /// Whether documents of a label set can be processed.
+    pub fn fits(&self, set: &LabelSet) -> Result<(), model::Error> {
+        for share in self.shares(set)? {
+            self.all[share.model].family.fits(&share.ask)?;
+        }
+        Ok(())
+    }
+
+    /// How the models read a label set: for each the positions of its labels in the set.
+    pub fn explain(&self, set: &LabelSet) -> Result<Vec<(Vec<usize>, Explained)>, model::Error> {
+        let shares = self.shares(set)?.into_iter();
+        let explained = shares.map(|share| {
+            let explained = self.all[share.model].family.explain(&share.ask)?;
+            Ok((share.labels, explained))
+        });
+        explained.collect()
+    }
+
+    /// 16 hex digits: of all packs.
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// 16 hex digits: of the packs that a label set asks; of the default one where it asks none.
+    pub fn digest_for(&self, set: &LabelSet) -> Arc<str> {
+        let Ok(shares) = self.shares(set) else {
+            return self.digest.clone();
+        };
+        let asked: Vec<&Named> = shares.iter().map(|share| &self.all[share.model]).collect();
+        match asked.as_slice() {
+            [] => self.all[0].family.digest().into(),
+            asked => together(asked),
+        }
+    }
+
+    /// Loads the weights and starts the threads, one model after another.
+    pub(super) fn start(&self) -> Result<(Vec<Arc<dyn Model>>, Vec<Running>), model::Error> {
+        let started = self.all.iter().map(|named| named.family.clone().start());
+        let started: Vec<_> = started.collect::<Result<_, _>>()?;
+        Ok(started.into_iter().unzip())
+    }
+
+    /// What each model is asked, in the order of the models.
+    pub(super) fn shares(&self, set: &LabelSet) -> Result<Vec<Share>, model::Error> {
+        let place = |name: Option<&str>| {
+            let wanted = name.unwrap_or(DEFAULT_MODEL);
+            let known = |named: &Named| &*named.name == wanted;
+            match self.all.iter().position(known) {
+                Some(at) => Ok(at),
+                None if name.is_none() => Ok(0),
+                None => Err(model::Error::NoModel {
+                    name: wanted.to_owned(),
+                    models: self.names(),
+                }),
+            }
+        };
+        // The operating point is one of the pack that the tenant names for all its labels.
+        let of_tenant = place(set.balance.model.as_deref())?;
+        let mut shares: Vec<Share> = Vec::new();
+        for (at, label) in set.labels.iter().enumerate() {
+            let model = place(label.model.as_deref())?;
+            let wanted = Label {
+                wording: label.wording.clone(),
+                threshold: label.threshold,
+            };
+            match shares.iter_mut().find(|share| share.model == model) {
+                Some(share) => {
+                    share.labels.push(at);
+                    share.ask.labels.push(wanted);
+                }
+                None => {
+                    let point = set.balance.operating_point.clone();
+                    shares.push(Share {
+                        model,
+                        labels: vec![at],
+                        ask: Ask {
+                            labels: vec![wanted],
+                            operating_point: point.filter(|_| model == of_tenant),
+                            recall_bias: set.balance.recall_bias,
+                        },
+                    });
+                }
+            }
+        }
+        shares.sort_by_key(|share| share.model);
+        Ok(shares)
+    }
+
+    fn names(&self) -> String {
+        let names: Vec<&str> = self.all.iter().map(|named| &*named.name).collect();
+        names.join(", ")
+    }
+}
+
+/// The digest of a model, or of several together.
+fn together(models: &[&Named]) -> Arc<str> {
+    if let [only] = models {
+        return only.family.digest().into();
+    }
+    let mut hasher = blake3::Hasher::new();
+    for named in models {
+        for part in [&*named.name, named.family.digest()] {
+            hasher.update(&(part.len() as u64).to_le_bytes());
+            hasher.update(part.as_bytes());
+        }
+    }
+    hasher.finalize().to_hex()[..16].into()
+}
