@@ -7,8 +7,6 @@
 pub mod args;
 pub mod bench;
 mod check;
-#[cfg(feature = "kafka")]
-mod check_topics;
 mod engine;
 pub mod eval;
 /// Exit codes, and why a command failed.

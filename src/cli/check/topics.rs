@@ -1,6 +1,6 @@
 //! `weir check --connect` for topics: brokers and schema registries are asked, nothing is written.
 
-use super::check::{Report, counted};
+use super::{Report, counted};
 use crate::{
     config::{KafkaSink, KafkaSource, Kind, Resolved, Sink, Source, Written},
     source::Brokers,
@@ -32,7 +32,7 @@ impl Report {
             .enable_all()
             .build()
             .expect("a runtime of one thread needs nothing but memory");
-        for (key, answer) in runtime.block_on(super::kafka::registries(source, sink)) {
+        for (key, answer) in runtime.block_on(crate::cli::kafka::registries(source, sink)) {
             match answer {
                 Ok(found) => self.ok(key, found),
                 Err(error) => {
@@ -54,7 +54,7 @@ impl Report {
     ) {
         let topics: Vec<(String, &str)> = topics.into_iter().collect();
         let key = format!("{section}.bootstrap_servers");
-        match super::kafka::missing(brokers, topics.iter().map(|(_, topic)| *topic)) {
+        match crate::cli::kafka::missing(brokers, topics.iter().map(|(_, topic)| *topic)) {
             Ok(missing) => {
                 self.ok(
                     &format!("{section} brokers"),

@@ -1,5 +1,8 @@
 //! `weir check`: everything is validated, nothing is opened for writing.
 
+#[cfg(feature = "kafka")]
+mod topics;
+
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
