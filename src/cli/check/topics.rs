@@ -1,38 +1,33 @@
-//! `weir check --connect` for topics: brokers and schema registries are asked, nothing is written.
+//! `--connect` for topics: brokers and schema registries are asked, nothing is written.
 
 use super::{Report, counted};
 use crate::{
-    config::{KafkaSink, KafkaSource, Kind, Resolved, Sink, Source, Written},
+    assemble::{registries, topics},
+    config::{KafkaSink, KafkaSource, Kind, Written},
     source::Brokers,
 };
 
 impl Report {
-    /// Reaches brokers and registries of source and sink.
-    pub(super) fn brokers(&mut self, resolved: &Resolved, written: &Written) {
-        if let Source::Kafka(source) = &resolved.source {
-            let topics = source.topics.iter().enumerate();
-            let topics = topics.map(|(i, topic)| (format!("source.topics.{i}"), topic.as_str()));
-            self.topics("source", &source.brokers, topics, written);
-            let sink = match &resolved.sink {
-                Sink::Kafka(sink) => Some(sink),
-                _ => None,
-            };
-            self.registries(source, sink, written);
-        }
-        if let Sink::Kafka(sink) = &resolved.sink {
-            let topics = sink.topics.named();
-            let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
-            self.topics("sink", &sink.brokers, topics, written);
-        }
+    pub(super) fn source_topics(&mut self, source: &KafkaSource, written: &Written) {
+        let topics = source.topics.iter().enumerate();
+        let topics = topics.map(|(i, topic)| (format!("source.topics.{i}"), topic.as_str()));
+        self.topics("source", &source.brokers, topics, written);
+    }
+
+    pub(super) fn sink_topics(&mut self, sink: &KafkaSink, written: &Written) {
+        let topics = sink.topics.named();
+        let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
+        self.topics("sink", &sink.brokers, topics, written);
     }
 
     /// Asks schema registries whether they answer, and for weir's schemas.
-    fn registries(&mut self, source: &KafkaSource, sink: Option<&KafkaSink>, written: &Written) {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .expect("a runtime of one thread needs nothing but memory");
-        for (key, answer) in runtime.block_on(crate::cli::kafka::registries(source, sink)) {
+    pub(super) fn registries(
+        &mut self,
+        source: &KafkaSource,
+        sink: Option<&KafkaSink>,
+        written: &Written,
+    ) {
+        for (key, answer) in super::runtime().block_on(registries::answers(source, sink)) {
             match answer {
                 Ok(found) => self.ok(key, found),
                 Err(error) => {
@@ -52,15 +47,15 @@ impl Report {
         topics: impl IntoIterator<Item = (String, &'t str)>,
         written: &Written,
     ) {
-        let topics: Vec<(String, &str)> = topics.into_iter().collect();
+        let named: Vec<(String, &str)> = topics.into_iter().collect();
         let key = format!("{section}.bootstrap_servers");
-        match crate::cli::kafka::missing(brokers, topics.iter().map(|(_, topic)| *topic)) {
+        match topics::missing(brokers, named.iter().map(|(_, topic)| *topic)) {
             Ok(missing) => {
                 self.ok(
                     &format!("{section} brokers"),
-                    &format!("answer, {}", counted(topics.len() - missing.len(), "topic")),
+                    &format!("answer, {}", counted(named.len() - missing.len(), "topic")),
                 );
-                for (key, topic) in topics {
+                for (key, topic) in named {
                     if missing.iter().any(|missing| missing == topic) {
                         let kind = Kind::Invalid(format!("the topic \"{topic}\" is not there"));
                         let fix = "create it; where brokers create topics by themselves, the first \
