@@ -1,6 +1,6 @@
 //! `--connect`: stores are asked for their first object, and brokers for their topics; nothing is written.
 
-use super::Report;
+use super::report::Report;
 use crate::{
     assemble::objects,
     config::{self, Kind, ObjectSink, ObjectSource, Resolved, Route, Written},
@@ -107,9 +107,17 @@ impl Report {
     }
 }
 
+/// A runtime for what is asked of others.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs nothing but memory")
+}
+
 /// Asks a store for its first object.
 fn reach(location: &Location) -> Result<&'static str, source::Error> {
-    super::runtime().block_on(location.connect())?;
+    runtime().block_on(location.connect())?;
     Ok(match location.folder() {
         Some(_) => "folder",
         None => "reached",

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{Report, counted};
+use super::report::{Report, counted};
 use crate::{
     config::{self, Config, Kind, Place, Problems, document},
     tenant::{self, Policy},

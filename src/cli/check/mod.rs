@@ -119,11 +119,3 @@ impl Report {
         Some(tenants)
     }
 }
-
-/// A runtime for what is asked of others.
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime of one thread needs nothing but memory")
-}

@@ -1,6 +1,6 @@
 //! The pack: whether it is whole, and whether it has what tenants ask for.
 
-use super::Report;
+use super::report::Report;
 use crate::{
     assemble::{engine, tenants},
     cli::labels::CLASH,

@@ -2,8 +2,10 @@
 
 use std::{fmt::Write as _, path::Path};
 
-use super::out;
-use crate::config::{Origin, Problems, Written};
+use crate::{
+    cli::out,
+    config::{Origin, Problems, Written},
+};
 
 /// What was found, in the order in which it was looked at.
 #[derive(Default)]

@@ -1,6 +1,9 @@
 //! `--connect` for topics: brokers and schema registries are asked, nothing is written.
 
-use super::{Report, counted};
+use super::{
+    connect,
+    report::{Report, counted},
+};
 use crate::{
     assemble::{registries, topics},
     config::{KafkaSink, KafkaSource, Kind, Written},
@@ -27,7 +30,7 @@ impl Report {
         sink: Option<&KafkaSink>,
         written: &Written,
     ) {
-        for (key, answer) in super::runtime().block_on(registries::answers(source, sink)) {
+        for (key, answer) in connect::runtime().block_on(registries::answers(source, sink)) {
             match answer {
                 Ok(found) => self.ok(key, found),
                 Err(error) => {
