@@ -228,3 +228,117 @@ impl From<std::io::Error> for Failure {
         Self::new(Exit::Io, error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error as Io, ErrorKind};
+
+    use super::*;
+    use crate::assemble::Error;
+
+    fn write(kind: ErrorKind) -> sink::Error {
+        sink::Error::Write {
+            at: "x".to_owned(),
+            source: Io::from(kind),
+        }
+    }
+
+    fn store() -> object_store::Error {
+        object_store::Error::NotImplemented {
+            operation: "x".to_owned(),
+            implementer: "x".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_error_has_its_exit_code() {
+        let nothing = || source::Error::Nothing {
+            url: "x".to_owned(),
+        };
+        let sink_url = || sink::Error::Loop {
+            sink: "x".to_owned(),
+        };
+        let refused = || sink::Error::Store {
+            at: "x".to_owned(),
+            source: store(),
+        };
+        let no_pack = model::Error::NoPack {
+            path: "x".to_owned(),
+        };
+        for (error, exit) in [
+            (Error::from(Problems::default()), Exit::Config),
+            (no_pack.into(), Exit::Config),
+            (nothing().into(), Exit::Unavailable),
+            (job::Error::from(nothing()).into(), Exit::Unavailable),
+            (sink::Error::from(nothing()).into(), Exit::Io),
+            (sink_url().into(), Exit::Config),
+            (job::Error::from(sink_url()).into(), Exit::Config),
+            (refused().into(), Exit::Unavailable),
+            (job::Error::from(refused()).into(), Exit::Unavailable),
+            (write(ErrorKind::StorageFull).into(), Exit::Io),
+            (write(ErrorKind::BrokenPipe).into(), Exit::Done),
+            (job::Error::Engine.into(), Exit::Bug),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(Failure::from(error).exit, exit, "{shown}");
+        }
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn each_error_of_a_stream_has_its_exit_code() {
+        let silent = || avro::Error::Unavailable {
+            about: "x".to_owned(),
+            why: "x".to_owned(),
+        };
+        let options = || avro::Error::Options {
+            why: "x".to_owned(),
+        };
+        let shorter = sink::Error::Shorter {
+            topic: "x".to_owned(),
+            partition: 0,
+            end: 1,
+            next: 2,
+        };
+        for (error, exit) in [
+            (Error::from(silent()), Exit::Unavailable),
+            (options().into(), Exit::Config),
+            (
+                stream::Error::Sink(silent().into()).into(),
+                Exit::Unavailable,
+            ),
+            (stream::Error::TwoClusters.into(), Exit::Config),
+            (stream::Error::Store(shorter).into(), Exit::Config),
+            (
+                stream::Error::Store(write(ErrorKind::BrokenPipe)).into(),
+                Exit::Io,
+            ),
+            (stream::Error::Engine.into(), Exit::Bug),
+            (stream::Error::Panicked.into(), Exit::Bug),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(Failure::from(error).exit, exit, "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_printed_as_its_own_room_says_it() {
+        let folder = || source::Error::Folder {
+            path: "x".into(),
+            source: Io::from(ErrorKind::NotFound),
+        };
+        let plain = anyhow::Error::new(folder());
+        let failure = Failure::from(job::Error::from(folder()));
+        assert_eq!(failure.hint, folder().hint());
+        let wrapped = failure.error.unwrap();
+        let said =
+            |error: &anyhow::Error| error.chain().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said(&wrapped), said(&plain));
+    }
+
+    #[test]
+    fn a_reader_that_had_enough_is_told_nothing() {
+        let failure = Failure::from(Error::from(write(ErrorKind::BrokenPipe)));
+        assert!(failure.error.is_none() && failure.hint.is_none());
+    }
+}
