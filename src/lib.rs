@@ -4,11 +4,12 @@
 //! Data walks through the rooms in one direction:
 //! [`source`] → [`text`] → [`batch`] → [`model`] → [`decode`] → [`redact`] → [`sink`].
 //! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary,
-//! [`pipeline`] the wiring, [`measure`] what benchmarks call. Start reading at [`pipeline`].
+//! [`pipeline`] the stages around the model, [`assemble`] the wiring, [`measure`] what benchmarks call. Start reading at [`pipeline`].
 #![warn(missing_docs)]
 // What only a feature calls that was left out stays: a build of all features tells what nobody calls.
 #![cfg_attr(not(all(feature = "kafka", feature = "tables")), allow(dead_code))]
 
+pub mod assemble;
 pub mod batch;
 pub mod cli;
 pub mod config;

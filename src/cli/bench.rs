@@ -16,11 +16,12 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    args, engine,
+    args,
     exit::{Exit, Failure},
-    out, run,
+    numbers, out,
 };
 use crate::{
+    assemble::engine,
     measure::{Share, bare, share, windows},
     model::{Backbone, Encoder, Head, Layout},
     pipeline::{
@@ -122,7 +123,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let runtime = engine::runtime()?;
     let started = Instant::now();
     let first_result_secs = {
-        let (engine, _running) = engine::start(options.clone())?;
+        let (engine, _running) = Engine::start(options.clone())?;
         runtime.block_on(job(&engine, &asked, &unique[..1]))?;
         started.elapsed().as_secs_f64()
     };
@@ -149,7 +150,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
             options.session_threads,
         )?;
         let padded = options.pack.manifest().backbone.layout == Layout::Padded;
-        let (engine, _running) = engine::start(without_cache)?;
+        let (engine, _running) = Engine::start(without_cache)?;
         for _ in 0..args.rounds {
             let (tokens, time) = bare(
                 &mut sessions,
@@ -174,7 +175,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     if unique.len() < texts.len() {
         // Each with an engine that has seen nothing.
         let fresh = |texts: &[String]| {
-            let (engine, _running) = engine::start(options.clone())?;
+            let (engine, _running) = Engine::start(options.clone())?;
             let measured = runtime.block_on(job(&engine, &asked, texts))?;
             Ok::<_, Failure>(texts.len() as f64 / measured.time.as_secs_f64())
         };
@@ -230,8 +231,8 @@ fn table(report: &Report) -> String {
         "texts, windows",
         format!(
             "{}, {}",
-            run::thousands(report.texts as u64),
-            run::thousands(report.windows as u64)
+            numbers::thousands(report.texts as u64),
+            numbers::thousands(report.windows as u64)
         ),
     );
     row(
@@ -269,7 +270,7 @@ fn table(report: &Report) -> String {
             format!(
                 "{:.0} records/s with {} repeats, {:.0} without: {:.2} times",
                 records.all_a_second,
-                run::thousands((records.all - records.unique) as u64),
+                numbers::thousands((records.all - records.unique) as u64),
                 records.unique_a_second,
                 records.ratio
             ),
@@ -405,9 +406,8 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
         tenant: TenantFrom::Value("bench".to_owned()),
         ..source::Options::default()
     };
-    let objects = Objects::open(source).map_err(run::unavailable)?;
-    let location = Location::create(&output.display().to_string(), &Default::default())
-        .map_err(run::unavailable)?;
+    let objects = Objects::open(source)?;
+    let location = Location::create(&output.display().to_string(), &Default::default())?;
     let formats = Formats {
         redactions: Redactions::Auto,
         entities_as_parquet: false,
@@ -434,10 +434,7 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
     let padding = || engine.counts().padding.load(Ordering::Relaxed);
     let (real_before, padding_before) = (real(), padding());
     let start = Instant::now();
-    let summary = job
-        .objects(&objects, &Target::Objects(ledger))
-        .await
-        .map_err(run::stopped)?;
+    let summary = job.objects(&objects, &Target::Objects(ledger)).await?;
     let time = start.elapsed();
     if summary.documents != texts.len() as u64 {
         let error = anyhow::anyhow!(

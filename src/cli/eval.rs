@@ -16,11 +16,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    args, engine,
+    args,
     exit::{Exit, Failure},
     out,
 };
 use crate::{
+    assemble::engine,
     decode::{Span, patterns::Patterns},
     pipeline::{Engine, Scan},
     record::Text,
@@ -47,7 +48,7 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::Io, error))?;
         corpora.push((file.display().to_string(), examples));
     }
-    let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
+    let (engine, _running) = Engine::start(engine::defaults(&args.model)?)?;
     let runtime = engine::runtime()?;
     let io = |error: std::io::Error| Failure::new(Exit::Io, error);
     let mut found_file = match &args.found {

@@ -2,6 +2,16 @@
 
 use std::process::ExitCode;
 
+use super::out;
+use crate::{assemble, config::Problems, model, pipeline::job, sink, source};
+#[cfg(feature = "kafka")]
+use crate::{
+    pipeline::{replay, stream},
+    record::avro,
+    sink::kafka as topics,
+    source::kafka as group,
+};
+
 /// Exit codes: the first ones by custom, the others from sysexits.h, 143 as a shell reports a
 /// process that SIGTERM ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +67,7 @@ impl From<Exit> for ExitCode {
 pub struct Failure {
     /// Exit code.
     pub exit: Exit,
-    /// What went wrong; printed with its causes. `None`: it was already told.
+    /// What went wrong; printed with its causes. `None`: there is nothing to print.
     pub error: Option<anyhow::Error>,
     /// What to do about it.
     pub hint: Option<String>,
@@ -79,29 +89,256 @@ impl Failure {
         self
     }
 
-    /// A failure that was already told.
-    pub fn told(exit: Exit) -> Self {
+    /// Whoever read our output had enough (`weir schema config | head`).
+    fn broken_pipe() -> Self {
         Self {
-            exit,
+            exit: Exit::Done,
             error: None,
             hint: None,
         }
     }
+
+    /// Prints error, causes, blank line, hint; problems of files as they are.
+    pub fn print(&self) {
+        let Some(error) = &self.error else { return };
+        if let Some(problems) = error.downcast_ref() {
+            return out::problems(problems);
+        }
+        out::message(&format!("{0}error:{0:#} {error}", out::ERROR));
+        for cause in error.chain().skip(1) {
+            out::message(&format!("  because {cause}"));
+        }
+        if let Some(hint) = &self.hint {
+            out::message(&format!("\n  fix: {hint}"));
+        }
+    }
 }
 
-impl From<crate::config::Problems> for Failure {
-    fn from(problems: crate::config::Problems) -> Self {
-        super::out::problems(&problems);
-        Self::told(Exit::Config)
+impl From<assemble::Error> for Failure {
+    fn from(error: assemble::Error) -> Self {
+        use assemble::Error;
+        let exit = match &error {
+            Error::Tenants(_) | Error::Model(_) => Exit::Config,
+            Error::Source(_) | Error::Job(job::Error::Source(_)) => Exit::Unavailable,
+            Error::Sink(error) | Error::Job(job::Error::Sink(error)) => {
+                if is_broken_pipe(error) {
+                    return Self::broken_pipe();
+                }
+                of_sink(error)
+            }
+            #[cfg(feature = "kafka")]
+            Error::Registry(avro::Error::Unavailable { .. }) => Exit::Unavailable,
+            #[cfg(feature = "kafka")]
+            Error::Registry(_) => Exit::Config,
+            #[cfg(feature = "kafka")]
+            Error::Stream(error) => of_stream(error),
+            #[cfg(feature = "server")]
+            Error::Listen(_) => Exit::Unavailable,
+            #[cfg(feature = "server")]
+            Error::Metrics(_) => Exit::Bug,
+            Error::Panicked(_) | Error::Job(job::Error::Engine) => Exit::Bug,
+        };
+        let hint = error.hint();
+        let failure = match error {
+            Error::Tenants(problems) => Self::new(exit, problems),
+            error => Self::new(exit, error),
+        };
+        match hint {
+            Some(hint) => failure.hint(hint),
+            None => failure,
+        }
+    }
+}
+
+/// A sink that can't be opened or written.
+fn of_sink(error: &sink::Error) -> Exit {
+    match error {
+        sink::Error::Loop { .. } => Exit::Config,
+        sink::Error::Store { .. } if error.io_kind().is_none() => Exit::Unavailable,
+        _ => Exit::Io,
+    }
+}
+
+fn is_broken_pipe(error: &sink::Error) -> bool {
+    matches!(error, sink::Error::Write { source, .. }
+        if source.kind() == std::io::ErrorKind::BrokenPipe)
+}
+
+/// A slot that stopped before its end.
+#[cfg(feature = "kafka")]
+fn of_stream(error: &stream::Error) -> Exit {
+    match error {
+        stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
+        | stream::Error::Sink(
+            topics::Error::Options(_)
+            | topics::Error::NoTopic { .. }
+            | topics::Error::Registry(
+                avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
+            ),
+        )
+        | stream::Error::Store(sink::Error::Shorter { .. })
+        | stream::Error::TwoClusters => Exit::Config,
+        stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
+        stream::Error::Stalled(_) => Exit::Stalled,
+        stream::Error::Store(_) => Exit::Io,
+        stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
+    }
+}
+
+impl From<Problems> for Failure {
+    fn from(problems: Problems) -> Self {
+        assemble::Error::from(problems).into()
+    }
+}
+
+impl From<model::Error> for Failure {
+    fn from(error: model::Error) -> Self {
+        assemble::Error::from(error).into()
+    }
+}
+
+impl From<source::Error> for Failure {
+    fn from(error: source::Error) -> Self {
+        assemble::Error::from(error).into()
+    }
+}
+
+impl From<job::Error> for Failure {
+    fn from(error: job::Error) -> Self {
+        assemble::Error::from(error).into()
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<replay::Error> for Failure {
+    fn from(error: replay::Error) -> Self {
+        let exit = match &error {
+            replay::Error::Sink(topics::Error::Options(_)) => Exit::Config,
+            _ => Exit::Unavailable,
+        };
+        Self::new(exit, error)
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        // Whoever read our output had enough (`weir schema config | head`).
         if error.kind() == std::io::ErrorKind::BrokenPipe {
-            return Self::told(Exit::Done);
+            return Self::broken_pipe();
         }
         Self::new(Exit::Io, error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Error as Io, ErrorKind};
+
+    use super::*;
+    use crate::assemble::Error;
+
+    fn write(kind: ErrorKind) -> sink::Error {
+        sink::Error::Write {
+            at: "x".to_owned(),
+            source: Io::from(kind),
+        }
+    }
+
+    fn store() -> object_store::Error {
+        object_store::Error::NotImplemented {
+            operation: "x".to_owned(),
+            implementer: "x".to_owned(),
+        }
+    }
+
+    #[test]
+    fn each_error_has_its_exit_code() {
+        let nothing = || source::Error::Nothing {
+            url: "x".to_owned(),
+        };
+        let sink_url = || sink::Error::Loop {
+            sink: "x".to_owned(),
+        };
+        let refused = || sink::Error::Store {
+            at: "x".to_owned(),
+            source: store(),
+        };
+        let no_pack = model::Error::NoPack {
+            path: "x".to_owned(),
+        };
+        for (error, exit) in [
+            (Error::from(Problems::default()), Exit::Config),
+            (no_pack.into(), Exit::Config),
+            (nothing().into(), Exit::Unavailable),
+            (job::Error::from(nothing()).into(), Exit::Unavailable),
+            (sink::Error::from(nothing()).into(), Exit::Io),
+            (sink_url().into(), Exit::Config),
+            (job::Error::from(sink_url()).into(), Exit::Config),
+            (refused().into(), Exit::Unavailable),
+            (job::Error::from(refused()).into(), Exit::Unavailable),
+            (write(ErrorKind::StorageFull).into(), Exit::Io),
+            (write(ErrorKind::BrokenPipe).into(), Exit::Done),
+            (job::Error::Engine.into(), Exit::Bug),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(Failure::from(error).exit, exit, "{shown}");
+        }
+    }
+
+    #[cfg(feature = "kafka")]
+    #[test]
+    fn each_error_of_a_stream_has_its_exit_code() {
+        let silent = || avro::Error::Unavailable {
+            about: "x".to_owned(),
+            why: "x".to_owned(),
+        };
+        let options = || avro::Error::Options {
+            why: "x".to_owned(),
+        };
+        let shorter = sink::Error::Shorter {
+            topic: "x".to_owned(),
+            partition: 0,
+            end: 1,
+            next: 2,
+        };
+        for (error, exit) in [
+            (Error::from(silent()), Exit::Unavailable),
+            (options().into(), Exit::Config),
+            (
+                stream::Error::Sink(silent().into()).into(),
+                Exit::Unavailable,
+            ),
+            (stream::Error::TwoClusters.into(), Exit::Config),
+            (stream::Error::Store(shorter).into(), Exit::Config),
+            (
+                stream::Error::Store(write(ErrorKind::BrokenPipe)).into(),
+                Exit::Io,
+            ),
+            (stream::Error::Engine.into(), Exit::Bug),
+            (stream::Error::Panicked.into(), Exit::Bug),
+        ] {
+            let shown = format!("{error:?}");
+            assert_eq!(Failure::from(error).exit, exit, "{shown}");
+        }
+    }
+
+    #[test]
+    fn an_error_is_printed_as_its_own_room_says_it() {
+        let folder = || source::Error::Folder {
+            path: "x".into(),
+            source: Io::from(ErrorKind::NotFound),
+        };
+        let plain = anyhow::Error::new(folder());
+        let failure = Failure::from(job::Error::from(folder()));
+        assert_eq!(failure.hint, folder().hint());
+        let wrapped = failure.error.unwrap();
+        let said =
+            |error: &anyhow::Error| error.chain().map(ToString::to_string).collect::<Vec<_>>();
+        assert_eq!(said(&wrapped), said(&plain));
+    }
+
+    #[test]
+    fn a_reader_that_had_enough_is_told_nothing() {
+        let failure = Failure::from(Error::from(write(ErrorKind::BrokenPipe)));
+        assert!(failure.error.is_none() && failure.hint.is_none());
     }
 }

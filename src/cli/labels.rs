@@ -4,17 +4,18 @@
 use serde::Serialize;
 
 use super::{
-    args, engine,
+    args,
     exit::{Exit, Failure},
     out,
 };
 use crate::{
+    assemble::{engine, tenants},
     decode::patterns::Patterns,
     model::{
         self, Fit,
         family::{Ask, Explained, Label},
     },
-    tenant::{THRESHOLD, Tenants},
+    tenant::THRESHOLD,
 };
 
 /// Similarity from which on spans of two labels may swap.
@@ -83,7 +84,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
     let mut options = None;
     if args.label.is_empty() {
         let resolved = args.configuration.resolve()?;
-        let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
+        let tenants = tenants::load(&resolved.tenants)?;
         for policy in tenants.iter().filter(|policy| {
             args.tenant
                 .as_ref()

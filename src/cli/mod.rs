@@ -7,23 +7,21 @@
 pub mod args;
 pub mod bench;
 mod check;
-#[cfg(feature = "kafka")]
-mod check_topics;
-mod engine;
 pub mod eval;
 /// Exit codes, and why a command failed.
 pub mod exit;
 mod init;
-#[cfg(feature = "kafka")]
-mod kafka;
 mod labels;
 mod model;
+mod numbers;
 pub mod out;
+mod progress;
 mod redact;
 #[cfg(feature = "kafka")]
 mod replay;
 mod run;
 mod schema;
+mod summary;
 pub mod test;
 mod tune;
 
@@ -47,7 +45,7 @@ pub fn main() -> ExitCode {
     match std::panic::catch_unwind(|| execute(&cli)) {
         Ok(Ok(exit)) => exit.into(),
         Ok(Err(failure)) => {
-            out::failure(&failure);
+            failure.print();
             failure.exit.into()
         }
         Err(_) => Exit::Bug.into(), // told by the hook

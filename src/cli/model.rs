@@ -100,10 +100,11 @@ pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
                 out::data(&line)?;
             }
             Err(error) => {
-                out::failure(&Failure {
+                let failure = Failure {
                     hint: error.hint().map(str::to_owned),
                     ..Failure::new(Exit::No, anyhow::anyhow!("{error}"))
-                });
+                };
+                failure.print();
             }
         }
     }

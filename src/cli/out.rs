@@ -1,10 +1,9 @@
 //! Data on standard output, messages on standard error, colours where they are wanted.
 
-use std::io::Write;
+use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use super::exit::Failure;
 use crate::config::Problems;
 
 /// Errors.
@@ -17,14 +16,13 @@ pub const OK: Style = AnsiColor::Green.on_default().bold();
 pub const DIM: Style = Style::new().dimmed();
 
 /// Prints data.
-pub fn data(text: &str) -> Result<(), Failure> {
+pub fn data(text: &str) -> io::Result<()> {
     let mut out = anstream::stdout().lock();
     out.write_all(text.as_bytes())?;
     if !text.ends_with('\n') {
         out.write_all(b"\n")?;
     }
-    out.flush()?;
-    Ok(())
+    out.flush()
 }
 
 /// Prints a message; standard error is the last place to complain to.
@@ -41,17 +39,5 @@ pub fn problems(problems: &Problems) {
             Some(rest) => writeln!(out, "{ERROR}error:{ERROR:#}{rest}"),
             None => writeln!(out, "{line}"),
         };
-    }
-}
-
-/// Prints a failure: error, causes, blank line, hint.
-pub fn failure(failure: &Failure) {
-    let Some(error) = &failure.error else { return };
-    message(&format!("{ERROR}error:{ERROR:#} {error}"));
-    for cause in error.chain().skip(1) {
-        message(&format!("  because {cause}"));
-    }
-    if let Some(hint) = &failure.hint {
-        message(&format!("\n  fix: {hint}"));
     }
 }

@@ -21,11 +21,11 @@ use tokio::{
 
 use super::{
     args::{self, MultilineMode, RedactFormat},
-    engine,
     exit::{Exit, Failure},
-    out, run,
+    out,
 };
 use crate::{
+    assemble::engine,
     config::limits,
     pipeline::{Engine, Scan, document},
     record::{Body, Code, DeadLetter, Document, Done, Entity, PlainText, Position, Text},
@@ -60,14 +60,14 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
             )
         })?)
     };
-    let (engine, _running) = engine::start(engine::defaults(&args.model)?)?;
+    let (engine, _running) = Engine::start(engine::defaults(&args.model)?)?;
     let runtime = engine::runtime()?;
     let exit = runtime.block_on(async {
         let input: Box<dyn AsyncRead + Send + Unpin> = match input {
             Some(file) => Box::new(tokio::fs::File::from_std(file)),
             None => Box::new(tokio::io::stdin()),
         };
-        let reader = Reader::over(input, format(args), &options(args)).map_err(run::unavailable)?;
+        let reader = Reader::over(input, format(args), &options(args))?;
         redact(engine, Arc::new(policy), reader, args).await
     });
     // A reader of standard input may stay in its read for ever.
@@ -270,7 +270,7 @@ async fn redact(
         text(&engine, &policy, stream, args.entities, painter).await?;
     }
     let report = match reading.await {
-        Ok(report) => report.map_err(run::unavailable)?,
+        Ok(report) => report?,
         Err(error) => return Err(Failure::new(Exit::Bug, error)),
     };
     say_how(&report, args);
@@ -335,7 +335,7 @@ async fn text(
             ReadFailure::Rejected(code, reason) => {
                 failure(&format!("{reason} ({code}): nothing more was printed"))
             }
-            ReadFailure::Error(error) => run::unavailable(error),
+            ReadFailure::Error(error) => error.into(),
         })?;
         bytes.extend_from_slice(&chunk[..read]);
         let valid = match std::str::from_utf8(&bytes) {

@@ -3,42 +3,27 @@
 use super::{
     args,
     exit::{Exit, Failure},
-    kafka, out,
+    out,
 };
 use crate::{
-    config::{Sink, Source},
-    pipeline::replay::{self, Error, Options, Summary},
+    assemble,
+    config::Route,
+    pipeline::replay::{self, Summary},
 };
 
 /// Sends dead letters back.
 pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
     let resolved = args.configuration.resolve()?;
-    let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) else {
+    let Route::TopicsToTopics(source, sink) = resolved.route() else {
         let error =
             anyhow::anyhow!("`weir replay` is for a stream: source and sink of type \"kafka\"");
         return Err(Failure::new(Exit::Config, error)
             .hint("objects are done again when their outputs are taken away"));
     };
-    let codecs = kafka::Codecs::of(source, sink).map_err(kafka::no_registry)?;
-    let mut producer = kafka::writer(source, sink, &codecs, 0);
-    // Its own id: the worker may run meanwhile. And always in a transaction, whatever the worker does.
-    producer.transactional_id = Some(format!(
-        "{}-{}-replay",
-        sink.transactional_id_prefix, source.group_id
-    ));
-    let options = Options {
-        source: source.brokers.clone(),
-        group_id: source.group_id.clone(),
-        from: args
-            .from
-            .clone()
-            .unwrap_or_else(|| sink.topics.dead_letters.clone()),
-        sink: producer,
-        codes: args.code.iter().copied().collect(),
-        dry_run: args.dry_run,
-        max_records: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
-    };
-    let summary = replay::run(options).map_err(failed)?;
+    let codes = args.code.iter().copied().collect();
+    let from = args.from.clone();
+    let options = assemble::replay::options(source, sink, from, codes, args.dry_run)?;
+    let summary = replay::run(options)?;
     out::data(&told(&summary, args.dry_run))?;
     Ok(Exit::Done)
 }
@@ -66,12 +51,4 @@ fn told(summary: &Summary, dry_run: bool) -> String {
         );
     }
     text
-}
-
-fn failed(error: Error) -> Failure {
-    let exit = match &error {
-        Error::Sink(crate::sink::kafka::Error::Options(_)) => Exit::Config,
-        _ => Exit::Unavailable,
-    };
-    Failure::new(exit, error)
 }

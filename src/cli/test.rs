@@ -1,12 +1,13 @@
 //! `weir test`: the examples inside tenant files.
 
 use super::{
-    args, engine,
+    args,
     exit::{Exit, Failure},
     out,
 };
 use crate::{
-    pipeline::document,
+    assemble::{engine, tenants},
+    pipeline::{Engine, document},
     record::{Body, Document, PlainText, Position},
     tenant::{Policy, Tenants},
 };
@@ -14,7 +15,7 @@ use crate::{
 /// Runs the examples of the tenants of a configuration.
 pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
     let resolved = args.configuration.resolve()?;
-    let tenants = Tenants::load(&resolved.tenants.dir, resolved.tenants.default.as_deref())?;
+    let tenants = tenants::load(&resolved.tenants)?;
     if let Some(name) = args
         .tenant
         .iter()
@@ -25,7 +26,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
             anyhow::anyhow!("no tenant is named `{name}`"),
         ));
     }
-    let (engine, _running) = engine::start(engine::configured(&resolved)?)?;
+    let (engine, _running) = Engine::start(engine::configured(&resolved)?)?;
     let runtime = engine::runtime()?;
     let verdicts = verdicts(&tenants, &args.tenant, |policy, text| {
         let document = Document {

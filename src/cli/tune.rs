@@ -13,11 +13,12 @@ use std::{
 };
 
 use super::{
-    args, bench, engine,
+    args, bench,
     exit::{Exit, Failure},
-    out, run,
+    numbers, out,
 };
 use crate::{
+    assemble::engine,
     measure,
     model::{
         self, Backbone, Conditions, Copied, Encoder, Layout, Machine, Measured, Pack, Row, Tuned,
@@ -159,7 +160,7 @@ fn progress(args: &args::Tune, found: &Measured) {
 fn way_in_words(way: &Measured) -> String {
     format!(
         "{:>6} tokens/s  {}, {} × {} {}, {} tokens a batch",
-        run::thousands(way.tokens_per_second as u64),
+        numbers::thousands(way.tokens_per_second as u64),
         way.graph,
         way.sessions,
         way.threads,
@@ -168,7 +169,7 @@ fn way_in_words(way: &Measured) -> String {
         } else {
             "threads"
         },
-        run::thousands(way.max_tokens as u64),
+        numbers::thousands(way.max_tokens as u64),
     )
 }
 

@@ -276,6 +276,40 @@ fn an_output_that_the_next_run_would_read_is_refused() {
 }
 
 #[test]
+fn an_output_that_links_lead_into_the_source_is_told_by_check_and_run() {
+    let job = job(
+        "type = \"object_store\"\nurl = \"in\"",
+        "type = \"object_store\"\nurl = \"out\"",
+    );
+    job.write("in/results/a.txt", "Mail ana@mail.example\n");
+    std::os::unix::fs::symlink(job.path("in/results"), job.path("out")).unwrap();
+    let told = ["lies where the source reads", "fix:"];
+    check(&job, &["--connect"], &[])
+        .expect(1)
+        .says(&told)
+        .says(&["weir.toml:"]);
+    runs(&job, &[], &[]).expect(78).says(&told);
+    assert_eq!(fs::read_dir(job.path("in/results")).unwrap().count(), 1);
+}
+
+#[test]
+fn a_category_encoder_that_cannot_be_opened_is_told_by_check_and_run_whatever_the_family() {
+    let job = job("type = \"stdin\"", "type = \"stdout\"");
+    let copy = job.path("encoder");
+    fs::create_dir_all(&copy).unwrap();
+    fs::copy(pack().join("pack.toml"), copy.join("pack.toml")).unwrap();
+    for (named, told) in [
+        ("nowhere", "no model pack"),
+        ("encoder", "can't be read"), // its files are missing: only a look at their digests tells
+    ] {
+        let set = format!("model.category_encoder={}", job.path(named).display());
+        let set = ["--set", &set];
+        check(&job, &set, &[]).expect(1).says(&[told]);
+        runs(&job, &set, &[]).expect(78).says(&[told]);
+    }
+}
+
+#[test]
 fn keys_that_were_never_read_are_gone() {
     let job = job("type = \"stdin\"", "type = \"stdout\"\nformat = \"jsonl\"");
     check(&job, &["--set", "model.label_cache_entries=5"], &[])

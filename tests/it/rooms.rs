@@ -38,6 +38,20 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         ],
     ),
     ("measure", &["model", "text"]),
+    (
+        "assemble",
+        &[
+            "batch",
+            "config",
+            "model",
+            "pipeline",
+            "record",
+            "sink",
+            "source",
+            "telemetry",
+            "tenant",
+        ],
+    ),
 ];
 
 fn files(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -1,0 +1,140 @@
+//! `--connect`: stores are asked for their first object, and brokers for their topics; nothing is written.
+
+use super::report::Report;
+use crate::{
+    assemble::objects,
+    config::{self, Kind, ObjectSink, ObjectSource, Resolved, Route, Written},
+    source::{self, Location, Objects},
+};
+
+impl Report {
+    /// Opens both ends of the route as the job does, but that nothing is made.
+    pub(super) fn connect(&mut self, resolved: &Resolved, written: &Written) {
+        match resolved.route() {
+            Route::ObjectsToObjects(source, sink) => {
+                let objects = self.source(source, resolved, written);
+                let location = self.sink(sink, written);
+                if let (Some(objects), Some(location)) = (objects, location) {
+                    self.apart(&objects, sink, &location, written);
+                }
+            }
+            Route::ObjectsToStdout(source, _) => {
+                self.source(source, resolved, written);
+            }
+            Route::StdinToStdout(..) => {}
+            #[cfg(feature = "kafka")]
+            Route::TopicsToTopics(source, sink) => {
+                self.source_topics(source, written);
+                self.registries(source, Some(sink), written);
+                self.sink_topics(sink, written);
+            }
+            #[cfg(feature = "kafka")]
+            Route::TopicsToObjects(source, sink) => {
+                self.source_topics(source, written);
+                self.registries(source, None, written);
+                self.sink(sink, written);
+            }
+            #[cfg(not(feature = "kafka"))]
+            Route::TopicsToTopics(..) | Route::TopicsToObjects(..) => {
+                unreachable!("refused when the configuration was resolved: no feature `kafka`")
+            }
+        }
+    }
+
+    /// The objects to read, if their store answers.
+    fn source(
+        &mut self,
+        source: &ObjectSource,
+        resolved: &Resolved,
+        written: &Written,
+    ) -> Option<Objects> {
+        let opened = objects::source(source, &resolved.limits);
+        let reached = opened.and_then(|objects| Ok((reach(objects.location())?, objects)));
+        self.place("source.url", source.url.as_str(), reached, written)
+    }
+
+    /// The sink, if it is there and answers.
+    fn sink(&mut self, sink: &ObjectSink, written: &Written) -> Option<Location> {
+        let planned = objects::planned(sink);
+        let reached = planned.and_then(|location| match location {
+            None => Ok(("folder, will be made", None)),
+            Some(location) => Ok((reach(&location)?, Some(location))),
+        });
+        self.place("sink.url", sink.url.as_str(), reached, written)?
+    }
+
+    /// Says how a place was found, or why it can't be reached.
+    fn place<T>(
+        &mut self,
+        key: &str,
+        url: &str,
+        reached: Result<(&'static str, T), source::Error>,
+        written: &Written,
+    ) -> Option<T> {
+        match reached {
+            Ok((found, place)) => {
+                self.ok(url, found);
+                Some(place)
+            }
+            Err(error) => {
+                let why = match &error {
+                    source::Error::Store { source, .. } => kind_of(source),
+                    source::Error::Folder { source, .. } => config::reason(source),
+                    error => error.to_string(),
+                };
+                let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
+                let fix =
+                    "look at the address, the credentials in the cloud's variables, and `options`";
+                self.problems.push(kind, &written.place(key), fix);
+                None
+            }
+        }
+    }
+
+    /// Links may lead from the one end to the other.
+    fn apart(
+        &mut self,
+        objects: &Objects,
+        sink: &ObjectSink,
+        location: &Location,
+        written: &Written,
+    ) {
+        if let Err(error) = objects::apart(objects, sink, location) {
+            let fix = error.hint().unwrap_or_default();
+            let kind = Kind::Invalid(error.to_string());
+            self.problems.push(kind, &written.place("sink.url"), fix);
+        }
+    }
+}
+
+/// A runtime for what is asked of others.
+pub(super) fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs nothing but memory")
+}
+
+/// Asks a store for its first object.
+fn reach(location: &Location) -> Result<&'static str, source::Error> {
+    runtime().block_on(location.connect())?;
+    Ok(match location.folder() {
+        Some(_) => "folder",
+        None => "reached",
+    })
+}
+
+/// The kind of a store's error; its own message may hold a signed URL.
+fn kind_of(error: &object_store::Error) -> String {
+    match error {
+        object_store::Error::NotFound { .. } => "not found",
+        object_store::Error::PermissionDenied { .. } => "permission denied",
+        object_store::Error::Unauthenticated { .. } => "the credentials are missing or wrong",
+        object_store::Error::UnknownConfigurationKey { .. } => {
+            "an option is not known to the store"
+        }
+        object_store::Error::InvalidPath { .. } => "the path is not valid",
+        _ => "no usable answer",
+    }
+    .to_owned()
+}
