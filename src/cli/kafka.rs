@@ -16,8 +16,7 @@ use crate::{
     },
     pipeline::{
         job::{Job, Summary},
-        rolling,
-        stream::{self, Options},
+        slot::{self, Options},
     },
     record::{audit::DigestKey, avro},
     sink::{self, kafka as topics},
@@ -67,7 +66,7 @@ impl<'c> Topics<'c> {
                 .map(|number| slot(source, sink, &codecs, resolved, number))
                 .collect(),
             Self::ToObjects(source, sink, codec) => {
-                let files = rolling::Options {
+                let files = slot::files::Options {
                     chains: sink::chain::Options {
                         location: run::location(sink)?,
                         group: source.group_id.clone(),
@@ -83,14 +82,14 @@ impl<'c> Topics<'c> {
                     .collect()
             }
         };
-        let worker = stream::Worker {
+        let worker = slot::Worker {
             engine: job.engine.clone(),
             tenants: job.tenants.clone(),
             progress: job.progress.clone(),
             health,
             drain: job.drain.clone(),
         };
-        stream::run(worker, slots).await.map_err(stopped)?;
+        slot::run(worker, slots).await.map_err(stopped)?;
         Ok(Summary {
             drained: job.drain.is_cancelled(),
             ..Summary::of(&job.progress)
@@ -259,7 +258,7 @@ fn slot(
                 .map(|secret| DigestKey::new(secret.expose().as_bytes().to_vec())),
             ..reader(source, &codecs.source, limits, number)
         },
-        sink: stream::Sink::Topics(writer(source, sink, codecs, number)),
+        sink: slot::Sink::Topics(writer(source, sink, codecs, number)),
         max_documents: usize::try_from(sink.transaction.max_documents).unwrap_or(usize::MAX),
         max_bytes: sink.transaction.max_bytes,
         max_wait: Duration::from_millis(sink.transaction.max_ms),
@@ -275,13 +274,13 @@ fn rolling_slot(
     source: &KafkaSource,
     codec: &group::Codec,
     roll: &Roll,
-    files: rolling::Options,
+    files: slot::files::Options,
     resolved: &Resolved,
     number: u16,
 ) -> Options {
     Options {
         source: reader(source, codec, &resolved.limits, number),
-        sink: stream::Sink::Objects(files),
+        sink: slot::Sink::Objects(files),
         max_documents: usize::try_from(roll.max_documents).unwrap_or(usize::MAX),
         max_bytes: roll.max_bytes,
         max_wait: Duration::from_secs(roll.max_secs),
@@ -411,25 +410,25 @@ pub fn writer(
 }
 
 /// A slot that ended before its end.
-fn stopped(error: stream::Error) -> Failure {
+fn stopped(error: slot::Error) -> Failure {
     let exit = match &error {
-        stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
-        | stream::Error::Sink(
+        slot::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
+        | slot::Error::Sink(
             topics::Error::Options(_)
             | topics::Error::NoTopic { .. }
             | topics::Error::Registry(
                 avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
             ),
         )
-        | stream::Error::Store(sink::Error::Shorter { .. })
-        | stream::Error::TwoClusters => Exit::Config,
-        stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
-        stream::Error::Stalled(_) => Exit::Stalled,
-        stream::Error::Store(_) => Exit::Io,
-        stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
+        | slot::Error::Store(sink::Error::Shorter { .. })
+        | slot::Error::TwoClusters => Exit::Config,
+        slot::Error::Engine | slot::Error::Panicked => Exit::Bug,
+        slot::Error::Stalled(_) => Exit::Stalled,
+        slot::Error::Store(_) => Exit::Io,
+        slot::Error::Source(_) | slot::Error::Sink(_) => Exit::Unavailable,
     };
     let hint = match &error {
-        stream::Error::Store(error) => error.hint(),
+        slot::Error::Store(error) => error.hint(),
         _ => None,
     };
     let failure = Failure::new(exit, error);

@@ -14,18 +14,10 @@ pub mod job;
 mod names;
 mod progress;
 #[cfg(feature = "kafka")]
-mod reach;
-#[cfg(feature = "kafka")]
 pub mod replay;
-#[cfg(feature = "kafka")]
-pub mod rolling;
 mod scan;
 #[cfg(feature = "kafka")]
-pub mod stall;
-#[cfg(feature = "kafka")]
-pub mod stream;
-#[cfg(feature = "kafka")]
-mod transactions;
+pub mod slot;
 mod work;
 
 pub use engine::{Engine, Error, Labels, Options, Running};

@@ -1,10 +1,15 @@
 //! The streaming worker: slots that read topics, and publish what becomes of each record exactly
 //! once (I5): to topics in one transaction with its offset, or to an object store in files that a
-//! commit record lists with their offsets (`rolling.rs`).
+//! commit record lists with their offsets (`files.rs`).
 //!
 //! Records are gathered and processed first, and a set of them is begun, sent and committed in one
-//! go, while the next is gathered (`transactions.rs`). What was gathered of a partition that is
+//! go, while the next is gathered (`topics.rs`). What was gathered of a partition that is
 //! revoked is dropped: its offsets were not committed, and its next owner reads it again.
+
+pub mod files;
+mod reach;
+pub mod stall;
+mod topics;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -20,20 +25,22 @@ use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
+use self::{
+    files::{Bounds, Ended, Rolling, Tally, Unknown},
+    reach::Cluster,
+    stall::{Stalled, Watch},
+    topics::Transactions,
+};
 use super::{
     Engine, document,
     progress::Progress,
-    reach::{self, Cluster},
-    rolling::{self, Bounds, Ended, Rolling, Tally, Unknown},
-    stall::{self, Stalled, Watch},
-    transactions::Transactions,
     work::{self, Working},
 };
 use crate::{
     record::{Code, DeadLetter, PlainText, Stage, audit::Finding, avro},
     sink::{
         self,
-        kafka::{self as topics, Delivery},
+        kafka::{self, Delivery},
     },
     source::{
         beginning::Lost,
@@ -94,9 +101,9 @@ impl Options {
 #[derive(Debug, Clone)]
 pub enum Sink {
     /// Topics, in transactions.
-    Topics(topics::Options),
+    Topics(kafka::Options),
     /// An object store, in files with commit records.
-    Objects(rolling::Options),
+    Objects(files::Options),
 }
 
 /// What all slots of a worker share.
@@ -122,7 +129,7 @@ pub enum Error {
     Source(#[from] group::Error),
     /// The topics can't be written.
     #[error(transparent)]
-    Sink(#[from] topics::Error),
+    Sink(#[from] kafka::Error),
     /// The object store can't be written.
     #[error(transparent)]
     Store(#[from] sink::Error),
@@ -327,7 +334,7 @@ fn keep_up(
         watch.idle();
         match outcome {
             // What is told meanwhile, `reach` tells.
-            Err(Error::Sink(topics::Error::NoAnswer { .. })) => {
+            Err(Error::Sink(kafka::Error::NoAnswer { .. })) => {
                 if worker.drain.is_cancelled() {
                     return Ok(Summary::default());
                 }
@@ -364,7 +371,7 @@ impl Error {
     /// Whether the group has another member of the same name.
     fn is_fenced_member(&self) -> bool {
         let (Self::Source(group::Error::Refused(refusal))
-        | Self::Sink(topics::Error::Refused(refusal))) = self
+        | Self::Sink(kafka::Error::Refused(refusal))) = self
         else {
             return false;
         };
@@ -607,8 +614,8 @@ impl Slot {
             )?;
             let form = match &self.output {
                 Output::Topics(transactions) => match transactions.codec() {
-                    topics::Codec::Json => PlainText::Record,
-                    topics::Codec::Avro(_) => PlainText::Apart,
+                    kafka::Codec::Json => PlainText::Record,
+                    kafka::Codec::Avro(_) => PlainText::Apart,
                 },
                 Output::Objects(_) => PlainText::Record,
             };
@@ -756,7 +763,7 @@ impl Slot {
         };
         self.watch.waits_for("the brokers to say what is committed");
         // For the test of the watchdog (tests/it/kafka_stall.rs).
-        while topics::planted("endless_wait") {
+        while kafka::planted("endless_wait") {
             std::thread::park();
         }
         match transactions.renew(&self.ready, &self.consumer) {
@@ -795,7 +802,7 @@ impl Slot {
         };
         let name = match &ended.outcome {
             Ok(()) => "committed",
-            Err(topics::Error::Unknown { .. }) => "unknown",
+            Err(kafka::Error::Unknown { .. }) => "unknown",
             Err(_) => "aborted",
         };
         counter!(metric::TRANSACTIONS_TOTAL, "outcome" => name).increment(1);
@@ -810,7 +817,7 @@ impl Slot {
             Err(error) => error,
         };
         let mut rejected = true;
-        if let topics::Error::TooLarge { records } = &error {
+        if let kafka::Error::TooLarge { records } = &error {
             for record in records {
                 rejected &= ended.set[record.index].reject(record);
             }
@@ -821,18 +828,18 @@ impl Slot {
         self.weigh();
         self.since = ended.began;
         match error {
-            topics::Error::TooLarge { .. } if rejected => {
+            kafka::Error::TooLarge { .. } if rejected => {
                 self.summary.aborted += 1;
                 Ok(())
             }
             // Nothing is wrong with the brokers: no failure, and no wait.
-            topics::Error::Batches { .. } => {
+            kafka::Error::Batches { .. } => {
                 info!("{error}");
                 self.summary.aborted += 1;
                 Ok(())
             }
             error => {
-                if let topics::Error::Unknown { .. } = error {
+                if let kafka::Error::Unknown { .. } = error {
                     self.heads.clear();
                 }
                 self.again(error)
@@ -842,11 +849,11 @@ impl Slot {
 
     /// Gives each record of a set its audit record, behind the last one of its partition. The head of
     /// a chain is committed with the offset, so whoever takes a partition over goes on with it.
-    fn chain(&mut self, count: usize) -> Result<(), topics::Error> {
+    fn chain(&mut self, count: usize) -> Result<(), kafka::Error> {
         let Some(key) = self.options.source.digest_key.clone() else {
             return Ok(());
         };
-        let failed = |error: rdkafka::error::KafkaError| topics::Error::Aborted {
+        let failed = |error: rdkafka::error::KafkaError| kafka::Error::Aborted {
             code: error.rdkafka_error_code(),
         };
         let Output::Topics(transactions) = &self.output else {
@@ -856,18 +863,18 @@ impl Slot {
         let set = &mut self.ready[..count];
         let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
         if set.iter().any(is_unknown) {
-            let places = topics::offsets_after(&*set).map_err(failed)?;
+            let places = kafka::offsets_after(&*set).map_err(failed)?;
             let committed = self.consumer.committed(places, timeout).map_err(failed)?;
-            for (partition, head) in topics::heads(&committed) {
+            for (partition, head) in kafka::heads(&committed) {
                 self.heads.entry(partition).or_insert(head);
             }
         }
         let mut heads = self.heads.clone();
         for delivery in set {
             let Some(head) = heads.get_mut(&delivery.partition) else {
-                return Err(topics::Error::Aborted { code: None });
+                return Err(kafka::Error::Aborted { code: None });
             };
-            let audit = topics::audited(delivery, &key).chained(head);
+            let audit = kafka::audited(delivery, &key).chained(head);
             head.clone_from(&audit.hash);
             delivery.audit = Some(audit);
         }
@@ -966,7 +973,7 @@ impl Slot {
         match ended {
             Ended::Committed(partition, head, tally) => {
                 // For tools that show the lag: what is committed is what the chain says.
-                let told = rolling::offsets([(&partition, head)])
+                let told = files::offsets([(&partition, head)])
                     .and_then(|offsets| self.consumer.commit_later(&offsets));
                 if let Err(error) = told {
                     warn!(code = ?error.rdkafka_error_code(), "the group's offset is behind");
@@ -1024,35 +1031,35 @@ impl Slot {
 
     /// The same set is tried again later, unless its partitions are gone by then. Only what trying
     /// again can't mend ends the slot: an outage of the brokers may last.
-    fn again(&mut self, error: topics::Error) -> Result<(), Error> {
+    fn again(&mut self, error: kafka::Error) -> Result<(), Error> {
         let error = match error {
-            topics::Error::Refused(refusal) => {
+            kafka::Error::Refused(refusal) => {
                 let source = &self.options.source;
                 let member = source.instance_id.as_deref();
-                topics::Error::Refused(refusal.in_group(&source.group_id, member))
+                kafka::Error::Refused(refusal.in_group(&source.group_id, member))
             }
             error => error,
         };
         let error_type = match &error {
-            topics::Error::NoAnswer { .. } => "no_answer",
-            topics::Error::Aborted { .. } => "aborted",
-            topics::Error::Unknown { .. } => "unknown",
-            topics::Error::TooLarge { .. } => "too_large",
-            topics::Error::Batches { .. } => "batches",
-            topics::Error::Options(_) => "options",
-            topics::Error::Fenced => "fenced",
-            topics::Error::Refused(_) => "refused",
-            topics::Error::NoTopic { .. } => "no_topic",
-            topics::Error::Registry(_) => "registry",
+            kafka::Error::NoAnswer { .. } => "no_answer",
+            kafka::Error::Aborted { .. } => "aborted",
+            kafka::Error::Unknown { .. } => "unknown",
+            kafka::Error::TooLarge { .. } => "too_large",
+            kafka::Error::Batches { .. } => "batches",
+            kafka::Error::Options(_) => "options",
+            kafka::Error::Fenced => "fenced",
+            kafka::Error::Refused(_) => "refused",
+            kafka::Error::NoTopic { .. } => "no_topic",
+            kafka::Error::Registry(_) => "registry",
         };
         self.summary.aborted += 1;
         if !matches!(
             error,
-            topics::Error::NoAnswer { .. }
-                | topics::Error::NoTopic { .. }
-                | topics::Error::Aborted { .. }
-                | topics::Error::Unknown { .. }
-                | topics::Error::Registry(avro::Error::Unavailable { .. })
+            kafka::Error::NoAnswer { .. }
+                | kafka::Error::NoTopic { .. }
+                | kafka::Error::Aborted { .. }
+                | kafka::Error::Unknown { .. }
+                | kafka::Error::Registry(avro::Error::Unavailable { .. })
         ) {
             count_error(error_type);
             return Err(error.into());

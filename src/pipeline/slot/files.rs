@@ -20,8 +20,8 @@ use rdkafka::{
 use tokio::{runtime::Handle, task::JoinHandle};
 use tracing::{info, warn};
 
-use super::progress::Counts;
 use crate::{
+    pipeline::progress::Counts,
     sink::{
         self, FileSet, Sealed,
         chain::{self, Chains, Head, Outcome},

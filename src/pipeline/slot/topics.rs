@@ -20,7 +20,7 @@ use rdkafka::{consumer::ConsumerGroupMetadata, error::KafkaError};
 use tokio::runtime::Handle;
 use tracing::{info, warn};
 
-use super::stream::Error;
+use super::Error;
 use crate::{
     sink::{
         calls::Calls,
