@@ -1,4 +1,4 @@
-//! What a slot does where its sink is an object store: it gathers files for each partition, and
+//! An object store as what a slot publishes to: it gathers files for each partition, and
 //! commits them to the partition's chain ([`crate::sink::chain`]) when they are large or old enough.
 //!
 //! The slot polls on while files are written: that happens in a task, one at a time for each
@@ -7,30 +7,35 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use futures::future::try_join_all;
-use metrics::histogram;
+use metrics::{counter, histogram};
 use rdkafka::{
     Offset, TopicPartitionList,
     error::{KafkaError, RDKafkaErrorCode},
 };
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::runtime::Handle;
 use tracing::{info, warn};
 
+use super::{
+    Error,
+    account::{Account, OUTAGE, Tally},
+    group::Group,
+    place::{Place, Waiting},
+    publisher::{BURST, Bounds, Publisher, Turn},
+};
 use crate::{
-    pipeline::progress::Counts,
+    record::{PlainText, Stage},
     sink::{
-        self, FileSet, Sealed,
+        self,
         chain::{self, Chains, Head, Outcome},
         kafka::Delivery,
     },
     source::{
         Compression,
-        beginning::Lost,
-        kafka::{Consumer, Partition, offset_of},
+        kafka::{Partition, offset_of},
     },
     telemetry::metric,
 };
@@ -44,61 +49,16 @@ pub struct Options {
     pub compression: Option<Compression>,
 }
 
-/// When a partition's files are written.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Bounds {
-    pub(super) documents: usize,
-    /// Of the source's records.
-    pub(super) bytes: u64,
-    pub(super) wait: Duration,
-    /// Of all partitions together, as they are held.
-    pub(super) memory: u64,
-}
-
-/// What a set of deliveries adds to the counts once it is committed.
-#[derive(Default)]
-pub(super) struct Tally {
-    pub(super) counts: Counts,
-    pub(super) documents: u64,
-    pub(super) dead_letters: u64,
-    written: Vec<SystemTime>,
-}
-
 /// The partitions of a slot and what is gathered of them.
-pub(super) struct Rolling {
+pub(super) struct Files {
     chains: Chains,
     compression: Option<Compression>,
     bounds: Bounds,
     places: BTreeMap<Partition, Place>,
 }
 
-/// One partition, once the end of its chain is known.
-struct Place {
-    head: Head,
-    /// What is below is gathered or committed.
-    end: i64,
-    /// Offsets from here on to the first that comes were passed over.
-    gap_from: Option<i64>,
-    /// Records that come are from the wrong place until the consumer has been sent there.
-    seek_to: Option<i64>,
-    open: Option<Open>,
-    sealed: Option<Waiting>,
-}
-
-struct Open {
-    set: FileSet,
-    tally: Tally,
-    since: Instant,
-}
-
-struct Waiting {
-    set: Arc<Sealed>,
-    tally: Tally,
-    writing: Option<(JoinHandle<Result<Outcome, sink::Error>>, Instant)>,
-}
-
 /// What came of writing a partition's files.
-pub(super) enum Ended {
+enum Ended {
     /// They are committed, up to this offset.
     Committed(Partition, Head, Tally),
     /// Another worker was first: the partition is read again from the end of its chain.
@@ -124,8 +84,11 @@ pub(super) enum Unknown {
 /// `max.poll.interval.ms` of 300 s.
 const LOOK_UP: Duration = Duration::from_secs(30);
 
+/// How health tells that files can't be written.
+const STORE: &str = "the object store of the sink";
+
 /// Longest wait for an answer of the brokers.
-const ANSWER: Duration = Duration::from_secs(10);
+pub(super) const ANSWER: Duration = Duration::from_secs(10);
 
 /// Files that are written at the same time. Fewer: a drain with many partitions takes longer. More:
 /// more connections to the store.
@@ -134,32 +97,7 @@ const WRITERS: usize = 16;
 /// Stands before the START of a chain's newest record in what is committed with an offset.
 const HINT: &str = "weir-record/1:";
 
-impl Tally {
-    pub(super) fn add(&mut self, delivery: Delivery) {
-        self.written.extend(delivery.written);
-        match delivery.outcome {
-            Ok(done) => {
-                self.documents += 1;
-                self.counts.add(&done, delivery.bytes);
-            }
-            Err(letter) => {
-                self.dead_letters += 1;
-                self.counts.letters.push(letter);
-            }
-        }
-    }
-
-    /// How long the records took from their producer to here.
-    pub(super) fn tell_times(&self, now: SystemTime) {
-        for then in &self.written {
-            if let Ok(passed) = now.duration_since(*then) {
-                histogram!(metric::END_TO_END_SECONDS).record(passed);
-            }
-        }
-    }
-}
-
-impl Rolling {
+impl Files {
     pub(super) fn new(options: Options, bounds: Bounds) -> Self {
         Self {
             chains: options.chains.build(),
@@ -169,47 +107,12 @@ impl Rolling {
         }
     }
 
-    /// Bytes that are gathered.
-    pub(super) fn memory(&self) -> u64 {
-        self.places.values().map(Place::memory).sum()
-    }
-
-    /// Whether nothing is gathered.
-    pub(super) fn is_idle(&self) -> bool {
-        let idle = |place: &Place| place.open.is_none() && place.sealed.is_none();
-        self.places.values().all(idle)
-    }
-
-    /// Whether files are due or under way.
-    pub(super) fn is_writing(&self) -> bool {
-        self.places.values().any(|place| place.sealed.is_some())
-    }
-
-    /// Whether a partition's records come from the wrong place.
-    pub(super) fn is_astray(&self, partition: &Partition) -> bool {
-        let place = self.places.get(partition);
-        place.is_some_and(|place| place.seek_to.is_some())
-    }
-
-    /// Drops what is gathered of a partition that is another worker's now.
-    pub(super) fn forget(&mut self, partition: &Partition) {
-        if let Some(place) = self.places.remove(partition)
-            && let Some(Waiting {
-                writing: Some((task, _)),
-                ..
-            }) = place.sealed
-        {
-            // It may have been committed; then the next owner begins behind it.
-            task.abort();
-        }
-    }
-
     /// Looks up where the chains of partitions end of which records came for the first time. Returns
     /// those that have to be read again from there. Blocks.
-    pub(super) fn look_up(
+    fn look_up(
         &mut self,
         runtime: &Handle,
-        consumer: &Consumer,
+        group: &impl Group,
         ready: &[Delivery],
     ) -> Result<Vec<Partition>, Unknown> {
         let partitions = ready.iter().map(|delivery| &delivery.partition);
@@ -221,8 +124,8 @@ impl Rolling {
         if new.is_empty() {
             return Ok(again);
         }
-        let committed = committed(consumer, &new)
-            .map_err(|error| Unknown::Brokers(error.rdkafka_error_code()))?;
+        let committed =
+            committed(group, &new).map_err(|error| Unknown::Brokers(error.rdkafka_error_code()))?;
         let heads = new
             .iter()
             .zip(&committed)
@@ -232,7 +135,7 @@ impl Rolling {
             .map_err(|_| Unknown::Silent)??;
         let places = new.into_iter().zip(committed).zip(heads);
         let places = places.map(|((partition, (offset, _)), head)| {
-            let place = begin(consumer, &partition, offset, head)?;
+            let place = Place::begin(group, &partition, offset, head)?;
             Ok((partition, place))
         });
         // All or none: a partition that is known and not read again would go on in the wrong place.
@@ -246,12 +149,12 @@ impl Rolling {
     }
 
     /// Sends the consumer to where partitions go on.
-    pub(super) fn seek(&mut self, consumer: &mut Consumer) {
+    fn seek(&mut self, group: &mut impl Group) {
         for (partition, place) in &mut self.places {
             let Some(offset) = place.seek_to else {
                 continue;
             };
-            match consumer.seek(partition, offset, ANSWER) {
+            match group.seek(partition, offset, ANSWER) {
                 Ok(()) => {
                     let (topic, partition) = partition;
                     info!(
@@ -266,24 +169,8 @@ impl Rolling {
         }
     }
 
-    /// A partition begins again at `offset`: its topic was deleted and created again.
-    ///
-    /// # Errors
-    /// Its chain goes on behind that.
-    pub(super) fn replaced(&self, partition: &Partition, offset: i64) -> Result<(), sink::Error> {
-        match self.places.get(partition) {
-            Some(place) if offset < place.end => Err(sink::Error::Shorter {
-                topic: partition.0.to_string(),
-                partition: partition.1,
-                end: offset,
-                next: place.head.next,
-            }),
-            _ => Ok(()),
-        }
-    }
-
     /// Takes in what is ready, in order, as far as there is room.
-    pub(super) fn take(&mut self, ready: &mut Vec<Delivery>) {
+    fn take(&mut self, ready: &mut Vec<Delivery>) {
         let mut waiting = std::mem::take(ready).into_iter().peekable();
         while let Some(next) = waiting.peek() {
             let Some(place) = self.places.get_mut(&next.partition) else {
@@ -299,7 +186,7 @@ impl Rolling {
     }
 
     /// Starts to write what is due. `over`: nothing comes any more. `pause`: the store failed.
-    pub(super) fn write(&mut self, runtime: &Handle, over: bool, pause: bool) {
+    fn write(&mut self, runtime: &Handle, over: bool, pause: bool) {
         let bounds = self.bounds;
         for place in self.places.values_mut() {
             if place.is_due(&bounds, over) {
@@ -345,7 +232,7 @@ impl Rolling {
     }
 
     /// What was written since the last call.
-    pub(super) fn ended(&mut self, runtime: &Handle) -> Vec<(Ended, Duration)> {
+    fn ended(&mut self, runtime: &Handle) -> Vec<(Ended, Duration)> {
         let mut all = Vec::new();
         for (partition, place) in &mut self.places {
             let Some(waiting) = &mut place.sealed else {
@@ -364,6 +251,8 @@ impl Rolling {
                 Ok(Ok(Outcome::Overtaken(head))) => {
                     *place = Place::at(head);
                     place.seek_to = Some(head.next);
+                    #[cfg(test)]
+                    super::planted::go_on_overtaken(place);
                     Ended::Overtaken(partition.clone())
                 }
                 Ok(Err(error)) => Ended::Failed(error),
@@ -375,14 +264,177 @@ impl Rolling {
     }
 
     /// The ends of all chains, as offsets of the group.
-    pub(super) fn offsets(&self) -> Result<TopicPartitionList, KafkaError> {
+    fn offsets(&self) -> Result<TopicPartitionList, KafkaError> {
         let heads = self.places.iter();
         offsets(heads.map(|(partition, place)| (partition, place.head)))
+    }
+    /// Bytes that are gathered.
+    fn memory(&self) -> u64 {
+        self.places.values().map(Place::memory).sum()
+    }
+
+    /// What became of a partition's files.
+    fn written<G: Group>(
+        &mut self,
+        ended: Ended,
+        passed: Duration,
+        turn: &mut Turn<'_, G>,
+    ) -> Result<(), Error> {
+        let outcome = match &ended {
+            Ended::Committed(..) => "committed",
+            Ended::Overtaken(_) => "aborted",
+            Ended::Failed(_) | Ended::Panicked => "unknown",
+        };
+        counter!(metric::TRANSACTIONS_TOTAL, "outcome" => outcome).increment(1);
+        histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => outcome).record(passed);
+        histogram!(metric::STAGE_DURATION_SECONDS, "stage" => Stage::Sink.as_str()).record(passed);
+        match ended {
+            Ended::Committed(partition, head, tally) => {
+                // For tools that show the lag: what is committed is what the chain says.
+                let told = offsets([(&partition, head)])
+                    .and_then(|offsets| turn.group.commit_later(&offsets));
+                if let Err(error) = told {
+                    warn!(code = ?error.rdkafka_error_code(), "the group's offset is behind");
+                }
+                turn.account.committed(tally, [(partition, head.next)]);
+                turn.account.health.set_reached(STORE, true);
+                Ok(())
+            }
+            Ended::Overtaken(partition) => {
+                warn!(
+                    topic = &*partition.0,
+                    partition = partition.1,
+                    "another worker has committed these offsets: read again from there"
+                );
+                turn.account.summary.aborted += 1;
+                turn.gathered.drop_partitions(&[partition]);
+                Ok(())
+            }
+            Ended::Failed(error) => {
+                turn.account.summary.aborted += 1;
+                store_failed(error, turn.account)
+            }
+            Ended::Panicked => Err(Error::Panicked),
+        }
+    }
+}
+
+impl<G: Group> Publisher<G> for Files {
+    fn form(&self) -> PlainText {
+        PlainText::Record
+    }
+
+    /// What is ready goes into files, however many documents these take.
+    fn set_limit(&self) -> usize {
+        2 * BURST
+    }
+
+    fn held(&self) -> u64 {
+        self.memory()
+    }
+
+    fn waits_for(&self) -> Option<&'static str> {
+        let is_writing = self.places.values().any(|place| place.sealed.is_some());
+        is_writing.then_some("the store to take files")
+    }
+
+    fn is_idle(&self) -> bool {
+        let idle = |place: &Place| place.open.is_none() && place.sealed.is_none();
+        self.places.values().all(idle)
+    }
+
+    fn is_astray(&self, partition: &Partition) -> bool {
+        let place = self.places.get(partition);
+        place.is_some_and(|place| place.seek_to.is_some())
+    }
+
+    fn begin_again(&mut self, partition: &Partition, offset: i64) -> Result<(), Error> {
+        match self.places.get(partition) {
+            Some(place) if offset < place.end => Err(Error::Store(sink::Error::Shorter {
+                topic: partition.0.to_string(),
+                partition: partition.1,
+                end: offset,
+                next: place.head.next,
+            })),
+            _ => Ok(()),
+        }
+    }
+
+    /// Drops what is gathered of them.
+    fn forget(&mut self, revoked: &[Partition]) {
+        for partition in revoked {
+            if let Some(place) = self.places.remove(partition)
+                && let Some(Waiting {
+                    writing: Some((task, _)),
+                    ..
+                }) = place.sealed
+            {
+                // It may have been committed; then the next owner begins behind it.
+                task.abort();
+            }
+        }
+    }
+
+    fn take_outcome(&mut self, turn: &mut Turn<'_, G>) -> Result<bool, Error> {
+        let ended = self.ended(turn.runtime);
+        let any = !ended.is_empty();
+        for (ended, passed) in ended {
+            self.written(ended, passed, turn)?;
+        }
+        Ok(any)
+    }
+
+    fn publish(&mut self, turn: &mut Turn<'_, G>) -> Result<bool, Error> {
+        let pause = turn.account.is_pausing();
+        let again = match pause {
+            true => Ok(Vec::new()),
+            false => self.look_up(turn.runtime, turn.group, &turn.gathered.ready),
+        };
+        self.seek(turn.group);
+        match again {
+            Ok(again) => turn.gathered.drop_partitions(&again),
+            Err(Unknown::Store(error)) => {
+                store_failed(error, turn.account)?;
+                return Ok(false);
+            }
+            Err(error) => {
+                turn.account.failed(&error, "look_up");
+                return Ok(false);
+            }
+        }
+        self.take(&mut turn.gathered.ready);
+        self.write(turn.runtime, turn.over, pause);
+        Ok(true)
+    }
+
+    /// Commits the offsets once more and waits: the last ones may not have reached the broker.
+    fn leave(&mut self, group: &G) {
+        let told = self.offsets().and_then(|offsets| match offsets.count() {
+            0 => Ok(()),
+            _ => group.commit(&offsets),
+        });
+        if let Err(error) = told {
+            warn!(code = ?error.rdkafka_error_code(), "the group's offsets are behind");
+        }
+    }
+}
+
+/// A store may be away for a while; what it holds does not change by waiting.
+fn store_failed(error: sink::Error, account: &mut Account) -> Result<(), Error> {
+    match error {
+        sink::Error::Store { .. } | sink::Error::Write { .. } => {
+            account.failed(&error, "store");
+            if account.failures >= OUTAGE {
+                account.health.set_reached(STORE, false);
+            }
+            Ok(())
+        }
+        error => Err(error.into()),
     }
 }
 
 /// Ends of chains as offsets of the group, with the record's START beside.
-pub(super) fn offsets<'p>(
+fn offsets<'p>(
     heads: impl IntoIterator<Item = (&'p Partition, Head)>,
 ) -> Result<TopicPartitionList, KafkaError> {
     let mut list = TopicPartitionList::new();
@@ -398,140 +450,18 @@ pub(super) fn offsets<'p>(
 
 /// The group's offset of each partition, and what it says of the newest record.
 fn committed(
-    consumer: &Consumer,
+    group: &impl Group,
     partitions: &BTreeSet<Partition>,
 ) -> Result<Vec<(Option<i64>, Option<i64>)>, KafkaError> {
     let mut list = TopicPartitionList::new();
     for (topic, partition) in partitions {
         list.add_partition(topic, *partition);
     }
-    let committed = consumer.committed(list, ANSWER)?;
+    let committed = group.committed(list, ANSWER)?;
     let of = |(topic, partition): &Partition| {
         let found = committed.find_partition(topic, *partition);
         let hint = found.and_then(|found| found.metadata().strip_prefix(HINT)?.parse().ok());
         (offset_of(&committed, topic, *partition), hint)
     };
     Ok(partitions.iter().map(of).collect())
-}
-
-/// Where a partition begins whose chain ends at `head` while its group stands at `offset`.
-fn begin(
-    consumer: &Consumer,
-    partition: &Partition,
-    offset: Option<i64>,
-    head: Head,
-) -> Result<Place, Unknown> {
-    let mut place = Place::at(head);
-    if head.newest.is_none() {
-        return Ok(place);
-    }
-    let (low, high) = consumer
-        .bounds(partition, ANSWER)
-        .map_err(|error| Unknown::Brokers(error.rdkafka_error_code()))?;
-    let (topic, number) = partition;
-    if high < head.next {
-        return Err(Unknown::Store(sink::Error::Shorter {
-            topic: topic.to_string(),
-            partition: *number,
-            end: high,
-            next: head.next,
-        }));
-    }
-    let set_forward = offset.is_some_and(|offset| offset > head.next);
-    if set_forward || low > head.next {
-        warn!(
-            topic = &**topic,
-            partition = number,
-            from = head.next,
-            to = offset.unwrap_or(low).max(low),
-            "offsets are passed over: the group was set forward, or the topic no longer holds them"
-        );
-        place.gap_from = Some(head.next);
-    }
-    // The group is behind after a kill between record and offset, or was set back.
-    if !set_forward && offset != Some(head.next) {
-        place.seek_to = Some(head.next);
-    }
-    Ok(place)
-}
-
-impl Place {
-    fn at(head: Head) -> Self {
-        Self {
-            head,
-            end: head.next,
-            gap_from: None,
-            seek_to: None,
-            open: None,
-            sealed: None,
-        }
-    }
-
-    fn memory(&self) -> u64 {
-        let open = self.open.as_ref().map_or(0, |open| open.set.memory());
-        open + self.sealed.as_ref().map_or(0, |sealed| sealed.set.memory())
-    }
-
-    fn is_full(&self, bounds: &Bounds) -> bool {
-        self.open.as_ref().is_some_and(|open| {
-            open.set.records() >= bounds.documents as u64 || open.set.received() >= bounds.bytes
-        })
-    }
-
-    fn is_due(&self, bounds: &Bounds, over: bool) -> bool {
-        let old = |open: &Open| over || open.since.elapsed() >= bounds.wait;
-        self.is_full(bounds) || self.open.as_ref().is_some_and(old)
-    }
-
-    fn make_room(&mut self, bounds: &Bounds) -> bool {
-        if self.is_full(bounds) {
-            self.seal();
-        }
-        !self.is_full(bounds)
-    }
-
-    /// Puts what is gathered aside to be written, unless something is there already.
-    fn seal(&mut self) {
-        if self.sealed.is_none()
-            && let Some(Open { set, tally, .. }) = self.open.take()
-        {
-            self.sealed = Some(Waiting {
-                set: Arc::new(set.seal()),
-                tally,
-                writing: None,
-            });
-        }
-    }
-
-    /// A record in front of which others were deleted begins a set of its own, whose commit record says so.
-    /// False while there is no room for one.
-    fn opens_gap(&mut self, delivery: &Delivery) -> bool {
-        let Some(Lost::Deleted { from, .. }) = delivery.lost else {
-            return true;
-        };
-        if delivery.offset < self.end {
-            return true;
-        }
-        self.seal();
-        if self.open.is_none() {
-            self.gap_from.get_or_insert(from);
-        }
-        self.open.is_none()
-    }
-
-    fn add(&mut self, delivery: Delivery, compression: Option<Compression>) {
-        // Committed already: the group was behind its chain.
-        if delivery.offset < self.end {
-            return;
-        }
-        self.end = delivery.offset + 1;
-        let gap_from = self.gap_from.take();
-        let open = self.open.get_or_insert_with(|| Open {
-            set: FileSet::new(delivery.offset, gap_from, compression),
-            tally: Tally::default(),
-            since: Instant::now(),
-        });
-        open.set.add(&delivery);
-        open.tally.add(delivery);
-    }
 }
