@@ -251,8 +251,6 @@ impl Files {
                 Ok(Ok(Outcome::Overtaken(head))) => {
                     *place = Place::at(head);
                     place.seek_to = Some(head.next);
-                    #[cfg(test)]
-                    super::planted::go_on_overtaken(place);
                     Ended::Overtaken(partition.clone())
                 }
                 Ok(Err(error)) => Ended::Failed(error),

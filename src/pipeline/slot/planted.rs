@@ -28,8 +28,6 @@ pub(super) enum Bug {
     DropsTooLarge,
     /// Files: a partition goes on one record behind the end of its chain.
     SeeksTooFar,
-    /// Files: a partition of which another worker has committed what was gathered is not read again.
-    GoesOnOvertaken,
 }
 
 thread_local! {
@@ -78,12 +76,5 @@ pub(super) fn one_too_far(mut set: Vec<Delivery>) -> Vec<Delivery> {
 pub(super) fn seek_too_far(place: &mut Place) {
     if has(Bug::SeeksTooFar) {
         place.seek_to = place.seek_to.map(|offset| offset + 1);
-    }
-}
-
-/// A partition of which another worker has committed what is gathered.
-pub(super) fn go_on_overtaken(place: &mut Place) {
-    if has(Bug::GoesOnOvertaken) {
-        place.seek_to = None;
     }
 }
