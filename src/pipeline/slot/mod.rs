@@ -338,3 +338,5 @@ impl Summary {
 mod tests;
 #[cfg(test)]
 mod tests_brokers;
+#[cfg(test)]
+mod tests_clients;

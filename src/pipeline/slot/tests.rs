@@ -23,7 +23,8 @@ use super::{
     planted::{self, Bug},
     publisher::Publisher,
     stall::Watch,
-    tests_brokers::{Kind, Member, Processing, SLOTS, TOPIC, Verdict, Violation, World, producers},
+    tests_brokers::{Kind, SLOTS, TOPIC, Verdict, Violation, World},
+    tests_clients::{Member, Processing, producers},
     topics::Topics,
 };
 use crate::{
