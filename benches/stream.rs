@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     batch,
     model::Pack,
-    pipeline::{self, Engine, Progress, stream},
+    pipeline::{self, Engine, Progress, slot},
     sink::kafka as sink,
     source::{brokers::Brokers, kafka as source},
     telemetry::Health,
@@ -78,7 +78,7 @@ struct Run {
     redactions: String,
     progress: Arc<Progress>,
     drain: CancellationToken,
-    ended: tokio::task::JoinHandle<Result<stream::Summary, stream::Error>>,
+    ended: tokio::task::JoinHandle<Result<slot::Summary, slot::Error>>,
 }
 
 struct Speed {
@@ -329,7 +329,7 @@ impl Bench {
         let tenants = reload::Options::new(folder, Some("acme".to_owned()));
         let (_, tenants) = tenants.build().unwrap();
         let (progress, drain) = (Arc::new(Progress::default()), CancellationToken::new());
-        let worker = stream::Worker {
+        let worker = slot::Worker {
             engine: self.engine.clone(),
             tenants,
             progress: progress.clone(),
@@ -343,13 +343,13 @@ impl Bench {
             transactional_id: case.transactions.then(|| format!("bench-{input}")),
             ..sink::Options::new(brokers, &input, outputs)
         };
-        let slot = stream::Options {
+        let slot = slot::Options {
             max_documents: case.max_documents,
             max_wait: case.max_wait,
-            ..stream::Options::new(source, stream::Sink::Topics(sink))
+            ..slot::Options::new(source, slot::Sink::Topics(sink))
         };
         Run {
-            ended: self.runtime.spawn(stream::run(worker, vec![slot])),
+            ended: self.runtime.spawn(slot::run(worker, vec![slot])),
             input,
             redactions,
             progress,
@@ -357,7 +357,7 @@ impl Bench {
         }
     }
 
-    fn stop(&self, run: Run) -> stream::Summary {
+    fn stop(&self, run: Run) -> slot::Summary {
         run.drain.cancel();
         self.runtime.block_on(run.ended).unwrap().unwrap()
     }

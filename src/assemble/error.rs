@@ -1,6 +1,6 @@
 use crate::{config, model, pipeline::job, sink, source};
 #[cfg(feature = "kafka")]
-use crate::{pipeline::stream, record::avro};
+use crate::{pipeline::slot, record::avro};
 
 /// Why a worker can't start, or stopped before its end.
 #[derive(Debug, thiserror::Error)]
@@ -39,7 +39,7 @@ pub enum Error {
     /// A worker over topics stopped.
     #[cfg(feature = "kafka")]
     #[error(transparent)]
-    Stream(#[from] stream::Error),
+    Stream(#[from] slot::Error),
 }
 
 impl Error {
@@ -50,7 +50,7 @@ impl Error {
             Self::Source(error) | Self::Job(job::Error::Source(error)) => error.hint(),
             Self::Sink(error) | Self::Job(job::Error::Sink(error)) => error.hint(),
             #[cfg(feature = "kafka")]
-            Self::Stream(stream::Error::Store(error)) => error.hint(),
+            Self::Stream(slot::Error::Store(error)) => error.hint(),
             #[cfg(feature = "kafka")]
             Self::Registry(error) => error.hint(),
             _ => None,

@@ -163,7 +163,7 @@ mod tests {
     #[cfg(feature = "kafka")]
     #[tokio::test]
     async fn slots_have_ids_of_their_own_and_share_the_memory() {
-        use crate::pipeline::stream;
+        use crate::pipeline::slot;
 
         let dir = tempfile::tempdir().unwrap();
         let resolved = resolved(dir.path());
@@ -182,8 +182,8 @@ mod tests {
             let ids: std::collections::BTreeSet<_> = slots
                 .iter()
                 .filter_map(|slot| match &slot.sink {
-                    stream::Sink::Topics(topics) => topics.transactional_id.clone(),
-                    stream::Sink::Objects(_) => None,
+                    slot::Sink::Topics(topics) => topics.transactional_id.clone(),
+                    slot::Sink::Objects(_) => None,
                 })
                 .collect();
             assert!(ids.len() == 3 || ids.is_empty(), "{ids:?}");

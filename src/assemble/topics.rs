@@ -16,8 +16,7 @@ use crate::{
         source::{GroupProtocol, OffsetReset},
     },
     pipeline::{
-        rolling,
-        stream::{self, Options},
+                slot::{self, Options},
     },
     record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
@@ -70,7 +69,7 @@ impl<'c> Topics<'c> {
                     let commit = Commit::of_transaction(&sink.transaction);
                     slot(
                         reads,
-                        stream::Sink::Topics(writes),
+                        slot::Sink::Topics(writes),
                         commit,
                         limits,
                         pipeline,
@@ -82,7 +81,7 @@ impl<'c> Topics<'c> {
                 numbers
                     .map(|number| {
                         let reads = reader(source, codec.clone(), limits, number);
-                        let writes = stream::Sink::Objects(files.clone());
+                        let writes = slot::Sink::Objects(files.clone());
                         slot(reads, writes, commit, limits, pipeline)
                     })
                     .collect()
@@ -134,7 +133,7 @@ impl Commit {
 
 fn slot(
     source: group::Options,
-    sink: stream::Sink,
+    sink: slot::Sink,
     commit: Commit,
     limits: &limits::Section,
     pipeline: &Section,
@@ -171,7 +170,7 @@ fn files(
     group: &str,
     configuration: &str,
     pack: &str,
-) -> Result<(rolling::Options, Commit), Error> {
+) -> Result<(slot::files::Options, Commit), Error> {
     let ObjectSink {
         url,
         options,
@@ -181,7 +180,7 @@ fn files(
         roll,
     } = sink;
     let location = Location::create(url.as_str(), options).map_err(sink::Error::from)?;
-    let files = rolling::Options {
+    let files = slot::files::Options {
         chains: chain::Options {
             location,
             group: group.to_owned(),

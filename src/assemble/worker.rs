@@ -13,7 +13,7 @@ use super::{
     stdio, tenants,
 };
 #[cfg(feature = "kafka")]
-use crate::pipeline::stream;
+use crate::pipeline::slot;
 use crate::{
     config::{Resolved, limits, pipeline},
     pipeline::{
@@ -151,14 +151,14 @@ impl<'c> Worker<'c> {
                 let pack = self.job.engine.digest();
                 let slots =
                     topics.slots(self.limits, self.pipeline, &self.configuration(), pack)?;
-                let worker = stream::Worker {
+                let worker = slot::Worker {
                     engine: self.job.engine.clone(),
                     tenants: self.job.tenants.clone(),
                     progress: self.job.progress.clone(),
                     health: self.health.clone(),
                     drain: self.job.drain.clone(),
                 };
-                stream::run(worker, slots).await?;
+                slot::run(worker, slots).await?;
                 Ok(Summary {
                     drained: self.job.drain.is_cancelled(),
                     ..Summary::of(&self.job.progress)

@@ -6,7 +6,7 @@ use super::out;
 use crate::{assemble, config::Problems, model, pipeline::job, sink, source};
 #[cfg(feature = "kafka")]
 use crate::{
-    pipeline::{replay, stream},
+    pipeline::{replay, slot},
     record::avro,
     sink::kafka as topics,
     source::kafka as group,
@@ -166,22 +166,22 @@ fn is_broken_pipe(error: &sink::Error) -> bool {
 
 /// A slot that stopped before its end.
 #[cfg(feature = "kafka")]
-fn of_stream(error: &stream::Error) -> Exit {
+fn of_stream(error: &slot::Error) -> Exit {
     match error {
-        stream::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
-        | stream::Error::Sink(
+        slot::Error::Source(group::Error::Options(_) | group::Error::Headers(_))
+        | slot::Error::Sink(
             topics::Error::Options(_)
             | topics::Error::NoTopic { .. }
             | topics::Error::Registry(
                 avro::Error::NotRegistered { .. } | avro::Error::Refused { .. },
             ),
         )
-        | stream::Error::Store(sink::Error::Shorter { .. })
-        | stream::Error::TwoClusters => Exit::Config,
-        stream::Error::Engine | stream::Error::Panicked => Exit::Bug,
-        stream::Error::Stalled(_) => Exit::Stalled,
-        stream::Error::Store(_) => Exit::Io,
-        stream::Error::Source(_) | stream::Error::Sink(_) => Exit::Unavailable,
+        | slot::Error::Store(sink::Error::Shorter { .. })
+        | slot::Error::TwoClusters => Exit::Config,
+        slot::Error::Engine | slot::Error::Panicked => Exit::Bug,
+        slot::Error::Stalled(_) => Exit::Stalled,
+        slot::Error::Store(_) => Exit::Io,
+        slot::Error::Source(_) | slot::Error::Sink(_) => Exit::Unavailable,
     }
 }
 
@@ -304,17 +304,17 @@ mod tests {
             (Error::from(silent()), Exit::Unavailable),
             (options().into(), Exit::Config),
             (
-                stream::Error::Sink(silent().into()).into(),
+                slot::Error::Sink(silent().into()).into(),
                 Exit::Unavailable,
             ),
-            (stream::Error::TwoClusters.into(), Exit::Config),
-            (stream::Error::Store(shorter).into(), Exit::Config),
+            (slot::Error::TwoClusters.into(), Exit::Config),
+            (slot::Error::Store(shorter).into(), Exit::Config),
             (
-                stream::Error::Store(write(ErrorKind::BrokenPipe)).into(),
+                slot::Error::Store(write(ErrorKind::BrokenPipe)).into(),
                 Exit::Io,
             ),
-            (stream::Error::Engine.into(), Exit::Bug),
-            (stream::Error::Panicked.into(), Exit::Bug),
+            (slot::Error::Engine.into(), Exit::Bug),
+            (slot::Error::Panicked.into(), Exit::Bug),
         ] {
             let shown = format!("{error:?}");
             assert_eq!(Failure::from(error).exit, exit, "{shown}");

@@ -15,19 +15,11 @@ mod models;
 mod names;
 mod progress;
 #[cfg(feature = "kafka")]
-mod reach;
-#[cfg(feature = "kafka")]
 pub mod replay;
-#[cfg(feature = "kafka")]
-pub mod rolling;
 mod scan;
 #[cfg(feature = "kafka")]
-pub mod stall;
-#[cfg(feature = "kafka")]
-pub mod stream;
+pub mod slot;
 mod tagging;
-#[cfg(feature = "kafka")]
-mod transactions;
 mod work;
 
 pub use crate::model::Options;

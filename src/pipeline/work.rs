@@ -73,17 +73,12 @@ impl Working {
     ) -> Self {
         let document = Arc::new(document);
         let (engine, own_policy, own) = (engine.clone(), policy.clone(), document.clone());
-        let made = Arc::new(AtomicU64::new(0));
-        let told = made.clone();
-        let task = tokio::spawn(async move {
+        Self::spawn(policy, document, async move {
             let mut attempts = 1;
             loop {
                 let done = document::process(&engine, &own_policy, &own, plain_text).await;
                 let error = match done {
-                    Ok(done) => {
-                        told.store(done.held(), Ordering::Release);
-                        return Ok(done);
-                    }
+                    Ok(done) => return Ok(done),
                     Err(error) => error,
                 };
                 // A model may fail for want of memory, which passes; a record's own fault does not.
@@ -99,6 +94,21 @@ impl Working {
                 letter.attempts = attempts;
                 return Err(letter);
             }
+        })
+    }
+
+    /// A document of which `work` makes what goes downstream.
+    pub(super) fn spawn(
+        policy: Arc<Policy>,
+        document: Arc<Document>,
+        work: impl Future<Output = Result<Done, DeadLetter>> + Send + 'static,
+    ) -> Self {
+        let made = Arc::new(AtomicU64::new(0));
+        let told = made.clone();
+        let task = tokio::spawn(async move {
+            let done = work.await?;
+            told.store(done.held(), Ordering::Release);
+            Ok(done)
         });
         Self {
             task,

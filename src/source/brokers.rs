@@ -117,7 +117,7 @@ pub(crate) fn token(file: Option<&Path>) -> Result<OAuthToken, Box<dyn Error>> {
 }
 
 /// librdkafka's own lines: brokers, partitions, codes, never a record. They come by the dozen in an
-/// outage, which weir tells in a line of its own (`pipeline/reach.rs`) with the last of these as its
+/// outage, which weir tells in a line of its own (`pipeline/slot/reach.rs`) with the last of these as its
 /// reason; so only what ends the client is worth a line at once.
 pub(crate) fn log(level: RDKafkaLogLevel, facility: &str, message: &str) {
     match level {

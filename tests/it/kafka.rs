@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress, replay,
-        stream::{self, Error, Options, Sink, Slot, Summary},
+        slot::{self, Error, Options, Sink, Slot, Summary},
     },
     record::{
         Audit, Code,
@@ -162,7 +162,7 @@ impl Place {
     ) -> Running {
         let drain = CancellationToken::new();
         let job = job(PATTERNS_ONLY);
-        let worker = stream::Worker {
+        let worker = slot::Worker {
             engine: job.engine.clone(),
             tenants: job.tenants.clone(),
             progress: Arc::new(Progress::default()),

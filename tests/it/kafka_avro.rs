@@ -13,7 +13,7 @@ use rdkafka::{
 };
 use serde_json::{Value, json};
 use weir::{
-    pipeline::stream::Options,
+    pipeline::slot::Options,
     record::avro::{self, Kind, Registry, SchemaId, Subjects},
     sink::kafka as sink,
     source::kafka as source,

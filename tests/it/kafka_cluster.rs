@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{self, Options, Sink},
+        slot::{self, Options, Sink},
     },
     sink::kafka as sink,
     source::{brokers::Brokers, kafka as source},
@@ -195,7 +195,7 @@ fn a_worker_goes_on_when_its_coordinators_are_killed_and_stay_away() {
     let load = Load::start(&cluster.brokers);
     let (drain, health) = (CancellationToken::new(), Health::new());
     let job = job(PATTERNS_ONLY);
-    let worker = stream::Worker {
+    let worker = slot::Worker {
         engine: job.engine.clone(),
         tenants: job.tenants.clone(),
         progress: Arc::new(Progress::default()),
@@ -210,7 +210,7 @@ fn a_worker_goes_on_when_its_coordinators_are_killed_and_stay_away() {
     let ended = Arc::new(AtomicUsize::new(0));
     let (options, done) = (cluster.options(), ended.clone());
     let thread = std::thread::spawn(move || {
-        let outcome = engine::runtime().block_on(stream::run(worker, vec![options]));
+        let outcome = engine::runtime().block_on(slot::run(worker, vec![options]));
         done.store(1, Ordering::Relaxed);
         outcome
     });

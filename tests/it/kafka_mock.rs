@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{self, Error, Options, Sink, Slot, Summary, Worker},
+        slot::{self, Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::{calls, kafka as sink},
     source::{brokers::Brokers, kafka as source},
@@ -398,7 +398,7 @@ fn a_member_whose_name_is_taken_joins_again_after_an_outage_and_else_ends() {
         let health = worker.health.clone();
         let thread = std::thread::spawn(move || {
             let runtime = engine::runtime();
-            runtime.block_on(stream::run(worker, vec![options]))
+            runtime.block_on(slot::run(worker, vec![options]))
         });
         let slot = Counted { progress, thread };
         slot.wait_for(40);

@@ -22,10 +22,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
 use weir::{
-    pipeline::{
-        rolling,
-        stream::{Error, Options, Sink},
-    },
+    pipeline::slot::{Error, Options, Sink, files},
     record::{Code, DeadLetter, Digests, Done, Entities, Position, Redacted, Stage},
     sink::{
         self, FileSet,
@@ -79,7 +76,7 @@ impl Lake {
     fn options(&self, name: &str, location: Location) -> Options {
         let mut options = self.kafka.options(name);
         options.source.instance_id = Some(name.to_owned());
-        options.sink = Sink::Objects(rolling::Options {
+        options.sink = Sink::Objects(files::Options {
             chains: chain::Options {
                 location,
                 group: self.group(),
@@ -744,7 +741,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// One worker of the model: what `pipeline::rolling` keeps of a partition.
+/// One worker of the model: what `pipeline::slot::files` keeps of a partition.
 #[derive(Default)]
 struct Member {
     head: Option<Head>,

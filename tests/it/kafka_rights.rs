@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use weir::{
     pipeline::{
         Progress,
-        stream::{self, Error, Options, Sink, Slot, Summary, Worker},
+        slot::{self, Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::kafka as sink,
     source::{brokers::Brokers, kafka as source},
@@ -124,8 +124,8 @@ impl Guarded {
         let error = self.run().expect_err("the rights are missing");
         let is_refusal = matches!(
             error,
-            stream::Error::Sink(sink::Error::Refused(_))
-                | stream::Error::Source(source::Error::Refused(_))
+            slot::Error::Sink(sink::Error::Refused(_))
+                | slot::Error::Source(source::Error::Refused(_))
         );
         let text = error.to_string();
         println!("{text}");

@@ -31,7 +31,7 @@ use crate::{
 pub use error::Error;
 pub(crate) use offsets::{audited, commit, heads, offsets_after};
 pub use producer::Producer;
-pub(crate) use producer::planted;
+pub(crate) use producer::{offsets_first, planted};
 
 /// Where records go, and what is promised.
 #[derive(Debug, Clone)]

@@ -10,21 +10,18 @@ use crate::{
         Audit, DeadLetter, Position,
         audit::{self, DigestKey},
     },
-    source::{
-        beginning::Lost,
-        kafka::{Consumer, Partition},
-    },
+    source::{beginning::Lost, kafka::Partition},
 };
 
-/// Commits the offsets of deliveries by themselves.
+/// Commits the offsets of deliveries by themselves: `with` does so.
 pub(crate) fn commit<'d>(
     set: impl IntoIterator<Item = &'d Delivery>,
-    consumer: &Consumer,
+    with: impl FnOnce(&TopicPartitionList) -> Result<(), KafkaError>,
 ) -> Result<(), Error> {
     offsets_after(set)
         .and_then(|offsets| match offsets.count() {
             0 => Ok(()),
-            _ => consumer.commit(&offsets),
+            _ => with(&offsets),
         })
         .map_err(|error| outcome(&error, false))
 }

@@ -259,11 +259,6 @@ impl Producer {
         self.calls.enter(call, wait + GRACE)
     }
 
-    /// A bug on purpose: see [`offsets_first`].
-    pub(crate) fn commits_first(&self) -> bool {
-        self.offsets_first
-    }
-
     /// What the set's records are written with.
     fn values(&self, set: &[Delivery]) -> Result<Values, Error> {
         let Codec::Avro(registry) = &self.options.codec else {
@@ -638,7 +633,7 @@ fn bounds(options: &Options, config: &mut ClientConfig) -> (usize, usize) {
 /// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
 /// offsets are committed before the records and outside of their transaction, so that a kill in
 /// between loses records.
-fn offsets_first() -> bool {
+pub(crate) fn offsets_first() -> bool {
     let planted = planted("offsets_first");
     if planted {
         error!(

@@ -1,0 +1,193 @@
+//! What a slot has committed, and how often it failed.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
+
+use metrics::{counter, gauge, histogram};
+use tracing::warn;
+
+use super::{Summary, stall::Watch};
+use crate::{
+    pipeline::progress::{Counts, Progress},
+    record::Stage,
+    sink::kafka::Delivery,
+    source::{
+        brokers,
+        kafka::{End, Partition},
+    },
+    telemetry::{
+        Health,
+        health::Part,
+        metric::{self, label},
+    },
+};
+
+/// Time between two lines about the same failure.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Failures in a row that are an outage: one abort is what a rebalance brings.
+pub(super) const OUTAGE: u32 = 3;
+
+/// A slot's books.
+pub(super) struct Account {
+    number: u16,
+    progress: Arc<Progress>,
+    pub(super) health: Health,
+    pub(super) watch: Watch,
+    pub(super) summary: Summary,
+    /// Offsets that this slot has committed.
+    committed: BTreeMap<Partition, i64>,
+    pub(super) failures: u32,
+    /// The last failure that was told, and when.
+    told: Option<(String, Instant)>,
+    /// After a failure: not tried again before.
+    pub(super) not_before: Instant,
+}
+
+/// What a set of deliveries adds to the counts once it is committed.
+#[derive(Default)]
+pub(super) struct Tally {
+    counts: Counts,
+    documents: u64,
+    dead_letters: u64,
+    written: Vec<SystemTime>,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, delivery: Delivery) {
+        self.written.extend(delivery.written);
+        match delivery.outcome {
+            Ok(done) => {
+                self.documents += 1;
+                self.counts.add(&done, delivery.bytes);
+            }
+            Err(letter) => {
+                self.dead_letters += 1;
+                self.counts.letters.push(letter);
+            }
+        }
+    }
+
+    /// How long the records took from their producer to here.
+    fn tell_times(&self, now: SystemTime) {
+        for then in &self.written {
+            if let Ok(passed) = now.duration_since(*then) {
+                histogram!(metric::END_TO_END_SECONDS).record(passed);
+            }
+        }
+    }
+}
+
+impl Account {
+    pub(super) fn new(number: u16, progress: Arc<Progress>, health: Health, watch: Watch) -> Self {
+        Self {
+            number,
+            progress,
+            health,
+            watch,
+            summary: Summary::default(),
+            committed: BTreeMap::new(),
+            failures: 0,
+            told: None,
+            not_before: Instant::now(),
+        }
+    }
+
+    /// A set is committed. `ends`: the offsets up to which partitions of this slot are.
+    pub(super) fn committed(
+        &mut self,
+        tally: Tally,
+        ends: impl IntoIterator<Item = (Partition, i64)>,
+    ) {
+        let now = SystemTime::now();
+        tally.tell_times(now);
+        self.summary.documents += tally.documents;
+        self.summary.dead_letters += tally.dead_letters;
+        self.progress.count(tally.counts);
+        let seconds = now
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .map_or(0.0, |since| since.as_secs_f64());
+        for (of, end) in ends {
+            let (topic, partition) = &of;
+            gauge!(
+                metric::LAST_COMMIT_TIMESTAMP_SECONDS,
+                "topic" => label("topic", topic),
+                "partition" => label("partition", &partition.to_string())
+            )
+            .set(seconds);
+            self.committed.insert(of, end);
+        }
+        self.summary.transactions += 1;
+        self.watch.moved();
+        self.failures = 0;
+        self.health.set(Part::Sink, true);
+    }
+
+    /// What was tried failed, and is tried again later.
+    pub(super) fn failed(&mut self, error: &dyn std::error::Error, error_type: &'static str) {
+        count_error(error_type);
+        self.failures += 1;
+        let text = error.to_string();
+        let is_told = self
+            .told
+            .as_ref()
+            .is_some_and(|(told, at)| *told == text && at.elapsed() < TELL_AGAIN);
+        if !is_told {
+            warn!(%error, failures = self.failures, "not committed: tried again");
+            self.told = Some((text, Instant::now()));
+        }
+        if self.failures >= OUTAGE {
+            self.health.set(Part::Sink, false);
+        }
+        self.not_before = Instant::now() + brokers::backoff(self.failures);
+    }
+
+    /// Dead letters of all slots of this worker.
+    pub(super) fn dead_letters(&self) -> u64 {
+        self.progress.dead_letters()
+    }
+
+    /// Whether it is too early to try again.
+    pub(super) fn is_pausing(&self) -> bool {
+        Instant::now() < self.not_before
+    }
+
+    /// Partitions are another worker's from now on, and so is their lag.
+    pub(super) fn forget(&mut self, revoked: &[Partition]) {
+        for partition in revoked {
+            lag_gauge(partition).set(f64::NAN);
+            self.committed.remove(partition);
+        }
+    }
+
+    /// Takes note of new figures: ends of partitions, and how many are paused.
+    pub(super) fn note_ends(&self, ends: Vec<End>, paused: usize) {
+        let mut sum = 0;
+        for end in ends {
+            let partition: Partition = (end.topic.into(), end.partition);
+            let own = self.committed.get(&partition).copied();
+            let lag = (end.end - own.unwrap_or(end.committed).max(end.committed)).max(0);
+            lag_gauge(&partition).set(lag as f64);
+            sum += lag as u64;
+        }
+        self.progress.set_lag(self.number, sum);
+        gauge!(metric::PAUSED_PARTITIONS, "slot" => label("slot", &self.number.to_string()))
+            .set(paused as f64);
+    }
+}
+
+pub(super) fn count_error(error_type: &'static str) {
+    counter!(metric::ERRORS_TOTAL, "stage" => Stage::Sink.as_str(), "error_type" => error_type)
+        .increment(1);
+}
+
+fn lag_gauge((topic, partition): &Partition) -> metrics::Gauge {
+    gauge!(
+        metric::CONSUMER_LAG,
+        "topic" => label("topic", topic),
+        "partition" => label("partition", &partition.to_string())
+    )
+}

@@ -1,0 +1,214 @@
+//! Records between source and publisher, in the order in which they were read.
+
+use std::{
+    collections::VecDeque,
+    time::{Instant, SystemTime},
+};
+
+use tokio::runtime::Handle;
+
+use super::{Error, process::Process};
+use crate::{
+    pipeline::{document, work::Working},
+    record::{Code, DeadLetter, PlainText, audit::Finding},
+    sink::kafka::Delivery,
+    source::{
+        beginning::Lost,
+        kafka::{Bytes, Header, Partition, Record},
+    },
+};
+
+/// Records that are processed, and after them those that are done.
+pub(super) struct Gathering {
+    /// Under way.
+    queue: VecDeque<Gathered>,
+    /// Done, and read before everything in `queue`.
+    pub(super) ready: Vec<Delivery>,
+    /// Since when the first of `ready` waits to be published.
+    pub(super) since: Instant,
+    /// Records processed up to now.
+    settled: u64,
+}
+
+struct Gathered {
+    partition: Partition,
+    offset: i64,
+    key: Option<Bytes>,
+    headers: Vec<Header>,
+    written: Option<SystemTime>,
+    bytes: u64,
+    digest: Option<String>,
+    lost: Option<Lost>,
+    state: State,
+}
+
+enum State {
+    Working(Box<Working>),
+    Rejected(DeadLetter),
+}
+
+impl Gathering {
+    pub(super) fn new() -> Self {
+        Self {
+            queue: VecDeque::new(),
+            ready: Vec::new(),
+            since: Instant::now(),
+            settled: 0,
+        }
+    }
+
+    /// Begins to process a record; the bytes that it takes.
+    pub(super) fn take(&mut self, record: Record, process: &dyn Process, form: PlainText) -> u64 {
+        let state = record.document.and_then(|document| {
+            let working = process.start(document, form)?;
+            Ok(State::Working(Box::new(working)))
+        });
+        let gathered = Gathered {
+            partition: record.partition,
+            offset: record.offset,
+            key: record.key,
+            headers: record.headers,
+            written: record.written,
+            bytes: record.bytes,
+            digest: record.digest,
+            lost: record.lost,
+            state: state.unwrap_or_else(State::Rejected),
+        };
+        let held = gathered.held();
+        self.queue.push_back(gathered);
+        held
+    }
+
+    /// Moves what is done, in the order in which it was read.
+    ///
+    /// # Errors
+    /// The model's threads have ended.
+    pub(super) fn settle(
+        &mut self,
+        process: &dyn Process,
+        audited: bool,
+        runtime: &Handle,
+    ) -> Result<(), Error> {
+        #[cfg(test)]
+        self.overtake();
+        while self.queue.front().is_some_and(Gathered::ended) {
+            let first = self.queue.pop_front().expect("looked at above");
+            let delivery = runtime.block_on(first.delivery(audited));
+            if let Err(letter) = &delivery.outcome
+                && letter.code == Code::ModelFailed
+                && process.has_stopped()
+            {
+                return Err(Error::Engine);
+            }
+            if self.ready.is_empty() {
+                self.since = Instant::now();
+            }
+            self.settled += 1;
+            self.ready.push(delivery);
+        }
+        Ok(())
+    }
+
+    /// A bug on purpose: what is done goes before what is not.
+    #[cfg(test)]
+    fn overtake(&mut self) {
+        if super::planted::has(super::planted::Bug::Overtakes) {
+            let queue = self.queue.make_contiguous();
+            queue.sort_by_key(|own| !own.ended());
+        }
+    }
+
+    /// Drops what was read of some partitions and is not with the publisher.
+    pub(super) fn drop_partitions(&mut self, of: &[Partition]) {
+        self.ready
+            .retain(|delivery| !of.contains(&delivery.partition));
+        self.queue
+            .retain(|gathered| !of.contains(&gathered.partition));
+    }
+
+    /// Drops what is not processed; how many records.
+    pub(super) fn leave_undone(&mut self) -> usize {
+        let count = self.queue.len();
+        self.queue.clear();
+        count
+    }
+
+    /// A set comes back and is tried again, in front of what was read after it.
+    pub(super) fn put_back(&mut self, set: Vec<Delivery>, since: Instant) {
+        self.ready.splice(..0, set);
+        self.since = since;
+    }
+
+    /// Bytes of it.
+    pub(super) fn held(&self) -> u64 {
+        let waiting: u64 = self.queue.iter().map(Gathered::held).sum();
+        let done: u64 = self.ready.iter().map(|delivery| delivery.held).sum();
+        waiting + done
+    }
+
+    /// Records that are processed.
+    pub(super) fn under_way(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Records in it.
+    pub(super) fn len(&self) -> usize {
+        self.queue.len() + self.ready.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Records processed since the slot began.
+    pub(super) fn settled(&self) -> u64 {
+        self.settled
+    }
+}
+
+impl Gathered {
+    fn ended(&self) -> bool {
+        match &self.state {
+            State::Working(working) => working.ended(),
+            State::Rejected(_) => true,
+        }
+    }
+
+    /// Bytes that it takes in memory.
+    fn held(&self) -> u64 {
+        match &self.state {
+            State::Working(working) => working.held().max(self.bytes),
+            State::Rejected(_) => self.bytes,
+        }
+    }
+
+    async fn delivery(self, audited: bool) -> Delivery {
+        let held = self.held();
+        let (outcome, policy) = match self.state {
+            State::Working(working) => {
+                let policy = working.policy();
+                (working.done().await.map(|(done, ..)| done), Some(policy))
+            }
+            State::Rejected(letter) => (Err(letter), None),
+        };
+        let findings = match (&outcome, policy) {
+            (Ok(done), Some(policy)) if audited => document::findings(done, &policy),
+            _ => Vec::new(),
+        };
+        let of_findings: usize = findings.iter().map(Finding::held).sum();
+        Delivery {
+            held: held + of_findings as u64,
+            partition: self.partition,
+            offset: self.offset,
+            key: self.key,
+            headers: self.headers,
+            written: self.written,
+            bytes: self.bytes,
+            digest: self.digest,
+            lost: self.lost,
+            findings,
+            outcome,
+            audit: None,
+        }
+    }
+}

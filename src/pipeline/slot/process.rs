@@ -1,0 +1,43 @@
+//! What makes records of a slot's documents: the engine, by the tenants of the moment.
+
+use super::Worker;
+use crate::{
+    pipeline::work::{self, Working},
+    record::{DeadLetter, Document, PlainText},
+};
+
+/// Processes documents; a seam, so that a slot runs without a model in its tests.
+pub(super) trait Process {
+    /// Begins with a document.
+    ///
+    /// # Errors
+    /// Its tenant has no policy.
+    fn start(&self, document: Document, form: PlainText) -> Result<Working, DeadLetter>;
+
+    /// Whether nothing can be processed any more.
+    fn has_stopped(&self) -> bool;
+
+    /// Tokens that the model has answered for: they grow while a long text is processed.
+    fn tokens(&self) -> u64;
+}
+
+impl Process for Worker {
+    fn start(&self, document: Document, form: PlainText) -> Result<Working, DeadLetter> {
+        let tenants = self.tenants.current();
+        let policy = work::policy(
+            &tenants,
+            document.tenant.as_deref(),
+            &document.position,
+            &document.id,
+        )?;
+        Ok(Working::start(&self.engine, policy, document, form))
+    }
+
+    fn has_stopped(&self) -> bool {
+        self.engine.has_stopped()
+    }
+
+    fn tokens(&self) -> u64 {
+        self.engine.counts().tokens()
+    }
+}
