@@ -310,7 +310,7 @@ pub enum Error {
     },
     /// A line is no example.
     #[error(
-        "{file}:{line} is no evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`"
+        "{file}:{line} is not an evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`"
     )]
     Line {
         /// Path.

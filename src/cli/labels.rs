@@ -105,7 +105,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         if let (Some(name), true) = (&args.tenant, sets.is_empty()) {
             return Err(Failure::new(
                 Exit::Usage,
-                anyhow::anyhow!("no tenant is named `{name}`"),
+                anyhow::anyhow!("tenant `{name}` does not exist"),
             ));
         }
         if folder.is_none() {
@@ -129,7 +129,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         (None, None) => {
             return Err(Failure::new(
                 Exit::Usage,
-                anyhow::anyhow!("no pack was named"),
+                anyhow::anyhow!("the name of a pack is missing"),
             ));
         }
     };
@@ -261,7 +261,7 @@ fn print_categories(shown: &Categories) -> Result<Exit, Failure> {
         ]);
         if row.categories.is_empty() {
             warnings.push(format!(
-                "no category fits \"{}\": call it as one, or map it in [model.categories]",
+                "no category matches \"{}\": rename it to one, or map it in [model.categories]",
                 row.label
             ));
         }

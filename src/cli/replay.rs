@@ -15,9 +15,9 @@ pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
     let resolved = args.configuration.resolve()?;
     let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) else {
         let error =
-            anyhow::anyhow!("`weir replay` is for a stream: source and sink of type \"kafka\"");
+            anyhow::anyhow!("`weir replay` needs a source and a sink of type \"kafka\"");
         return Err(Failure::new(Exit::Config, error)
-            .hint("objects are done again when their outputs are taken away"));
+            .hint("to process an object again, remove its outputs and its record in _weir/commits"));
     };
     let codecs = kafka::Codecs::of(source, sink).map_err(kafka::no_registry)?;
     let mut producer = kafka::writer(source, sink, &codecs, 0);

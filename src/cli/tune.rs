@@ -142,7 +142,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
     }
     let ok = out::OK;
     out::data(&format!(
-        "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo it",
+        "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo the tuning",
         path.display(),
         way_in_words(&tuned.measured[0])
     ))?;
@@ -158,7 +158,7 @@ fn progress(args: &args::Tune, found: &Measured) {
 
 fn way_in_words(way: &Measured) -> String {
     format!(
-        "{:>6} tokens/s  {}, {} × {} {}, {} tokens a batch",
+        "{:>6} tokens/s  {}, {} × {} {}, {} tokens per batch",
         run::thousands(way.tokens_per_second as u64),
         way.graph,
         way.sessions,
@@ -177,7 +177,7 @@ fn in_front(pack: &Pack, graph: &str, copy: Option<&str>) -> Result<Pack, Failur
     own.ok_or_else(|| {
         let (name, path) = (pack.name(), pack.folder().join("pack.toml"));
         let error =
-            anyhow::anyhow!("pack {name}: windows of {graph} leave no token between two halos");
+            anyhow::anyhow!("pack {name}: windows of {graph} are too small: the two halos leave no token between them");
         Failure::new(Exit::Config, error)
             .hint(format!("raise its max_window_tokens in {}", path.display()))
     })
@@ -194,7 +194,7 @@ fn copy(pack: &Pack, graph: &str) -> Result<Copied, Failure> {
         Err(error) => {
             remove(pack, &copied);
             Err(Failure::from(error).hint(format!(
-                "the copy with packed weights needs about twice the graph's size in {}; --no-copy does without",
+                "the copy with packed weights needs about twice the graph's size in {}; --no-copy makes no copy",
                 pack.folder().display()
             )))
         }
@@ -285,7 +285,7 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
     if windows.is_empty() {
         return Err(Failure::new(
             Exit::Usage,
-            anyhow::anyhow!("there is no text to measure on"),
+            anyhow::anyhow!("the files contain no text"),
         )
         .hint("name files of lines or JSON lines"));
     }

@@ -55,7 +55,7 @@ pub enum Error {
     #[error(transparent)]
     Sink(#[from] topics::Error),
     /// The brokers don't answer, or not with what was asked for.
-    #[error("the brokers can't be read from ({code:?}): look at the address and the topic")]
+    #[error("can't read from the brokers ({code:?}): check the address and the topic")]
     Read {
         /// librdkafka's code.
         code: Option<RDKafkaErrorCode>,

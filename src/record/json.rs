@@ -42,7 +42,7 @@ pub enum NotJson {
     #[error("JSON nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// Keys too long for the number of values below them.
-    #[error("the paths of the JSON values take more than {MAX_POINTER_BYTES} bytes")]
+    #[error("the paths of the JSON values exceed {MAX_POINTER_BYTES} bytes")]
     PathsTooLong,
 }
 

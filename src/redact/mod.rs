@@ -169,7 +169,7 @@ pub enum Error {
         len: usize,
     },
     /// A span begins before the one in front of it ends.
-    #[error("span at byte {start} begins before byte {reached}, where the one in front of it ends")]
+    #[error("span at byte {start} begins before the previous span ends (byte {reached})")]
     Overlap {
         /// First byte.
         start: usize,
@@ -177,7 +177,7 @@ pub enum Error {
         reached: usize,
     },
     /// A key's secret is too short.
-    #[error("key `{id}` has {bytes} bytes, at least {} are needed", Key::MIN_BYTES)]
+    #[error("key `{id}` has {bytes} bytes; at least {} are required", Key::MIN_BYTES)]
     ShortKey {
         /// Id of the key.
         id: Arc<str>,

@@ -16,7 +16,7 @@
 //! - A worker is stopped longer than the lease and wakes up: it finds a higher claim before it makes
 //!   anything visible and gives up ([`super::Error::Lost`]). If it slept between that look and the
 //!   commit, the conditional create of the record decides: one record, made by one of them. The files
-//!   have the same names and the same documents, whoever wrote them last.
+//!   have the same names and the same documents, no matter which worker wrote them last.
 //! - The answer to the create got lost and object_store repeated it: the store says that the record is
 //!   there. It is read, and is ours if it names our nonce (design 5).
 

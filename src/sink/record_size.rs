@@ -114,7 +114,7 @@ impl fmt::Display for TooLarge {
             ),
             (None, _) => write!(
                 f,
-                "is larger than the broker takes: raise {OF_TOPIC} of the topic"
+                "exceeds the limit of the broker: raise {OF_TOPIC} of the topic"
             ),
         }
     }

@@ -122,7 +122,7 @@ pub(super) fn mark_ends(options: &Options, stop: &dyn Fn() -> bool) -> Result<()
             Ok(partitions) => {
                 info!(
                     group = options.group_id,
-                    partitions, "the group is new: it begins at the ends of its partitions"
+                    partitions, "the group is new: it begins at the end of each partition"
                 );
                 return Ok(());
             }
@@ -140,7 +140,7 @@ pub(super) fn mark_ends(options: &Options, stop: &dyn Fn() -> bool) -> Result<()
                     return Err(options.refused(code, reader.client()));
                 }
                 failures += 1;
-                warn!(?code, failures, "the group's offsets can't be read yet");
+                warn!(?code, failures, "can't read the group's offsets yet");
             }
         }
         std::thread::sleep(brokers::backoff(failures));

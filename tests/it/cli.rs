@@ -165,7 +165,7 @@ fn what_init_writes_checks_tests_and_runs() {
             .says(&["weir check --config"]);
         weir(&["init", &root, "--preset", preset])
             .expect(1)
-            .says(&["is there already", "fix"]);
+            .says(&["already exists", "fix"]);
         let model = format!("model.pack={}", pack().display());
         fs::create_dir_all(path("in")).unwrap();
         weir(&["check", "--config", &config, "--set", &model]).expect(0);

@@ -62,16 +62,16 @@ pub enum Problem {
     #[error("does not name its schema (byte 0 and an id, or byte 1 and a GUID)")]
     Unmarked,
     /// The values need more bytes than there are.
-    #[error("ends before its schema does")]
+    #[error("is truncated: its schema needs more bytes")]
     Short,
     /// The values need fewer bytes than there are.
-    #[error("goes on for {bytes} bytes after its schema ends")]
+    #[error("has {bytes} bytes after the end of its schema")]
     Long {
         /// Bytes left.
         bytes: usize,
     },
     /// A number, a length, a branch or a symbol that the schema does not allow.
-    #[error("is not of its schema at byte {at}")]
+    #[error("does not match its schema at byte {at}")]
     Invalid {
         /// Offset in the values.
         at: usize,
@@ -80,10 +80,10 @@ pub enum Problem {
     #[error("is nested deeper than {MAX_DEPTH} levels")]
     Deep,
     /// The schema names a type that it does not hold.
-    #[error("has a schema that does not hold all its types")]
+    #[error("has an incomplete schema: some of its types are missing")]
     Unresolved,
     /// The JSON text is larger than a record may be.
-    #[error("is larger than {limit} bytes as JSON")]
+    #[error("exceeds {limit} bytes as JSON")]
     Large {
         /// Most bytes.
         limit: u64,
