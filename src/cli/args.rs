@@ -183,8 +183,9 @@ weir reads each record again from its place and writes it behind the others of i
 groups GROUP.replay.CODE remember what was sent: a second replay sends nothing twice.";
 
 fn code(text: &str) -> Result<Code, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "not a code of a dead letter, such as unknown_tenant or model_failed".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| {
+        "not a code of a dead letter, such as unknown_tenant or model_failed".to_owned()
+    })
 }
 
 /// `weir redact`.
@@ -283,8 +284,7 @@ pub enum MultilineMode {
 
 fn encoding(label: &str) -> Result<crate::source::Encoding, String> {
     crate::source::Encoding::of_label(label).ok_or_else(|| {
-        "not an encoding that weir reads; use a name of https://encoding.spec.whatwg.org"
-            .to_owned()
+        "not an encoding that weir reads; use a name of https://encoding.spec.whatwg.org".to_owned()
     })
 }
 

@@ -255,7 +255,10 @@ fn table(report: &Report) -> String {
     row("padding", format!("{:.1}%", report.padding * 100.0));
     row(
         "first result",
-        format!("{:.2} s, including loading the pack", report.first_result_secs),
+        format!(
+            "{:.2} s, including loading the pack",
+            report.first_result_secs
+        ),
     );
     if let Some(bytes) = report.peak_memory {
         row("peak memory", format!("{} MiB", bytes >> 20));

@@ -1,4 +1,4 @@
-//! `weir check --connect` for topics: brokers and schema registries are asked, nothing is written.
+//! `weir check --connect` for topics: asks brokers and schema registries, writes nothing.
 
 use super::check::{Report, counted};
 use crate::{

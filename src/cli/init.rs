@@ -19,9 +19,7 @@ pub fn execute(args: &Init) -> Result<Exit, Failure> {
     if let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists()) {
         let path = args.dir.join(name);
         let error = anyhow::anyhow!("{} already exists", path.display());
-        return Err(
-            Failure::new(Exit::No, error).hint("name another folder, or move the file")
-        );
+        return Err(Failure::new(Exit::No, error).hint("name another folder, or move the file"));
     }
     for (name, text) in files {
         let path = args.dir.join(name);

@@ -1,4 +1,4 @@
-//! `weir labels`: a label set, its nearest neighbours, and labels too alike to be told apart; for a fixed head
+//! `weir labels`: a label set, its nearest neighbours, and labels that are too similar; for a fixed head
 //! the categories that labels stand for.
 
 use serde::Serialize;

@@ -1,4 +1,4 @@
-//! `weir replay`: dead letters of a stream, sent back once their cause is gone.
+//! `weir replay`: sends dead letters of a stream back after their cause was fixed.
 
 use super::{
     args,
@@ -14,10 +14,10 @@ use crate::{
 pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
     let resolved = args.configuration.resolve()?;
     let (Source::Kafka(source), Sink::Kafka(sink)) = (&resolved.source, &resolved.sink) else {
-        let error =
-            anyhow::anyhow!("`weir replay` needs a source and a sink of type \"kafka\"");
-        return Err(Failure::new(Exit::Config, error)
-            .hint("to process an object again, remove its outputs and its record in _weir/commits"));
+        let error = anyhow::anyhow!("`weir replay` needs a source and a sink of type \"kafka\"");
+        return Err(Failure::new(Exit::Config, error).hint(
+            "to process an object again, remove its outputs and its record in _weir/commits",
+        ));
     };
     let codecs = kafka::Codecs::of(source, sink).map_err(kafka::no_registry)?;
     let mut producer = kafka::writer(source, sink, &codecs, 0);

@@ -1,7 +1,7 @@
 //! `weir model tune`: how a pack runs fastest on this machine.
 //!
 //! Its graphs are compared first, a session of one thread for each core; then, with the fastest, sessions of more
-//! threads and other sizes of batches. Seconds for each way, so that it can be done wherever weir is set up.
+//! threads and other sizes of batches. Each way takes seconds, so that a user can run it on every machine.
 
 use std::{
     fs,
@@ -283,11 +283,10 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         .flatten()
         .collect();
     if windows.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            anyhow::anyhow!("the files contain no text"),
-        )
-        .hint("name files of lines or JSON lines"));
+        return Err(
+            Failure::new(Exit::Usage, anyhow::anyhow!("the files contain no text"))
+                .hint("name files of lines or JSON lines"),
+        );
     }
     let conditions = match pack.manifest().injection {
         None => None,

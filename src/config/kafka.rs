@@ -201,15 +201,15 @@ const BREAKS: &[(&str, &str)] = &[
         "max.in.flight.requests.per.connection",
         "records could be reordered",
     ),
-    ("enable.gapless.guarantee", "weir would read an error as a gap"),
+    (
+        "enable.gapless.guarantee",
+        "weir would read an error as a gap",
+    ),
     (
         "partitioner",
         "records of one key must stay in one partition",
     ),
-    (
-        "plugin.library.paths",
-        "foreign code would run inside weir",
-    ),
+    ("plugin.library.paths", "foreign code would run inside weir"),
 ];
 
 impl Resolver<'_> {
@@ -244,7 +244,8 @@ impl Resolver<'_> {
             self.invalid(&key, format!("`{key}` {message}"), fix);
         }
         if let Some(source::Tenant::Column(_)) = tenant {
-            let message = "a Kafka record has no columns, so `column` cannot name its tenant".to_owned();
+            let message =
+                "a Kafka record has no columns, so `column` cannot name its tenant".to_owned();
             let fix = "tenant = { header = \"…\" }, { key = \"{tenant}\" } or { field = \"…\" }";
             self.invalid("source.tenant", message, fix);
         }
@@ -418,7 +419,8 @@ impl Resolver<'_> {
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
             if matches!(kind, "dead_letters" | "audit") && topic.contains("{tenant}") {
-                let message = format!("`{key}` contains {{tenant}}, but a dead letter may have no tenant");
+                let message =
+                    format!("`{key}` contains {{tenant}}, but a dead letter may have no tenant");
                 self.invalid(key, message, "one topic for all");
             }
         }
@@ -650,8 +652,13 @@ impl Resolver<'_> {
                     || given.password_file.is_some()
                     || given.password_env.is_some() =>
             {
-                let message = format!("`{key}` has its own username or password, but `url` is missing");
-                self.invalid(key, message, "add url, or remove username and password to use the source's");
+                let message =
+                    format!("`{key}` has its own username or password, but `url` is missing");
+                self.invalid(
+                    key,
+                    message,
+                    "add url, or remove username and password to use the source's",
+                );
                 return None;
             }
             (None, Some(of_source)) => self.registry("source.decode.schema_registry", of_source)?,

@@ -410,7 +410,8 @@ impl Resolver<'_> {
                     _ => None,
                 };
                 if let Some(kind) = of_kafka {
-                    let message = format!("an object has no `{kind}`, so it cannot name the tenant");
+                    let message =
+                        format!("an object has no `{kind}`, so it cannot name the tenant");
                     let fix = "tenant = { value = \"…\" }, { field = \"…\" }, { column = \"…\" } or \
                                { path = \"…\" }";
                     self.invalid("source.tenant", message, fix);
@@ -479,7 +480,8 @@ impl Resolver<'_> {
                     _ => None,
                 };
                 if let Some(kind) = kind {
-                    let message = format!("standard input has no `{kind}`, so it cannot name the tenant");
+                    let message =
+                        format!("standard input has no `{kind}`, so it cannot name the tenant");
                     self.invalid(
                         "source.tenant",
                         message,
@@ -784,8 +786,7 @@ impl Resolver<'_> {
             || url.query().is_some()
         {
             let at = self.written.place(key);
-            let fix =
-                "remove user, password and query; set the cloud's own variables or `options`";
+            let fix = "remove user, password and query; set the cloud's own variables or `options`";
             self.problems
                 .push(Kind::SecretInFile(key.to_owned()), &at, fix);
             return None;

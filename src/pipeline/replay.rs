@@ -1,8 +1,8 @@
-//! Dead letters sent back: each record is read again where it stood and written behind the others of
-//! its partition, once.
+//! Sends dead letters back: reads each record again from its place and writes it behind the others
+//! of its partition, once.
 //!
-//! What was sent back is remembered as committed offsets of the dead letters' topic, in a group for
-//! each code (`GROUP.replay.CODE`), in the transaction that sends the records: a replay that is
+//! A group for each code (`GROUP.replay.CODE`) remembers what was sent back, as committed offsets of the
+//! dead letters' topic, in the transaction that sends the records: a replay that is
 //! killed and run again sends nothing twice, and one of a single code leaves the others for later.
 
 use std::{

@@ -1,9 +1,9 @@
 //! Where a group and its partitions begin, and what a partition no longer holds.
 //!
-//! librdkafka begins at the oldest record wherever it finds no committed offset, or one that the topic no
-//! longer holds: `latest` would pass over what stands in a partition that was added, and what retention
-//! has not deleted yet. So a group that shall begin with what comes is given offsets before its first
-//! member joins ([`mark_ends`]); from then on, a partition without an offset is a new one.
+//! weir lets librdkafka begin at the oldest record if it finds no committed offset, or an offset that the
+//! topic no longer holds. `latest` would skip the records of a new partition, and those that retention
+//! has not deleted yet. If a group is to begin with new records, weir commits offsets before its first
+//! member joins ([`mark_ends`]). From then on, a partition without an offset is a new one.
 
 use std::time::{Duration, Instant};
 

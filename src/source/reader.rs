@@ -393,7 +393,8 @@ impl Reader {
             }
             let guarded = self.report.encoding.is_none() && self.options().encoding.is_none();
             if guarded && encoding::is_no_text(&content) {
-                let reason = "the line contains text of another encoding, or binary data".to_owned();
+                let reason =
+                    "the line contains text of another encoding, or binary data".to_owned();
                 let letter = dead_letter(position, Code::UnknownEncoding, reason);
                 return Ok(Some(Unit::Rejected(letter)));
             }

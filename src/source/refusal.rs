@@ -1,4 +1,4 @@
-//! What brokers refuse, and what to grant: one line that names the topic, the group or the transactional
+//! What a broker refuses, and what to grant: one line that names the topic, the group or the transactional
 //! id.
 
 use std::{collections::BTreeSet, fmt};

@@ -1,4 +1,4 @@
-//! What happens to the tenants, as log lines and metrics.
+//! Reloads of the tenants, as log lines and metrics.
 
 use std::time::Duration;
 

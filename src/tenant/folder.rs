@@ -40,7 +40,9 @@ impl Tenants {
                 Some(policy) => Some(policy.clone()),
                 None => {
                     let known: Vec<&str> = policies.keys().map(String::as_str).collect();
-                    let kind = Kind::Invalid(format!("the file of the default tenant \"{name}\" is missing"));
+                    let kind = Kind::Invalid(format!(
+                        "the file of the default tenant \"{name}\" is missing"
+                    ));
                     let fix = match nearest(name, &known) {
                         Some(near) => format!("tenants.default = \"{near}\""),
                         None => format!("add {}", dir.join(format!("{name}.toml")).display()),

@@ -1,4 +1,4 @@
-//! What becomes of a value: operators, and the keys that some of them need.
+//! Operators, and the keys that some of them need.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -69,9 +69,8 @@ impl Resolver<'_> {
                 new_value,
             }) => {
                 if placeholder.is_some() && new_value.is_some() {
-                    let kind = Kind::Conflict(
-                        "`placeholder` and `new_value` mean the same".to_owned(),
-                    );
+                    let kind =
+                        Kind::Conflict("`placeholder` and `new_value` mean the same".to_owned());
                     self.problem(path, kind, "keep `placeholder`");
                     return None;
                 }
@@ -95,9 +94,7 @@ impl Resolver<'_> {
                     (None, Some(_), _) => {
                         Some("`from_end` needs `chars_to_mask`, which is missing")
                     }
-                    (Some(_), _, 1..) => {
-                        Some("`chars_to_mask` and `keep_last` exclude each other")
-                    }
+                    (Some(_), _, 1..) => Some("`chars_to_mask` and `keep_last` exclude each other"),
                     _ => None,
                 };
                 if let Some(why) = conflict {
@@ -140,7 +137,9 @@ impl Resolver<'_> {
             (Some(id), _) => match self.keys.get(id) {
                 Some(key) => return Some(key.clone()),
                 None if ids.is_empty() => (
-                    Kind::Invalid("`key` names a key, but `keys` is missing from the file".to_owned()),
+                    Kind::Invalid(
+                        "`key` names a key, but `keys` is missing from the file".to_owned(),
+                    ),
                     "keys = { id = \"k1\", file = \"…\" }".to_owned(),
                 ),
                 None => (

@@ -1,10 +1,10 @@
 //! Avro messages as JSON text.
 //!
-//! The crate apache-avro parses schemas; the values are read here, straight into JSON. Its own
-//! reader (0.22, `decode.rs`) is not made for bytes of strangers: it takes a string, a boolean or
-//! a union that the message ends in for null, which would drop text in silence (I1); it recurses as
+//! The crate apache-avro parses schemas; this module reads the values, straight into JSON. The
+//! crate's own reader (0.22, `decode.rs`) is not made for untrusted bytes: if a message ends inside a
+//! string, a boolean or a union, it reads null, which would drop text silently (I1); it recurses as
 //! deep as the bytes say; an array takes some fifty bytes of memory for each byte read; and it
-//! keeps maps in random order (I10). The tests hold both readers against each other.
+//! keeps maps in random order (I10). The tests compare both readers.
 //!
 //! | Avro | JSON |
 //! | --- | --- |

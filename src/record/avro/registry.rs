@@ -1,10 +1,9 @@
 //! A Confluent-compatible Schema Registry: ids of the schemas that weir writes, and the schemas of
 //! the messages that it reads.
 //!
-//! The requests are those of the crate schema_registry_converter. What it keeps for ever is not used:
-//! it remembers every schema and every failure of a process's life, an unknown id included, although
-//! the schema may arrive a moment later. Here both lists are bounded, and an unknown id is asked for
-//! again.
+//! The crate schema_registry_converter makes the requests. weir does not use its caches: they keep
+//! every schema and every failure for the life of the process, even for an unknown id whose schema may
+//! arrive a moment later. Here both lists are bounded, and weir asks again for an unknown id.
 
 use std::{
     collections::HashMap,

@@ -1,4 +1,4 @@
-//! From a message to a record: its document, and what stands beside it.
+//! From a message to a record: its document, and the tenant and id from its key and headers.
 
 use std::{
     collections::BTreeMap,
