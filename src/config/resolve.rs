@@ -103,7 +103,7 @@ pub struct StdinSource {
 pub struct Ids {
     /// Records hold their hashes.
     pub hash: bool,
-    /// They are no values.
+    /// They are not values.
     pub keep: bool,
     /// Key of the hashes, if somebody keeps one.
     pub key: Option<Secret>,

@@ -368,7 +368,7 @@ fn labels_shows_the_categories_of_a_fixed_head() {
         "[model.categories]",
         "likeness: private_person",
         "nothing; nearest: ",
-        "no category fits \"song\"",
+        "no category matches \"song\"",
         "\"contact\" and \"phone\" both stand for private_phone: its spans go to \"contact\"",
         "tiny has the categories private_person, private_email",
     ] {
