@@ -44,7 +44,7 @@ pub enum Kind {
     UnknownKey { key: String, place: String },
     #[error("unknown section [{0}]")]
     UnknownSection(String),
-    #[error("no [{0}] section")]
+    #[error("section [{0}] is missing")]
     MissingSection(String),
     #[error("`{key}` is missing{place}")]
     MissingKey { key: String, place: String },

@@ -884,7 +884,10 @@ mod tests {
             told(&with(r#"url = "http://r", auto_register = true"#), JSON),
             "unknown key",
         );
-        says(told(AVRO, &with(r#"username = "u""#)), "but no url");
+        says(
+            told(AVRO, &with(r#"username = "u""#)),
+            "but `url` is missing",
+        );
         for secret in [
             r#"url = "http://u:CANARY@r""#,
             r#"url = "http://r", password = "CANARY""#,

@@ -450,13 +450,13 @@ fn what_is_missing_altogether_is_told_at_once() {
         .unwrap_err()
         .to_string();
     insta::assert_snapshot!(told, @r#"
-    error: no [source] section
+    error: section [source] is missing
       weir.toml:1:1  fix: add [source]: Where documents come from
-    error: no [sink] section
+    error: section [sink] is missing
       weir.toml:1:1  fix: add [sink]: Where records go
-    error: no [tenants] section
+    error: section [tenants] is missing
       weir.toml:1:1  fix: add [tenants]: What each tenant asked for
-    error: no [model] section
+    error: section [model] is missing
       weir.toml:1:1  fix: add [model]: The model pack, and how weir runs it
     "#);
 }
@@ -711,13 +711,13 @@ fn files_of_a_topic_are_json_lines_and_only_they_roll() {
         let told = lake(&format!("formats = {{ {formats} }}\n"));
         let key = formats.split(' ').next().unwrap();
         assert!(
-            told.contains(&format!("error: sink.formats.{key} (")),
+            told.contains(&format!("error: sink.formats.{key} = ")),
             "{told}"
         );
     }
     let told = unresolved("[sink]\ntype = \"object_store\"\nurl = \"./out\"\nroll = {}\n");
     assert!(
-        told.contains("`sink.roll` is for a source of type"),
+        told.contains("`sink.roll` needs a source of type"),
         "{told}"
     );
 }

@@ -214,9 +214,10 @@ fn of_tokens(tokens: TokenStream, docs: Kind, found: &mut Vec<Prose>) {
             TokenTree::Punct(sign) if in_tests => in_tests = sign.as_char() != ';',
             _ if in_tests => {}
             TokenTree::Group(group) => {
-                let attribute = (group.delimiter() == Delimiter::Bracket)
-                    .then(|| group.stream().to_string())
-                    .unwrap_or_default();
+                let attribute = match group.delimiter() {
+                    Delimiter::Bracket => group.stream().to_string(),
+                    _ => String::new(),
+                };
                 if attribute.replace(' ', "") == "cfg(test)" {
                     in_tests = true;
                 } else if attribute.starts_with("doc =") {
