@@ -39,7 +39,7 @@ install: $(if $(WEIR),,build) ## Install weir, its pack, ONNX Runtime and comple
 	@scripts/install.sh install "$(or $(WEIR),$(release)/weir)" "$(PREFIX)" "$(DESTDIR)"
 
 .PHONY: uninstall
-uninstall: ## Take away what `make install` put below PREFIX
+uninstall: ## Remove what `make install` put below PREFIX
 	@scripts/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
 
 # Optimised only where the demo is hot, and without what it does not use: a third of the work of a release.
@@ -69,7 +69,7 @@ features: ## Lint weir with each combination of its cargo features, or with FEAT
 	done
 
 .PHONY: test
-test: setup-tests ## Set up what the tests need and run them all
+test: setup-tests ## Install what the tests need and run all of them
 	cargo test --locked
 	.weir/python/bin/python -m pytest -q tools/tests
 

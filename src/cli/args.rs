@@ -30,9 +30,9 @@ pub struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  weir init --preset logs            a configuration and a tenant to start from
-  weir check --config weir.toml      everything is validated, nothing is written
-  weir run --config weir.toml        the job
+  weir init --preset logs            write a configuration and a tenant to start from
+  weir check --config weir.toml      validate everything, write nothing
+  weir run --config weir.toml        run the job
   echo 'Mail ana@ruiz.example' | weir redact -l email --show";
 
 /// Flags of every subcommand.
@@ -48,7 +48,7 @@ pub struct Global {
         env = "WEIR_COLOR"
     )]
     pub color: Color,
-    /// Least level that is logged; wins over telemetry.log_level
+    /// Lowest level that weir logs; takes precedence over telemetry.log_level
     #[arg(long, global = true, value_name = "LEVEL", env = "WEIR_LOG_LEVEL")]
     pub log_level: Option<LogLevel>,
 }
@@ -71,7 +71,7 @@ pub enum Command {
     /// Redact text, JSON lines or log lines in a pipe
     #[command(after_help = REDACT)]
     Redact(Redact),
-    /// Validate configuration and tenants; opens nothing for writing
+    /// Validate configuration and tenants; open nothing for writing
     #[command(after_help = CHECK)]
     Check(Check),
     /// Write a commented configuration and tenant to start from
@@ -89,10 +89,10 @@ pub enum Command {
     /// Measure speed on this machine
     #[command(after_help = BENCH)]
     Bench(Bench),
-    /// Look at a model pack, verify it, or tune it for this machine
+    /// Describe a model pack, verify it, or tune it for this machine
     #[command(subcommand)]
     Model(Model),
-    /// Send dead letters of a stream back to the topics they came from
+    /// Send dead letters of a stream back to their topics
     #[command(after_help = REPLAY)]
     Replay(Replay),
     /// Print the JSON Schema of a file or record
@@ -133,7 +133,7 @@ pub struct Run {
     /// The configuration.
     #[command(flatten)]
     pub configuration: Configuration,
-    /// Go through the input, write nothing
+    /// Process the input, but write nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Stop after this many documents
@@ -156,7 +156,7 @@ const RUN: &str = "Examples:
   weir run --config weir.toml --dry-run --limit 1000
   WEIR_SOURCE__URL=s3://lake/raw weir run --set batch.max_tokens=2048
 
-A job that was stopped or killed goes on where it was: run it again.";
+If a job was stopped or killed, run it again: it continues with what is not done.";
 
 /// `weir replay`.
 #[derive(Debug, Clone, Args)]
@@ -164,13 +164,13 @@ pub struct Replay {
     /// The configuration.
     #[command(flatten)]
     pub configuration: Configuration,
-    /// Topic of the dead letters; sink.topics.dead_letters unless given
+    /// Topic of the dead letters [default: sink.topics.dead_letters]
     #[arg(long, value_name = "TOPIC")]
     pub from: Option<String>,
-    /// Send only those of this code; may be given more than once
+    /// Send only dead letters with this code; repeat it for more
     #[arg(long, value_name = "CODE", value_parser = code)]
     pub code: Vec<Code>,
-    /// Count them, send nothing
+    /// Count the dead letters, but send nothing
     #[arg(long)]
     pub dry_run: bool,
 }
@@ -179,12 +179,13 @@ const REPLAY: &str = "Examples:
   weir replay --config stream.toml --dry-run
   weir replay --config stream.toml --code unknown_tenant
 
-Each record is read again where it stood and written behind the others of its partition. What was
-sent is remembered by code in the groups GROUP.replay.CODE: a second replay sends nothing twice.";
+weir reads each record again from its place and writes it behind the others of its partition. The
+groups GROUP.replay.CODE remember what was sent: a second replay sends nothing twice.";
 
 fn code(text: &str) -> Result<Code, String> {
-    serde_json::from_value(text.into())
-        .map_err(|_| "no code of a dead letter, such as unknown_tenant or model_failed".to_owned())
+    serde_json::from_value(text.into()).map_err(|_| {
+        "not a code of a dead letter, such as unknown_tenant or model_failed".to_owned()
+    })
 }
 
 /// `weir redact`.
@@ -205,13 +206,13 @@ pub struct Redact {
         conflicts_with = "label"
     )]
     pub tenant: Option<PathBuf>,
-    /// Built-in patterns to look for besides those that the labels cover
+    /// Built-in patterns, in addition to those that the labels switch on
     #[arg(long, short, value_name = "PATTERN", conflicts_with = "tenant")]
     pub pattern: Vec<String>,
-    /// Least probability of a span
+    /// Lowest probability of a span
     #[arg(long, value_name = "0..1", conflicts_with = "tenant", value_parser = probability)]
     pub threshold: Option<f32>,
-    /// Model pack: a name that is looked for, or its folder
+    /// Model pack: its name, or the path of its folder
     #[arg(
         long,
         short,
@@ -224,14 +225,15 @@ pub struct Redact {
     /// Format of the input
     #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
     pub format: RedactFormat,
-    /// Encoding of the input, such as windows-1252, shift_jis or utf-16le; without it UTF-8, UTF-16 or
-    /// UTF-32, as the first bytes tell. The output is UTF-8
+    /// Encoding of the input, such as windows-1252, shift_jis or utf-16le. Without it, weir
+    /// recognises UTF-8, UTF-16 and UTF-32 by the first bytes. The output is UTF-8
     #[arg(long, value_name = "NAME", value_parser = encoding)]
     pub encoding: Option<crate::source::Encoding>,
     /// Regular expression of a line that begins a text of several lines, such as '^[0-9]{4}-'
     #[arg(long, value_name = "REGEX")]
     pub multiline_start_pattern: Option<regex::bytes::Regex>,
-    /// Regular expression that tells, with the mode, where such a text ends; without it the start pattern
+    /// Regular expression that decides, together with the mode, where such a text ends [default:
+    /// the start pattern]
     #[arg(long, value_name = "REGEX", requires = "multiline_start_pattern")]
     pub multiline_condition_pattern: Option<regex::bytes::Regex>,
     /// What a line that matches the condition pattern means
@@ -242,7 +244,7 @@ pub struct Redact {
         requires = "multiline_start_pattern"
     )]
     pub multiline_mode: MultilineMode,
-    /// Show the input with what was found highlighted, and the result
+    /// Show the input with the entities highlighted, then the result
     #[arg(long)]
     pub show: bool,
     /// Print entity records instead of the redacted text
@@ -253,16 +255,16 @@ pub struct Redact {
 /// Format of what `weir redact` reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum RedactFormat {
-    /// By the extension: .txt is text, .jsonl and .ndjson are jsonl, .json is json. Of anything else,
-    /// and standard input, each line is JSON if it is a JSON object, else text
+    /// By the extension: .txt is text, .jsonl and .ndjson are jsonl, .json is json. In any other
+    /// file and on standard input, each line is JSON if it is a JSON object, otherwise text
     Auto,
     /// The whole input is one text
     Text,
     /// Each line is a text
     Lines,
-    /// Each line is a JSON object, and gets `redactions` beside its keys
+    /// Each line is a JSON object; weir adds `redactions` to it
     Jsonl,
-    /// JSON objects in a row, or in an array; each gets `redactions` beside its keys
+    /// JSON objects in a row, or in an array; weir adds `redactions` to each
     Json,
 }
 
@@ -270,9 +272,9 @@ pub enum RedactFormat {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum MultilineMode {
-    /// The text goes on while lines match
+    /// The text continues while lines match
     ContinueThrough,
-    /// The text goes on while lines match, and takes one line more
+    /// The text continues while lines match, and includes one line more
     ContinuePast,
     /// The text ends before the first line that matches
     HaltBefore,
@@ -282,8 +284,7 @@ pub enum MultilineMode {
 
 fn encoding(label: &str) -> Result<crate::source::Encoding, String> {
     crate::source::Encoding::of_label(label).ok_or_else(|| {
-        "no encoding that weir reads; names are those of https://encoding.spec.whatwg.org"
-            .to_owned()
+        "not an encoding that weir reads; use a name of https://encoding.spec.whatwg.org".to_owned()
     })
 }
 
@@ -296,25 +297,26 @@ const REDACT: &str = "Examples:
 /// `weir check`.
 #[derive(Debug, Clone, Args)]
 pub struct Check {
-    /// Configuration file; without it weir.toml, if it is there
+    /// Configuration file; without it weir.toml, if it exists
     #[arg(long, short, value_name = "FILE", env = "WEIR_CONFIG")]
     pub config: Option<PathBuf>,
-    /// More to check: tenant files, configurations, and TOML fences in Markdown pages
+    /// More files to check: tenant files, configurations, and TOML fences in Markdown pages
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Override a key: section.key=value
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
-    /// Also reach the stores: list the source, look at the sink; writes nothing
+    /// Also open stores and brokers: list the source, check that the sink can be reached; write
+    /// nothing
     #[arg(long)]
     pub connect: bool,
     /// Print every key with its value and origin
     #[arg(long)]
     pub explain: bool,
-    /// Also whether `weir run --dry-run` would start
+    /// Also check whether `weir run --dry-run` would start
     #[arg(long)]
     pub dry_run: bool,
-    /// Also whether `weir run --limit` would start
+    /// Also check whether `weir run --limit` would start
     #[arg(long, value_name = "DOCUMENTS")]
     pub limit: Option<u64>,
 }
@@ -324,7 +326,7 @@ const CHECK: &str = "Examples:
   weir check --config weir.toml --connect --explain
   weir check tenants/acme.toml docs/*.md
 
-Exit code 0 if all is well, 1 if not; checks that were skipped are listed.";
+Exit code 0 if weir finds no error, 1 if it does. weir lists the checks that it skipped.";
 
 /// `weir init`.
 #[derive(Debug, Clone, Args)]
@@ -332,15 +334,15 @@ pub struct Init {
     /// Where to write weir.toml and tenants/
     #[arg(value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
-    /// What the documents are
+    /// Kind of documents
     #[arg(long, value_name = "PRESET", default_value = "logs")]
     pub preset: Preset,
 }
 
-/// What the documents are.
+/// Kind of documents
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Preset {
-    /// Log files, a line a document
+    /// Log files, one document per line
     Logs,
     /// Parquet tables in an object store
     Lake,
@@ -352,7 +354,7 @@ const INIT: &str = "Examples:
   weir init
   weir init --preset lake jobs/tickets
 
-Files that are there are never overwritten.";
+weir never overwrites an existing file.";
 
 /// `weir test`.
 #[derive(Debug, Clone, Args)]
@@ -369,7 +371,7 @@ const TEST: &str = "Examples:
   weir test --config weir.toml
   weir test --config weir.toml --tenant acme
 
-Exit code 0 if every example gives what it expects, 1 if not.";
+Exit code 0 if every example gives the expected result, 1 if not.";
 
 /// `weir labels`.
 #[derive(Debug, Clone, Args)]
@@ -383,7 +385,7 @@ pub struct Labels {
     /// Labels to compare instead of a tenant's
     #[arg(long, short, value_name = "LABEL")]
     pub label: Vec<String>,
-    /// Model pack: a name that is looked for, or its folder; wins over model.pack
+    /// Model pack: its name, or the path of its folder; takes precedence over model.pack
     #[arg(long, short, value_name = "PACK", env = "WEIR_PACK", value_parser = pack)]
     pub model: Option<PackRef>,
     /// Neighbours shown for each label
@@ -404,7 +406,7 @@ pub struct Eval {
     /// Evaluation files: JSON lines with text, entities and types
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Model pack: a name that is looked for, or its folder
+    /// Model pack: its name, or the path of its folder
     #[arg(
         long,
         short,
@@ -423,16 +425,16 @@ pub struct Eval {
     /// Measure at thresholds from 0 to 1: characters found against over-redaction
     #[arg(long, conflicts_with_all = ["threshold", "tenant", "min_f1", "found"])]
     pub curve: bool,
-    /// Write what was found to a file: a line for each example, without its text
+    /// Write the entities to a file: one line for each example, without its text
     #[arg(long, value_name = "FILE")]
     pub found: Option<PathBuf>,
-    /// The model alone, without pattern recognisers
+    /// Use the model alone, without pattern recognisers
     #[arg(long)]
     pub no_patterns: bool,
-    /// Examples of each file at most
+    /// Maximum number of examples from each file
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
-    /// Exit with 1 if typed F1 is below
+    /// Exit with 1 if typed F1 is below this
     #[arg(long, value_name = "0..1", value_parser = probability)]
     pub min_f1: Option<f32>,
     /// Print JSON
@@ -443,16 +445,16 @@ pub struct Eval {
 const EVAL: &str = "Examples:
   weir eval data/test.jsonl
   weir eval data/*.jsonl --limit 500 --json
-  weir eval data/test.jsonl --curve           what each threshold finds, and what it takes too much
-  weir eval data/test.jsonl --min-f1 0.6      in a test: exit code 1 below";
+  weir eval data/test.jsonl --curve           what each threshold finds and over-redacts
+  weir eval data/test.jsonl --min-f1 0.6      in a test: exit code 1 below 0.6";
 
 /// `weir bench`.
 #[derive(Debug, Clone, Args)]
 pub struct Bench {
-    /// Texts to run on: files of lines or JSON lines; without them the ones in the box
+    /// Texts to run on: files of lines or JSON lines; without it, the texts in the box
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
-    /// Model pack: a name that is looked for, or its folder
+    /// Model pack: its name, or the path of its folder
     #[arg(
         long,
         short,
@@ -462,7 +464,7 @@ pub struct Bench {
         value_parser = pack
     )]
     pub model: PackRef,
-    /// Label counts to measure; a fixed head has its own categories instead
+    /// Label counts to measure; a fixed head uses its own categories instead
     #[arg(
         long,
         value_name = "COUNTS",
@@ -470,16 +472,17 @@ pub struct Bench {
         default_value = "4,64,1000"
     )]
     pub labels: Vec<usize>,
-    /// Tokens of a batch, padding included; without it what `weir model tune` found, or 1,024
+    /// Tokens per batch, including padding; without it, the value that `weir model tune` found, or
+    /// 1,024
     #[arg(long, value_name = "TOKENS")]
     pub max_tokens: Option<u32>,
-    /// Rounds of bare model and job; the median counts
+    /// Rounds of bare model and job; weir reports the median
     #[arg(long, value_name = "COUNT", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..))]
     pub rounds: u16,
-    /// Threads; without it one for each core
+    /// Threads; without it, one for each core
     #[arg(long, value_name = "COUNT")]
     pub threads: Option<u16>,
-    /// Documents at most
+    /// Maximum number of documents
     #[arg(long, value_name = "COUNT")]
     pub limit: Option<usize>,
     /// Print JSON
@@ -499,10 +502,10 @@ pub enum Model {
     Inspect(Pack),
     /// Compare every file of a pack with its sha256
     #[command(
-        after_help = "Examples:\n  weir model verify weir-mini\n\nExit code 0 if the pack is whole, 1 if not."
+        after_help = "Examples:\n  weir model verify weir-mini\n\nExit code 0 if every file matches, 1 if not."
     )]
     Verify(Pack),
-    /// Find out how a pack runs fastest on this machine, and keep it beside the pack
+    /// Find out how a pack runs fastest on this machine, and store the result in the pack's folder
     #[command(after_help = TUNE)]
     Tune(Tune),
 }
@@ -513,16 +516,17 @@ pub struct Tune {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub pack: Pack,
-    /// Texts to measure on, such as lines of your logs; without it a mixture of short and long ones
+    /// Texts to measure on, such as lines of your logs; without it, a mixture of short and long
+    /// texts
     #[arg(long, value_name = "FILE")]
     pub texts: Vec<PathBuf>,
-    /// Seconds for each way of running it, beside loading
+    /// Seconds for each way to run it, without loading
     #[arg(long, value_name = "SECONDS", default_value_t = 6.0)]
     pub seconds: f64,
-    /// Threads; without it one for each core
+    /// Threads; without it, one for each core
     #[arg(long, value_name = "COUNT")]
     pub threads: Option<u16>,
-    /// Keep no copy with packed weights: needs no space, but each session packs its own
+    /// Keep no copy with packed weights: saves the space, but each session packs its own
     #[arg(long)]
     pub no_copy: bool,
 }
@@ -531,13 +535,13 @@ const TUNE: &str = "Examples:
   weir model tune weir-mini
   weir model tune models/large --texts data/logs/today.log
 
-Writes tuned.toml into the pack's folder: graph, sessions, threads and tokens of a batch. `weir run` and the other commands
-use it on this machine where the configuration does not set them; remove the file to undo it.";
+Writes graph, sessions, threads and tokens per batch to tuned.toml in the pack's folder. On this machine,
+`weir run` and the other commands use what the configuration does not set. Remove the file to undo it.";
 
 /// A model pack.
 #[derive(Debug, Clone, Args)]
 pub struct Pack {
-    /// Model pack: a name that is looked for, or its folder
+    /// Model pack: its name, or the path of its folder
     #[arg(
         value_name = "PACK",
         env = "WEIR_PACK",
@@ -591,7 +595,7 @@ pub enum SchemaOf {
 }
 
 const SCHEMA: &str = "Examples:
-  weir schema config > weir.schema.json      then begin weir.toml with `#:schema ./weir.schema.json`
+  weir schema config > weir.schema.json      then start weir.toml with `#:schema ./weir.schema.json`
   weir schema tenant > tenant.schema.json";
 
 /// `weir completions`.

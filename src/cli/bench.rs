@@ -92,7 +92,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     texts.truncate(args.limit.unwrap_or(usize::MAX));
     if texts.is_empty() {
         return Err(
-            Failure::new(Exit::Usage, anyhow::anyhow!("there is no text to run on"))
+            Failure::new(Exit::Usage, anyhow::anyhow!("the files contain no text"))
                 .hint("name files of lines or JSON lines"),
         );
     }
@@ -236,7 +236,7 @@ fn table(report: &Report) -> String {
         ),
     );
     row(
-        "sessions × tokens a batch",
+        "sessions × tokens per batch",
         format!("{} × {}", report.sessions, report.max_tokens),
     );
     row("bare model", format!("{:.0} tokens/s", report.bare));
@@ -256,7 +256,10 @@ fn table(report: &Report) -> String {
     row("padding", format!("{:.1}%", report.padding * 100.0));
     row(
         "first result",
-        format!("{:.2} s, pack loaded on the way", report.first_result_secs),
+        format!(
+            "{:.2} s, including loading the pack",
+            report.first_result_secs
+        ),
     );
     if let Some(bytes) = report.peak_memory {
         row("peak memory", format!("{} MiB", bytes >> 20));
@@ -280,7 +283,7 @@ fn table(report: &Report) -> String {
         row(
             &format!("{} labels", share.labels),
             format!(
-                "scoring {:.2}% + Viterbi {:.2}% = {:.2}% of the backbone ({:.1} labels a token)",
+                "scoring {:.2}% + Viterbi {:.2}% = {:.2}% of the backbone ({:.1} labels per token)",
                 share.scoring * 100.0,
                 share.viterbi * 100.0,
                 (share.scoring + share.viterbi) * 100.0,
@@ -309,7 +312,7 @@ fn in_the_box() -> Result<Vec<PathBuf>, Failure> {
     files.sort();
     files.dedup();
     if files.is_empty() {
-        let error = anyhow::anyhow!("examples/in is not here");
+        let error = anyhow::anyhow!("the folder examples/in does not exist");
         return Err(Failure::new(Exit::Usage, error)
             .hint("run it in weir's repository, or name files to run on"));
     }

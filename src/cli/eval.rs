@@ -1,10 +1,10 @@
 //! `weir eval`: spans against gold spans.
 //!
 //! In:  evaluation files (design 7): `{"text", "entities": [{"start", "end", "label"}], "types", …}`
-//!      a line, code points, ends exclusive, plain or gzip.
+//!      per line, code points, ends exclusive, plain or gzip.
 //! Out: precision, recall and F1 by label, typed and untyped; the share of entity characters that
-//!      were found, and of characters found that are none; both for one threshold or for many.
-//! Holds: without options it measures what a tenant gets who names the labels and sets nothing else.
+//!      were found, and the share of other characters that were found; for one threshold or for many.
+//! Holds: without options it measures the results of a tenant that names the labels and sets nothing else.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -312,7 +312,7 @@ pub enum Error {
     },
     /// A line is no example.
     #[error(
-        "{file}:{line} is no evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`"
+        "{file}:{line} is not an evaluation record (column {column}): it needs `text` and `entities` with `start`, `end` and `label`"
     )]
     Line {
         /// Path.

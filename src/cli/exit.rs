@@ -48,7 +48,7 @@ Exit codes:
   1    check, test or eval found something wrong
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
-  66   there is no file to read
+  66   no file to read
   69   a store or broker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
@@ -222,6 +222,7 @@ impl From<replay::Error> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
+        // The reader of our output closed it (`weir schema config | head`).
         if error.kind() == std::io::ErrorKind::BrokenPipe {
             return Self::broken_pipe();
         }

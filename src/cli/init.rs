@@ -18,10 +18,8 @@ pub fn execute(args: &Init) -> Result<Exit, Failure> {
     // Looked at before anything is written, so that a refusal leaves no half.
     if let Some((name, _)) = files.iter().find(|(name, _)| args.dir.join(name).exists()) {
         let path = args.dir.join(name);
-        let error = anyhow::anyhow!("{} is there already", path.display());
-        return Err(
-            Failure::new(Exit::No, error).hint("give another folder, or move the file away")
-        );
+        let error = anyhow::anyhow!("{} already exists", path.display());
+        return Err(Failure::new(Exit::No, error).hint("name another folder, or move the file"));
     }
     for (name, text) in files {
         let path = args.dir.join(name);
@@ -34,7 +32,7 @@ pub fn execute(args: &Init) -> Result<Exit, Failure> {
     }
     let config = args.dir.join("weir.toml");
     out::message(&format!(
-        "\nnow change them, then: weir check --config {}",
+        "\nnext: edit these files, then run weir check --config {}",
         config.display()
     ));
     Ok(Exit::Done)

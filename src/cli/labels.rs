@@ -1,4 +1,4 @@
-//! `weir labels`: a label set, its nearest neighbours, and labels too alike to be told apart; for a fixed head
+//! `weir labels`: a label set, its nearest neighbours, and labels that are too similar; for a fixed head
 //! the categories that labels stand for.
 
 use serde::Serialize;
@@ -106,7 +106,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         if let (Some(name), true) = (&args.tenant, sets.is_empty()) {
             return Err(Failure::new(
                 Exit::Usage,
-                anyhow::anyhow!("no tenant is named `{name}`"),
+                anyhow::anyhow!("tenant `{name}` does not exist"),
             ));
         }
         if folder.is_none() {
@@ -130,7 +130,7 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
         (None, None) => {
             return Err(Failure::new(
                 Exit::Usage,
-                anyhow::anyhow!("no pack was named"),
+                anyhow::anyhow!("the name of a pack is missing"),
             ));
         }
     };
@@ -262,7 +262,7 @@ fn print_categories(shown: &Categories) -> Result<Exit, Failure> {
         ]);
         if row.categories.is_empty() {
             warnings.push(format!(
-                "no category fits \"{}\": call it as one, or map it in [model.categories]",
+                "no category matches \"{}\": rename it to one, or map it in [model.categories]",
                 row.label
             ));
         }

@@ -1,6 +1,6 @@
 //! `weir redact`: text, log lines or JSON through a pipe.
 //!
-//! Lines go in and come out in order, several on their way at a time; whoever writes slowly into
+//! Lines go in and come out in order, several under way at a time; a program that writes slowly into
 //! the pipe gets each line back at once. A line that can't be processed is not printed (I6): a
 //! message names it, and the exit code is 74.
 
@@ -56,7 +56,7 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
             let name = args.input.display();
             Failure::new(
                 Exit::Io,
-                anyhow::anyhow!("{name} can't be read ({})", error.kind()),
+                anyhow::anyhow!("can't read {name} ({})", error.kind()),
             )
         })?)
     };
@@ -123,9 +123,9 @@ fn policy(args: &args::Redact) -> Result<Policy, Failure> {
         return Ok(Policy::load(file)?);
     }
     if args.label.is_empty() && args.pattern.is_empty() {
-        let error = anyhow::anyhow!("nothing to look for");
+        let error = anyhow::anyhow!("no labels or patterns are given");
         return Err(Failure::new(Exit::Usage, error)
-            .hint("name what to look for: --label person --label email, or --tenant FILE"));
+            .hint("add some: --label person --label email, or --tenant FILE"));
     }
     // Written as a tenant file, so that flags mean what the same words mean there.
     let mut file = toml::Table::new();
@@ -189,7 +189,7 @@ async fn redact(
                         let _ = stream_sender.send(stream).await;
                         break;
                     }
-                    Unit::Table(_) => unreachable!("a stream is no table"),
+                    Unit::Table(_) => unreachable!("weir redact cannot read a table from a stream"),
                 };
                 let item = Item {
                     unit,
@@ -333,7 +333,7 @@ async fn text(
         let read = input.reader.read(&mut chunk).await;
         let read = read.map_err(|error| match read_failure(&input.position, error) {
             ReadFailure::Rejected(code, reason) => {
-                failure(&format!("{reason} ({code}): nothing more was printed"))
+                failure(&format!("{reason} ({code}): weir stopped printing here"))
             }
             ReadFailure::Error(error) => error.into(),
         })?;
@@ -343,8 +343,8 @@ async fn text(
             // Up to three bytes may be a character that goes on in the next chunk.
             Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
             Err(_) => {
-                let reason = "the input is not UTF-8, or not of its encoding (not_utf8): nothing more \
-                              was printed";
+                let reason = "the input is not valid in its encoding (not_utf8): weir stopped \
+                              printing here";
                 return Err(failure(&reason));
             }
         };
@@ -422,7 +422,7 @@ impl Painter {
             out.write_all(&done.redacted.bytes())?;
             out.write_all(around.after.as_bytes())?;
         }
-        // A line is of use to whoever reads the pipe now, not when a buffer is full.
+        // The reader of the pipe needs each line now, not when a buffer is full.
         out.flush()?;
         Ok(())
     }

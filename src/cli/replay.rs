@@ -1,4 +1,4 @@
-//! `weir replay`: dead letters of a stream, sent back once their cause is gone.
+//! `weir replay`: sends dead letters of a stream back after their cause was fixed.
 
 use super::{
     args,
@@ -15,10 +15,10 @@ use crate::{
 pub fn execute(args: &args::Replay) -> Result<Exit, Failure> {
     let resolved = args.configuration.resolve()?;
     let Route::TopicsToTopics(source, sink) = resolved.route() else {
-        let error =
-            anyhow::anyhow!("`weir replay` is for a stream: source and sink of type \"kafka\"");
-        return Err(Failure::new(Exit::Config, error)
-            .hint("objects are done again when their outputs are taken away"));
+        let error = anyhow::anyhow!("`weir replay` needs a source and a sink of type \"kafka\"");
+        return Err(Failure::new(Exit::Config, error).hint(
+            "to process an object again, remove its outputs and its record in _weir/commits",
+        ));
     };
     let codes = args.code.iter().copied().collect();
     let from = args.from.clone();

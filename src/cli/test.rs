@@ -23,7 +23,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
     {
         return Err(Failure::new(
             Exit::Usage,
-            anyhow::anyhow!("no tenant is named `{name}`"),
+            anyhow::anyhow!("tenant `{name}` does not exist"),
         ));
     }
     let (engine, _running) = Engine::start(engine::configured(&resolved)?)?;

@@ -1,7 +1,7 @@
 //! `weir model tune`: how a pack runs fastest on this machine.
 //!
 //! Its graphs are compared first, a session of one thread for each core; then, with the fastest, sessions of more
-//! threads and other sizes of batches. Seconds for each way, so that it can be done wherever weir is set up.
+//! threads and other sizes of batches. Each way takes seconds, so that a user can run it on every machine.
 
 use std::{
     fs,
@@ -143,7 +143,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
     }
     let ok = out::OK;
     out::data(&format!(
-        "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo it",
+        "{ok}ok{ok:#}    {}: {}\n      weir uses it from now on; remove the file to undo the tuning",
         path.display(),
         way_in_words(&tuned.measured[0])
     ))?;
@@ -159,7 +159,7 @@ fn progress(args: &args::Tune, found: &Measured) {
 
 fn way_in_words(way: &Measured) -> String {
     format!(
-        "{:>6} tokens/s  {}, {} × {} {}, {} tokens a batch",
+        "{:>6} tokens/s  {}, {} × {} {}, {} tokens per batch",
         numbers::thousands(way.tokens_per_second as u64),
         way.graph,
         way.sessions,
@@ -178,7 +178,7 @@ fn in_front(pack: &Pack, graph: &str, copy: Option<&str>) -> Result<Pack, Failur
     own.ok_or_else(|| {
         let (name, path) = (pack.name(), pack.folder().join("pack.toml"));
         let error =
-            anyhow::anyhow!("pack {name}: windows of {graph} leave no token between two halos");
+            anyhow::anyhow!("pack {name}: windows of {graph} are too small: the two halos leave no token between them");
         Failure::new(Exit::Config, error)
             .hint(format!("raise its max_window_tokens in {}", path.display()))
     })
@@ -195,7 +195,7 @@ fn copy(pack: &Pack, graph: &str) -> Result<Copied, Failure> {
         Err(error) => {
             remove(pack, &copied);
             Err(Failure::from(error).hint(format!(
-                "the copy with packed weights needs about twice the graph's size in {}; --no-copy does without",
+                "the copy with packed weights needs about twice the graph's size in {}; --no-copy makes no copy",
                 pack.folder().display()
             )))
         }
@@ -284,11 +284,10 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         .flatten()
         .collect();
     if windows.is_empty() {
-        return Err(Failure::new(
-            Exit::Usage,
-            anyhow::anyhow!("there is no text to measure on"),
-        )
-        .hint("name files of lines or JSON lines"));
+        return Err(
+            Failure::new(Exit::Usage, anyhow::anyhow!("the files contain no text"))
+                .hint("name files of lines or JSON lines"),
+        );
     }
     let conditions = match pack.manifest().injection {
         None => None,

@@ -3,20 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How windows are put together into batches.
+/// How weir puts windows together into batches.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Batch")]
 pub struct Section {
-    /// Most padded tokens in one batch. Throughput is flat up to about 1,000 and falls beyond;
+    /// Maximum padded tokens in one batch. Throughput is flat up to about 1,000 and falls beyond;
     /// memory grows with it.
     #[schemars(range(min = 1, max = 1_048_576))]
     pub max_tokens: u32,
-    /// Milliseconds that a window waits for company while the batch is not full.
+    /// Milliseconds that a window waits for others while the batch is not full.
     #[schemars(range(min = 0, max = 60_000))]
     pub linger_ms: u32,
-    /// Windows looked at when a batch is cut. Fewer: more padding. More: the first window waits
-    /// longer and more text sits in memory.
+    /// Windows from which weir chooses a batch. Fewer: more padding. More: the first window waits
+    /// longer and more text is in memory.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub look_ahead: u32,
     /// Bytes for results of equal windows under an equal label set; 0 turns the reuse off.

@@ -222,7 +222,7 @@ impl<'a> Checker<'a> {
                 } else if known.contains(&"options") {
                     "the cloud's own variables, or NAME_file and NAME_env in `options`".to_owned()
                 } else {
-                    "take it out".to_owned()
+                    "remove it".to_owned()
                 };
                 self.problems
                     .push(Kind::SecretInFile(key.clone()), &entry.at, fix);

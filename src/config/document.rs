@@ -140,7 +140,7 @@ fn table_entries(table: &DeTable<'_>, lines: &Lines<'_>) -> Vec<Entry> {
             (start, entry)
         })
         .collect();
-    // The parser sorts by name; problems are told in the order of the file.
+    // The parser sorts by name; problems are reported in the order of the file.
     entries.sort_by_key(|(start, _)| *start);
     entries.into_iter().map(|(_, entry)| entry).collect()
 }
@@ -309,7 +309,7 @@ impl Node {
             Problems::one(
                 Kind::Invalid("the file holds a value that weir can't read".to_owned()),
                 self.at.clone(),
-                "compare it with `weir schema`; please report this",
+                "compare it with `weir schema`, and please report this",
             )
         })
     }

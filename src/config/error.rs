@@ -44,7 +44,7 @@ pub enum Kind {
     UnknownKey { key: String, place: String },
     #[error("unknown section [{0}]")]
     UnknownSection(String),
-    #[error("no [{0}] section")]
+    #[error("section [{0}] is missing")]
     MissingSection(String),
     #[error("`{key}` is missing{place}")]
     MissingKey { key: String, place: String },
@@ -67,7 +67,7 @@ pub enum Kind {
     Empty { key: String },
     #[error("`{0}` would put a secret in the file")]
     SecretInFile(String),
-    #[error("{0} is not in this version yet")]
+    #[error("this version does not support {0} yet")]
     NotYet(String),
     #[error("{key} must hold exactly one of {of}")]
     OneOf { key: String, of: String },
@@ -81,7 +81,7 @@ pub enum Kind {
     Override(String),
 }
 
-/// One thing to mend: what, where, and how.
+/// One thing to fix: what, where, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// What is wrong.
@@ -116,7 +116,7 @@ impl Problems {
         }])
     }
 
-    /// `Ok` if there is nothing to mend.
+    /// `Ok` if there is nothing to fix.
     pub fn into_result(mut self) -> Result<(), Self> {
         if self.0.is_empty() {
             return Ok(());

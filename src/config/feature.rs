@@ -2,7 +2,7 @@
 
 use super::{Config, Kind, Written, resolve::Resolver, sink, source};
 
-/// A part of weir that whoever embeds it can leave out.
+/// A part of weir that a program which embeds it can leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Feature {
     /// Topics of Kafka and schema registries.
@@ -17,8 +17,8 @@ pub enum Feature {
 
 impl Feature {
     /// How to get it.
-    pub const FIX: &'static str = "use a weir that was built with it: all features are on unless \
-                                   --no-default-features was given to cargo";
+    pub const FIX: &'static str = "use a build with this feature; only cargo's \
+                                   --no-default-features leaves it out";
 
     fn name(self) -> &'static str {
         match self {

@@ -182,7 +182,7 @@ const BREAKS: &[(&str, &str)] = &[
     ),
     (
         "partition.assignment.strategy",
-        "members of one group must agree on cooperative-sticky",
+        "all members of a group must use cooperative-sticky",
     ),
     (
         "enable.partition.eof",
@@ -196,20 +196,20 @@ const BREAKS: &[(&str, &str)] = &[
     ),
     ("retries", "records could be lost"),
     ("message.send.max.retries", "records could be lost"),
-    ("max.in.flight", "records could change places"),
+    ("max.in.flight", "records could be reordered"),
     (
         "max.in.flight.requests.per.connection",
-        "records could change places",
+        "records could be reordered",
     ),
-    ("enable.gapless.guarantee", "weir takes an error for a gap"),
+    (
+        "enable.gapless.guarantee",
+        "weir would read an error as a gap",
+    ),
     (
         "partitioner",
         "records of one key must stay in one partition",
     ),
-    (
-        "plugin.library.paths",
-        "code of others would run inside weir",
-    ),
+    ("plugin.library.paths", "foreign code would run inside weir"),
 ];
 
 impl Resolver<'_> {
@@ -244,7 +244,8 @@ impl Resolver<'_> {
             self.invalid(&key, format!("`{key}` {message}"), fix);
         }
         if let Some(source::Tenant::Column(_)) = tenant {
-            let message = "`column` names no tenant of a Kafka record".to_owned();
+            let message =
+                "a Kafka record has no columns, so `column` cannot name its tenant".to_owned();
             let fix = "tenant = { header = \"…\" }, { key = \"{tenant}\" } or { field = \"…\" }";
             self.invalid("source.tenant", message, fix);
         }
@@ -266,7 +267,7 @@ impl Resolver<'_> {
                 .pattern("source.id.key", pattern, "id", "{id}")
                 .map(IdFrom::Key),
             _ => {
-                let message = "source.id names more than one place".to_owned();
+                let message = "source.id must have only one of field, key and header".to_owned();
                 self.invalid("source.id", message, "keep one of field, key and header");
                 None
             }
@@ -321,7 +322,7 @@ impl Resolver<'_> {
             _ => None,
         };
         let brokers = match (bootstrap_servers.as_ref().or(of_source), source) {
-            // The source's own, as resolved: what is wrong with them was told there.
+            // The source's own, as resolved: their problems were reported there.
             (Some(_), Some(Source::Kafka(source)))
                 if bootstrap_servers.is_none() && sasl.is_none() && tls.is_none() =>
             {
@@ -362,7 +363,7 @@ impl Resolver<'_> {
             }
             (sink::Key::Keep, Some(_)) => {
                 let message = "sink.hash_key is given, but sink.key is \"keep\"".to_owned();
-                self.invalid("sink", message, "key = \"hash\", or take the secret out");
+                self.invalid("sink", message, "key = \"hash\", or remove the secret");
                 None
             }
         };
@@ -382,7 +383,7 @@ impl Resolver<'_> {
             }
             (None, Some(_)) => {
                 let message = "sink.audit_key is given, but sink.topics.audit is not".to_owned();
-                self.invalid("sink", message, "name the topic, or take the secret out");
+                self.invalid("sink", message, "name the topic, or remove the secret");
                 None
             }
         };
@@ -418,7 +419,8 @@ impl Resolver<'_> {
                 self.invalid(key, message, "letters, digits, `.`, `_` and `-`");
             }
             if matches!(kind, "dead_letters" | "audit") && topic.contains("{tenant}") {
-                let message = format!("`{key}` names a tenant, which a dead letter may not have");
+                let message =
+                    format!("`{key}` contains {{tenant}}, but a dead letter may have no tenant");
                 self.invalid(key, message, "one topic for all");
             }
         }
@@ -480,9 +482,9 @@ impl Resolver<'_> {
         };
         if !matches!(config.source, source::Section::Kafka { .. }) {
             if roll.is_some() {
-                let message = "`sink.roll` is for a source of type \"kafka\": an object's records go \
-                               into files of their own";
-                self.invalid("sink.roll", message.to_owned(), "take it out");
+                let message = "`sink.roll` needs a source of type \"kafka\": each object has its own \
+                               output files";
+                self.invalid("sink.roll", message.to_owned(), "remove it");
             }
             return;
         }
@@ -497,8 +499,8 @@ impl Resolver<'_> {
             let key = format!("sink.formats.{kind}");
             let at = self.written.place(&key);
             let kind = Kind::Conflict(format!(
-                "{key} (\"{format}\") is not for a source of type \"kafka\", whose records become \
-                 JSON lines"
+                "{key} = \"{format}\" does not work with a source of type \"kafka\": its records \
+                 become JSON lines"
             ));
             self.problems.push(kind, &at, "\"jsonl\"");
         }
@@ -603,7 +605,7 @@ impl Resolver<'_> {
         Some(brokers)
     }
 
-    /// The registry of the source; `None` outside means a problem was told.
+    /// The registry of the source; `None` outside means that a problem was reported.
     fn source_registry(&mut self, decode: &source::Decode) -> Option<Option<Registry>> {
         let is_avro = decode.codec == source::Codec::Avro;
         let given = decode.schema_registry.as_ref();
@@ -650,8 +652,13 @@ impl Resolver<'_> {
                     || given.password_file.is_some()
                     || given.password_env.is_some() =>
             {
-                let message = format!("`{key}` has a username or password of its own, but no url");
-                self.invalid(key, message, "add url, or leave all three to the source's");
+                let message =
+                    format!("`{key}` has its own username or password, but `url` is missing");
+                self.invalid(
+                    key,
+                    message,
+                    "add url, or remove username and password to use the source's",
+                );
                 return None;
             }
             (None, Some(of_source)) => self.registry("source.decode.schema_registry", of_source)?,
@@ -694,7 +701,7 @@ impl Resolver<'_> {
             };
             if !parsed.username().is_empty() || parsed.password().is_some() {
                 let place = self.written.place(&at);
-                let fix = "take user and password out; add username, and password_file or \
+                let fix = "remove user and password; add username, and password_file or \
                            password_env";
                 self.problems.push(Kind::SecretInFile(at), &place, fix);
                 return None;
@@ -749,18 +756,18 @@ impl Resolver<'_> {
             let at = format!("{section}.librdkafka_options.{name}");
             if let Some((_, key)) = HAS_A_KEY.iter().find(|(option, _)| option == name) {
                 sound = false;
-                let message = format!("`{name}` has a key of its own in weir's configuration");
+                let message = format!("`{name}` has its own key in weir's configuration");
                 self.invalid(&at, message, format!("use `{key}`"));
             } else if let Some((_, why)) = BREAKS.iter().find(|(option, _)| option == name) {
                 sound = false;
                 let message = format!("`{name}` may not be set: {why}");
-                self.invalid(&at, message, "take it out");
+                self.invalid(&at, message, "remove it");
             }
         }
         sound.then(|| options.clone().into_iter().collect())
     }
 
-    /// A secret from a file or a variable; `None` outside means a problem was told.
+    /// A secret from a file or a variable; `None` outside means that a problem was reported.
     pub(super) fn secret(
         &mut self,
         key: &str,
@@ -877,7 +884,10 @@ mod tests {
             told(&with(r#"url = "http://r", auto_register = true"#), JSON),
             "unknown key",
         );
-        says(told(AVRO, &with(r#"username = "u""#)), "but no url");
+        says(
+            told(AVRO, &with(r#"username = "u""#)),
+            "but `url` is missing",
+        );
         for secret in [
             r#"url = "http://u:CANARY@r""#,
             r#"url = "http://r", password = "CANARY""#,

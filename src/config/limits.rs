@@ -3,19 +3,20 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Bounds that end a job or refuse a record. Nothing is cut short in silence: what is over a
-/// bound becomes a dead letter.
+/// Bounds that end a job or refuse a record. weir truncates nothing silently: a record that exceeds
+/// a bound becomes a dead letter.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Limits")]
 pub struct Section {
-    /// Most dead letters before the job stops with exit code 65. Unset: no limit.
+    /// Maximum number of dead letters; when it is exceeded, the job stops with exit code 65. Unset:
+    /// no limit.
     pub max_dead_letters: Option<u64>,
-    /// Most bytes of one record (a line, a row's cell); a larger one becomes a dead letter with
-    /// code `too_large`. Whole text files are read in pieces and have no limit.
+    /// Maximum bytes of one record (a line, a row's cell); a larger record becomes a dead letter
+    /// with code `too_large`. weir reads whole text files in pieces; they have no limit.
     #[schemars(range(min = 1024))]
     pub max_record_bytes: u64,
-    /// Most bytes of documents between source and sink; at the bound the source waits.
+    /// Maximum bytes of documents between source and sink; at the bound the source waits.
     #[schemars(range(min = 1024))]
     pub max_in_flight_bytes: u64,
 }

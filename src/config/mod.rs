@@ -61,9 +61,9 @@ pub struct Config {
     pub sink: sink::Section,
     /// What each tenant asked for.
     pub tenants: tenants::Section,
-    /// The model pack and how it is run.
+    /// The model pack, and how weir runs it.
     pub model: model::Section,
-    /// How windows are put together into batches.
+    /// How weir puts windows together into batches.
     #[serde(default)]
     pub batch: batch::Section,
     /// Bounds that end a job or refuse a record.

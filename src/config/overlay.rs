@@ -47,7 +47,7 @@ pub fn flags(document: &mut Node, schema: &Json, flags: &[String], problems: &mu
     for flag in flags {
         let Some((path, value)) = flag.split_once('=') else {
             // Not printed: what was meant as a value may be a secret.
-            let kind = Kind::Override("`--set` without `=`".to_owned());
+            let kind = Kind::Override("`--set` needs `=`".to_owned());
             let at = Place::Flag("…".into());
             problems.push(kind, &at, "--set section.key=value");
             continue;

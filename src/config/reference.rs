@@ -37,17 +37,17 @@ Generated from the code with `weir schema docs`; do not edit.
 
 A configuration is one TOML file. Values come, in rising order of precedence, from the defaults, the
 file, environment variables `WEIR_SECTION__KEY` (`WEIR_SOURCE__URL`), and flags
-`--set section.key=value`. A value for a key that takes a string is taken as it is; other values are
-written as in TOML (`8`, `true`, `[\"a\", \"b\"]`). A malformed override stops the start; variables
-without a double underscore are left alone.
+`--set section.key=value`. If a key takes a string, write the value of a variable or flag without
+quotes; write other values as in TOML (`8`, `true`, `[\"a\", \"b\"]`). weir does not start with a
+malformed override. It ignores variables without a double underscore.
 
 A relative path in the file is relative to the folder of the file; in a variable or flag, to the
-folder in which weir runs. Secrets are never written in the file: a key such as
-`aws_secret_access_key` is refused, `aws_secret_access_key_file` and `aws_secret_access_key_env` name
-where to find it. Editors check the file against `schemas/config.json` (first line:
+folder in which weir runs. Never write a secret in the file: weir refuses a key such as
+`aws_secret_access_key`. `aws_secret_access_key_file` and `aws_secret_access_key_env` name the file or
+variable that holds it. Editors check the file against `schemas/config.json` (first line:
 `#:schema schemas/config.json`).
 
-`weir check --config FILE` checks everything and opens nothing for writing; `--explain` prints each
+`weir check --config FILE` checks everything and opens nothing for writing. `--explain` prints each
 value with its origin.
 ";
 

@@ -67,7 +67,7 @@ pub struct ObjectSource {
     pub columns: Option<Columns>,
     /// Format of every object; `None` is by extension.
     pub format: Option<source::Format>,
-    /// Encoding of texts; `None` is as their first bytes tell.
+    /// Encoding of texts; `None` recognises it by the first bytes.
     pub encoding: Option<crate::source::Encoding>,
     /// Lines that are one document.
     pub multiline: Option<crate::source::Multiline>,
@@ -77,7 +77,7 @@ pub struct ObjectSource {
     pub ids: Ids,
     /// Whether links out of the folder are followed.
     pub follow_links: bool,
-    /// Time between looks for new objects; `None` ends with the objects that are there.
+    /// Time between polls for new objects; `None` ends with the objects that exist now.
     pub poll: Option<std::time::Duration>,
 }
 
@@ -86,7 +86,7 @@ pub struct ObjectSource {
 pub struct StdinSource {
     /// Format of the lines; `None` is `auto`.
     pub format: Option<source::LineFormat>,
-    /// Encoding; `None` is as the first bytes tell.
+    /// Encoding; `None` recognises it by the first bytes.
     pub encoding: Option<crate::source::Encoding>,
     /// Lines that are one document.
     pub multiline: Option<crate::source::Multiline>,
@@ -103,7 +103,7 @@ pub struct StdinSource {
 pub struct Ids {
     /// Records hold their hashes.
     pub hash: bool,
-    /// They are no values.
+    /// They are not values.
     pub keep: bool,
     /// Key of the hashes, if somebody keeps one.
     pub key: Option<Secret>,
@@ -410,7 +410,8 @@ impl Resolver<'_> {
                     _ => None,
                 };
                 if let Some(kind) = of_kafka {
-                    let message = format!("`{kind}` names no tenant of an object");
+                    let message =
+                        format!("an object has no `{kind}`, so it cannot name the tenant");
                     let fix = "tenant = { value = \"…\" }, { field = \"…\" }, { column = \"…\" } or \
                                { path = \"…\" }";
                     self.invalid("source.tenant", message, fix);
@@ -479,7 +480,8 @@ impl Resolver<'_> {
                     _ => None,
                 };
                 if let Some(kind) = kind {
-                    let message = format!("`{kind}` names no tenant of standard input");
+                    let message =
+                        format!("standard input has no `{kind}`, so it cannot name the tenant");
                     self.invalid(
                         "source.tenant",
                         message,
@@ -532,7 +534,7 @@ impl Resolver<'_> {
         if let Some(length) = length.filter(|length| *length < IdKey::MIN_BYTES) {
             let least = IdKey::MIN_BYTES;
             let message = format!(
-                "the key of hashed ids is {length} bytes long; at least {least} are needed"
+                "the key of hashed ids is {length} bytes long; at least {least} are required"
             );
             let fix = "such as `openssl rand -hex 32`";
             self.invalid("source.id", message, fix);
@@ -556,7 +558,7 @@ impl Resolver<'_> {
         };
         let encoding = crate::source::Encoding::of_label(label);
         if encoding.is_none() {
-            let message = format!("`{label}` is no encoding that weir reads");
+            let message = format!("`{label}` is not an encoding that weir reads");
             let fix = "a name of https://encoding.spec.whatwg.org/#names-and-labels, such as \
                        \"windows-1252\", \"shift_jis\" or \"utf-16le\"; or \"utf-32le\"";
             self.invalid("source.encoding", message, fix);
@@ -593,7 +595,7 @@ impl Resolver<'_> {
     fn regex(&mut self, key: &str, pattern: &str) -> Option<regex::bytes::Regex> {
         let compiled = regex::bytes::Regex::new(pattern);
         if compiled.is_err() {
-            let message = format!("source.multiline.{key} is no regular expression");
+            let message = format!("source.multiline.{key} is not a regular expression");
             let fix = "such as '^\\d{4}-'; see https://docs.rs/regex/latest/regex/#syntax";
             self.invalid(&format!("source.multiline.{key}"), message, fix);
         }
@@ -719,7 +721,7 @@ impl Resolver<'_> {
         let at = self.written.place("sink.url");
         let kind = Kind::Conflict(message.to_owned());
         self.problems
-            .push(kind, &at, "write to a folder or prefix beside the source");
+            .push(kind, &at, "write to a folder or prefix outside the source");
     }
 
     fn listen(&mut self, listen: Option<&str>) -> Option<Listen> {
@@ -784,8 +786,7 @@ impl Resolver<'_> {
             || url.query().is_some()
         {
             let at = self.written.place(key);
-            let fix =
-                "take user, password and query out; set the cloud's own variables or `options`";
+            let fix = "remove user, password and query; set the cloud's own variables or `options`";
             self.problems
                 .push(Kind::SecretInFile(key.to_owned()), &at, fix);
             return None;
@@ -875,11 +876,11 @@ impl Resolver<'_> {
     fn unknown_option(&mut self, at: &str, url: &Url, name: &str) {
         let (message, fix) = match url.scheme() {
             "file" => (
-                format!("`{name}` is an option of a store, and the place is a local folder"),
-                "take it out".to_owned(),
+                format!("`{name}` is an option of a store, but the place is a local folder"),
+                "remove it".to_owned(),
             ),
             scheme => (
-                format!("a store at {scheme}:// has no option `{name}`"),
+                format!("a store at {scheme}:// does not support the option `{name}`"),
                 match nearest(name, StoreOptions::usual(scheme)) {
                     Some(option) => format!("`{option}`"),
                     None => {
@@ -896,7 +897,7 @@ impl Resolver<'_> {
     pub(super) fn read_secret(&mut self, at: &str, from: &str) -> Option<String> {
         let read = match at.ends_with("_file") {
             true => std::fs::read_to_string(self.path(at, from)).map_err(|error| reason(&error)),
-            false => std::env::var(from).map_err(|_| "it is not set".to_owned()),
+            false => std::env::var(from).map_err(|_| "the variable is not set".to_owned()),
         };
         match read {
             Ok(text) => Some(text.trim_end().to_owned()),

@@ -47,8 +47,8 @@ impl<'c> Route<'c> {
                 return Ok(Self::StdinToStdout(source, sink));
             }
             (Source::Kafka(_), Sink::Stdout(_)) => Refused {
-                why: "a source of type \"kafka\" can't have a sink of type \"stdout\": what is printed is in no \
-                      transaction with its offset",
+                why: "a source of type \"kafka\" can't have a sink of type \"stdout\": printed records are \
+                      not part of a transaction",
                 fix: "\"kafka\" or \"object_store\"",
             },
             (Source::ObjectStore(_), Sink::Kafka(_)) => Refused {

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 pub enum Section {
     /// Files below a folder or prefix: `entities/`, `redactions/`, `dead_letters/` and `_weir/`.
     ObjectStore {
-        /// Folder or prefix to write below; not the source's own. A relative path in the file is
-        /// relative to the file's folder.
+        /// Folder or prefix to write below. It must differ from the source's. A relative path in
+        /// the file is relative to the file's folder.
         #[schemars(length(min = 1))]
         url: String,
         /// Options of the store, as in `[source]`.
@@ -22,20 +22,22 @@ pub enum Section {
         /// Formats of the records.
         #[serde(default)]
         formats: Formats,
-        /// Compression of JSON lines and text; Parquet is always compressed inside.
+        /// Compression of JSON lines and text; Parquet always has its own compression.
         #[serde(default)]
         compression: Compression,
-        /// Seconds after which another worker may take over an object whose worker fell silent.
-        /// Shorter: quicker recovery. Longer: fewer objects read twice when a worker stalls.
+        /// Seconds after which another worker may take over an object whose worker does not renew
+        /// its claim. Shorter: faster recovery. Longer: fewer objects read twice when a worker
+        /// stalls.
         #[serde(default = "lease_secs")]
         lease_secs: NonZeroU64,
-        /// When a partition's files are written; for a source of type `kafka` only.
+        /// When weir writes a partition's files; only for a source of type `kafka`.
         #[serde(default)]
         roll: Option<Roll>,
     },
     /// Topics of Apache Kafka.
     Kafka {
-        /// `host:port` of some brokers, with commas. Unset: the source's, with its `sasl` and `tls`.
+        /// `host:port` of some brokers, separated by commas. Unset: the source's, with its `sasl`
+        /// and `tls`.
         #[serde(default)]
         bootstrap_servers: Option<String>,
         /// Topics by kind of record.
@@ -48,7 +50,7 @@ pub enum Section {
         /// Bounds of one transaction (of one commit with `delivery = "at_least_once"`).
         #[serde(default)]
         transaction: Transaction,
-        /// Keys of the records that are written.
+        /// Keys of the output records.
         #[serde(default)]
         key: Key,
         /// File that holds the secret for `key = "hash"`.
@@ -63,10 +65,11 @@ pub enum Section {
         /// Environment variable that holds the secret for the digests in audit records.
         #[serde(default)]
         audit_key_env: Option<String>,
-        /// Headers of the records that are written.
+        /// Headers of the output records. weir always passes on `traceparent` and `tracestate`, and
+        /// never the headers of schema registries.
         #[serde(default)]
         headers: Headers,
-        /// How a record is written.
+        /// How weir writes a record.
         #[serde(default)]
         encode: Encode,
         /// Compression of batches.
@@ -78,15 +81,15 @@ pub enum Section {
         /// Encryption; `tls = {}` trusts the system's authorities.
         #[serde(default)]
         tls: Option<super::source::Tls>,
-        /// Further options of the producer by librdkafka's names. Those that weir sets itself, or
-        /// that would break what it promises, are refused.
+        /// Further options of the producer, by librdkafka's names. weir refuses options that it
+        /// sets itself, and options that would break its promises.
         #[serde(default)]
         librdkafka_options: BTreeMap<String, String>,
     },
-    /// Standard output, a record a line: text for a text document, JSON for a JSON document. Dead letters
-    /// go to standard error.
+    /// Standard output, one record per line: text for a text document, JSON for a JSON document.
+    /// Dead letters go to standard error.
     Stdout {
-        /// Which records are printed.
+        /// Which records weir prints.
         #[serde(default)]
         records: Printed,
     },
@@ -97,7 +100,7 @@ pub enum Section {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Topics {
-    /// What is where in each document. Unset: not written.
+    /// The entities of each document and their places. Unset: not written.
     #[serde(default)]
     pub entities: Option<String>,
     /// Redacted documents. Unset: not written.
@@ -106,7 +109,7 @@ pub struct Topics {
     /// Records that could not be processed.
     #[schemars(length(min = 1))]
     pub dead_letters: String,
-    /// What was done to each record, as a chain for each partition of the source; needs
+    /// What weir did to each record, as a chain for each partition of the source; needs
     /// `audit_key_file` or `audit_key_env`. Unset: not written.
     #[serde(default)]
     pub audit: Option<String>,
@@ -127,21 +130,21 @@ impl Topics {
     }
 }
 
-/// Bounds of one transaction: what is reached first ends it.
+/// Bounds of one transaction: the first bound that is reached ends it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Transaction {
-    /// Milliseconds after which the broker aborts a transaction that was not ended. Above the
-    /// slowest commit; readers of the output wait so long after a worker died.
+    /// Milliseconds after which the broker aborts a transaction that was not ended. Must exceed the
+    /// slowest commit. After a worker dies, readers of the output wait this long.
     #[schemars(range(min = 1000, max = 900_000))]
     pub timeout_ms: u64,
-    /// Most documents.
+    /// Maximum number of documents.
     #[schemars(range(min = 1, max = 100_000))]
     pub max_documents: u64,
-    /// Most bytes of documents as received.
+    /// Maximum bytes of documents as received.
     #[schemars(range(min = 1024))]
     pub max_bytes: u64,
-    /// Most milliseconds that a document which is done waits for company.
+    /// Maximum milliseconds that a processed document waits before its transaction ends.
     #[schemars(range(max = 60_000))]
     pub max_ms: u64,
 }
@@ -157,18 +160,19 @@ impl Default for Transaction {
     }
 }
 
-/// When the files of one partition are written: at the bound that is reached first, or earlier if
-/// what is gathered of all partitions takes half of `limits.max_in_flight_bytes`.
+/// When weir writes the files of one partition: at the first bound that is reached, or earlier if
+/// the gathered files of all partitions take half of `limits.max_in_flight_bytes`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Roll {
-    /// Most documents.
+    /// Maximum number of documents.
     #[schemars(range(min = 1, max = 10_000_000))]
     pub max_documents: u64,
-    /// Most bytes of documents as received.
+    /// Maximum bytes of documents as received.
     #[schemars(range(min = 1024))]
     pub max_bytes: u64,
-    /// Most seconds after the first document. Shorter: readers see it sooner. Longer: larger files.
+    /// Maximum seconds after the first document. Shorter: readers see it sooner. Longer: larger
+    /// files.
     #[schemars(range(min = 1, max = 86_400))]
     pub max_secs: u64,
 }
@@ -183,39 +187,39 @@ impl Default for Roll {
     }
 }
 
-/// Keys of the records that are written.
+/// Keys of the output records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Key {
-    /// The source record's: records of one key stay in one partition and in order.
+    /// The source record's key: records of one key stay in one partition and in order.
     #[default]
     Keep,
-    /// HMAC-SHA256 of the source record's, 128 bits in hexadecimal digits: a key may itself be
-    /// personal. Order is kept likewise.
+    /// HMAC-SHA256 of the source record's key, 128 bits in hexadecimal digits, because a key may
+    /// itself be personal. Order is kept as well.
     Hash,
 }
 
-/// Headers of the records that are written. `traceparent` and `tracestate` are always passed on,
-/// the headers of schema registries never.
+/// Headers of the output records. weir always passes on `traceparent` and `tracestate`, and never
+/// the headers of schema registries.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Headers {
-    /// Names, or patterns with `*`, of headers of the source record that are passed on. Others
-    /// are dropped: they may hold personal data.
+    /// Names, or patterns with `*`, of headers of the source record that weir passes on. It drops
+    /// all others, because they may hold personal data.
     pub pass: Vec<String>,
 }
 
-/// How a record is written.
+/// How weir writes a record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Encode {
-    /// What the records are written as.
+    /// Format of the records.
     pub codec: Encoding,
     /// Registry of the schemas of Avro records.
     pub schema_registry: Option<SchemaRegistry>,
 }
 
-/// What records are written as.
+/// Format of records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Encoding {
@@ -226,13 +230,14 @@ pub enum Encoding {
     Avro,
 }
 
-/// A schema registry that speaks Confluent's API, and how weir's schemas stand in it.
+/// A schema registry that speaks Confluent's API, and how it names weir's schemas.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "SinkSchemaRegistry")]
 pub struct SchemaRegistry {
-    /// Its address, such as `https://registry:8081`; several, which are tried in order, with commas.
-    /// Unset: that of `source.decode.schema_registry`, with its username and password.
+    /// Its address, such as `https://registry:8081`; or several, separated by commas, which weir
+    /// tries in order. Unset: that of `source.decode.schema_registry`, with its username and
+    /// password.
     pub url: Option<String>,
     /// Name of the user, or of an API key, for basic authentication.
     pub username: Option<String>,
@@ -240,15 +245,15 @@ pub struct SchemaRegistry {
     pub password_file: Option<String>,
     /// Environment variable that holds the password.
     pub password_env: Option<String>,
-    /// How the subject of a schema is named.
+    /// How weir names the subject of a schema.
     pub subject_strategy: SubjectStrategy,
-    /// Whether weir registers a schema that its subject does not hold. Otherwise it does not start
-    /// before what `weir schema entities-avro`, `redaction-avro`, `dead-letter-avro` and `audit-avro`
-    /// print is registered.
+    /// Whether weir registers a schema that is missing from its subject. If not, register what
+    /// `weir schema entities-avro`, `redaction-avro`, `dead-letter-avro` and `audit-avro` print;
+    /// until then weir does not start.
     pub auto_register: bool,
 }
 
-/// How the subject of a schema is named, as Confluent's serializers do.
+/// How weir names the subject of a schema, as Confluent's serializers do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SubjectStrategy {
@@ -297,7 +302,7 @@ pub enum RedactionFormat {
     Jsonl,
     /// Parquet.
     Parquet,
-    /// Redacted text alone, a line for a line; for text and log input.
+    /// Only the redacted text, line by line; for text and log input.
     Text,
 }
 

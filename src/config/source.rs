@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 #[schemars(rename = "Source")]
 pub enum Section {
     /// Local files, S3, GCS or Azure. A job ends when every object is done; with `poll_secs` a
-    /// worker goes on with what arrives later.
+    /// worker continues with objects that arrive later.
     ObjectStore {
         /// Folder or prefix that holds the input: a path, or `file://`, `s3://`, `gs://`,
         /// `az://`, `abfss://`. A relative path in the file is relative to the file's folder.
@@ -21,16 +21,16 @@ pub enum Section {
         #[serde(default = "everything")]
         #[schemars(length(min = 1))]
         include: Vec<String>,
-        /// Patterns of objects to leave out; they win over `include`.
+        /// Patterns of objects to leave out; they take precedence over `include`.
         #[serde(default)]
         exclude: Vec<String>,
         /// Options of the store, by the names of the object_store library: `aws_region`,
         /// `aws_endpoint`, `allow_http`. Credentials come from the cloud's own variables, or from
-        /// `NAME_file` and `NAME_env`; a secret in this file is refused.
+        /// `NAME_file` and `NAME_env`; weir refuses a secret in this file.
         #[serde(default)]
         options: BTreeMap<String, String>,
-        /// Where the tenant of a document is named. Unset: the key `tenant` of a JSON document,
-        /// `columns.tenant` of a table, else the default tenant.
+        /// Where weir finds the tenant of a document. Unset: the key `tenant` of a JSON document,
+        /// or `columns.tenant` of a table; if the document names none, the default tenant.
         #[serde(default)]
         tenant: Option<Tenant>,
         /// Columns of Parquet and Arrow files.
@@ -40,34 +40,34 @@ pub enum Section {
         /// `.parquet`, `.arrow`, each also with `.gz` or `.zst`).
         #[serde(default)]
         format: Option<Format>,
-        /// Encoding of every object but tables, by a name of the WHATWG standard such as
-        /// `windows-1252`, `shift_jis`, `utf-16le`, or `utf-32le`. Unset: UTF-8, UTF-16 or UTF-32, as
-        /// the first bytes tell; an object of another encoding is a dead letter. A byte order mark
-        /// wins over this key. What weir writes is UTF-8.
+        /// Encoding of every object except tables, by a name of the WHATWG standard such as
+        /// `windows-1252`, `shift_jis`, `utf-16le`, or `utf-32le`. Unset: weir recognises UTF-8,
+        /// UTF-16 and UTF-32 by the first bytes; an object of another encoding is a dead letter. A
+        /// byte order mark takes precedence over this key. weir writes UTF-8.
         #[serde(default)]
         encoding: Option<String>,
         /// Which lines of a log are one document, such as those of a stack trace. The keys are
         /// Vector's.
         #[serde(default)]
         multiline: Option<Multiline>,
-        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a table
-        /// that says what becomes of ids, such as `{ hash = true }`. A document without an id gets one
-        /// made of its position.
+        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a
+        /// table that says what weir does with ids, such as `{ hash = true }`. A document without
+        /// an id gets one made of its position.
         #[serde(default)]
         id: Id,
-        /// Follow symbolic links that lead out of the folder. Those that stay in it are followed
-        /// always.
+        /// Follow symbolic links that lead out of the folder. weir always follows links that stay
+        /// in it.
         #[serde(default)]
         follow_links: bool,
-        /// Seconds between looks for new and changed objects. Unset: the job ends when every object
+        /// Seconds between polls for new and changed objects. Unset: the job ends when every object
         /// is done. Objects must arrive whole: uploaded, or renamed into place.
         #[serde(default)]
         poll_secs: Option<NonZeroU64>,
     },
-    /// Topics of Apache Kafka, read as a member of a consumer group. A worker goes on until it is
-    /// told to stop.
+    /// Topics of Apache Kafka, read as a member of a consumer group. A worker runs until it is
+    /// stopped.
     Kafka {
-        /// `host:port` of some brokers, with commas.
+        /// `host:port` of some brokers, separated by commas.
         #[schemars(length(min = 1))]
         bootstrap_servers: String,
         /// Topics to read; one that begins with `^` is a regular expression.
@@ -77,7 +77,7 @@ pub enum Section {
         #[schemars(length(min = 1))]
         group_id: String,
         /// Protocol of the group: `classic` with cooperative-sticky assignment, or `consumer`
-        /// (KIP-848), for which the broker assigns and holds the session timeout.
+        /// (KIP-848), for which the broker assigns partitions and sets the session timeout.
         #[serde(default)]
         group_protocol: GroupProtocol,
         /// Name of this worker in the group (static membership): a restart within the session
@@ -91,22 +91,22 @@ pub enum Section {
         /// Where a group without committed offsets begins.
         #[serde(default)]
         auto_offset_reset: OffsetReset,
-        /// Milliseconds between looks for partitions that were added, and for topics that a regular
-        /// expression newly matches.
+        /// Milliseconds between polls for new partitions, and for new topics that a regular
+        /// expression matches.
         #[serde(default = "topic_metadata_refresh_interval_ms")]
         #[schemars(range(min = 1000, max = 3_600_000))]
         topic_metadata_refresh_interval_ms: u64,
-        /// How a record is read.
+        /// How weir reads a record.
         #[serde(default)]
         decode: Decode,
-        /// Where the tenant of a document is named: `value`, `field`, `key`, `header`, or `path`
-        /// for a part of the topic's name. Unset: the key `tenant` of a JSON document, else the
-        /// default tenant.
+        /// Where weir finds the tenant of a document: `value`, `field`, `key`, `header`, or `path`
+        /// for a part of the topic's name. Unset: the key `tenant` of a JSON document; if the
+        /// document names none, the default tenant.
         #[serde(default)]
         tenant: Option<Tenant>,
-        /// Where the id of a document is: a `field` of a JSON document (`id` unless given), the
-        /// record's `key`, or a `header`; and what becomes of ids, such as `{ hash = true }`. A document
-        /// without an id gets one made of its position.
+        /// Where weir finds the id of a document: a `field` of a JSON document (default: `id`), the
+        /// record's `key`, or a `header`; and what weir does with ids, such as `{ hash = true }`. A
+        /// document without an id gets one made of its position.
         #[serde(default)]
         id: RecordId,
         /// How the worker logs in.
@@ -115,14 +115,14 @@ pub enum Section {
         /// Encryption; `tls = {}` trusts the system's authorities.
         #[serde(default)]
         tls: Option<Tls>,
-        /// Further options of the consumer by librdkafka's names. Those that weir sets itself, or
-        /// that would break what it promises, are refused.
+        /// Further options of the consumer, by librdkafka's names. weir refuses options that it
+        /// sets itself, and options that would break its promises.
         #[serde(default)]
         librdkafka_options: BTreeMap<String, String>,
     },
-    /// Standard input: one document a line. Ends with the input.
+    /// Standard input: one document per line. The job ends with the input.
     Stdin {
-        /// What the input holds. Unset: `auto`.
+        /// Format of the input. Unset: `auto`.
         #[serde(default)]
         format: Option<LineFormat>,
         /// Encoding of the input, as for objects.
@@ -131,18 +131,18 @@ pub enum Section {
         /// Which lines are one document, such as those of a stack trace. The keys are Vector's.
         #[serde(default)]
         multiline: Option<Multiline>,
-        /// Where the tenant of a document is named; `value` or `field`. Unset: the key `tenant`
-        /// of a JSON document, else the default tenant.
+        /// Where weir finds the tenant of a document: `value` or `field`. Unset: the key `tenant`
+        /// of a JSON document; if the document names none, the default tenant.
         #[serde(default)]
         tenant: Option<Tenant>,
-        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a table
-        /// that says what becomes of ids, such as `{ hash = true }`.
+        /// Key of a JSON document that holds its id, a JSON Pointer if it begins with `/`; or a
+        /// table that says what weir does with ids, such as `{ hash = true }`.
         #[serde(default)]
         id: Id,
     },
 }
 
-/// Where the tenant of a document is named: exactly one of these.
+/// Where weir finds the tenant of a document: exactly one of these.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Tenant {
@@ -162,13 +162,13 @@ pub enum Tenant {
     Header(#[schemars(length(min = 1))] String),
 }
 
-/// Where the id of a document is, and what becomes of it.
+/// Where weir finds the id of a document, and what it does with it.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Id {
     /// A key of a JSON document; a JSON Pointer if it begins with `/`.
     Field(#[schemars(length(min = 1))] String),
-    /// A key, and what becomes of ids.
+    /// A key, and what weir does with ids.
     Rules(DocumentId),
 }
 
@@ -178,9 +178,9 @@ impl Default for Id {
     }
 }
 
-/// Where the id of a document is, and what becomes of it. An id is a value like any other: unless one
-/// of `hash` and `keep` is given, the tenant's patterns and lists redact it. In dead letters it is
-/// hashed.
+/// Where weir finds the id of a document, and what it does with it. An id is a value like any
+/// other: unless `hash` or `keep` is set, the tenant's patterns and lists redact it. In dead
+/// letters it is always hashed.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DocumentId {
@@ -190,7 +190,7 @@ pub struct DocumentId {
     /// Records hold a keyed hash (HMAC-SHA256) of the id. Without `hash_key_file` or `hash_key_env` the
     /// key is random and ends with the process: hashes of two runs can't be joined.
     pub hash: bool,
-    /// Ids are no values: records and dead letters hold them as they are.
+    /// Ids are not values: records and dead letters hold them unchanged.
     pub keep: bool,
     /// File that holds the key of the hashes: 16 bytes or more.
     pub hash_key_file: Option<String>,
@@ -198,7 +198,8 @@ pub struct DocumentId {
     pub hash_key_env: Option<String>,
 }
 
-/// Where the id of a record is, and what becomes of it: at most one of `field`, `key` and `header`.
+/// Where weir finds the id of a record, and what it does with it: at most one of `field`, `key` and
+/// `header`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RecordId {
@@ -214,7 +215,7 @@ pub struct RecordId {
     /// Records hold a keyed hash (HMAC-SHA256) of the id. Without `hash_key_file` or `hash_key_env` the
     /// key is random and ends with the process: hashes of two runs can't be joined.
     pub hash: bool,
-    /// Ids are no values: records and dead letters hold them as they are.
+    /// Ids are not values: records and dead letters hold them unchanged.
     pub keep: bool,
     /// File that holds the key of the hashes: 16 bytes or more.
     pub hash_key_file: Option<String>,
@@ -240,16 +241,16 @@ pub enum OffsetReset {
     /// With the oldest record.
     #[default]
     Earliest,
-    /// With what is written after the group's first start. A partition or topic that is added later is
-    /// read from its beginning.
+    /// With the records that are written after the group's first start. weir reads a partition or
+    /// topic that is added later from its beginning.
     Latest,
 }
 
-/// How a record is read.
+/// How weir reads a record.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Decode {
-    /// What a record holds.
+    /// Format of a record.
     pub codec: Codec,
     /// Registry of the schemas of Avro records.
     pub schema_registry: Option<SchemaRegistry>,
@@ -259,7 +260,8 @@ pub struct Decode {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SchemaRegistry {
-    /// Its address, such as `https://registry:8081`; several, which are tried in order, with commas.
+    /// Its address, such as `https://registry:8081`; or several, separated by commas, which weir
+    /// tries in order.
     #[schemars(length(min = 1))]
     pub url: String,
     /// Name of the user, or of an API key, for basic authentication.
@@ -273,7 +275,7 @@ pub struct SchemaRegistry {
     pub password_env: Option<String>,
 }
 
-/// What a record holds.
+/// Format of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Codec {
@@ -283,17 +285,17 @@ pub enum Codec {
     /// Plain text.
     Text,
     /// Avro whose schema is in a registry, named by the prefix or the header of Confluent's
-    /// serializers. The record is read as a JSON object.
+    /// serializers. weir reads the record as a JSON object.
     Avro,
 }
 
-/// How a client logs in at the brokers.
+/// How a client logs in to the brokers.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Sasl {
     /// Mechanism.
     pub mechanism: Mechanism,
-    /// Name of the user; for all mechanisms but OAUTHBEARER.
+    /// Name of the user; for all mechanisms except OAUTHBEARER.
     #[serde(default)]
     pub username: Option<String>,
     /// File that holds the password.
@@ -302,7 +304,7 @@ pub struct Sasl {
     /// Environment variable that holds the password.
     #[serde(default)]
     pub password_env: Option<String>,
-    /// File that holds the token of OAUTHBEARER, a JWT; read again before it expires.
+    /// File that holds the token of OAUTHBEARER, a JWT; weir reads it again before it expires.
     #[serde(default)]
     pub token_file: Option<String>,
 }
@@ -341,14 +343,14 @@ pub struct Tls {
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Columns {
-    /// Columns that hold text to redact. A part of a nested column is chosen by its path:
-    /// `customer.name`, `items[].note`, `attributes[].value` of a map; a struct, list or map by its name
-    /// alone means every text in it. A column whose own name has a dot is chosen by that name; a name
-    /// inside a path that has one stands in backticks.
+    /// Columns that hold text to redact. A path chooses a part of a nested column: `customer.name`,
+    /// `items[].note`, `attributes[].value` of a map. The name of a struct, list or map alone means
+    /// every text in it. A column whose own name has a dot is chosen by that name; inside a path,
+    /// put such a name in backticks.
     #[schemars(length(min = 1))]
     pub text: Vec<String>,
-    /// Column that holds the id of the row. Unset: `id` if there is one, else the id is made of object
-    /// and row.
+    /// Column that holds the id of the row. Unset: the column `id`; without it, weir makes the id
+    /// of object and row.
     #[serde(default)]
     pub id: Option<String>,
     /// Column that names the tenant of the row; the same as `tenant = { column = … }`.
@@ -362,7 +364,7 @@ pub struct Columns {
 pub enum Format {
     /// The whole file is one document.
     Text,
-    /// Each line is a document: a JSON document if it is a JSON object, else text.
+    /// Each line is a document: a JSON document if it is a JSON object, otherwise text.
     Auto,
     /// Each line is a document of plain text.
     Log,
@@ -380,8 +382,8 @@ pub enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LineFormat {
-    /// Each line is a document: a JSON document if it is a JSON object, else text. JSON of several
-    /// lines is read as `json` if the first line is `{` or `[`.
+    /// Each line is a document: a JSON document if it is a JSON object, otherwise text. weir reads
+    /// JSON of several lines as `json` if the first line is `{` or `[`.
     Auto,
     /// Each line is a document of plain text.
     Log,
@@ -391,20 +393,21 @@ pub enum LineFormat {
     Json,
 }
 
-/// Which lines are one document. Lines outside of such a group are documents of their own.
+/// Which lines are one document. Each other line is its own document.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Multiline {
     /// Regular expression of a line that begins a document: `^\d{4}-`, or `^\[`.
     #[schemars(length(min = 1))]
     pub start_pattern: String,
-    /// Regular expression that tells, with `mode`, where a document ends. Unset: `start_pattern`.
+    /// Regular expression that decides, together with `mode`, where a document ends. Unset:
+    /// `start_pattern`.
     #[serde(default)]
     pub condition_pattern: Option<String>,
     /// What a line that matches `condition_pattern` means.
     #[serde(default)]
     pub mode: MultilineMode,
-    /// Milliseconds after which a document of standard input ends if no line comes.
+    /// Milliseconds after which a document of standard input ends if no further line arrives.
     #[serde(default = "multiline_timeout_ms")]
     pub timeout_ms: NonZeroU64,
 }
@@ -413,9 +416,9 @@ pub struct Multiline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MultilineMode {
-    /// The document goes on while lines match.
+    /// The document continues while lines match.
     ContinueThrough,
-    /// The document goes on while lines match, and takes one line more.
+    /// The document continues while lines match, and includes one line more.
     ContinuePast,
     /// The document ends before the first line that matches.
     #[default]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Telemetry")]
 pub struct Section {
-    /// Address for `/metrics`, `/livez` and `/readyz`, such as `127.0.0.1:9464`
-    /// (OpenTelemetry's Prometheus port). Unset: none is opened.
+    /// Address for `/metrics`, `/livez` and `/readyz`, such as `127.0.0.1:9464` (OpenTelemetry's
+    /// Prometheus port). Unset: weir opens no listener.
     pub listen: Option<String>,
     /// Format of the log on standard error.
     pub log_format: LogFormat,
-    /// Least level that is logged.
+    /// Lowest level that weir logs.
     pub log_level: LogLevel,
 }
 
@@ -21,12 +21,12 @@ pub struct Section {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// Text on a terminal, else JSON.
+    /// Text on a terminal, otherwise JSON.
     #[default]
     Auto,
     /// A line of text for people.
     Text,
-    /// A JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -38,12 +38,12 @@ pub enum LogFormat {
 pub enum LogLevel {
     /// What failed.
     Error,
-    /// And what may fail soon, such as dead letters.
+    /// Also what may fail soon, such as dead letters.
     Warn,
-    /// And what happens.
+    /// Also what happens.
     #[default]
     Info,
-    /// And why it happens.
+    /// Also why it happens.
     Debug,
     /// Everything.
     Trace,

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "Tenants")]
 pub struct Section {
-    /// Folder with one file a tenant, `NAME.toml`; watched while a worker runs. A relative path
-    /// in the file is relative to the file's folder.
+    /// Folder with one file per tenant, `NAME.toml`; a worker watches it while it runs. A relative
+    /// path in the file is relative to the file's folder.
     #[schemars(length(min = 1))]
     pub dir: String,
     /// Tenant of documents that name none. Unset: such documents become dead letters. A document

@@ -207,7 +207,7 @@ headers = { cloudevents = true }
     insta::assert_snapshot!(told, @r#"
     error: `type` is not one of the known values: "kafkas"
       weir.toml:2:8   fix: "kafka"
-    error: `cloudevents` is not in this version yet
+    error: this version does not support `cloudevents` yet
       weir.toml:6:13  fix: `pass`
     "#);
 }
@@ -222,7 +222,7 @@ tenant = { header = "tenant" }
     let told = unresolved(text);
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
-    error: `header` names no tenant of an object
+    error: an object has no `header`, so it cannot name the tenant
       weir.toml:4:1  fix: tenant = { value = "…" }, { field = "…" }, { column = "…" } or { path = "…" }
     "#);
 }
@@ -357,7 +357,7 @@ url = "s3://user:CANARY-1@bucket/prefix"
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
     error: `source.url` would put a secret in the file
-      weir.toml:3:1  fix: take user, password and query out; set the cloud's own variables or `options`
+      weir.toml:3:1  fix: remove user, password and query; set the cloud's own variables or `options`
     "#);
 }
 
@@ -390,7 +390,7 @@ options = { aws_secret_access_key_file = "/nowhere/key", aws_session_token_env =
     insta::assert_snapshot!(told, @r#"
     error: can't read the secret that `source.options.aws_secret_access_key_file` names: no such file
       weir.toml:4:13  fix: name a readable file, or a variable that is set
-    error: can't read the secret that `source.options.aws_session_token_env` names: it is not set
+    error: can't read the secret that `source.options.aws_session_token_env` names: the variable is not set
       weir.toml:4:58  fix: name a readable file, or a variable that is set
     "#);
 }
@@ -408,7 +408,7 @@ url = "./data/out"
     assert!(!told.contains("CANARY"), "a value leaks");
     insta::assert_snapshot!(told, @r#"
     error: sink.url lies inside source.url: the next run would read its own output
-      weir.toml:6:1  fix: write to a folder or prefix beside the source
+      weir.toml:6:1  fix: write to a folder or prefix outside the source
     "#);
 }
 
@@ -450,14 +450,14 @@ fn what_is_missing_altogether_is_told_at_once() {
         .unwrap_err()
         .to_string();
     insta::assert_snapshot!(told, @r#"
-    error: no [source] section
+    error: section [source] is missing
       weir.toml:1:1  fix: add [source]: Where documents come from
-    error: no [sink] section
+    error: section [sink] is missing
       weir.toml:1:1  fix: add [sink]: Where records go
-    error: no [tenants] section
+    error: section [tenants] is missing
       weir.toml:1:1  fix: add [tenants]: What each tenant asked for
-    error: no [model] section
-      weir.toml:1:1  fix: add [model]: The model pack and how it is run
+    error: section [model] is missing
+      weir.toml:1:1  fix: add [model]: The model pack, and how weir runs it
     "#);
 }
 
@@ -552,7 +552,7 @@ fn a_malformed_override_stops_the_start() {
       environment WEIR_BATCH__MAX_TOKEN         fix: `max_tokens`
     error: `batch.max_tokens` must be an integer, found a string
       environment WEIR_BATCH__MAX_TOKENS        fix: `max_tokens = 1024` is the default
-    error: malformed override: `--set` without `=`
+    error: malformed override: `--set` needs `=`
       --set …                                   fix: --set section.key=value
     error: malformed override: the name has an empty or missing part
       --set batch                               fix: WEIR_SECTION__KEY=value or --set section.key=value
@@ -711,13 +711,13 @@ fn files_of_a_topic_are_json_lines_and_only_they_roll() {
         let told = lake(&format!("formats = {{ {formats} }}\n"));
         let key = formats.split(' ').next().unwrap();
         assert!(
-            told.contains(&format!("error: sink.formats.{key} (")),
+            told.contains(&format!("error: sink.formats.{key} = ")),
             "{told}"
         );
     }
     let told = unresolved("[sink]\ntype = \"object_store\"\nurl = \"./out\"\nroll = {}\n");
     assert!(
-        told.contains("`sink.roll` is for a source of type"),
+        told.contains("`sink.roll` needs a source of type"),
         "{told}"
     );
 }

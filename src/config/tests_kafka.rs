@@ -64,14 +64,14 @@ fn what_would_break_the_promise_is_refused_by_name() {
                    \"group.id\" = \"other\", \"fetch.min.bytes\" = \"1\" }";
     insta::assert_snapshot!(problems(&[(SOURCE, options)]), @r#"
     error: `enable.auto.commit` may not be set: offsets would be committed before their records
-      stream.toml:6:1  fix: take it out
-    error: `group.id` has a key of its own in weir's configuration
+      stream.toml:6:1  fix: remove it
+    error: `group.id` has its own key in weir's configuration
       stream.toml:6:1  fix: use `group_id`
     "#);
     let options = "librdkafka_options = { \"acks\" = \"1\", \"linger.ms\" = \"20\" }";
     insta::assert_snapshot!(problems(&[(SINK, options)]), @r#"
     error: `acks` may not be set: records could be lost with a broker
-      stream.toml:8:24  fix: take it out
+      stream.toml:8:24  fix: remove it
     "#);
 }
 
@@ -187,7 +187,7 @@ fn tenant_and_id_may_stand_beside_the_record() {
     assert_eq!(problems(&[(SOURCE, beside)]), "none");
     let wrong = "tenant = { column = \"team\" }\nid = { key = \"whole\" }";
     insta::assert_snapshot!(problems(&[(SOURCE, wrong)]), @r#"
-    error: `column` names no tenant of a Kafka record
+    error: a Kafka record has no columns, so `column` cannot name its tenant
       stream.toml:6:1  fix: tenant = { header = "…" }, { key = "{tenant}" } or { field = "…" }
     error: `source.id.key` is not usable: `{id}` must stand in it exactly once
       stream.toml:7:8  fix: such as "{id}"

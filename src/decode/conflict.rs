@@ -1,21 +1,21 @@
-//! The one rule by which overlapping spans of the model, the patterns and the lists are settled.
+//! The one rule that decides between overlapping spans of the model, the patterns and the lists.
 //!
 //! In:  spans in any order that may overlap; the places of allowed terms.
 //! Out: spans sorted by start that never overlap, on grapheme borders (I8).
 //! Holds: no tail leaks: what a span covered is covered in the end, unless the allow list took it.
 //! Does not know: labels' meanings, thresholds, operators.
 //!
-//! 1. *Allow.* A span of the model or a pattern that lies wholly inside one allowed place goes. An
-//!    allowed term inside a longer span punches no hole in it. The deny list is never overruled.
+//! 1. *Allow.* A span of the model or a pattern that is completely inside one allowed place is dropped.
+//!    An allowed term inside a longer span makes no hole in it. Nothing overrules the deny list.
 //! 2. *Borders.* Every span grows outward to whole escapes (`\u0022`, `%20`) and grapheme clusters.
 //! 3. *Precedence.* Each byte belongs to the strongest span over it: deny list, then built-in
 //!    pattern, then tenant regex, then model; within these the higher score, the longer span, the
-//!    earlier start, and last label and recogniser by name, so that the order of the input is of
-//!    no matter.
-//! 4. *Remainders.* What is left of a weaker span stays, as a span of its own with its own label
+//!    earlier start, and last label and recogniser by name, so that the order of the input does
+//!    not matter.
+//! 4. *Remainders.* The rest of a weaker span stays, as a separate span with its own label
 //!    and score. One that touches a span of the same label becomes part of it; the stronger one's
 //!    score and recogniser stay.
-//! 5. *Spaces.* White space at a cut falls off; spans of nothing but white space go.
+//! 5. *Spaces.* White space at a cut is removed, and so are spans of nothing but white space.
 
 use std::{
     cmp::{Ordering, Reverse},

@@ -1,14 +1,14 @@
 //! Names for what is marked.
 //!
-//! In:  the entities of the common path, which do not overlap; the marks of each label by itself, which may.
+//! In:  the entities of the common path, which do not overlap; the separate marks of each label, which may.
 //! Out: spans that do not overlap and cover what the marks cover, white space at cuts aside.
 //! Holds: which characters are covered depends on the marks alone (I11).
 //!
-//! 1. A named entity keeps its label and borders where marks cover it. What no mark covers goes.
+//! 1. A named entity keeps its label and borders where marks cover it. The rest is dropped.
 //! 2. The rest of a mark stays with the mark's own label, that of the mark whose label is most likely right
 //!    where several overlap. It becomes part of an entity of the same label that it touches.
 //! 3. A rest of nothing but punctuation becomes part of the span that it touches: the comma of a place
-//!    whose town and country have names of their own.
+//!    whose town and country have their own names.
 
 use std::cmp::Ordering;
 

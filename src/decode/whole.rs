@@ -1,7 +1,7 @@
-//! Whole values: a span that stops inside of one grows to its end.
+//! Whole values: a span that ends inside a value grows to the value's end.
 //!
 //! A model's tokens are parts of words, and its training texts do not agree on whether a title belongs to
-//! a name. What is left of a value that was cut tells as much as the value.
+//! a name. The rest of a truncated value reveals as much as the value.
 //!
 //! - A border between two letters, or two digits, is inside a word: the word belongs to the span.
 //! - Behind a title at the span's end or start ("Mr.", "Dr.") the name that follows belongs to it.

@@ -1,7 +1,7 @@
 //! One document: its fields through [`Scan`], its spans through the tenant's operators, and the
 //! records that come out.
 //!
-//! Fields never influence one another. Whatever fails, the whole document fails (I6).
+//! Fields never influence one another. If any part fails, the whole document fails (I6).
 
 use std::{
     collections::{BTreeMap, HashMap},

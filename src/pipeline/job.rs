@@ -286,7 +286,7 @@ impl Job {
         let unknown = listing.unknown.values().sum();
         if unknown != summary.unknown {
             for (extension, count) in &listing.unknown {
-                warn!(%extension, count, "objects left out: weir reads no such format");
+                warn!(%extension, count, "objects left out: weir does not read their format");
             }
         }
         summary.unknown = unknown;
@@ -349,7 +349,7 @@ impl Job {
             if busy.is_empty() || self.enough() {
                 return Ok(());
             }
-            // Others are at work on these. Whoever dies leaves a claim that becomes void.
+            // Other workers hold these. The claim of a worker that dies becomes void.
             let Target::Objects(ledger) = sink else {
                 return Ok(());
             };

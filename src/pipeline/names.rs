@@ -1,5 +1,5 @@
-//! The names in a record: its id, the keys of its objects. They are the record's words and may be
-//! values, but no prose: the tenant's patterns and lists look at them, and no model.
+//! The names in a record: its id, the keys of its objects. They come from the record and may be
+//! values, but they are not prose: the tenant's patterns and lists search them, the model does not.
 
 use std::{
     borrow::Cow,

@@ -1,4 +1,4 @@
-//! What was done, as counts for people and as metrics.
+//! Counts of what the pipeline did, for people and as metrics.
 
 use std::{
     collections::BTreeMap,

@@ -1,8 +1,8 @@
-//! Dead letters sent back: each record is read again where it stood and written behind the others of
-//! its partition, once.
+//! Sends dead letters back: reads each record again from its place and writes it behind the others
+//! of its partition, once.
 //!
-//! What was sent back is remembered as committed offsets of the dead letters' topic, in a group for
-//! each code (`GROUP.replay.CODE`), in the transaction that sends the records: a replay that is
+//! A group for each code (`GROUP.replay.CODE`) remembers what was sent back, as committed offsets of the
+//! dead letters' topic, in the transaction that sends the records: a replay that is
 //! killed and run again sends nothing twice, and one of a single code leaves the others for later.
 
 use std::{
@@ -55,7 +55,7 @@ pub enum Error {
     #[error(transparent)]
     Sink(#[from] topics::Error),
     /// The brokers don't answer, or not with what was asked for.
-    #[error("the brokers can't be read from ({code:?}): look at the address and the topic")]
+    #[error("can't read from the brokers ({code:?}): check the address and the topic")]
     Read {
         /// librdkafka's code.
         code: Option<RDKafkaErrorCode>,

@@ -27,8 +27,8 @@ pub(super) fn policy(
         return Ok(policy.clone());
     }
     let reason = match tenant {
-        Some(_) => "no policy for this tenant",
-        None => "the document names no tenant and there is no default one",
+        Some(_) => "the tenant is unknown: its file is missing",
+        None => "the document names no tenant, and there is no default tenant",
     };
     Err(DeadLetter {
         source: position.clone(),

@@ -111,7 +111,7 @@ impl DigestKey {
         self.mac(b"weir/audit-digest/1", value)[..32].to_owned()
     }
 
-    /// Tells keys apart and nothing of the key.
+    /// Distinguishes keys and reveals nothing of them.
     pub fn id(&self) -> String {
         self.mac(b"weir/audit-key/1", b"")[..8].to_owned()
     }

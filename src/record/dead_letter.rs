@@ -51,10 +51,10 @@ pub enum Code {
     NotJson,
     /// The record is not valid UTF-8, or not valid in the encoding of its object.
     NotUtf8,
-    /// The object or record is of an encoding that can't be told: binary data, or text of another
-    /// encoding than the configured one.
+    /// The object or record is binary data, or text of an encoding that weir does not recognise or
+    /// that differs from the configured one.
     UnknownEncoding,
-    /// The object is compressed with something that weir does not read.
+    /// The object is compressed in a format that weir does not read.
     Compressed,
     /// The record is not an Avro message of the schema that it names.
     NotAvro,
@@ -62,13 +62,13 @@ pub enum Code {
     UnknownSchema,
     /// The record is larger than `limits.max_record_bytes`.
     TooLarge,
-    /// The compressed object ends before its end, or its checksum is wrong.
+    /// The compressed object is truncated, or its checksum is wrong.
     Truncated,
     /// The table file can't be read.
     Corrupt,
-    /// A configured column is not in the table, or not text.
+    /// A configured column is missing from the table, or is not text.
     MissingColumn,
-    /// The record has no text where the configuration says it is.
+    /// The configuration names a place for the text, and the record has no text in it.
     MissingText,
     /// No policy for this tenant, and no default tenant.
     UnknownTenant,
@@ -80,7 +80,7 @@ pub enum Code {
     Panicked,
     /// The object was replaced while it was being read.
     Changed,
-    /// The redacted record, or the object's columns, have no form in the output's format.
+    /// The output's format cannot represent the redacted record, or the object's columns.
     Unwritable,
 }
 

@@ -1,10 +1,10 @@
-//! JSON documents edited in place: what is not redacted stays as received, byte for byte.
+//! JSON documents edited in place: everything else stays as received, byte for byte.
 //!
 //! serde_json checks the syntax once; after that one pass over text known to be JSON finds the
-//! string values. Nothing is parsed into values and written again, so numbers, spaces, key order
+//! string values. It never parses values and writes them again, so numbers, spaces, key order
 //! and duplicate keys survive. A half of a surrogate pair in an escape (`"\ud800"`) is valid JSON
-//! (RFC 8259, section 8.2) and no Unicode scalar: it reads as U+FFFD, one code point, and goes out
-//! as it came unless it is redacted.
+//! (RFC 8259, section 8.2) but not a Unicode scalar: it reads as U+FFFD, one code point, and is
+//! written as received unless it is redacted.
 
 use std::{borrow::Cow, ops::Range};
 
@@ -42,7 +42,7 @@ pub enum NotJson {
     #[error("JSON nested deeper than {MAX_DEPTH} levels")]
     TooDeep,
     /// Keys too long for the number of values below them.
-    #[error("the paths of the JSON values take more than {MAX_POINTER_BYTES} bytes")]
+    #[error("the paths of the JSON values exceed {MAX_POINTER_BYTES} bytes")]
     PathsTooLong,
 }
 

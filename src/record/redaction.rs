@@ -26,7 +26,8 @@ pub struct Change {
 }
 
 /// A redacted text document. A JSON document keeps its own shape and gets `redactions` and the
-/// digests beside its keys; a table keeps its columns and carries the digests as file metadata.
+/// digests as additional members; a table keeps its columns and carries the digests as file
+/// metadata.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Redaction {
     /// Id of the document.

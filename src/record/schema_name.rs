@@ -1,4 +1,4 @@
-//! Names of columns and keys in messages: a name comes from the data, too, and may be a value.
+//! Names of columns and keys in messages: a name also comes from the data, and may be a value.
 
 /// Longest name that is shown.
 const MAX_CHARS: usize = 40;

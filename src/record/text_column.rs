@@ -40,13 +40,13 @@ pub enum Step {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// A dictionary, a run or a list cannot be unpacked.
-    #[error("a text column cannot be unpacked")]
+    #[error("can't unpack a text column")]
     Unpack,
     /// What became of the texts does not fit the column's type.
-    #[error("a text column could not be given its type back")]
+    #[error("can't convert a text column back to its type")]
     Type,
     /// The column is not of the type that its schema says.
-    #[error("a text column is not of the type that the schema says")]
+    #[error("the type of a text column differs from the schema")]
     Shape,
 }
 

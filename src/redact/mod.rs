@@ -5,8 +5,8 @@
 //! Holds: fails closed (I6); keyed values are HMAC-SHA256 with the tenant and label bound in.
 //! Does not know: models, records, sinks.
 //!
-//! `docs/operators.md` defines every operator. A placeholder may stand in the source text as well:
-//! nothing is escaped, the offsets in [`Applied`] say which ones are weir's.
+//! `docs/operators.md` defines every operator. A source text may already contain a
+//! placeholder: weir does not escape it, and the offsets in [`Applied`] say which ones are weir's.
 mod keyed;
 mod mask;
 mod surrogate;
@@ -169,7 +169,7 @@ pub enum Error {
         len: usize,
     },
     /// A span begins before the one in front of it ends.
-    #[error("span at byte {start} begins before byte {reached}, where the one in front of it ends")]
+    #[error("span at byte {start} begins before the previous span ends (byte {reached})")]
     Overlap {
         /// First byte.
         start: usize,
@@ -177,7 +177,10 @@ pub enum Error {
         reached: usize,
     },
     /// A key's secret is too short.
-    #[error("key `{id}` has {bytes} bytes, at least {} are needed", Key::MIN_BYTES)]
+    #[error(
+        "key `{id}` has {bytes} bytes; at least {} are required",
+        Key::MIN_BYTES
+    )]
     ShortKey {
         /// Id of the key.
         id: Arc<str>,

@@ -1,8 +1,8 @@
 //! Surrogates: a plausible other value for each kind of label.
 //!
-//! The kind is read from the label's words; a label of no known kind, and a value that does not
-//! look like its kind, gets random letters and digits in the value's own shape. What may belong to
-//! somebody is drawn from ranges that are set apart for examples wherever there are such.
+//! The words of the label decide the kind. For a label of no known kind, and for a value that does not
+//! look like its kind, the surrogate is random letters and digits in the value's own shape. Values that
+//! may belong to somebody come from ranges reserved for examples, if such ranges exist.
 
 mod date;
 mod words;

@@ -235,7 +235,7 @@ fn short_keys_are_refused_and_secrets_not_printed() {
     let error = Key::new("k9", b"fifteen bytes..".to_vec())
         .unwrap_err()
         .to_string();
-    assert_eq!(error, "key `k9` has 15 bytes, at least 16 are needed");
+    assert_eq!(error, "key `k9` has 15 bytes; at least 16 are required");
     let literal = Key {
         id: "k9".into(),
         secret: Arc::from(&b"short"[..]),

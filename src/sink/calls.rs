@@ -1,6 +1,6 @@
 //! Calls into librdkafka that may never return, seen from another thread.
 //!
-//! `rd_kafka_send_offsets_to_transaction` does not look at its timeout while the coordinator of the
+//! `rd_kafka_send_offsets_to_transaction` ignores its timeout while the coordinator of the
 //! *group* is away (librdkafka issue 5456, open in 2.12): the thread waits until that broker is back.
 //! A call can't be cancelled. So its thread is watched: [`Calls`] says which call the thread is in, and
 //! [`Calls::give_up`] leaves thread and producer behind once the call exceeds its deadline. A new

@@ -3,25 +3,25 @@
 //!
 //! `_weir/kafka/GROUP/TOPIC/PARTITION/START.json` is written last, with a conditional create. START
 //! is where the record before it ended (`next`), in 20 digits; the first record of a partition has
-//! START 0, wherever the group began to read. So every record has at most one successor, whoever
-//! writes it: two workers can't commit overlapping offsets, and the worker that comes second drops
-//! what it has gathered. A file that no record lists is no output.
+//! START 0, wherever the group began to read. So every record has at most one successor: two
+//! workers can't commit overlapping offsets, and the worker that comes second drops what it has
+//! gathered. A file that no record lists is not output.
 //!
-//! The chain is the truth. The group's offsets are committed after it, so that tools see the lag,
-//! and carry the START of the newest record, so that the end of a long chain is found without
+//! The chain decides. weir commits the group's offsets after it, so that tools see the lag. They
+//! carry the START of the newest record, so that the end of a long chain is found without
 //! listing all of it.
 //!
 //! # What can happen between any two steps
 //!
-//! - Killed before the record: the files are of no meaning; their offsets are read again. Names
-//!   hold a digest of the bytes, so another attempt replaces a file by itself or writes another.
-//! - Killed between record and group: the next owner looks at the chain and begins at its end.
+//! - Killed before the record: the files have no meaning; the next owner reads their offsets again.
+//!   Names hold a digest of the bytes, so another attempt writes the same file or another one.
+//! - Killed between record and group: the next owner reads the chain and begins at its end.
 //! - A worker loses a partition and does not know it (it was stopped, or the network was): it and
-//!   the new owner create the same START, the store lets one win. The other reads the chain anew.
-//!   That a worker looked at the chain too early is found out in the same way.
-//! - The answer to the create got lost, or object_store repeated it and was told that the record is
-//!   there: it is read, and is this worker's if it says the same. Two workers that say the same
-//!   have written the same files, and both go on behind it.
+//!   the new owner create the same START, the store lets one win. The other reads the chain again.
+//!   The same happens if a worker read the chain too early.
+//! - The answer to the create got lost, or object_store repeated the create and the store reported that
+//!   the record exists: the worker reads the record. If the content is the same, the record is its own.
+//!   Two workers with the same content have written the same files, and both continue behind it.
 //! - The create arrives late, after the worker has given up on it: as for a worker that lost its
 //!   partition.
 
@@ -130,7 +130,7 @@ impl Chains {
         let folder = self.folder(partition);
         let failed = |source| store(&folder, source);
         let hint = match hint {
-            // Whoever wrote the hint: a record that is there is of the chain.
+            // It does not matter who wrote the hint: a record that exists is part of the chain.
             Some(start) => {
                 let there = self.location().holds(&self.path(partition, start)).await;
                 there.map_err(failed)?.then_some(start)
@@ -155,7 +155,7 @@ impl Chains {
         let path = self.path(partition, start);
         let record = self.read(&path).await?.ok_or_else(|| Error::Record {
             at: path.to_string(),
-            problem: "it has gone since it was listed",
+            problem: "it was removed after it was listed",
         })?;
         after(&path, partition, start, &record)
     }
@@ -240,7 +240,7 @@ impl Chains {
         };
         let record = serde_json::from_slice(&bytes).map_err(|_| Error::Record {
             at: path.to_string(),
-            problem: "it is no commit record",
+            problem: "it is not a commit record",
         })?;
         Ok(Some(record))
     }

@@ -1,4 +1,4 @@
-//! The files that are gathered of one partition, in memory, until there are enough of them.
+//! The files of one partition, gathered in memory until they are written.
 
 use std::io;
 

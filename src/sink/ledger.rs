@@ -1,4 +1,4 @@
-//! Which source objects are done, and who is at work on which: kept in the sink, next to the output.
+//! Which source objects are done, and which worker processes which: kept in the sink, next to the output.
 //!
 //! `_weir/commits/ID.json` is written last, with a conditional create: an object with such a record
 //! is done, and the record lists its files. `_weir/claims/ID.GENERATION.json` says who is at work;
@@ -8,17 +8,17 @@
 //!
 //! - Killed before the commit record: no record, so the object is done again. Its files have the same
 //!   names and replace what the killed run had finished of them; an unfinished upload is invisible.
-//! - Killed after the commit record: the object is done. The claim stays and is never looked at again.
+//! - Killed after the commit record: the object is done. The claim stays; no worker reads it again.
 //! - Two workers begin: both create claim 1, the store lets one win, the other sees `Busy`.
 //! - A worker is killed while it holds a claim: on the same host its process is found dead and claim 2 is
-//!   created at once. From elsewhere the claim is watched: not renewed for a lease by the *watcher's*
-//!   clock, it is void. No clocks are compared.
+//!   created at once. Workers on other hosts watch the claim: if it was not renewed for a lease by
+//!   the *watcher's* clock, it is void. weir compares no clocks.
 //! - A worker is stopped longer than the lease and wakes up: it finds a higher claim before it makes
-//!   anything visible and gives up ([`super::Error::Lost`]). If it slept between that look and the
+//!   anything visible and gives up ([`super::Error::Lost`]). If it slept between that check and the
 //!   commit, the conditional create of the record decides: one record, made by one of them. The files
-//!   have the same names and the same documents, whoever wrote them last.
-//! - The answer to the create got lost and object_store repeated it: the store says that the record is
-//!   there. It is read, and is ours if it names our nonce (design 5).
+//!   have the same names and the same documents, no matter which worker wrote them last.
+//! - The answer to the create got lost and object_store repeated it: the store says that the record
+//!   exists. weir reads it: it is ours if it names our nonce.
 
 use std::{
     collections::HashMap,

@@ -1,7 +1,7 @@
 //! What a copy of a table says of itself: the metadata of file, schema and columns that may be copied.
 //!
-//! Metadata is text that nobody chose to redact: an owner's address, a comment, a query. What engines
-//! need to read the table stays, if no pattern finds anything in it; of the rest, plain words stay.
+//! Metadata is text that no tenant chose to redact: an owner's address, a comment, a query. weir keeps
+//! what engines need to read the table, if no pattern finds anything in it, and otherwise plain words.
 
 use std::sync::{Arc, LazyLock};
 

@@ -79,7 +79,7 @@ pub enum Error {
     #[error(transparent)]
     Place(#[from] crate::source::Error),
     /// The sink lies where the source reads.
-    #[error("the sink {sink} lies where the source reads: what is written would be read again")]
+    #[error("the sink {sink} is inside the source: the next run would read its own output")]
     Loop {
         /// The sink's URL.
         sink: String,
@@ -109,7 +109,7 @@ pub enum Error {
         problem: String,
     },
     /// A commit record can't be used.
-    #[error("the commit record {at} can't be used ({problem})")]
+    #[error("can't use the commit record {at} ({problem})")]
     Record {
         /// Where it is.
         at: String,
@@ -148,18 +148,18 @@ impl Error {
                 "write to another folder, or leave it out with source.exclude".to_owned()
             }
             _ if self.io_kind().is_some_and(full) => {
-                "the disk is full: make room and run again; what is committed stays".to_owned()
+                "the disk is full: free some space and run again; committed output stays".to_owned()
             }
             Self::Record { .. } => {
                 "use the version of weir that wrote it, or write to another sink.url".to_owned()
             }
             Self::Shorter { .. } => {
-                "if the topic was made anew, write to another sink.url or read as another \
+                "if the topic was created again, write to another sink.url or read as another \
                  source.group_id"
                     .to_owned()
             }
             Self::Store { .. } | Self::Write { .. } => {
-                "check that the sink may be written, then run again; what is committed stays"
+                "check that weir may write to the sink, then run again; committed output stays"
                     .to_owned()
             }
             _ => return None,

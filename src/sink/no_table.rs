@@ -1,4 +1,4 @@
-//! Stands in for `table.rs` in a build without the feature `tables`: no table is ever written.
+//! Stands in for `table.rs` in a build without the feature `tables`: weir writes no tables.
 
 use std::{convert::Infallible, sync::Arc};
 

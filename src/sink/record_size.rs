@@ -1,7 +1,7 @@
-//! The largest record that a topic takes, known before a record is sent.
+//! The largest record that a topic accepts, known before weir sends a record.
 //!
-//! A topic takes batches of up to `max.message.bytes`, compressed. The client takes records of up to its
-//! own `message.max.bytes`, as they are. A broker that refuses a batch refuses every record of it, and the
+//! A topic accepts batches of up to `max.message.bytes`, compressed. The client accepts records of up to
+//! its own `message.max.bytes`, uncompressed. A broker that refuses a batch refuses every record of it, and the
 //! transaction fails. So weir asks the topics for their limits (DescribeConfigs), keeps batches below the
 //! smallest of them, and finds all records of a set that exceed a limit before the transaction begins.
 //! Where weir may not ask, it learns the limit from the first record that a broker refuses.
@@ -114,7 +114,7 @@ impl fmt::Display for TooLarge {
             ),
             (None, _) => write!(
                 f,
-                "is larger than the broker takes: raise {OF_TOPIC} of the topic"
+                "exceeds the limit of the broker: raise {OF_TOPIC} of the topic"
             ),
         }
     }

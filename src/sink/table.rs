@@ -171,7 +171,7 @@ impl TableWriter {
         let Self { path, form, .. } = self;
         let failed = || Error::Table {
             at: path.to_string(),
-            problem: "the Arrow writer could not end the file".to_owned(),
+            problem: "the Arrow writer could not finish the file".to_owned(),
         };
         match form {
             Form::Parquet(writer) => drop(
@@ -210,7 +210,7 @@ fn parquet(
             ArrowSchemaConverter::new().convert(&alone).is_err()
         };
         match (0..schema.fields().len()).find(refused) {
-            Some(index) => format!("{} has no form in Parquet", column_word(&schema, index)),
+            Some(index) => format!("Parquet cannot represent {}", column_word(&schema, index)),
             None => "the Parquet writer refused the schema".to_owned(),
         }
     })
@@ -267,7 +267,7 @@ pub(super) fn redacted(
     let schema = table.batch.schema();
     let kept = BooleanArray::from(kept.to_vec());
     let batch = arrow_select::filter::filter_record_batch(&table.batch, &kept)
-        .map_err(|_| "its rows could not be filtered")?;
+        .map_err(|_| "can't filter its rows")?;
     let mut columns: Vec<ArrayRef> = batch.columns().to_vec();
     let mut rows: Vec<_> = cells.into_iter().map(Vec::into_iter).collect();
     for texts in &table.layout.text_columns {
@@ -314,7 +314,7 @@ pub(super) struct Lines {
 
 /// Rows as JSON lines. Fails if no row has a form in JSON: then it is the columns, not their values.
 pub(super) fn json_lines(batch: &RecordBatch) -> Result<Lines, Problem> {
-    const PROBLEM: &str = "its rows have no form in JSON";
+    const PROBLEM: &str = "JSON cannot represent its rows";
     let batch = with_own_names(batch)?;
     let count = batch.num_rows();
     if let Some(bytes) = json(&batch) {
@@ -337,7 +337,7 @@ pub(super) fn json_lines(batch: &RecordBatch) -> Result<Lines, Problem> {
             };
             match (0..row.num_columns()).find(alone) {
                 Some(index) => format!(
-                    "a value of {} has no form in JSON",
+                    "JSON cannot represent a value of {}",
                     column_word(row.schema_ref(), index)
                 ),
                 None => PROBLEM.to_owned(),

@@ -1,9 +1,9 @@
 //! An Arrow file whose strings are read as bytes, because one of them is not UTF-8.
 //!
-//! arrow-ipc 60.1 checks strings as it reads a batch and gives up the batch at the first that is
-//! broken; its readers take the schema from the file. Text and bytes lie the same way in a batch, so
-//! the schema of the temporary copy is changed in place: in its flatbuffer one byte tells a field's
-//! type, and neither text nor bytes have anything else to it.
+//! arrow-ipc 60.1 checks strings as it reads a batch and gives the batch up at the first invalid one;
+//! its readers take the schema from the file. Text and bytes have the same layout in a batch, so weir
+//! changes the schema of the temporary copy in place: in its flatbuffer one byte is the type of a field,
+//! and neither text nor bytes have other type data.
 
 use std::{
     fs::File,

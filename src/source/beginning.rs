@@ -1,9 +1,9 @@
 //! Where a group and its partitions begin, and what a partition no longer holds.
 //!
-//! librdkafka begins at the oldest record wherever it finds no committed offset, or one that the topic no
-//! longer holds: `latest` would pass over what stands in a partition that was added, and what retention
-//! has not deleted yet. So a group that shall begin with what comes is given offsets before its first
-//! member joins ([`mark_ends`]); from then on, a partition without an offset is a new one.
+//! weir lets librdkafka begin at the oldest record if it finds no committed offset, or an offset that the
+//! topic no longer holds. `latest` would skip the records of a new partition, and those that retention
+//! has not deleted yet. If a group is to begin with new records, weir commits offsets before its first
+//! member joins ([`mark_ends`]). From then on, a partition without an offset is a new one.
 
 use std::time::{Duration, Instant};
 
@@ -122,7 +122,7 @@ pub(super) fn mark_ends(options: &Options, stop: &dyn Fn() -> bool) -> Result<()
             Ok(partitions) => {
                 info!(
                     group = options.group_id,
-                    partitions, "the group is new: it begins at the ends of its partitions"
+                    partitions, "the group is new: it begins at the end of each partition"
                 );
                 return Ok(());
             }
@@ -140,7 +140,7 @@ pub(super) fn mark_ends(options: &Options, stop: &dyn Fn() -> bool) -> Result<()
                     return Err(options.refused(code, reader.client()));
                 }
                 failures += 1;
-                warn!(?code, failures, "the group's offsets can't be read yet");
+                warn!(?code, failures, "can't read the group's offsets yet");
             }
         }
         std::thread::sleep(brokers::backoff(failures));

@@ -97,18 +97,18 @@ impl Settings {
 pub(crate) fn token(file: Option<&Path>) -> Result<OAuthToken, Box<dyn Error>> {
     let file = file.ok_or("no token_file is configured")?;
     let token = std::fs::read_to_string(file)
-        .map_err(|error| format!("the token can't be read: {:?}", error.kind()))?;
+        .map_err(|error| format!("can't read the token: {:?}", error.kind()))?;
     let token = token.trim().to_owned();
-    let claims = token.split('.').nth(1).ok_or("the token is no JWT")?;
+    let claims = token.split('.').nth(1).ok_or("the token is not a JWT")?;
     let claims = URL_SAFE_NO_PAD
         .decode(claims.trim_end_matches('='))
-        .map_err(|_| "the token is no JWT")?;
+        .map_err(|_| "the token is not a JWT")?;
     // The parser's message would show a piece of the token.
     let claims: serde_json::Value =
-        serde_json::from_slice(&claims).map_err(|_| "the token is no JWT")?;
+        serde_json::from_slice(&claims).map_err(|_| "the token is not a JWT")?;
     let expires = claims["exp"]
         .as_f64()
-        .ok_or("the token has no `exp`: weir can't tell when to read it again")?;
+        .ok_or("`exp` is missing from the token: weir does not know when to read it again")?;
     Ok(OAuthToken {
         token,
         principal_name: claims["sub"].as_str().unwrap_or("weir").to_owned(),

@@ -1,4 +1,4 @@
-//! Which columns of a table are meant by the names in the configuration.
+//! Which columns of a table the names in the configuration mean.
 //!
 //! In:  a table's schema; `columns.text`, `columns.id`, `columns.tenant`.
 //! Out: [`TextColumn`]s: each leads to texts of one type.

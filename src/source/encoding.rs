@@ -439,7 +439,7 @@ impl Step {
                 before.extend_from_slice(piece);
                 if holds_wide_text(before) {
                     return Err(Unknown {
-                        why: "text of two bytes a character stands in a text of one",
+                        why: "the file mixes text with two bytes per character and text with one",
                     });
                 }
                 before.drain(..before.len().saturating_sub(GUARD_BYTES));

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 #[non_exhaustive]
 pub enum Error {
     /// Not a URL that weir reads.
-    #[error("`{url}` is not a place weir can open: {reason}")]
+    #[error("weir can't open `{url}`: {reason}")]
     Url {
         /// As configured.
         url: String,
@@ -33,7 +33,7 @@ pub enum Error {
         reason: String,
     },
     /// Nothing is there.
-    #[error("there is nothing at {url}")]
+    #[error("nothing exists at {url}")]
     Nothing {
         /// The place.
         url: String,
@@ -55,7 +55,7 @@ pub enum Error {
         source: object_store::Error,
     },
     /// The store gave no answer in time.
-    #[error("{at} gave no answer in {seconds} s")]
+    #[error("{at} did not answer in {seconds} s")]
     Silent {
         /// The place.
         at: String,

@@ -2,7 +2,7 @@
 //!
 //! In:  a folder; whether links out of it are followed.
 //! Out: files by their path below the folder; what is left out, and why.
-//! Holds: one odd name, link or device never ends the listing, and nothing is left out in silence.
+//! Holds: one odd name, link or device never ends the listing, and nothing is left out silently.
 //! Does not know: formats, patterns.
 //!
 //! object_store lists folders too, but ends at the first name that is not UTF-8, at the first loop of

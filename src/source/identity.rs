@@ -47,7 +47,7 @@ impl Identity {
                 };
                 let regex = Regex::new(pattern).map_err(|e| bad(e.to_string()))?;
                 if regex.captures_len() < 2 {
-                    return Err(bad("it has no capture group for the tenant".to_owned()));
+                    return Err(bad("it needs a capture group for the tenant".to_owned()));
                 }
                 Some(regex)
             }

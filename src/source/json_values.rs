@@ -5,7 +5,7 @@
 //! Out: each value with what stands before and after it, so that all in a row are the input.
 //! Holds: at most the limit of one value is in memory (I9). Between values there is white space and
 //!        what an array has; anything else is an error, and nothing behind it is read.
-//! Does not know: what a value says. Whether it is JSON is for [`crate::record::json`] to say.
+//! Does not know: the content of a value. [`crate::record::json`] checks whether it is JSON.
 
 use std::io;
 

@@ -1,9 +1,9 @@
 //! Where documents come from: local files and object stores, topics of Kafka, standard input.
 //!
 //! In:  a URL and patterns; objects in `.txt`, `.log`, `.jsonl`, `.json`, `.parquet`, `.arrow`, plain, gzip
-//!      or zstd, in any encoding that their first bytes or the configuration tell.
+//!      or zstd, in an encoding that weir recognises or the configuration names.
 //! Out: [`Unit`]s in the order of the object, each with its position.
-//! Holds: nothing is skipped in silence: what can't be read is a dead letter (I1, I6); memory is
+//! Holds: nothing is skipped silently: a record that can't be read is a dead letter (I1, I6); memory is
 //!        bounded by the largest record allowed (I9).
 //! Does not know: policies, models, outputs.
 //!

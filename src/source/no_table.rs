@@ -1,5 +1,5 @@
-//! Stands in for `table.rs` in a build without the feature `tables`: no table is ever read, and an object that
-//! holds one is a dead letter.
+//! Stands in for `table.rs` in a build without the feature `tables`: weir reads no tables, and an object that
+//! holds one becomes a dead letter.
 
 use std::{convert::Infallible, fs::File};
 

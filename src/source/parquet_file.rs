@@ -1,4 +1,4 @@
-//! Reads of a Parquet file: by ranges of one version of an object, each looked at before the reader
+//! Reads of a Parquet file: by ranges of one version of an object, each checked before the reader
 //! gets it; and once more without the check that strings are UTF-8, for a file with a cell that is not.
 
 use std::{

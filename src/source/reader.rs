@@ -393,7 +393,8 @@ impl Reader {
             }
             let guarded = self.report.encoding.is_none() && self.options().encoding.is_none();
             if guarded && encoding::is_no_text(&content) {
-                let reason = "the line holds text of another encoding, or none at all".to_owned();
+                let reason =
+                    "the line contains text of another encoding, or binary data".to_owned();
                 let letter = dead_letter(position, Code::UnknownEncoding, reason);
                 return Ok(Some(Unit::Rejected(letter)));
             }
@@ -485,7 +486,7 @@ impl Reader {
         String::from_utf8(bytes).map_err(|error| match self.report.encoding {
             None => not_utf8(&error, what, position.clone()),
             Some(encoding) => {
-                let reason = format!("the {what} holds bytes that {encoding} does not have");
+                let reason = format!("the {what} contains bytes that are not valid in {encoding}");
                 dead_letter(position.clone(), Code::NotUtf8, reason)
             }
         })
@@ -745,7 +746,7 @@ impl Failure {
                 }
                 // What the decoders of async-compression return for bytes that are not theirs.
                 io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-                    Self::rejected(Code::Truncated, "the compressed object is broken")
+                    Self::rejected(Code::Truncated, "the compressed object is corrupt")
                 }
                 _ => Self::Error(Error::Io { at, source: error }),
             },

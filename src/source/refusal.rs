@@ -1,4 +1,4 @@
-//! What brokers refuse, and what to grant: one line that names the topic, the group or the transactional
+//! What a broker refuses, and what to grant: one line that names the topic, the group or the transactional
 //! id.
 
 use std::{collections::BTreeSet, fmt};
@@ -51,8 +51,8 @@ impl fmt::Display for Refusal {
         match (&self.of, self.code) {
             (Resource::Group { id, member }, Code::FencedInstanceId) => write!(
                 f,
-                "another process is member `{}` of group `{id}` (FencedInstanceId): give each worker a \
-                 source.group_instance_id of its own",
+                "another process is member `{}` of group `{id}` (FencedInstanceId): give each worker its \
+                 own source.group_instance_id",
                 member.as_deref().unwrap_or("?")
             ),
             (Resource::Group { id, member }, Code::UnreleasedInstanceId) => write!(
@@ -84,8 +84,8 @@ impl fmt::Display for Refusal {
                 ),
                 Resource::Cluster => write!(
                     f,
-                    "the broker refuses ({code:?}): check the rights, the group and the timeouts of this \
-                     worker"
+                    "the broker refuses this worker ({code:?}): check its rights, its group and its \
+                     timeouts"
                 ),
             },
         }

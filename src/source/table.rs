@@ -264,8 +264,8 @@ impl Rows {
                 _ if kind.is_some_and(is_text) => layout.id_column = Some(id.clone()),
                 IdTreatment::Hash => {
                     let reason = format!(
-                        "column `{}` holds ids that are to be hashed, and its type has no room for a \
-                         hash: make it text, or leave out source.id.hash",
+                        "the type of column `{}` cannot hold hashed ids: make it text, or remove \
+                         source.id.hash",
                         options.columns.id.as_deref().unwrap_or("id")
                     );
                     return Err(missing(reason));
@@ -435,7 +435,7 @@ struct Names {
 
 impl Names {
     fn of(column: &TextColumn, batch: &RecordBatch) -> Result<Self, Failure> {
-        let broken = || corrupt("the column of ids or tenants cannot be unpacked");
+        let broken = || corrupt("can't unpack the column of ids or tenants");
         let (array, rows) = column.single(batch).map_err(|_| broken())?;
         let names = columns::names(&array).ok_or_else(broken)?;
         Ok(Self { names, rows })
@@ -583,7 +583,7 @@ impl ParquetBatches {
 /// Rows that were read as bytes, with the types of the schema. Rows with a cell that is not UTF-8 are
 /// apart.
 fn checked(bytes: &RecordBatch, schema: &SchemaRef) -> Result<Batch, Failure> {
-    let broken = || corrupt("a text column cannot be unpacked");
+    let broken = || corrupt("can't unpack a text column");
     let mut unreadable = Vec::new();
     let mut numbers = Vec::new();
     let mut pieces = Vec::new();
@@ -659,7 +659,7 @@ fn arrow_problem(error: &ArrowError) -> &'static str {
     match error {
         ArrowError::IoError(..) => "the Arrow file is truncated",
         ArrowError::NotYetImplemented(_) => "the Arrow file uses a feature that weir cannot read",
-        _ => "a batch of the Arrow file is broken",
+        _ => "a batch of the Arrow file is corrupt",
     }
 }
 
@@ -779,6 +779,6 @@ fn parquet_failure(
     corrupt(match error {
         Some(ParquetError::NYI(_)) => "the Parquet file uses a feature that weir cannot read",
         Some(ParquetError::EOF(_)) => "the Parquet file is truncated",
-        _ => "not a Parquet file, or a broken one",
+        _ => "not a Parquet file, or a corrupt one",
     })
 }

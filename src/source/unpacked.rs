@@ -1,7 +1,7 @@
 //! How much the batches of an Arrow file say they unpack to, read before anything is unpacked.
 //!
-//! arrow-ipc 60.1 reserves the length that stands in front of a compressed buffer before it looks
-//! at the bytes behind it (`CompressionCodec::decompress`): a length of 2^61 aborts the process, and
+//! arrow-ipc 60.1 reserves the length in front of a compressed buffer before it reads
+//! the bytes behind it (`CompressionCodec::decompress`): a length of 2^61 aborts the process, and
 //! no panic handler runs. Found by the fuzz target `arrow`.
 
 use std::io::{self, Read, Seek, SeekFrom};

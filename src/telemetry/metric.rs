@@ -65,9 +65,9 @@ metrics_table! {
     DEAD_LETTERS_TOTAL = "weir_dead_letters_total", Counter, None, ["stage", "code"],
         "Records that did not go downstream.";
     ERRORS_TOTAL = "weir_errors_total", Counter, None, ["stage", "error_type"],
-        "Errors of source, model and sink that were no dead letters, also those that a later attempt mended.";
+        "Errors of source, model and sink that did not become dead letters, including those that a retry fixed.";
     TOKENS_TOTAL = "weir_tokens_total", Counter, None, ["kind"],
-        "Tokens given to the model by kind: real, padding, reused.";
+        "Tokens of the model by kind: real, padding, reused.";
     STAGE_DURATION_SECONDS = "weir_stage_duration_seconds", Histogram, Some(Unit::Seconds), ["stage"],
         "Time that a stage took.";
     END_TO_END_SECONDS = "weir_end_to_end_seconds", Histogram, Some(Unit::Seconds), [],

@@ -1,4 +1,4 @@
-//! What happens to the tenants, as log lines and metrics.
+//! Reloads of the tenants, as log lines and metrics.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ pub struct TenantsKept<'a> {
 impl Event for TenantsKept<'_> {
     fn emit(self) {
         for problem in &self.problems.0 {
-            warn!(at = %problem.at, problem = %problem.kind, fix = %problem.fix, "tenants not reloaded, the old ones stay in use");
+            warn!(at = %problem.at, problem = %problem.kind, fix = %problem.fix, "tenants not reloaded; the old ones stay in use");
         }
         counter!(metric::RELOADS_TOTAL, "kind" => "tenants", "outcome" => "kept").increment(1);
     }
@@ -55,7 +55,7 @@ impl Event for WatchFailed {
     fn emit(self) {
         warn!(
             poll_secs = self.poll.as_secs(),
-            "the folder of tenant files can't be watched, it is looked at from time to time"
+            "can't watch the folder of tenant files; weir checks it once a minute"
         );
     }
 }

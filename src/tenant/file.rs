@@ -18,8 +18,8 @@ pub struct File {
     /// Unset: `default`.
     #[schemars(length(min = 1))]
     pub operating_point: Option<String>,
-    /// Taken from the model's score of "no entity" at every token: above 0 finds more (recall),
-    /// below 0 is wrong less often (precision). A step of 1 is a large one.
+    /// Number that weir subtracts from the model's score of "no entity" at every token: above 0
+    /// finds more (recall), below 0 is wrong less often (precision). A step of 1 is a large one.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub recall_bias: f32,
     /// Operator of every label and pattern that names none. Default: `replace`.
@@ -31,17 +31,17 @@ pub struct File {
     pub auto_patterns: bool,
     /// The tenant's own regular expressions.
     pub regexes: Vec<RegexEntry>,
-    /// Terms that are always redacted; they win over `allow`.
+    /// Terms that weir always redacts, even if `allow` names them too.
     pub deny: Option<Deny>,
-    /// Terms that are never redacted, unless `deny` names them too.
+    /// Terms that weir never redacts, unless `deny` names them too.
     pub allow: Option<Allow>,
-    /// Which fields of a record are read; the first rule that matches wins. Without a rule that
-    /// matches, every string of a JSON document but `/id` and `/tenant`, every text column of a
-    /// table, and the whole of a text are read.
+    /// Which fields of a record weir reads; the first rule that matches applies. If no rule
+    /// matches, weir reads every string of a JSON document except `/id` and `/tenant`, every text
+    /// column of a table, and the whole of a text.
     pub rules: Vec<RuleEntry>,
-    /// Whether entity records hold the value that was found.
+    /// Whether entity records contain the value itself.
     pub emit_text: bool,
-    /// Two-letter country of phone numbers that are written without a country code.
+    /// Two-letter country of phone numbers without a country code.
     pub phone_region: Option<String>,
     /// Secret keys for `hash` and `surrogate`: one table or a list of them.
     pub keys: Option<Keys>,
@@ -59,7 +59,7 @@ pub enum LabelEntry {
     Table(LabelTable),
 }
 
-/// A label with what belongs to it.
+/// A label with its settings.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LabelTable {
@@ -69,9 +69,10 @@ pub struct LabelTable {
     /// Wording given to the model instead of the name.
     #[serde(default)]
     pub description: Option<String>,
-    /// Least score of a span: lower finds more, higher is wrong less often. The score is the calibrated
-    /// probability that the span is an entity of some label of the tenant. Where labels mark the same place, it is
-    /// found if it reaches the threshold of any of them.
+    /// Lowest score of a span that counts: lower finds more, higher is wrong less often. The score
+    /// is the calibrated probability that the span is an entity of some label of the tenant. If
+    /// several labels mark the same place, weir finds it if it reaches the threshold of any of
+    /// them.
     #[serde(default = "threshold")]
     #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.4))]
     // 0.4000000059… as a double
@@ -80,7 +81,7 @@ pub struct LabelTable {
     #[serde(default)]
     #[schemars(length(min = 1))]
     pub model: Option<String>,
-    /// What is done with its spans.
+    /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
 }
@@ -101,11 +102,11 @@ pub enum OperatorEntry {
 pub enum OperatorName {
     /// Leaves the value, reports the entity.
     Keep,
-    /// Takes the value out.
+    /// Removes the value.
     Remove,
     /// The same as `remove`, by Presidio's name.
     Redact,
-    /// Puts `[LABEL]` in its place.
+    /// Replaces the value with `[LABEL]`.
     Replace,
     /// Masks every letter and digit.
     Mask,
@@ -121,13 +122,13 @@ pub enum OperatorName {
 pub enum OperatorTable {
     /// Leaves the value, reports the entity.
     Keep {},
-    /// Takes the value out.
+    /// Removes the value.
     Remove {},
     /// The same as `remove`, by Presidio's name.
     Redact {},
-    /// Puts a placeholder in its place.
+    /// Replaces the value with a placeholder.
     Replace {
-        /// Text to put in; `{label}` stands for the label in capitals. Default: `[{label}]`.
+        /// The placeholder; `{label}` stands for the label in capitals. Default: `[{label}]`.
         #[serde(default)]
         placeholder: Option<String>,
         /// Presidio's name of `placeholder`.
@@ -187,17 +188,17 @@ pub enum PatternEntry {
     Table(PatternTable),
 }
 
-/// A built-in recogniser with what belongs to it.
+/// A built-in recogniser with its settings.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PatternTable {
     /// Its name.
     #[schemars(length(min = 1))]
     pub name: String,
-    /// Label of its spans. Default: the label that covers it, else a name of its own.
+    /// Label of its spans. Default: the label that covers it, or else the recogniser's own name.
     #[serde(default)]
     pub label: Option<String>,
-    /// What is done with its spans.
+    /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
 }
@@ -215,7 +216,7 @@ pub struct RegexEntry {
     /// The expression (linear time, no look-around); its first group, if any, is the span.
     #[schemars(length(min = 1))]
     pub regex: String,
-    /// What is done with its spans.
+    /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
 }
@@ -234,7 +235,7 @@ pub enum Deny {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DenyTable {
-    /// File with one term a line; empty lines and lines that begin with `#` are left out. A
+    /// File with one term per line; weir ignores empty lines and lines that begin with `#`. A
     /// relative path is relative to the tenant file.
     #[serde(default)]
     pub file: Option<String>,
@@ -245,7 +246,7 @@ pub struct DenyTable {
     #[serde(default = "denied")]
     #[schemars(length(min = 1))]
     pub label: String,
-    /// What is done with the spans.
+    /// Operator of the spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
 }
@@ -264,7 +265,7 @@ pub enum Allow {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AllowTable {
-    /// File with one term a line, as for `deny`.
+    /// File with one term per line, as for `deny`.
     #[serde(default)]
     pub file: Option<String>,
     /// Terms.
@@ -289,26 +290,26 @@ pub struct AllowTerm {
     /// The term.
     #[schemars(length(min = 1))]
     pub term: String,
-    /// Last day on which it is allowed, `YYYY-MM-DD` (UTC). Looked at when the file is loaded.
+    /// Last day on which it is allowed, `YYYY-MM-DD` (UTC). weir checks it when it loads the file.
     #[serde(default)]
     pub until: Option<String>,
-    /// Why it is allowed: for the reader.
+    /// Why it is allowed; for readers of this file.
     #[serde(default)]
     pub reason: Option<String>,
 }
 
-/// Which fields of the records that match are read.
+/// Which fields of the matching records weir reads.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RuleEntry {
-    /// Records that the rule is for. Default: all.
+    /// Records to which the rule applies. Default: all.
     #[serde(rename = "match")]
     pub matches: MatchEntry,
-    /// Fields that are read.
+    /// Fields that weir reads.
     pub fields: FieldsEntry,
 }
 
-/// Records that a rule is for.
+/// Records to which a rule applies.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MatchEntry {
@@ -316,16 +317,17 @@ pub struct MatchEntry {
     pub object: Option<String>,
 }
 
-/// Fields that are read: JSON Pointers in which `*` stands for one part and `**` for any number,
-/// or names of columns.
+/// Fields that weir reads: JSON Pointers in which `*` stands for one part and `**` for any number
+/// of parts, or names of columns.
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FieldsEntry {
-    /// Fields that are read. Default: all strings but `/id` and `/tenant`, and all text columns.
+    /// Fields that weir reads. Default: all strings except `/id` and `/tenant`, and all text
+    /// columns.
     pub include: Vec<String>,
-    /// Fields that pass through unread; they win over `include` and `whole`.
+    /// Fields that pass through unread, even if `include` or `whole` names them.
     pub exclude: Vec<String>,
-    /// Fields that are redacted as a whole, whatever they hold, under the label `whole`.
+    /// Fields that weir redacts as a whole, whatever they contain, under the label `whole`.
     pub whole: Vec<String>,
 }
 

@@ -40,7 +40,9 @@ impl Tenants {
                 Some(policy) => Some(policy.clone()),
                 None => {
                     let known: Vec<&str> = policies.keys().map(String::as_str).collect();
-                    let kind = Kind::Invalid(format!("the default tenant \"{name}\" has no file"));
+                    let kind = Kind::Invalid(format!(
+                        "the file of the default tenant \"{name}\" is missing"
+                    ));
                     let fix = match nearest(name, &known) {
                         Some(near) => format!("tenants.default = \"{near}\""),
                         None => format!("add {}", dir.join(format!("{name}.toml")).display()),
@@ -119,7 +121,7 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
         Problems::one(
             kind,
             top(dir),
-            "set tenants.dir to a folder with one NAME.toml a tenant",
+            "set tenants.dir to a folder with one NAME.toml per tenant",
         )
     };
     let mut files = Vec::new();
@@ -137,11 +139,11 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>, Problems> {
         }
     }
     if files.is_empty() {
-        let kind = Kind::Invalid("the folder holds no tenant file".to_owned());
+        let kind = Kind::Invalid("the folder contains no tenant file".to_owned());
         return Err(Problems::one(
             kind,
             top(dir),
-            "add NAME.toml, or make one with `weir init`",
+            "add NAME.toml, or create one with `weir init`",
         ));
     }
     files.sort();

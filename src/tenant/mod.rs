@@ -1,4 +1,4 @@
-//! What each tenant asked for: label sets and policies, one file a tenant, reloaded while running.
+//! What each tenant asked for: label sets and policies, one file per tenant, reloaded while weir runs.
 //!
 //! In:  a folder of tenant files.
 //! Out: an immutable [`Tenants`] snapshot; [`Policy`] by tenant name.

@@ -1,4 +1,4 @@
-//! What becomes of a value: operators, and the keys that some of them need.
+//! Operators, and the keys that some of them need.
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -39,7 +39,7 @@ impl Resolver<'_> {
             return self.problem(
                 path,
                 kind,
-                "keep one of them, or give the pattern a label of its own",
+                "keep one of them, or give the pattern its own label",
             );
         }
         operators.insert(label.clone(), operator);
@@ -69,9 +69,8 @@ impl Resolver<'_> {
                 new_value,
             }) => {
                 if placeholder.is_some() && new_value.is_some() {
-                    let kind = Kind::Conflict(
-                        "`placeholder` and `new_value` are two names of one thing".to_owned(),
-                    );
+                    let kind =
+                        Kind::Conflict("`placeholder` and `new_value` mean the same".to_owned());
                     self.problem(path, kind, "keep `placeholder`");
                     return None;
                 }
@@ -93,11 +92,9 @@ impl Resolver<'_> {
                 };
                 let conflict = match (chars_to_mask, from_end, keep_last) {
                     (None, Some(_), _) => {
-                        Some("`from_end` says from where `chars_to_mask` counts, and there is none")
+                        Some("`from_end` needs `chars_to_mask`, which is missing")
                     }
-                    (Some(_), _, 1..) => {
-                        Some("`chars_to_mask` and `keep_last` are two ways to say one thing")
-                    }
+                    (Some(_), _, 1..) => Some("`chars_to_mask` and `keep_last` exclude each other"),
                     _ => None,
                 };
                 if let Some(why) = conflict {
@@ -140,7 +137,9 @@ impl Resolver<'_> {
             (Some(id), _) => match self.keys.get(id) {
                 Some(key) => return Some(key.clone()),
                 None if ids.is_empty() => (
-                    Kind::Invalid("`key` names a key, but the file has no `keys`".to_owned()),
+                    Kind::Invalid(
+                        "`key` names a key, but `keys` is missing from the file".to_owned(),
+                    ),
                     "keys = { id = \"k1\", file = \"…\" }".to_owned(),
                 ),
                 None => (
@@ -151,12 +150,12 @@ impl Resolver<'_> {
             (None, 1) => return self.keys.values().next().cloned(),
             (None, 0) => (
                 Kind::Invalid(
-                    "the operator needs a key, but the file has no usable `keys`".to_owned(),
+                    "the operator needs a key, but the file contains no usable `keys`".to_owned(),
                 ),
                 "keys = { id = \"k1\", file = \"…\" }".to_owned(),
             ),
             (None, _) => (
-                Kind::Invalid("the operator needs a key, and there are several".to_owned()),
+                Kind::Invalid("the operator must name its key: the file has several".to_owned()),
                 format!("key = {}", ids.join(" or ")),
             ),
         };
@@ -190,7 +189,7 @@ impl Resolver<'_> {
                         self.problem(
                             &format!("{path}.file"),
                             kind,
-                            "a readable file outside of version control",
+                            "name a readable file outside version control",
                         );
                         continue;
                     }
@@ -200,7 +199,7 @@ impl Resolver<'_> {
                     None => {
                         let kind = Kind::Unreadable {
                             what: "the variable of the key".to_owned(),
-                            reason: "it is not set".to_owned(),
+                            reason: "the variable is not set".to_owned(),
                         };
                         self.problem(&format!("{path}.env"), kind, "set it where weir runs");
                         continue;
@@ -225,7 +224,7 @@ impl Resolver<'_> {
                     };
                     if self.keys.insert(entry.id.clone(), key).is_some() {
                         let kind = Kind::Invalid(format!("key \"{}\" is defined twice", entry.id));
-                        self.problem(&path, kind, "give each an id of its own");
+                        self.problem(&path, kind, "give each its own id");
                     }
                 }
                 Err(why) => {

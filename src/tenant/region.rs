@@ -1,4 +1,4 @@
-//! The country of phone numbers without a country code, and what people write who mean one.
+//! The country of phone numbers without a country code, and other names that people use for it.
 
 use phonenumber::{country::Id, metadata::DATABASE};
 

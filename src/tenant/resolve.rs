@@ -132,12 +132,12 @@ impl Resolver<'_> {
             return;
         }
         let kind = Kind::Invalid(
-            "the tenant asks for nothing: every document would pass as it is".to_owned(),
+            "the tenant asks for nothing: every document would pass unchanged".to_owned(),
         );
         self.problem(
             "",
             kind,
-            "add `labels` or `patterns`; `labels = []` if it is meant",
+            "add `labels` or `patterns`; if this is intended, write `labels = []`",
         );
     }
 
@@ -165,7 +165,7 @@ impl Resolver<'_> {
                 let kind = Kind::Empty {
                     key: "labels.name".to_owned(),
                 };
-                self.problem(&path, kind, "name it in plain words");
+                self.problem(&path, kind, "name the label in plain words");
                 continue;
             }
             if labels
@@ -235,7 +235,7 @@ impl Resolver<'_> {
             };
             if Patterns::build(alone).is_err() {
                 let known = Patterns::names();
-                let kind = Kind::Invalid(format!("there is no pattern \"{}\"", table.name));
+                let kind = Kind::Invalid(format!("pattern \"{}\" does not exist", table.name));
                 let fix = match nearest(&table.name, known) {
                     Some(near) => format!("\"{near}\""),
                     None => known.join(", "),
@@ -289,13 +289,13 @@ impl Resolver<'_> {
                 self.problem(
                     &format!("{path}.regex"),
                     kind,
-                    "an expression of the regex crate, without look-around",
+                    "write an expression of the regex crate, without look-around",
                 );
                 continue;
             }
             if options.custom.iter().any(|known| known.name == entry.name) {
                 let kind = Kind::Invalid(format!("regex \"{}\" is defined twice", entry.name));
-                self.problem(&format!("{path}.name"), kind, "give each a name of its own");
+                self.problem(&format!("{path}.name"), kind, "give each its own name");
                 continue;
             }
             let alone = patterns::Options {
@@ -393,7 +393,7 @@ impl Resolver<'_> {
                     what: format!("the file of `{key}`"),
                     reason: reason(&error),
                 };
-                self.problem(key, kind, "a path relative to the tenant file");
+                self.problem(key, kind, "write a path relative to the tenant file");
                 Vec::new()
             }
         }

@@ -126,7 +126,7 @@ text = "a"
       tenants/acme.toml:3:1   fix: `patterns`
     error: `phone_region` must be a string, found an integer
       tenants/acme.toml:4:16  fix: `phone_region = "…"`
-    error: `topic` is not in this version yet
+    error: this version does not support `topic` yet
       tenants/acme.toml:6:11  fix: `object`
     error: unknown key `includes` in [rules.fields]
       tenants/acme.toml:7:12  fix: `include`
@@ -156,14 +156,14 @@ match = { object = "^(" }
     error: `masking_char` must be one character
       tenants/acme.toml:3:48   fix: "*"
     error: regexes.regex of "a": unclosed group
-      tenants/acme.toml:4:26   fix: an expression of the regex crate, without look-around
+      tenants/acme.toml:4:26   fix: write an expression of the regex crate, without look-around
     error: `allow.until` is not a date
       tenants/acme.toml:5:24   fix: "2027-01-31"
     error: can't read the file of `deny.file`: no such file
-      tenants/acme.toml:6:10   fix: a path relative to the tenant file
+      tenants/acme.toml:6:10   fix: write a path relative to the tenant file
     error: `phone_region` is not the code of a country
       tenants/acme.toml:7:1    fix: "ES"
-    error: can't read the variable of the key: it is not set
+    error: can't read the variable of the key: the variable is not set
       tenants/acme.toml:8:22   fix: set it where weir runs
     error: a key must hold exactly one of `file`, `env`
       tenants/acme.toml:8:49   fix: keep one of them
@@ -181,15 +181,15 @@ fn a_secret_in_a_tenant_file_is_refused() {
     error: `secret` would put a secret in the file
       tenants/acme.toml:2:21  fix: `file` or `env`
     error: `password` would put a secret in the file
-      tenants/acme.toml:3:1   fix: take it out
+      tenants/acme.toml:3:1   fix: remove it
     "#);
 }
 
 #[test]
 fn a_file_that_asks_for_nothing_is_refused_unless_it_says_so() {
     insta::assert_snapshot!(problems("emit_text = true\n"), @r#"
-    error: the tenant asks for nothing: every document would pass as it is
-      tenants/acme.toml:1:1  fix: add `labels` or `patterns`; `labels = []` if it is meant
+    error: the tenant asks for nothing: every document would pass unchanged
+      tenants/acme.toml:1:1  fix: add `labels` or `patterns`; if this is intended, write `labels = []`
     "#);
     assert!(parse("labels = []\n").is_ok());
 }
@@ -201,7 +201,7 @@ fn two_operators_of_one_label_are_in_conflict() {
     );
     insta::assert_snapshot!(told, @r#"
     error: the label "x" has two operators: mask with '*' but 0 and keep
-      tenants/acme.toml:2:52  fix: keep one of them, or give the pattern a label of its own
+      tenants/acme.toml:2:52  fix: keep one of them, or give the pattern its own label
     "#);
 }
 

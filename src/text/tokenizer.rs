@@ -29,7 +29,7 @@ pub struct Tokens {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The tokenizer's file can't be used.
-    #[error("tokenizer {file} can't be loaded ({problem})")]
+    #[error("can't load tokenizer {file} ({problem})")]
     Load {
         /// Path.
         file: String,

@@ -412,7 +412,7 @@ impl Chaos {
             "transactions_committed": committed,
             "transactions_aborted": aborted,
             // How often librdkafka began where it should not have.
-            "sent_to_committed_offset": self.workers.said("committed offset: sent there"),
+            "sent_to_committed_offset": self.workers.said("weir seeks to the committed offset"),
             // Comparisons to the record: with all workers killed, and at the end.
             "comparisons": self.verdicts.len(),
             "lost": last.lost.len(),

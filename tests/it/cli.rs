@@ -165,7 +165,7 @@ fn what_init_writes_checks_tests_and_runs() {
             .says(&["weir check --config"]);
         weir(&["init", &root, "--preset", preset])
             .expect(1)
-            .says(&["is there already", "fix"]);
+            .says(&["already exists", "fix"]);
         let model = format!("model.pack={}", pack().display());
         fs::create_dir_all(path("in")).unwrap();
         weir(&["check", "--config", &config, "--set", &model]).expect(0);
@@ -368,7 +368,7 @@ fn labels_shows_the_categories_of_a_fixed_head() {
         "[model.categories]",
         "likeness: private_person",
         "nothing; nearest: ",
-        "no category fits \"song\"",
+        "no category matches \"song\"",
         "\"contact\" and \"phone\" both stand for private_phone: its spans go to \"contact\"",
         "tiny has the categories private_person, private_email",
     ] {

@@ -79,14 +79,14 @@ fn help_names_every_command() {
     Commands:
       run          Run a job: read documents, write entities and redactions
       redact       Redact text, JSON lines or log lines in a pipe
-      check        Validate configuration and tenants; opens nothing for writing
+      check        Validate configuration and tenants; open nothing for writing
       init         Write a commented configuration and tenant to start from
       test         Run the examples inside tenant files
       labels       Show a tenant's labels, their nearest neighbours and clashes
       eval         Measure precision, recall and F1 on evaluation files
       bench        Measure speed on this machine
-      model        Look at a model pack, verify it, or tune it for this machine
-      replay       Send dead letters of a stream back to the topics they came from
+      model        Describe a model pack, verify it, or tune it for this machine
+      replay       Send dead letters of a stream back to their topics
       schema       Print the JSON Schema of a file or record
       completions  Print the completion script of a shell
       help         Print this message or the help of the given subcommand(s)
@@ -107,21 +107,21 @@ fn help_names_every_command() {
               [possible values: auto, always, never]
 
           --log-level <LEVEL>
-              Least level that is logged; wins over telemetry.log_level
+              Lowest level that weir logs; takes precedence over telemetry.log_level
 
               Possible values:
               - error: What failed
-              - warn:  And what may fail soon, such as dead letters
-              - info:  And what happens
-              - debug: And why it happens
+              - warn:  Also what may fail soon, such as dead letters
+              - info:  Also what happens
+              - debug: Also why it happens
               - trace: Everything
               
               [env: WEIR_LOG_LEVEL=]
 
     Examples:
-      weir init --preset logs            a configuration and a tenant to start from
-      weir check --config weir.toml      everything is validated, nothing is written
-      weir run --config weir.toml        the job
+      weir init --preset logs            write a configuration and a tenant to start from
+      weir check --config weir.toml      validate everything, write nothing
+      weir run --config weir.toml        run the job
       echo 'Mail ana@ruiz.example' | weir redact -l email --show
 
     Exit codes:
@@ -129,7 +129,7 @@ fn help_names_every_command() {
       1    check, test or eval found something wrong
       2    the command line is wrong
       65   more dead letters than limits.max_dead_letters
-      66   there is no file to read
+      66   no file to read
       69   a store or broker can't be reached, or refuses
       70   a bug in weir
       74   reading or writing failed
@@ -171,17 +171,17 @@ fn every_command_has_help_with_examples() {
     insta::assert_snapshot!(weir(dir.path(), &["check", "--help"]), @r#"
     exit 0
     -- stdout
-    Validate configuration and tenants; opens nothing for writing
+    Validate configuration and tenants; open nothing for writing
 
     Usage: weir check [OPTIONS] [FILE]...
 
     Arguments:
       [FILE]...
-              More to check: tenant files, configurations, and TOML fences in Markdown pages
+              More files to check: tenant files, configurations, and TOML fences in Markdown pages
 
     Options:
       -c, --config <FILE>
-              Configuration file; without it weir.toml, if it is there
+              Configuration file; without it weir.toml, if it exists
               
               [env: WEIR_CONFIG=]
 
@@ -189,16 +189,17 @@ fn every_command_has_help_with_examples() {
               Override a key: section.key=value
 
           --connect
-              Also reach the stores: list the source, look at the sink; writes nothing
+              Also open stores and brokers: list the source, check that the sink can be reached; write
+              nothing
 
           --explain
               Print every key with its value and origin
 
           --dry-run
-              Also whether `weir run --dry-run` would start
+              Also check whether `weir run --dry-run` would start
 
           --limit <DOCUMENTS>
-              Also whether `weir run --limit` would start
+              Also check whether `weir run --limit` would start
 
       -h, --help
               Print help (see a summary with '-h')
@@ -212,13 +213,13 @@ fn every_command_has_help_with_examples() {
               [possible values: auto, always, never]
 
           --log-level <LEVEL>
-              Least level that is logged; wins over telemetry.log_level
+              Lowest level that weir logs; takes precedence over telemetry.log_level
 
               Possible values:
               - error: What failed
-              - warn:  And what may fail soon, such as dead letters
-              - info:  And what happens
-              - debug: And why it happens
+              - warn:  Also what may fail soon, such as dead letters
+              - info:  Also what happens
+              - debug: Also why it happens
               - trace: Everything
               
               [env: WEIR_LOG_LEVEL=]
@@ -228,7 +229,7 @@ fn every_command_has_help_with_examples() {
       weir check --config weir.toml --connect --explain
       weir check tenants/acme.toml docs/*.md
 
-    Exit code 0 if all is well, 1 if not; checks that were skipped are listed.
+    Exit code 0 if weir finds no error, 1 if it does. weir lists the checks that it skipped.
     -- stderr
     "#);
 }
@@ -269,16 +270,16 @@ fn init_writes_a_start_and_overwrites_nothing() {
     ok    job/tenants/acme.toml
     ok    job/in/example.jsonl
 
-    now change them, then: weir check --config job/weir.toml
+    next: edit these files, then run weir check --config job/weir.toml
     "#);
     fs::write(dir.path().join("job/weir.toml"), "mine").unwrap();
     insta::assert_snapshot!(weir(dir.path(), &["init", "job"]), @r#"
     exit 1
     -- stdout
     -- stderr
-    error: job/weir.toml is there already
+    error: job/weir.toml already exists
 
-      fix: give another folder, or move the file away
+      fix: name another folder, or move the file
     "#);
     assert_eq!(
         fs::read_to_string(dir.path().join("job/weir.toml")).unwrap(),

@@ -32,6 +32,7 @@ mod names;
 mod parity;
 mod patterns;
 mod privacy;
+mod prose;
 mod registry;
 mod registry_server;
 mod rooms;

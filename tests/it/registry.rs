@@ -130,7 +130,7 @@ fn an_id_that_is_not_there_is_the_messages_fault(url: &str) {
     assert_eq!(error.code(), Some(Code::UnknownSchema), "{error:?}");
     assert_eq!(
         error.to_string(),
-        "the schema registry has no schema 987654321"
+        "the schema registry does not know schema 987654321"
     );
 }
 

@@ -60,16 +60,15 @@ impl Report {
                 );
                 for (key, topic) in named {
                     if missing.iter().any(|missing| missing == topic) {
-                        let kind = Kind::Invalid(format!("the topic \"{topic}\" is not there"));
-                        let fix = "create it; where brokers create topics by themselves, the first \
-                                   record does";
+                        let kind = Kind::Invalid(format!("the topic \"{topic}\" does not exist"));
+                        let fix = "create it, or let the brokers create topics";
                         self.problems.push(kind, &written.place(&key), fix);
                     }
                 }
             }
             Err(error) => {
                 let kind = Kind::Invalid(format!("`{key}` can't be reached: {error}"));
-                let fix = "look at the address, at sasl and at tls";
+                let fix = "check the address, sasl and tls";
                 self.problems.push(kind, &written.place(&key), fix);
             }
         }

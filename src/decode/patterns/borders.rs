@@ -1,4 +1,4 @@
-//! Where a token begins and ends: no match stands inside a longer one.
+//! Where a token begins and ends: no match is inside a longer one.
 
 /// Whether a character continues a word in a script that puts spaces between words. Han, kana,
 /// Thai and their like do not: text there runs on without a space, and a value beside it is whole.

@@ -1,4 +1,4 @@
-//! The built-in recognisers by name: their labels, and the wordings of labels that ask for them.
+//! The built-in recognisers by name: their labels, and the wordings of labels that switch them on.
 
 /// One built-in recogniser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -123,7 +123,7 @@ pub enum Error {
         nearest: Option<String>,
     },
     /// A tenant's regex has the name of a built-in recogniser or of another regex.
-    #[error("pattern `{name}` is there already: give the regex another name")]
+    #[error("pattern `{name}` already exists: give the regex another name")]
     NameTaken {
         /// The name as written.
         name: String,
@@ -137,7 +137,7 @@ pub enum Error {
         reason: String,
     },
     /// A tenant's regex matches the empty text.
-    #[error("pattern `{name}` matches empty text: let it ask for one character at least")]
+    #[error("pattern `{name}` matches empty text: make it require at least one character")]
     MatchesEmpty {
         /// Name of the pattern.
         name: String,
@@ -152,7 +152,7 @@ pub enum Error {
     },
     /// A term of a list is too long to be found in a text that is read in pieces.
     #[error(
-        "term {place} of the {list} list has {bytes} bytes, at most {} are allowed",
+        "term {place} of the {list} list is {bytes} bytes long; the limit is {}",
         Patterns::MAX_TERM_BYTES
     )]
     TermTooLong {
@@ -172,7 +172,7 @@ pub enum Error {
         terms: usize,
     },
     /// The phone region is no country.
-    #[error("phone region `{region}` is no two-letter country code such as `US`")]
+    #[error("phone region `{region}` is not a two-letter country code such as `US`")]
     Region {
         /// The region as written.
         region: String,

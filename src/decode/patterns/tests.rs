@@ -871,7 +871,7 @@ fn errors_name_the_pattern_and_no_term() {
     });
     assert_eq!(
         error,
-        "term 2 of the deny list has 4100 bytes, at most 4096 are allowed"
+        "term 2 of the deny list is 4100 bytes long; the limit is 4096"
     );
     assert_eq!(
         build(Options {

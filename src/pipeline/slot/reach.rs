@@ -1,8 +1,9 @@
-//! Whether the brokers answer, asked by a client of its own every few seconds.
+//! Whether the brokers answer: a separate client asks them every second.
 //!
-//! The clients that read and write learn late that packets are swallowed: a connection counts as up
-//! until a request on it times out, a minute by default. So `/readyz` goes by this one. It also tells an
-//! outage in two lines, one at its begin with what librdkafka gave as the reason, and one at its end.
+//! The clients that read and write learn late that packets are lost: a connection counts as up
+//! until a request on it times out, a minute by default. So `/readyz` depends on this client. It also
+//! logs two lines per outage: one at its beginning with the reason that librdkafka gives, and one at
+//! its end.
 
 use std::{
     sync::Arc,

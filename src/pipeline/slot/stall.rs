@@ -1,10 +1,9 @@
-//! Work that stands still, seen from outside of the thread that does it.
+//! Detects a stalled worker from outside the thread that does the work.
 //!
-//! A slot notes what it waits for ([`Watch`]). [`watch`] looks at all slots from a task of its own: once
-//! work waits and nothing was committed for [`Watch`]'s limit, it says so every minute and turns `/livez`
-//! red; after twice that time it ends, and the process with it, so that a supervisor starts the worker
-//! again. Brokers that are known to be away are no reason: weir waits for them (see
-//! [`reach`](super::reach)).
+//! A slot notes what it waits for ([`Watch`]). [`watch`] checks all slots from a separate task. If
+//! work waits and nothing was committed for [`Watch`]'s limit, it logs this every minute and `/livez` says
+//! 503. After twice that time the process ends, so that a supervisor starts the worker again. An outage of
+//! the brokers does not count: weir waits for them (see [`reach`](super::reach)).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

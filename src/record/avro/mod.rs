@@ -4,8 +4,8 @@
 //!      writer's schema, which a [`Registry`] gives; the values follow.
 //! Out: the text of a JSON document, which the rest of weir takes; weir's own records behind the
 //!      prefix of their registered schema ([`Writer`]).
-//! Holds: hostile bytes end in a [`Problem`], never in much memory, a deep stack or a text that is
-//!        cut short (I1, I9); no error holds a value (I7).
+//! Holds: hostile bytes end in a [`Problem`], never in much memory, a deep stack or a
+//!        truncated text (I1, I9); no error holds a value (I7).
 //! Does not know: consumers, producers, transactions.
 mod read;
 mod registry;

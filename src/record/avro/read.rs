@@ -1,10 +1,10 @@
 //! Avro messages as JSON text.
 //!
-//! The crate apache-avro parses schemas; the values are read here, straight into JSON. Its own
-//! reader (0.22, `decode.rs`) is not made for bytes of strangers: it takes a string, a boolean or
-//! a union that the message ends in for null, which would drop text in silence (I1); it recurses as
+//! The crate apache-avro parses schemas; this module reads the values, straight into JSON. The
+//! crate's own reader (0.22, `decode.rs`) is not made for untrusted bytes: if a message ends inside a
+//! string, a boolean or a union, it reads null, which would drop text silently (I1); it recurses as
 //! deep as the bytes say; an array takes some fifty bytes of memory for each byte read; and it
-//! keeps maps in random order (I10). The tests hold both readers against each other.
+//! keeps maps in random order (I10). The tests compare both readers.
 //!
 //! | Avro | JSON |
 //! | --- | --- |
@@ -62,16 +62,16 @@ pub enum Problem {
     #[error("does not name its schema (byte 0 and an id, or byte 1 and a GUID)")]
     Unmarked,
     /// The values need more bytes than there are.
-    #[error("ends before its schema does")]
+    #[error("is truncated: its schema needs more bytes")]
     Short,
     /// The values need fewer bytes than there are.
-    #[error("goes on for {bytes} bytes after its schema ends")]
+    #[error("has {bytes} bytes after the end of its schema")]
     Long {
         /// Bytes left.
         bytes: usize,
     },
     /// A number, a length, a branch or a symbol that the schema does not allow.
-    #[error("is not of its schema at byte {at}")]
+    #[error("does not match its schema at byte {at}")]
     Invalid {
         /// Offset in the values.
         at: usize,
@@ -80,10 +80,10 @@ pub enum Problem {
     #[error("is nested deeper than {MAX_DEPTH} levels")]
     Deep,
     /// The schema names a type that it does not hold.
-    #[error("has a schema that does not hold all its types")]
+    #[error("has an incomplete schema: some of its types are missing")]
     Unresolved,
     /// The JSON text is larger than a record may be.
-    #[error("is larger than {limit} bytes as JSON")]
+    #[error("exceeds {limit} bytes as JSON")]
     Large {
         /// Most bytes.
         limit: u64,

@@ -1,10 +1,9 @@
 //! A Confluent-compatible Schema Registry: ids of the schemas that weir writes, and the schemas of
 //! the messages that it reads.
 //!
-//! The requests are those of the crate schema_registry_converter. What it keeps for ever is not used:
-//! it remembers every schema and every failure of a process's life, an unknown id included, although
-//! the schema may arrive a moment later. Here both lists are bounded, and an unknown id is asked for
-//! again.
+//! The crate schema_registry_converter makes the requests. weir does not use its caches: they keep
+//! every schema and every failure for the life of the process, even for an unknown id whose schema may
+//! arrive a moment later. Here both lists are bounded, and weir asks again for an unknown id.
 
 use std::{
     collections::HashMap,
@@ -106,13 +105,13 @@ pub struct Writers {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The client can't be made of its options.
-    #[error("the client of the schema registry can't be made: {why}")]
+    #[error("can't create the client of the schema registry: {why}")]
     Options {
         /// The client's words.
         why: String,
     },
     /// No answer, or none that says whether the schema is there: trying again may help.
-    #[error("the schema registry gave no answer about {about}: {why}")]
+    #[error("the schema registry did not answer about {about}: {why}")]
     Unavailable {
         /// A schema or a subject.
         about: String,
@@ -120,7 +119,7 @@ pub enum Error {
         why: String,
     },
     /// The schema of weir's records is not registered, and weir may not do it.
-    #[error("subject {subject} does not hold this version of the schema of {name}")]
+    #[error("subject {subject} does not contain this version of the schema of {name}")]
     NotRegistered {
         /// Subject.
         subject: String,
@@ -130,7 +129,7 @@ pub enum Error {
         command: &'static str,
     },
     /// The registry does not take weir's schema.
-    #[error("subject {subject} does not take the schema of {name}: {why}")]
+    #[error("subject {subject} does not accept the schema of {name}: {why}")]
     Refused {
         /// Subject.
         subject: String,
@@ -140,13 +139,13 @@ pub enum Error {
         why: String,
     },
     /// A message names a schema that the registry does not know.
-    #[error("the schema registry has no schema {id}")]
+    #[error("the schema registry does not know schema {id}")]
     Unknown {
         /// Id in the message.
         id: SchemaId,
     },
     /// A message names a schema that is not Avro, or not whole.
-    #[error("schema {id} of the registry is not Avro that can be read")]
+    #[error("can't read schema {id} of the registry as Avro")]
     Unusable {
         /// Id in the message.
         id: SchemaId,
@@ -172,7 +171,7 @@ impl Error {
                 Some("check the registry's url, username and password".to_owned())
             }
             Self::NotRegistered { command, .. } => Some(format!(
-                "register what `weir schema {command}` prints there, or set auto_register = true"
+                "register the output of `weir schema {command}` there, or set auto_register = true"
             )),
             Self::Refused { .. } => Some(
                 "check the subject's compatibility and weir's permissions, or name another topic"

@@ -56,7 +56,7 @@ struct Layout {
     day: usize,
 }
 
-/// The value with its date moved and its time of day drawn anew; `None` if no date is read in it.
+/// The value with its date moved and a random time of day; `None` if it holds no date.
 pub(super) fn shift(value: &str, stream: &mut Stream) -> Option<String> {
     let mut tokens = tokens(value);
     let layout = compact(&mut tokens)

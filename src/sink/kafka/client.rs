@@ -1,4 +1,4 @@
-//! What the client of a producer tells on its own: answers for records, errors, and the requests for tokens.
+//! Callbacks of a producer's client: answers for records, errors, and requests for tokens.
 
 use std::{
     collections::BTreeSet,

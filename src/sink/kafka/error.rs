@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option is not librdkafka's, or its value is wrong.
-    #[error("the producer can't be made: check the options")]
+    #[error("can't create the producer: check the options")]
     Options(#[source] KafkaError),
     /// Another producer has taken the transactional id over, or the broker ended a transaction that
     /// was open for too long, and the id with it: this worker has to stop.
@@ -45,7 +45,7 @@ pub enum Error {
     /// Batches are larger than a topic takes; nothing of the set is visible, and a new producer sends smaller
     /// ones.
     #[error(
-        "batches of {bytes} bytes are larger than a topic takes: a new producer sends smaller ones"
+        "batches of {bytes} bytes exceed the limit of a topic: a new producer sends smaller ones"
     )]
     Batches {
         /// The producer's bound.
@@ -71,7 +71,7 @@ pub enum Error {
     },
     /// Whether the set is committed is not known: the producer is of no further use, and the group's
     /// committed offsets tell.
-    #[error("whether the records were committed is not known ({code:?})")]
+    #[error("it is unknown whether the records were committed ({code:?})")]
     Unknown {
         /// librdkafka's code.
         code: Option<RDKafkaErrorCode>,

@@ -1,4 +1,4 @@
-//! Offsets of the source, and beside them the heads of audit chains.
+//! Offsets of the source, together with the heads of audit chains.
 
 use std::collections::BTreeMap;
 

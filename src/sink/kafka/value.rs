@@ -1,4 +1,4 @@
-//! What is written of a delivery: to which topics, as which bytes, with which headers.
+//! How a delivery is written: to which topics, as which bytes, with which headers.
 
 use std::collections::BTreeMap;
 

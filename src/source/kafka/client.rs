@@ -1,4 +1,4 @@
-//! What the client of a member is called back with: partitions that come and go, how far they go, errors, tokens.
+//! Callbacks of a member's client: partitions that come and go, how far they go, errors, tokens.
 
 use std::{
     error::Error as StdError,

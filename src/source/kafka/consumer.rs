@@ -182,7 +182,7 @@ impl Consumer {
                     from,
                     records,
                     offset,
-                    "the topic deleted records before they were read: they are skipped; raise its \
+                    "the topic deleted records before weir read them; weir skips them: raise its \
                      retention.ms or retention.bytes, or start more workers"
                 );
                 records
@@ -261,7 +261,7 @@ impl Consumer {
                 partition = partition.1,
                 offset,
                 committed = from,
-                "a partition began before its committed offset: sent there"
+                "librdkafka began before the committed offset of a partition; weir seeks to the committed offset"
             );
         }
         // Also if it is behind: there may be nothing between, or all that is between was passed over.
@@ -322,7 +322,7 @@ impl Consumer {
         self.fetch();
         let polled = self.inner.poll(wait);
         let polled = polled.map(|message| message.map(|message| message.detach()));
-        // A partition may have gone and come back within the call, and begins anew.
+        // A partition may have gone and come back within the call; then it begins again.
         for (topic, partition) in &*locked(&self.inner.context().revoked) {
             self.begun.remove(&(topic.as_str().into(), *partition));
         }
@@ -480,7 +480,7 @@ impl Consumer {
             false => self.inner.pause(&partitions),
         };
         if let Err(error) = outcome {
-            warn!(code = ?error.rdkafka_error_code(), "partitions can't be paused or resumed");
+            warn!(code = ?error.rdkafka_error_code(), "can't pause or resume partitions");
         }
     }
 

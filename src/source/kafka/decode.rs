@@ -1,4 +1,4 @@
-//! From a message to a record: its document, and what stands beside it.
+//! From a message to a record: its document, and the tenant and id from its key and headers.
 
 use std::{
     collections::BTreeMap,
@@ -41,7 +41,7 @@ pub(super) enum NotYet {
     #[error(transparent)]
     Registry(avro::Error),
     /// The committed offset of its partition is not known.
-    #[error("the group's offsets can't be read ({:?})", .0.rdkafka_error_code())]
+    #[error("can't read the group's offsets ({:?})", .0.rdkafka_error_code())]
     Offsets(KafkaError),
 }
 
@@ -88,7 +88,7 @@ impl Consumer {
 
     fn document(&self, message: &OwnedMessage, position: Position) -> Result<Document, Unread> {
         let Some(payload) = message.payload() else {
-            let reason = "the record has no value".to_owned();
+            let reason = "the value of the record is missing".to_owned();
             let code = match self.options.codec {
                 Codec::Avro(_) => Code::NotAvro,
                 Codec::Json | Codec::Text => Code::NotJson,
@@ -115,7 +115,7 @@ impl Consumer {
             }
             // Text of two bytes a character may be UTF-8, in which no pattern sees anything.
             Codec::Text if encoding::is_no_text(text.as_bytes()) => {
-                let reason = "the record holds text of another encoding, or none at all";
+                let reason = "the record contains text of another encoding, or binary data";
                 let letter = dead_letter(position, Code::UnknownEncoding, reason.to_owned());
                 return Err(letter.into());
             }
@@ -130,7 +130,7 @@ impl Consumer {
         }
         if let Some(from) = &self.options.tenant {
             document.tenant = beside(from, message).map_err(|NotText| {
-                let reason = "the tenant beside the record is not UTF-8".to_owned();
+                let reason = "the tenant in the record's key or header is not UTF-8".to_owned();
                 dead_letter(place, Code::UnknownTenant, reason)
             })?;
         }

@@ -179,7 +179,7 @@ pub enum Beside {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// An option is not librdkafka's, or its value is wrong.
-    #[error("the consumer can't be made: check the options")]
+    #[error("can't create the consumer: check the options")]
     Options(#[source] KafkaError),
     /// The tenant's or id's place is not valid.
     #[error(transparent)]
