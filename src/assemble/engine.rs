@@ -2,15 +2,17 @@
 
 use std::{
     collections::BTreeMap,
+    iter,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use crate::{
     batch,
-    config::{self, Model, Resolved},
+    config::{self, DEFAULT_MODEL, Model, Resolved},
     model::{Error, Machine, Pack, PackRef, Tuned},
-    pipeline::Options,
+    pipeline::{Models, Options},
 };
 
 /// Tokens that may wait for the model: enough for several thousand log lines, little memory.
@@ -23,8 +25,44 @@ pub fn pack(pack: &PackRef) -> Result<Pack, Error> {
     Ok(pack)
 }
 
-/// What a configuration says about running its pack; what it leaves open is as `weir model tune` found it best.
-pub fn configured(resolved: &Resolved) -> Result<Options, Error> {
+/// The packs of a configuration by the names that tenants call them; the default one is the first.
+pub fn models(resolved: &Resolved) -> Result<Models, Error> {
+    let further = resolved.models.iter();
+    let all = iter::once((DEFAULT_MODEL, &resolved.model))
+        .chain(further.map(|(name, model)| (name.as_str(), model)));
+    let all: Vec<_> = all.collect();
+    let equal = share(all.iter().map(|(_, model)| model.threads), cores());
+    let mut packs = Vec::with_capacity(all.len());
+    for (name, model) in &all {
+        let mut options = configured(model, resolved, equal)?;
+        let parts = all.len();
+        options.batch.cache_bytes /= parts;
+        options.batch.queue_tokens /= parts;
+        packs.push((Arc::from(*name), options));
+    }
+    Models::open(packs)
+}
+
+/// Threads of each pack that names none, where there are several: an equal part of the cores that the others leave.
+/// `None` for a pack alone: it is tuned.
+fn share(threads: impl ExactSizeIterator<Item = Option<u16>>, cores: usize) -> Option<u16> {
+    let packs = threads.len();
+    let (mut taken, mut open) = (0, 0);
+    for own in threads {
+        match own {
+            Some(own) => taken += usize::from(own),
+            None => open += 1,
+        }
+    }
+    if packs < 2 || open == 0 {
+        return None;
+    }
+    let equal = (cores.saturating_sub(taken) / open).max(1);
+    Some(u16::try_from(equal).unwrap_or(u16::MAX))
+}
+
+/// What a configuration says about running a pack; what it leaves open is as `weir model tune` found it best.
+fn configured(model: &Model, resolved: &Resolved, equal: Option<u16>) -> Result<Options, Error> {
     let Model {
         pack: named,
         runtime,
@@ -33,20 +71,20 @@ pub fn configured(resolved: &Resolved) -> Result<Options, Error> {
         label_cache_dir: _, // label_cache()
         categories,
         category_encoder,
-    } = &resolved.model;
+    } = model;
     let mut options = tuned(
         pack(named)?,
         runtime.clone(),
         &resolved.batch,
         resolved.batch_size_is_set,
-        *threads,
+        threads.or(equal),
     )?;
     if let Some(sessions) = sessions {
         let threads = options.sessions * options.session_threads;
         options.sessions = usize::from(*sessions);
         options.session_threads = (threads / options.sessions).max(1);
     }
-    options.label_cache = label_cache(&resolved.model);
+    options.label_cache = label_cache(model);
     options.categories.clone_from(categories);
     options.category_encoder = category_encoder.as_ref().map(pack).transpose()?;
     Ok(options)
@@ -105,11 +143,10 @@ fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Op
         look_ahead,
         cache_bytes,
     } = batch;
-    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     Options {
         pack,
         runtime: None,
-        sessions: threads.map_or(cores, usize::from).max(1),
+        sessions: threads.map_or_else(cores, usize::from).max(1),
         session_threads: 1,
         batch: batch::Options {
             max_tokens: *max_tokens as usize,
@@ -124,6 +161,10 @@ fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Op
     }
 }
 
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 /// The user's cache folder, by the XDG base directory specification.
 fn user_cache() -> Option<PathBuf> {
     let home = || std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache"));
@@ -131,4 +172,19 @@ fn user_cache() -> Option<PathBuf> {
         .map(PathBuf::from)
         .or_else(home)?;
     Some(cache.join("weir/labels"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packs_without_threads_of_their_own_get_equal_parts_of_what_the_others_leave() {
+        let share = |threads: &[Option<u16>], cores| share(threads.iter().copied(), cores);
+        assert_eq!(share(&[None], 8), None, "one pack runs as it was tuned");
+        assert_eq!(share(&[None, None], 8), Some(4));
+        assert_eq!(share(&[Some(6), None], 8), Some(2));
+        assert_eq!(share(&[Some(8), None, None], 8), Some(1));
+        assert_eq!(share(&[Some(1), Some(1)], 8), None);
+    }
 }

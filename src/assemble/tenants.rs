@@ -1,15 +1,12 @@
 //! Tenants, and whether the pack has what they ask for.
 
-use std::{
-    path::Path,
-    sync::{Arc, OnceLock},
-};
+use std::{path::Path, sync::Arc};
 
 use crate::{
     config::{self, Kind, Problems},
-    model::{self, OperatingPoints, Pack},
-    pipeline::Engine,
-    tenant::{self, LabelSet, Tenants, reload},
+    model::Error,
+    pipeline::Models,
+    tenant::{self, Policy, Tenants, reload},
 };
 
 /// Loads the tenants once.
@@ -18,27 +15,34 @@ pub fn load(tenants: &config::Tenants) -> Result<Tenants, Problems> {
     Tenants::load(dir, default.as_deref())
 }
 
-/// What tenants ask for and `fits` refuses, such as operating points that the pack does not have.
-pub fn unfit(
-    tenants: &Tenants,
-    dir: &Path,
-    fits: impl Fn(&LabelSet) -> Result<(), model::Error>,
-) -> Problems {
+/// What tenants ask for and no pack can do: an operating point, a label, or a model that does not exist.
+pub fn unfit(tenants: &Tenants, dir: &Path, models: &Models) -> Problems {
     let mut problems = Problems::default();
     for policy in tenants.iter() {
-        let Err(error) = fits(&policy.labels) else {
+        let Err(error) = models.fits(&policy.labels) else {
             continue;
         };
         let file = dir.join(format!("{}.toml", policy.tenant));
-        let key = match error {
-            model::Error::NoCategory { .. } => "labels",
-            _ => "operating_point",
+        let key = match &error {
+            Error::NoCategory { .. } => "labels".to_owned(),
+            Error::NoModel { name, .. } => key_of_model(policy, name),
+            _ => "operating_point".to_owned(),
         };
-        let at = tenant::place(&file, key);
+        let at = tenant::place(&file, &key);
         let fix = error.hint().unwrap_or_default();
         problems.push(Kind::Invalid(error.to_string()), &at, fix);
     }
     problems
+}
+
+/// Where a tenant names a model.
+fn key_of_model(policy: &Policy, name: &str) -> String {
+    if policy.labels.balance.model.as_deref() == Some(name) {
+        return "model".to_owned();
+    }
+    let mut labels = policy.labels.labels.iter();
+    let at = labels.position(|label| label.model.as_deref() == Some(name));
+    at.map_or("labels".to_owned(), |at| format!("labels.{at}.model"))
 }
 
 /// Tenants that are reloaded while the worker runs. A set that the pack does not fit is not taken.
@@ -52,20 +56,9 @@ pub(super) fn reloaded(
     options.build()
 }
 
-/// What is wrong with tenants, by the pack alone until `engine` is set. A misfit is found before a record is
-/// read: afterwards each record of such a tenant would become a dead letter. The engine finds all misfits, but a
-/// large one takes half a minute to start.
-pub(super) fn misfits(
-    tenants: &config::Tenants,
-    pack: &Pack,
-    engine: Arc<OnceLock<Engine>>,
-) -> Result<reload::Unfit, model::Error> {
-    let dir = tenants.dir.clone();
-    let points = OperatingPoints::new(pack)?;
-    Ok(Arc::new(move |tenants: &Tenants| {
-        unfit(tenants, &dir, |set| match engine.get() {
-            Some(engine) => engine.fits(set),
-            None => points.knows(set.balance.operating_point.as_deref()),
-        })
-    }))
+/// What is wrong with tenants by what the packs can do. It is found before a record is read: afterwards each record of
+/// such a tenant would become a dead letter.
+pub(super) fn misfits(tenants: &config::Tenants, models: &Models) -> reload::Unfit {
+    let (dir, models) = (tenants.dir.clone(), models.clone());
+    Arc::new(move |tenants: &Tenants| unfit(tenants, &dir, &models))
 }

@@ -15,9 +15,7 @@ use crate::{
         sink::{Roll, TopicCompression, Transaction},
         source::{GroupProtocol, OffsetReset},
     },
-    pipeline::{
-                slot::{self, Options},
-    },
+    pipeline::slot::{self, Options},
     record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
     source::{self, Brokers, Columns, Location, StoreOptions, kafka as group},
@@ -67,13 +65,7 @@ impl<'c> Topics<'c> {
                     reads.digest_key = sink.audit_key.as_ref().map(digest_key);
                     let writes = writer(source, sink, codecs.sink.clone(), number);
                     let commit = Commit::of_transaction(&sink.transaction);
-                    slot(
-                        reads,
-                        slot::Sink::Topics(writes),
-                        commit,
-                        limits,
-                        pipeline,
-                    )
+                    slot(reads, slot::Sink::Topics(writes), commit, limits, pipeline)
                 })
                 .collect(),
             Self::ToObjects(source, sink, codec) => {

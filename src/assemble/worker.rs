@@ -1,9 +1,6 @@
 //! A worker, from its configuration to its end.
 
-use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -17,11 +14,10 @@ use crate::pipeline::slot;
 use crate::{
     config::{Resolved, limits, pipeline},
     pipeline::{
-        Engine, Options, Progress, Running,
+        Engine, Progress, Running,
         job::{self, Job, Limits, Summary},
     },
     telemetry::{Health, health::Part, metric},
-    tenant::{Tenants, reload},
 };
 
 /// What is asked of one run beside its configuration.
@@ -61,6 +57,7 @@ impl<'c> Worker<'c> {
             source: _,            // opened.rs, by the route
             sink: _,              // opened.rs, by the route
             model: _,             // engine.rs
+            models: _,            // engine.rs
             batch: _,             // engine.rs
             batch_size_is_set: _, // engine.rs
             telemetry: _,         // telemetry.rs: logs begin before a worker is opened
@@ -70,10 +67,9 @@ impl<'c> Worker<'c> {
             listen,
             digest,
         } = resolved;
-        let options = engine::configured(resolved)?;
-        let started = Arc::default();
-        let misfits = tenants::misfits(tenants, &options.pack, Arc::clone(&started))?;
-        let (reload, tenants) = tenants::reloaded(tenants, misfits.clone())?;
+        let models = engine::models(resolved)?;
+        let misfits = tenants::misfits(tenants, &models);
+        let (reload, tenants) = tenants::reloaded(tenants, misfits)?;
         let stop = CancellationToken::new();
         #[cfg(feature = "server")]
         if let Some(listen) = *listen {
@@ -84,9 +80,10 @@ impl<'c> Worker<'c> {
             listen.is_none(),
             "refused when the configuration was resolved"
         );
-        metric::build_info(options.pack.name());
+        metric::build_info(models.pack());
         let opened = Opened::new(resolved.route(), limits, trial.dry_run).await?;
-        let (engine, running) = start(options, started, misfits, tenants.current()).await?;
+        let loaded = tokio::task::spawn_blocking(move || Engine::with(models));
+        let (engine, running) = loaded.await??;
         health.set(Part::Pack, true);
         health.set(Part::Tenants, true);
         tokio::spawn(reload.run(drain.clone()));
@@ -148,7 +145,7 @@ impl<'c> Worker<'c> {
             }
             #[cfg(feature = "kafka")]
             Opened::Topics(topics) => {
-                let pack = self.job.engine.digest();
+                let pack = self.job.engine.models().digest();
                 let slots =
                     topics.slots(self.limits, self.pipeline, &self.configuration(), pack)?;
                 let worker = slot::Worker {
@@ -173,9 +170,13 @@ impl<'c> Worker<'c> {
         let mut digest = blake3::Hasher::new();
         let tenants = self.job.tenants.current();
         let policies = tenants.iter().map(|policy| &*policy.digest);
-        for part in [self.digest, self.job.engine.digest(), crate::VERSION]
-            .into_iter()
-            .chain(policies)
+        for part in [
+            self.digest,
+            self.job.engine.models().digest(),
+            crate::VERSION,
+        ]
+        .into_iter()
+        .chain(policies)
         {
             digest
                 .update(&(part.len() as u64).to_le_bytes())
@@ -194,22 +195,6 @@ pub fn drain_timeout(resolved: &Resolved) -> Duration {
         slots: _,      // topics.rs
     } = &resolved.pipeline;
     Duration::from_secs(*drain_timeout_secs)
-}
-
-/// Loads the model; what tenants ask of it is checked once more, by the engine itself.
-async fn start(
-    options: Options,
-    started: Arc<OnceLock<Engine>>,
-    misfits: reload::Unfit,
-    tenants: Arc<Tenants>,
-) -> Result<(Engine, Running), Error> {
-    let loaded = tokio::task::spawn_blocking(move || {
-        let (engine, running) = Engine::start(options)?;
-        started.get_or_init(|| engine.clone());
-        misfits(&tenants).into_result()?;
-        Ok((engine, running))
-    });
-    loaded.await?
 }
 
 fn bounds(limits: &limits::Section, trial: Trial) -> Limits {

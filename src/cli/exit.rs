@@ -304,10 +304,7 @@ mod tests {
         for (error, exit) in [
             (Error::from(silent()), Exit::Unavailable),
             (options().into(), Exit::Config),
-            (
-                slot::Error::Sink(silent().into()).into(),
-                Exit::Unavailable,
-            ),
+            (slot::Error::Sink(silent().into()).into(), Exit::Unavailable),
             (slot::Error::TwoClusters.into(), Exit::Config),
             (slot::Error::Store(shorter).into(), Exit::Config),
             (

@@ -11,11 +11,9 @@ use super::{
 use crate::{
     assemble::{engine, tenants},
     decode::patterns::Patterns,
-    model::{
-        self, Fit,
-        family::{Ask, Explained, Label},
-    },
-    tenant::THRESHOLD,
+    model::{Fit, PackRef, family::Explained},
+    pipeline::Models,
+    tenant::{Balance, DEFAULT_MODEL, Label, LabelSet, THRESHOLD},
 };
 
 /// Similarity from which on spans of two labels may swap.
@@ -73,34 +71,20 @@ struct Categories {
 
 struct Asked {
     tenant: Option<String>,
-    /// Name, wording, threshold.
-    labels: Vec<(String, String, f32)>,
+    set: LabelSet,
 }
 
 /// Shows the labels of the tenants that were asked for.
 pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
     let mut sets: Vec<Asked> = Vec::new();
-    let mut folder = args.model.clone();
-    let mut options = None;
-    if args.label.is_empty() {
+    let models = if args.label.is_empty() {
         let resolved = args.configuration.resolve()?;
         let tenants = tenants::load(&resolved.tenants)?;
-        for policy in tenants.iter().filter(|policy| {
-            args.tenant
-                .as_ref()
-                .is_none_or(|name| **name == *policy.tenant)
-        }) {
-            let labels = policy.labels.labels.iter();
-            let labels = labels.map(|label| {
-                (
-                    label.name.to_string(),
-                    label.wording.to_string(),
-                    label.threshold,
-                )
-            });
+        let wanted = |name: &str| args.tenant.as_ref().is_none_or(|tenant| tenant == name);
+        for policy in tenants.iter().filter(|policy| wanted(&policy.tenant)) {
             sets.push(Asked {
                 tenant: Some(policy.tenant.to_string()),
-                labels: labels.collect(),
+                set: policy.labels.clone(),
             });
         }
         if let (Some(name), true) = (&args.tenant, sets.is_empty()) {
@@ -109,82 +93,99 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
                 anyhow::anyhow!("tenant `{name}` does not exist"),
             ));
         }
-        if folder.is_none() {
-            options = Some(engine::configured(&resolved)?);
+        match &args.model {
+            None => engine::models(&resolved)?,
+            Some(folder) => {
+                sets.iter_mut().for_each(Asked::of_one_model);
+                one(folder)?
+            }
         }
     } else {
-        let labels = args
-            .label
-            .iter()
-            .map(|label| (label.clone(), label.clone(), THRESHOLD))
-            .collect();
         sets.push(Asked {
             tenant: None,
-            labels,
+            set: named(&args.label),
         });
-        folder = folder.or_else(|| args::pack(args::PACK).ok());
-    }
-    let options = match (folder, options) {
-        (Some(folder), _) => engine::defaults(&folder)?,
-        (None, Some(options)) => options,
-        (None, None) => {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow::anyhow!("the name of a pack is missing"),
-            ));
+        match &args.model {
+            Some(folder) => one(folder)?,
+            None => one(&args::pack(args::PACK)
+                .map_err(|problem| Failure::new(Exit::Usage, anyhow::anyhow!("{problem}")))?)?,
         }
     };
-    let pack = options.pack.name().to_owned();
-    let family = model::open(options)?;
     let (mut rows, mut mapped, mut known) = (Vec::new(), Vec::new(), None);
-    for set in sets {
-        match family.explain(&set.ask())? {
-            Explained::Open(alike) => rows.extend(set.rows(alike.as_deref(), args.neighbours)),
-            Explained::Closed { categories, fits } => {
-                mapped.extend(set.mapped(&categories, fits));
-                known = Some(categories);
+    for asked in &sets {
+        for (labels, explained) in models.explain(&asked.set)? {
+            match explained {
+                Explained::Open(alike) => {
+                    rows.extend(asked.rows(&labels, alike.as_deref(), args.neighbours));
+                }
+                Explained::Closed { categories, fits } => {
+                    mapped.extend(asked.mapped(&labels, &categories, fits));
+                    known = Some(categories);
+                }
             }
         }
     }
-    let Some(categories) = known else {
-        return match args.json {
-            true => json(&rows),
-            false => print(&rows),
-        };
-    };
-    let shown = Categories {
-        pack,
+    let categories = known.map(|categories| Categories {
+        pack: models.pack().to_owned(),
         categories,
         labels: mapped,
-    };
-    match args.json {
-        true => json(&shown),
-        false => print_categories(&shown),
+    });
+    match (args.json, categories) {
+        (true, None) => json(&rows),
+        (true, Some(shown)) if rows.is_empty() => json(&shown),
+        (true, Some(shown)) => json(&serde_json::json!({"labels": rows, "categories": shown})),
+        (false, None) => print(&rows),
+        (false, Some(shown)) => {
+            if !rows.is_empty() {
+                print(&rows)?;
+            }
+            print_categories(&shown)
+        }
+    }
+}
+
+/// One pack, without a configuration.
+fn one(pack: &PackRef) -> Result<Models, Failure> {
+    let options = engine::defaults(pack)?;
+    Ok(Models::open([(DEFAULT_MODEL.into(), options)])?)
+}
+
+/// A set of labels by their names.
+fn named(labels: &[String]) -> LabelSet {
+    let labels = labels.iter().map(|name| Label {
+        name: name.as_str().into(),
+        wording: name.as_str().into(),
+        threshold: THRESHOLD,
+        model: None,
+    });
+    LabelSet {
+        labels: labels.collect(),
+        balance: Balance::default(),
+        digest: "".into(),
     }
 }
 
 impl Asked {
-    fn ask(&self) -> Ask {
-        let labels = self.labels.iter().map(|(_, wording, threshold)| Label {
-            wording: wording.as_str().into(),
-            threshold: *threshold,
+    /// Asks the only model, whatever the labels name.
+    fn of_one_model(&mut self) {
+        let labels = self.set.labels.iter();
+        let labels = labels.map(|label| Label {
+            model: None,
+            ..label.clone()
         });
-        Ask {
-            labels: labels.collect(),
-            operating_point: None,
-            recall_bias: 0.0,
-        }
+        self.set.labels = labels.collect();
+        self.set.balance = Balance::default();
     }
 
     /// Labels with those that are most alike.
-    fn rows(self, alike: Option<&[Vec<f32>]>, most: usize) -> Vec<Row> {
-        let names: Vec<&String> = self.labels.iter().map(|(name, ..)| name).collect();
+    fn rows(&self, labels: &[usize], alike: Option<&[Vec<f32>]>, most: usize) -> Vec<Row> {
+        let of = |at: usize| &self.set.labels[labels[at]];
         let neighbours = |at: usize| {
             let alike = alike.iter().flat_map(|rows| rows[at].iter().enumerate());
             let mut neighbours: Vec<Neighbour> = alike
                 .filter(|(other, _)| *other != at)
                 .map(|(other, similarity)| Neighbour {
-                    label: names[other].clone(),
+                    label: of(other).name.to_string(),
                     similarity: *similarity,
                 })
                 .collect();
@@ -192,23 +193,23 @@ impl Asked {
             neighbours.truncate(most);
             neighbours
         };
-        let rows = self.labels.iter().enumerate();
-        let rows = rows.map(|(at, (label, wording, threshold))| Row {
+        let rows = (0..labels.len()).map(|at| Row {
             tenant: self.tenant.clone(),
-            label: label.clone(),
-            wording: wording.clone(),
-            threshold: *threshold,
-            pattern: Patterns::for_label(label),
+            label: of(at).name.to_string(),
+            wording: of(at).wording.to_string(),
+            threshold: of(at).threshold,
+            pattern: Patterns::for_label(&of(at).name),
             neighbours: neighbours(at),
         });
         rows.collect()
     }
 
     /// Labels with their categories.
-    fn mapped(self, categories: &[String], fits: Vec<Fit>) -> Vec<Mapped> {
+    fn mapped(&self, labels: &[usize], categories: &[String], fits: Vec<Fit>) -> Vec<Mapped> {
         let name = |category: usize| categories[category].clone();
         let mut mapped = Vec::with_capacity(fits.len());
-        for ((label, wording, threshold), fit) in self.labels.into_iter().zip(fits) {
+        for (at, fit) in labels.iter().zip(fits) {
+            let label = &self.set.labels[*at];
             let (by, nearest) = match fit {
                 Fit::Name(_) => (By::Name, None),
                 Fit::Table(_) => (By::Table, None),
@@ -217,10 +218,10 @@ impl Asked {
             };
             mapped.push(Mapped {
                 tenant: self.tenant.clone(),
-                pattern: Patterns::for_label(&label),
-                label,
-                wording,
-                threshold,
+                label: label.name.to_string(),
+                wording: label.wording.to_string(),
+                threshold: label.threshold,
+                pattern: Patterns::for_label(&label.name),
                 categories: fit.categories().iter().copied().map(name).collect(),
                 by,
                 nearest: nearest.map(|(category, similarity)| Neighbour {

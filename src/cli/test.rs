@@ -26,7 +26,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
             anyhow::anyhow!("tenant `{name}` does not exist"),
         ));
     }
-    let (engine, _running) = Engine::start(engine::configured(&resolved)?)?;
+    let (engine, _running) = Engine::with(engine::models(&resolved)?)?;
     let runtime = engine::runtime()?;
     let verdicts = verdicts(&tenants, &args.tenant, |policy, text| {
         let document = Document {

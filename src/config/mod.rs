@@ -18,6 +18,7 @@ mod feature;
 pub mod kafka;
 pub mod limits;
 pub mod model;
+pub mod models;
 mod overlay;
 pub mod pipeline;
 pub mod reference;
@@ -32,7 +33,7 @@ mod tests;
 #[cfg(test)]
 mod tests_kafka;
 
-use std::{ffi::OsString, path::Path, sync::LazyLock};
+use std::{collections::BTreeMap, ffi::OsString, path::Path, sync::LazyLock};
 
 use schemars::{JsonSchema, generate::SchemaSettings};
 use serde::{Deserialize, Serialize};
@@ -41,8 +42,8 @@ use serde_json::Value as Json;
 pub use error::{Kind, Place, Problem, Problems};
 pub use feature::Feature;
 pub use resolve::{
-    Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
-    StdinSource, StdoutSink, TenantFrom, Tenants,
+    Columns, DEFAULT_MODEL, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved,
+    Sink, Source, StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
 pub use kafka::{IdFrom, KafkaSink, KafkaSource};
@@ -63,6 +64,9 @@ pub struct Config {
     pub tenants: tenants::Section,
     /// The model pack, and how weir runs it.
     pub model: model::Section,
+    /// Further packs, by the names that tenants ask them with.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub models: BTreeMap<String, models::Section>,
     /// How weir puts windows together into batches.
     #[serde(default)]
     pub batch: batch::Section,

@@ -16,7 +16,19 @@ pub fn markdown() -> String {
         .expect("the root is an object");
     for (name, section) in sections {
         let options = alternatives(root, section);
+        let named = options.iter().filter_map(|option| {
+            let of = option.get("additionalProperties")?;
+            of.is_object().then(|| alternatives(root, of))
+        });
+        for option in named.flatten() {
+            let _ = write!(page, "\n## [{name}.NAME]\n\n");
+            let _ = writeln!(page, "{}\n", description(root, option).unwrap_or_default());
+            keys(&mut page, root, option, "");
+        }
         for option in &options {
+            if option.get("properties").is_none() {
+                continue;
+            }
             match tag_of(option) {
                 Some(tag) => write!(page, "\n## [{name}] `type = \"{tag}\"`\n\n"),
                 None => write!(page, "\n## [{name}]\n\n"),

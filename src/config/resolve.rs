@@ -13,11 +13,14 @@ use super::{
     Config, Kind, Place, Problems, Written, batch,
     check::nearest,
     kafka::{KafkaSink, KafkaSource, Secret},
-    limits, model, pipeline, reason,
+    limits, model, models, pipeline, reason,
     route::Route,
     sink, source, telemetry,
 };
 use crate::{model::PackRef, record::IdKey, source::StoreOptions};
+
+/// How tenants name the pack of `[model]`.
+pub const DEFAULT_MODEL: &str = "default";
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Resolved {
     pub sink: Sink,
     pub tenants: Tenants,
     pub model: Model,
+    /// Further packs, by their names.
+    pub models: BTreeMap<String, Model>,
     pub batch: batch::Section,
     /// Whether somebody chose `batch.max_tokens`.
     pub batch_size_is_set: bool,
@@ -311,6 +316,9 @@ impl Resolver<'_> {
             default: config.tenants.default.clone(),
         };
         let model = self.model(&config.model);
+        let further = config.models.iter();
+        let models = further.map(|(name, section)| self.further(name, section, &model));
+        let models = models.collect();
         let (source, sink) = (source?, sink?);
         Route::check(&source, &sink, self.written, &mut self.problems);
         self.apart(&source, &sink);
@@ -320,6 +328,7 @@ impl Resolver<'_> {
             sink,
             tenants,
             model,
+            models,
             batch: config.batch.clone(),
             batch_size_is_set: self.written.has("batch.max_tokens"),
             limits: config.limits.clone(),
@@ -342,19 +351,60 @@ impl Resolver<'_> {
             category_encoder,
         } = section;
         let path = |key, path: &Option<String>| path.as_ref().map(|path| self.path(key, path));
-        let pack_of = |key, named: &str| match self.written.place(key) {
-            Place::File { .. } => PackRef::new(named, &self.folder),
-            Place::Environment(_) | Place::Flag(_) => PackRef::new(named, Path::new("")),
-        };
         let encoder = category_encoder.as_ref();
         Model {
-            pack: pack_of("model.pack", pack),
+            pack: self.pack("model.pack", pack),
             runtime: path("model.runtime", runtime),
             threads: *threads,
             sessions: *sessions,
             label_cache_dir: path("model.label_cache_dir", label_cache_dir),
             categories: categories.clone(),
-            category_encoder: encoder.map(|named| pack_of("model.category_encoder", named)),
+            category_encoder: encoder.map(|named| self.pack("model.category_encoder", named)),
+        }
+    }
+
+    /// A further pack; it shares the runtime and the label cache of `[model]`.
+    fn further(
+        &mut self,
+        name: &str,
+        section: &models::Section,
+        shared: &Model,
+    ) -> (String, Model) {
+        let models::Section {
+            pack,
+            threads,
+            sessions,
+            categories,
+            category_encoder,
+        } = section;
+        let key = format!("models.{name}");
+        if name == DEFAULT_MODEL || name.trim().is_empty() {
+            let message = format!("a further model cannot be named \"{name}\"");
+            self.invalid(
+                &key,
+                message,
+                "choose another name: `default` is the pack of [model]",
+            );
+        }
+        let encoder = category_encoder.as_ref();
+        let encoder_key = format!("{key}.category_encoder");
+        let model = Model {
+            pack: self.pack(&format!("{key}.pack"), pack),
+            runtime: shared.runtime.clone(),
+            threads: *threads,
+            sessions: *sessions,
+            label_cache_dir: shared.label_cache_dir.clone(),
+            categories: categories.clone(),
+            category_encoder: encoder.map(|named| self.pack(&encoder_key, named)),
+        };
+        (name.to_owned(), model)
+    }
+
+    /// A pack as it is named at a key.
+    fn pack(&self, key: &str, named: &str) -> PackRef {
+        match self.written.place(key) {
+            Place::File { .. } => PackRef::new(named, &self.folder),
+            Place::Environment(_) | Place::Flag(_) => PackRef::new(named, Path::new("")),
         }
     }
 

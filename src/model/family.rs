@@ -64,6 +64,9 @@ pub struct Tags {
 
 /// A kind of model, with a pack of its own. It was read what can be read at once; its weights are not loaded.
 pub trait Family: Send + Sync {
+    /// Name of the pack.
+    fn pack(&self) -> &str;
+
     /// 16 hex digits: of the pack and of all that changes its results.
     fn digest(&self) -> &str;
 

@@ -74,6 +74,11 @@ impl Models {
         explained.collect()
     }
 
+    /// Name of the default pack.
+    pub fn pack(&self) -> &str {
+        self.all[0].family.pack()
+    }
+
     /// 16 hex digits: of all packs.
     pub fn digest(&self) -> &str {
         &self.digest

@@ -26,6 +26,7 @@ use serde_json::Value as Json;
 
 use crate::{decode::patterns::Patterns, redact::Redactor};
 
+pub use crate::config::DEFAULT_MODEL;
 pub use digest::label_digest;
 pub use file::THRESHOLD;
 pub use folder::{check_text, place};
@@ -43,9 +44,6 @@ pub struct Label {
     /// Which of the worker's models looks for it; `None` is its default.
     pub model: Option<Arc<str>>,
 }
-
-/// How a tenant names the model of the section `[model]`.
-pub const DEFAULT_MODEL: &str = "default";
 
 /// The side on which the model errs: more that is nothing, or more that is missed.
 #[derive(Debug, Clone, PartialEq, Default)]

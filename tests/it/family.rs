@@ -53,6 +53,10 @@ impl Runner for Session {
 }
 
 impl Family for Literal {
+    fn pack(&self) -> &str {
+        "literal"
+    }
+
     fn digest(&self) -> &str {
         match self.in_capitals {
             true => "1111111111111111",

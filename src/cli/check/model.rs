@@ -1,11 +1,14 @@
-//! The pack: whether it is whole, and whether it has what tenants ask for.
+//! The packs: whether each is whole, and whether it has what tenants ask for.
+
+use std::iter;
 
 use super::report::Report;
 use crate::{
     assemble::{engine, tenants},
     cli::labels::CLASH,
     config::{Kind, Model, Resolved, Written},
-    model::{Encoder, Error, Head, Machine, OperatingPoints, Pack, Tuned},
+    model::{Error, Machine, Pack, Tuned, family::Explained},
+    pipeline::Models,
     tenant::Tenants,
 };
 
@@ -17,21 +20,46 @@ impl Report {
         tenants: Option<&Tenants>,
         written: &Written,
     ) {
-        let model = &resolved.model;
-        let named = model.category_encoder.as_ref();
-        let encoder = match named.map(engine::pack).transpose() {
-            Ok(encoder) => encoder,
-            Err(error) => {
-                let fix = "set model.category_encoder to the folder of a whole pack";
-                self.refused("model.category_encoder", &error, fix, written);
-                None
-            }
+        let further = resolved.models.iter();
+        let further = further.map(|(name, model)| (format!("models.{name}"), model));
+        let mut whole = true;
+        for (section, model) in iter::once(("model".to_owned(), &resolved.model)).chain(further) {
+            whole &= self.pack(&section, model, written);
+        }
+        let Some(tenants) = tenants.filter(|_| whole) else {
+            return;
         };
+        match engine::models(resolved) {
+            Ok(models) => {
+                let misfits = tenants::unfit(tenants, &resolved.tenants.dir, &models);
+                let fit = misfits.0.is_empty();
+                self.problems.0.extend(misfits.0);
+                if fit {
+                    self.clashes(&models, resolved, tenants);
+                }
+            }
+            Err(error) => self.refused("model.pack", &error, "export the pack again", written),
+        }
+    }
+
+    /// The packs of a section; whether they are whole.
+    fn pack(&mut self, section: &str, model: &Model, written: &Written) -> bool {
+        let key = |key: &str| format!("{section}.{key}");
+        let mut whole = true;
+        if let Some(Err(error)) = model.category_encoder.as_ref().map(engine::pack) {
+            let fix = format!(
+                "set {} to the folder of a whole pack",
+                key("category_encoder")
+            );
+            self.refused(&key("category_encoder"), &error, &fix, written);
+            whole = false;
+        }
         let pack = match engine::pack(&model.pack) {
             Ok(pack) => pack,
             Err(error) => {
-                let fix = "set model.pack to the folder of a whole pack";
-                return self.refused("model.pack", &error, fix, written);
+                let fix = format!("set {} to the folder of a whole pack", key("pack"));
+                self.refused(&key("pack"), &error, &fix, written);
+                return false;
             }
         };
         let family = pack.manifest().family;
@@ -39,14 +67,8 @@ impl Report {
             &pack.folder().display().to_string(),
             &format!("{family}, sha256 match"),
         );
-        self.tuned(&pack, model, written);
-        let Some(tenants) = tenants else { return };
-        self.operating_points(&pack, resolved, tenants, written);
-        match pack.manifest().head {
-            Some(_) if named.is_some() && encoder.is_none() => {} // reported above
-            Some(_) => self.categories(&pack, encoder.as_ref(), model, tenants, written),
-            None => self.clashes(&pack, resolved, tenants),
-        }
+        self.tuned(&pack, &key("pack"), model, written);
+        whole
     }
 
     /// A pack that can't be used; `fix` is for an error that has none.
@@ -57,7 +79,7 @@ impl Report {
     }
 
     /// What `weir model tune` found, and whether it is used here.
-    fn tuned(&mut self, pack: &Pack, model: &Model, written: &Written) {
+    fn tuned(&mut self, pack: &Pack, key: &str, model: &Model, written: &Written) {
         let place = pack.folder().join("tuned.toml").display().to_string();
         let tuned = match Tuned::read(pack) {
             Ok(None) => return,
@@ -65,7 +87,7 @@ impl Report {
             Err(error) => {
                 let fix = "run `weir model tune` again, or remove the file";
                 let kind = Kind::Invalid(error.to_string());
-                self.problems.push(kind, &written.place("model.pack"), fix);
+                self.problems.push(kind, &written.place(key), fix);
                 return;
             }
         };
@@ -84,69 +106,11 @@ impl Report {
         }
     }
 
-    /// Operating points of tenants that the pack does not have.
-    fn operating_points(
-        &mut self,
-        pack: &Pack,
-        resolved: &Resolved,
-        tenants: &Tenants,
-        written: &Written,
-    ) {
-        match OperatingPoints::new(pack) {
-            Ok(points) => {
-                let problems = tenants::unfit(tenants, &resolved.tenants.dir, |set| {
-                    points.knows(set.balance.operating_point.as_deref())
-                });
-                self.problems.0.extend(problems.0);
-            }
-            Err(error) => self.refused("model.pack", &error, "export the pack again", written),
-        }
-    }
-
-    /// Labels of tenants that a fixed head has no category for.
-    fn categories(
-        &mut self,
-        pack: &Pack,
-        encoder: Option<&Pack>,
-        model: &Model,
-        tenants: &Tenants,
-        written: &Written,
-    ) {
-        let fix = "export the pack again";
-        let encoder = encoder.map(|pack| Encoder::new(pack, model.runtime.clone(), None));
-        let (head, encoder) = match (Head::new(pack), encoder.transpose()) {
-            (Ok(head), Ok(encoder)) => (head, encoder),
-            (head, encoder) => {
-                if let Err(error) = head {
-                    self.refused("model.pack", &error, fix, written);
-                }
-                if let Err(error) = encoder {
-                    self.refused("model.category_encoder", &error, fix, written);
-                }
-                return;
-            }
-        };
+    /// Labels of a tenant that a model may confuse.
+    fn clashes(&mut self, models: &Models, resolved: &Resolved, tenants: &Tenants) {
         for policy in tenants.iter() {
-            let labels = policy.labels.labels.iter().map(|label| &*label.wording);
-            if let Err(error) = head.assign(labels, &model.categories, encoder.as_ref()) {
-                let fix = error.hint().unwrap_or_default();
-                let kind = Kind::Invalid(format!("tenant {}: {error}", policy.tenant));
-                self.problems
-                    .push(kind, &written.place("model.categories"), fix);
-            }
-        }
-    }
-
-    /// Labels of a tenant that the pack can't well tell apart.
-    fn clashes(&mut self, pack: &Pack, resolved: &Resolved, tenants: &Tenants) {
-        let model = &resolved.model;
-        let encoder = Encoder::new(pack, model.runtime.clone(), engine::label_cache(model));
-        let Ok(encoder) = encoder else { return };
-        for policy in tenants.iter() {
-            let labels = &policy.labels.labels;
-            let wordings: Vec<&str> = labels.iter().map(|label| &*label.wording).collect();
-            let vectors = match encoder.encode(&wordings) {
-                Ok(vectors) => vectors,
+            let explained = match models.explain(&policy.labels) {
+                Ok(explained) => explained,
                 // Without ONNX Runtime, or with a label that is too long for the pack.
                 Err(error) => {
                     self.skipped.push(format!("likeness of labels ({error})"));
@@ -154,15 +118,20 @@ impl Report {
                 }
             };
             let file = format!("{}/{}.toml", resolved.tenants.dir.display(), policy.tenant);
-            for a in 0..labels.len() {
-                for b in a + 1..labels.len() {
-                    let alike = vectors.alike(a, b);
-                    if alike >= CLASH {
-                        let (a, b) = (&labels[a].name, &labels[b].name);
-                        self.warn(
-                            &file,
-                            &format!("\"{a}\" and \"{b}\" have similarity {alike:.2}: the model may confuse them"),
-                        );
+            for (labels, explained) in explained {
+                let Explained::Open(Some(alike)) = explained else {
+                    continue;
+                };
+                let name = |at: usize| &policy.labels.labels[labels[at]].name;
+                for (a, row) in alike.iter().enumerate() {
+                    for (b, alike) in row.iter().enumerate().skip(a + 1) {
+                        if *alike >= CLASH {
+                            let (a, b) = (name(a), name(b));
+                            let said = format!(
+                                "\"{a}\" and \"{b}\" have similarity {alike:.2}: the model may confuse them"
+                            );
+                            self.warn(&file, &said);
+                        }
                     }
                 }
             }

@@ -119,6 +119,10 @@ impl Bioes {
 }
 
 impl family::Family for Bioes {
+    fn pack(&self) -> &str {
+        self.options.pack.name()
+    }
+
     fn digest(&self) -> &str {
         self.options.pack.digest()
     }
