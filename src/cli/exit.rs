@@ -89,7 +89,7 @@ impl Failure {
         self
     }
 
-    /// Whoever read our output had enough (`weir schema config | head`).
+    /// The reader of our output closed it (`weir schema config | head`).
     fn broken_pipe() -> Self {
         Self {
             exit: Exit::Done,

@@ -78,7 +78,7 @@ fn signals(drain: CancellationToken, health: Health, deadline: Duration) {
             () = signal() => {}
             () = tokio::time::sleep(deadline) => {}
         }
-        out::message("not drained: what is not committed will be done by the next run");
+        out::message("drain deadline exceeded: the next run processes what is not committed");
         std::process::exit(Exit::Terminated as i32);
     });
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 /// and of `cache_bytes`. Each has a queue of its own.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-#[schemars(rename = "Further model")]
+#[schemars(rename = "FurtherModel")]
 pub struct Section {
     /// The model pack, by name or folder as in `model.pack`.
     #[schemars(length(min = 1))]

@@ -33,13 +33,13 @@ pub fn open(options: Options) -> Result<Arc<dyn family::Family>, Error> {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// No ONNX Runtime library was found.
-    #[error("the ONNX Runtime library was not found (looked at {looked_at})")]
+    #[error("the ONNX Runtime library was not found (searched: {looked_at})")]
     NoRuntime {
         /// Paths and variables that were tried.
         looked_at: String,
     },
     /// The library does not load.
-    #[error("the ONNX Runtime library {path} can't be used ({problem})")]
+    #[error("can't use the ONNX Runtime library {path} ({problem})")]
     Runtime {
         /// Path.
         path: String,
@@ -47,7 +47,7 @@ pub enum Error {
         problem: String,
     },
     /// No folder in which packs are looked for holds one of this name.
-    #[error("no model pack is called `{name}` (looked at {looked_in})")]
+    #[error("model pack `{name}` was not found (searched: {looked_in})")]
     NoSuchPack {
         /// The name.
         name: String,
@@ -55,7 +55,7 @@ pub enum Error {
         looked_in: String,
     },
     /// The folder is no pack.
-    #[error("{path} is no model pack (no pack.toml and no onnx/backbone folder in it)")]
+    #[error("{path} is not a model pack: it contains neither pack.toml nor onnx/backbone")]
     NoPack {
         /// Path.
         path: String,
@@ -109,7 +109,7 @@ pub enum Error {
         models: String,
     },
     /// A tenant chose an operating point that the pack does not have.
-    #[error("pack {pack} has no operating point `{name}`; it has: {points}")]
+    #[error("operating point `{name}` does not exist in pack {pack}; it has: {points}")]
     NoOperatingPoint {
         /// Name of the pack.
         pack: String,
@@ -136,7 +136,7 @@ pub enum Error {
     },
     /// A label is longer than the label encoder reads.
     #[error(
-        "a label text has {tokens} tokens, the pack reads {limit}: shorten the label's description"
+        "a label text has {tokens} tokens; the limit of the pack is {limit}: shorten the label's description"
     )]
     LabelTooLong {
         /// Tokens of the label text.

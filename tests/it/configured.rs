@@ -283,7 +283,7 @@ fn an_output_that_links_lead_into_the_source_is_told_by_check_and_run() {
     );
     job.write("in/results/a.txt", "Mail ana@mail.example\n");
     std::os::unix::fs::symlink(job.path("in/results"), job.path("out")).unwrap();
-    let told = ["lies where the source reads", "fix:"];
+    let told = ["is inside the source", "fix:"];
     check(&job, &["--connect"], &[])
         .expect(1)
         .says(&told)
@@ -307,6 +307,75 @@ fn a_category_encoder_that_cannot_be_opened_is_told_by_check_and_run_whatever_th
         check(&job, &set, &[]).expect(1).says(&[told]);
         runs(&job, &set, &[]).expect(78).says(&[told]);
     }
+}
+
+/// The tiny pack is the default one, and the pack in the box is called `mini`.
+fn job_of_two_packs(labels: &str) -> Job {
+    let mini = format!("{}/models/weir-mini", env!("CARGO_MANIFEST_DIR"));
+    let job = Job::with(&format!(
+        "[source]\ntype = \"stdin\"\n[sink]\ntype = \"stdout\"\n{REST}[model]\npack = {:?}\n[models.mini]\npack = {mini:?}\n",
+        pack().display().to_string()
+    ));
+    job.write("tenants/acme.toml", labels);
+    job
+}
+
+#[test]
+fn a_label_is_found_by_the_pack_that_it_names() {
+    let text = b"The parcel is for Orla Finch.\n";
+    let redacted = |labels: &str| {
+        let job = job_of_two_packs(labels);
+        let checked = check(&job, &[], &[]).expect(0).stdout;
+        assert!(checked.contains("models/weir-mini"), "{checked}");
+        let ran = run(job.command(&[]), text).expect(0);
+        ran.stdout
+    };
+    let asks_mini = "labels = [{ name = \"person\", model = \"mini\" }]\n";
+    assert!(redacted(asks_mini).contains("for [PERSON]."));
+    let all_ask_mini = "model = \"mini\"\nlabels = [\"person\"]\n";
+    assert!(redacted(all_ask_mini).contains("for [PERSON]."));
+    // The tiny pack of random weights, with a threshold that nothing reaches.
+    let asks_tiny = "model = \"mini\"\nlabels = [{ name = \"person\", model = \"default\", threshold = 1.0 }]\n";
+    assert!(redacted(asks_tiny).contains("for Orla Finch."));
+}
+
+#[test]
+fn a_pack_that_no_section_names_is_told_where_the_tenant_names_it() {
+    for (labels, place) in [
+        ("model = \"big\"\nlabels = [\"person\"]\n", "acme.toml:1:"),
+        (
+            "labels = [\n  \"place\",\n  { name = \"person\", model = \"big\" },\n]\n",
+            "acme.toml:3:",
+        ),
+    ] {
+        let job = job_of_two_packs(labels);
+        let told = [
+            place,
+            "no model is named `big`",
+            "default, mini",
+            "[models.NAME]",
+        ];
+        check(&job, &[], &[]).expect(1).says(&told);
+        runs(&job, &[], &[]).expect(78).says(&told);
+    }
+    let job = job_of_two_packs("labels = [\"person\"]\n");
+    let set = ["--set", "models.default.pack=weir-mini"];
+    check(&job, &set, &[]).expect(1).says(&["cannot be named"]);
+}
+
+#[test]
+fn labels_shows_each_label_with_the_others_of_its_pack() {
+    let job = job_of_two_packs(
+        "labels = [\"town\", \"city\", { name = \"person\", model = \"mini\" }]\n",
+    );
+    let config = job.config();
+    let shown = run(command(&["labels", "--config", &config, "--json"]), b"").expect(0);
+    let rows: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    let near: Vec<_> = rows.as_array().unwrap().iter().collect();
+    assert_eq!(near.len(), 3);
+    assert_eq!(near[0]["neighbours"][0]["label"], "city");
+    assert_eq!(near[2]["label"], "person");
+    assert_eq!(near[2]["neighbours"], serde_json::json!([]));
 }
 
 #[test]

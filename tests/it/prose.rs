@@ -75,25 +75,6 @@ const NOT_TO_USERS: &[(&str, &str)] = &[
 /// Words behind "is no" with which it is plain.
 const IS_NO: &[&str] = &["better", "larger", "less", "longer", "more", "worse"];
 
-/// Sentences of files that others rewrite at this moment. To be emptied.
-const FOR_NOW: &[&str] = &[
-    "the ONNX Runtime library was not found (looked at",
-    "no model pack is called `{name}` (looked at",
-    "the description of `{category}` is no text",
-    "`weir model tune` writes it anew",
-    "the tuned copy of the graph is gone or cut short",
-    "its copy of the graph is gone or cut short",
-    "it was looked at",
-    "looked at above",
-    "offsets are passed over: the group was set forward",
-    "look at the address, the credentials in the cloud's variables",
-    "and whoever gets them then waits for",
-    "left to whoever reads the partitions next",
-    "is read again by whoever owns the partitions next",
-    "so whoever takes a partition over goes on with it",
-    "again can't mend ends the slot",
-];
-
 /// Pages: files and folders.
 const PAGES: &[&str] = &[
     "README.md",
@@ -182,11 +163,7 @@ impl Bans {
                 {
                     continue;
                 }
-                if is_name
-                    || FOR_NOW
-                        .iter()
-                        .any(|known| around(&prose.text, hit.start()).contains(known))
-                {
+                if is_name {
                     continue;
                 }
                 let line = prose.line + prose.text[..hit.start()].matches('\n').count();
@@ -195,13 +172,6 @@ impl Bans {
         }
         found
     }
-}
-
-/// The line around a place of a text.
-fn around(text: &str, at: usize) -> &str {
-    let start = text[..at].rfind('\n').map_or(0, |end| end + 1);
-    let end = text[at..].find('\n').map_or(text.len(), |end| at + end);
-    &text[start..end]
 }
 
 /// String literals and doc comments of code, but not those of its tests.

@@ -84,7 +84,7 @@ impl Report {
                 };
                 let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
                 let fix =
-                    "look at the address, the credentials in the cloud's variables, and `options`";
+                    "check the address, the credentials in the cloud's variables, and `options`";
                 self.problems.push(kind, &written.place(key), fix);
                 None
             }

@@ -100,7 +100,7 @@ impl Report {
             Some(misfit) => self.warn(&place, misfit),
             None if tuned.lacks_copy(pack) => self.warn(
                 &place,
-                "its copy of the graph is gone or cut short and is not used: run `weir model tune` again",
+                "its copy of the graph is missing or truncated and is not used: run `weir model tune` again",
             ),
             None => self.ok(&place, &format!("{}, measured here", tuned.graph)),
         }
@@ -113,7 +113,7 @@ impl Report {
                 Ok(explained) => explained,
                 // Without ONNX Runtime, or with a label that is too long for the pack.
                 Err(error) => {
-                    self.skipped.push(format!("likeness of labels ({error})"));
+                    self.skipped.push(format!("similarity of labels ({error})"));
                     return;
                 }
             };

@@ -33,7 +33,7 @@ impl Head {
         let Some(head) = &pack.manifest().head else {
             return Err(Error::Manifest {
                 path: pack.folder().display().to_string(),
-                problem: "there is no section [head]".to_owned(),
+                problem: "section [head] is missing".to_owned(),
             });
         };
         let (categories, vectors) = lanes(&head.classes).map_err(|problem| Error::Manifest {

@@ -153,7 +153,7 @@ mod tests {
         let error = points.transitions(Some("high_recal")).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "pack test has no operating point `high_recal`; it has: default, high_recall"
+            "operating point `high_recal` does not exist in pack test; it has: default, high_recall"
         );
         assert!(error.hint().is_some());
     }

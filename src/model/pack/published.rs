@@ -53,7 +53,7 @@ impl Head {
                 let text = description.as_str().ok_or_else(|| {
                     in_file(
                         DESCRIPTIONS,
-                        format!("the description of `{category}` is no text"),
+                        format!("the description of `{category}` is not text"),
                     )
                 })?;
                 Ok((category.clone(), text.to_owned()))
@@ -104,7 +104,7 @@ fn begin_and_inside(categories: &[String]) -> Vec<String> {
 
 fn numbered(names: &BTreeMap<String, String>) -> Result<Vec<String>, String> {
     if names.is_empty() {
-        return Err("there is no id2label".to_owned());
+        return Err("id2label is missing".to_owned());
     }
     let name = |number: usize| {
         let name = names.get(&number.to_string());
@@ -186,7 +186,7 @@ mod tests {
                 &br#"{"a": "b", "c": "d"}"#[..],
                 "2 categories are 5 classes",
             ),
-            ("ent2emb.json", br#"{"a": 3}"#, "`a` is no text"),
+            ("ent2emb.json", br#"{"a": 3}"#, "`a` is not text"),
             ("ent2emb.json", b"{", "EOF"),
             ("ent2emb.safetensors", b"short", "header too small"),
         ] {

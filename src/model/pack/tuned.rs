@@ -106,7 +106,7 @@ impl Tuned {
         let path = path(pack);
         let problem = |problem: String| Error::Manifest {
             path: path.display().to_string(),
-            problem: format!("{problem}; `weir model tune` writes it anew"),
+            problem: format!("{problem}; `weir model tune` writes it again"),
         };
         match fs::read_to_string(&path) {
             Ok(text) => toml::from_str(&text)
@@ -159,7 +159,7 @@ impl Tuned {
         false
     }
 
-    /// Whether there is a copy of the graph that is gone or cut short.
+    /// Whether there is a copy of the graph that is missing or truncated.
     pub fn lacks_copy(&self, pack: &Pack) -> bool {
         self.copy.is_some() && self.whole(pack).is_none()
     }
@@ -178,7 +178,7 @@ impl Tuned {
         if self.lacks_copy(&pack) {
             warn!(
                 pack = pack.name(),
-                "the tuned copy of the graph is gone or cut short: the graph itself is read"
+                "the tuned copy of the graph is missing or truncated; weir reads the graph itself"
             );
         }
         let name = pack.name().to_owned();
@@ -186,7 +186,7 @@ impl Tuned {
             .ok_or_else(|| Error::Manifest {
                 path: FILE.to_owned(),
                 problem: format!(
-                    "pack {name} has no graph `{}`; `weir model tune` writes it anew",
+                    "pack {name} has no graph `{}`; `weir model tune` writes it again",
                     self.graph
                 ),
             })

@@ -136,7 +136,7 @@ impl Account {
             .as_ref()
             .is_some_and(|(told, at)| *told == text && at.elapsed() < TELL_AGAIN);
         if !is_told {
-            warn!(%error, failures = self.failures, "not committed: tried again");
+            warn!(%error, failures = self.failures, "not committed; retrying");
             self.told = Some((text, Instant::now()));
         }
         if self.failures >= OUTAGE {

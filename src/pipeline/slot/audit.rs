@@ -1,5 +1,5 @@
 //! The audit records of a slot: for each partition a chain, whose head is committed with the offset, so
-//! that whoever takes the partition over goes on with it.
+//! that the worker that takes the partition over continues it.
 
 use std::{collections::BTreeMap, time::Duration};
 

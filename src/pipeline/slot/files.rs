@@ -72,7 +72,7 @@ enum Ended {
 /// Why the end of a chain is not known yet.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Unknown {
-    #[error("the group's offsets can't be read ({0:?})")]
+    #[error("can't read the group's offsets ({0:?})")]
     Brokers(Option<RDKafkaErrorCode>),
     #[error(transparent)]
     Store(#[from] sink::Error),
@@ -179,7 +179,7 @@ impl Files {
             if !place.make_room(&self.bounds) || !place.opens_gap(next) {
                 break;
             }
-            let delivery = waiting.next().expect("it was looked at");
+            let delivery = waiting.next().expect("peeked above");
             place.add(delivery, self.compression);
         }
         *ready = waiting.collect();
@@ -244,7 +244,7 @@ impl Files {
             };
             let ended = match runtime.block_on(task) {
                 Ok(Ok(Outcome::Committed(head))) => {
-                    let waiting = place.sealed.take().expect("looked at above");
+                    let waiting = place.sealed.take().expect("checked above");
                     place.head = head;
                     Ended::Committed(partition.clone(), head, waiting.tally)
                 }
@@ -302,7 +302,7 @@ impl Files {
                 warn!(
                     topic = &*partition.0,
                     partition = partition.1,
-                    "another worker has committed these offsets: read again from there"
+                    "another worker has committed these offsets; reading continues behind them"
                 );
                 turn.account.summary.aborted += 1;
                 turn.gathered.drop_partitions(&[partition]);

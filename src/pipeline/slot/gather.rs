@@ -92,7 +92,7 @@ impl Gathering {
         #[cfg(test)]
         self.overtake();
         while self.queue.front().is_some_and(Gathered::ended) {
-            let first = self.queue.pop_front().expect("looked at above");
+            let first = self.queue.pop_front().expect("checked above");
             let delivery = runtime.block_on(first.delivery(audited));
             if let Err(letter) = &delivery.outcome
                 && letter.code == Code::ModelFailed

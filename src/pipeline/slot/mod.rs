@@ -69,7 +69,7 @@ pub struct Options {
     /// Dead letters of this run after which the worker stops.
     pub max_dead_letters: Option<u64>,
     /// Of what is under way when the worker is drained, what is not processed after this time is
-    /// left to whoever reads the partitions next.
+    /// left to the worker that reads the partitions next.
     pub drain_for: Duration,
     /// Once work waits and nothing was committed for so long, the worker says so, and its health
     /// turns red; after twice that time it ends.
@@ -117,7 +117,7 @@ pub struct Worker {
     pub drain: CancellationToken,
 }
 
-/// Why a slot stopped. What it had not committed is read again by whoever owns the partitions next.
+/// Why a slot stopped. What it had not committed is read again by the next owner of the partitions.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The topics can't be read.

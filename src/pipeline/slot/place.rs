@@ -25,7 +25,7 @@ pub(super) struct Place {
     pub(super) head: Head,
     /// What is below is gathered or committed.
     pub(super) end: i64,
-    /// Offsets from here on to the first that comes were passed over.
+    /// Offsets from here on to the first that comes were skipped.
     pub(super) gap_from: Option<i64>,
     /// Records that come are from the wrong place until the consumer has been sent there.
     pub(super) seek_to: Option<i64>,
@@ -78,7 +78,7 @@ impl Place {
                 partition = number,
                 from = head.next,
                 to = offset.unwrap_or(low).max(low),
-                "offsets are passed over: the group was set forward, or the topic no longer holds them"
+                "weir skips offsets: the group was set forward, or the topic no longer holds them"
             );
             place.gap_from = Some(head.next);
         }

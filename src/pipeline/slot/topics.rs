@@ -4,7 +4,7 @@
 //! So a rebalance may meet a set that is under way. It carries the generation that the group had when
 //! it was made up, by the thread that serves the group, when all of its partitions were the slot's.
 //! Once the group has gone on to the next generation, the broker refuses the set's offsets, and all of
-//! it is aborted. Before that no other member has its partitions, and whoever gets them then waits for
+//! it is aborted. Before that no other member has its partitions, and the member that gets them then waits for
 //! the outcome before it is told where to begin (KIP-447).
 
 use std::{
@@ -368,7 +368,7 @@ impl<M: Send + 'static> Topics<M> {
     }
 
     /// The same set is tried again later, unless its partitions are gone by then. Only what trying
-    /// again can't mend ends the slot: an outage of the brokers may last.
+    /// again cannot fix ends the slot: an outage of the brokers may last.
     fn again<G>(&self, error: kafka::Error, turn: &mut Turn<'_, G>) -> Result<(), Error> {
         let error = match error {
             kafka::Error::Refused(refusal) => {
