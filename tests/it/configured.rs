@@ -210,7 +210,7 @@ fn a_pair_that_does_not_go_together_is_refused_by_check_and_before_the_model_is_
             let checked = check(&job, &[], &[]).expect(1);
             for told in [&ran.stderr, &checked.stderr] {
                 if legal.contains(&(from, to)) {
-                    assert!(told.contains("no model pack"), "{from} to {to}: {told}");
+                    assert!(told.contains("not a model pack"), "{from} to {to}: {told}");
                 } else {
                     assert!(!told.contains("pack"), "{from} to {to}: {told}");
                     assert!(
@@ -299,7 +299,7 @@ fn a_category_encoder_that_cannot_be_opened_is_told_by_check_and_run_whatever_th
     fs::create_dir_all(&copy).unwrap();
     fs::copy(pack().join("pack.toml"), copy.join("pack.toml")).unwrap();
     for (named, told) in [
-        ("nowhere", "no model pack"),
+        ("nowhere", "not a model pack"),
         ("encoder", "can't be read"), // its files are missing: only a look at their digests tells
     ] {
         let set = format!("model.category_encoder={}", job.path(named).display());
@@ -322,7 +322,7 @@ fn job_of_two_packs(labels: &str) -> Job {
 
 #[test]
 fn a_label_is_found_by_the_pack_that_it_names() {
-    let text = b"The parcel is for Orla Finch.\n";
+    let text = b"Please call Orla Finch on Monday.\n";
     let redacted = |labels: &str| {
         let job = job_of_two_packs(labels);
         let checked = check(&job, &[], &[]).expect(0).stdout;
@@ -331,12 +331,12 @@ fn a_label_is_found_by_the_pack_that_it_names() {
         ran.stdout
     };
     let asks_mini = "labels = [{ name = \"person\", model = \"mini\" }]\n";
-    assert!(redacted(asks_mini).contains("for [PERSON]."));
+    assert!(redacted(asks_mini).contains("call [PERSON] on"));
     let all_ask_mini = "model = \"mini\"\nlabels = [\"person\"]\n";
-    assert!(redacted(all_ask_mini).contains("for [PERSON]."));
+    assert!(redacted(all_ask_mini).contains("call [PERSON] on"));
     // The tiny pack of random weights, with a threshold that nothing reaches.
     let asks_tiny = "model = \"mini\"\nlabels = [{ name = \"person\", model = \"default\", threshold = 1.0 }]\n";
-    assert!(redacted(asks_tiny).contains("for Orla Finch."));
+    assert!(redacted(asks_tiny).contains("call Orla Finch on"));
 }
 
 #[test]
