@@ -263,7 +263,7 @@ fn an_operating_point_that_the_pack_does_not_have_is_told_before_a_record_is_rea
         ("batch.linger_ms=1", "it has: default"), // the adaptive pack has one, too
     ] {
         let parts = [
-            "no operating point `high_recal`",
+            "operating point `high_recal` does not exist",
             has,
             "tenants/acme.toml:2:",
             "fix: set operating_point",
@@ -579,7 +579,7 @@ fn a_slow_pipe_is_answered_line_by_line_and_follows_the_tenants() {
     assert!(
         log.contains("paterns")
             && log.contains("the old ones stay in use")
-            && log.contains("no operating point `other`"),
+            && log.contains("operating point `other` does not exist"),
         "{log}"
     );
 }
