@@ -1,4 +1,4 @@
-//! One document under way.
+//! One document in, its records out: what the command line, a job, a slot and programs that embed weir call.
 
 use std::{
     sync::{
@@ -16,30 +16,94 @@ use crate::{
     tenant::{Policy, Tenants},
 };
 
-/// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
-pub(super) fn policy(
-    tenants: &Tenants,
-    tenant: Option<&str>,
-    position: &Position,
-    id: &DocumentId,
-) -> Result<Arc<Policy>, DeadLetter> {
-    if let Some(policy) = tenants.policy(tenant) {
-        return Ok(policy.clone());
+/// Makes of a document what goes downstream: its records, or the dead letter that stands for it. Cheap to clone.
+#[derive(Clone)]
+pub struct Processor {
+    engine: Engine,
+    tenants: Arc<Tenants>,
+}
+
+impl Processor {
+    /// Processes documents by the tenants of one moment.
+    pub fn new(engine: &Engine, tenants: Arc<Tenants>) -> Self {
+        let engine = engine.clone();
+        Self { engine, tenants }
     }
-    let reason = match tenant {
-        Some(_) => "the tenant is unknown: its file is missing",
-        None => "the document names no tenant, and there is no default tenant",
-    };
-    Err(DeadLetter {
-        source: position.clone(),
-        // A name that is no tenant's is text of the record.
-        tenant: None,
-        document_id: Some(id.in_dead_letter()),
-        stage: Stage::Tenant,
-        code: Code::UnknownTenant,
-        reason: reason.to_owned(),
-        attempts: 1,
-    })
+
+    /// What becomes of a document.
+    ///
+    /// # Errors
+    /// The dead letter that goes downstream in its place (I6).
+    pub async fn process(&self, document: Document, form: PlainText) -> Result<Done, DeadLetter> {
+        let (done, ..) = self.start(document, form)?.done().await?;
+        Ok(done)
+    }
+
+    /// Starts the work on a document in a task of its own: a panic costs this document and no other.
+    ///
+    /// # Errors
+    /// Its tenant has no policy.
+    pub fn start(&self, document: Document, form: PlainText) -> Result<Working, DeadLetter> {
+        let tenant = document.tenant.as_deref();
+        let policy = self.policy(tenant, &document.position, &document.id)?;
+        let document = Arc::new(document);
+        let (engine, own_policy, own) = (self.engine.clone(), policy.clone(), document.clone());
+        let work = async move { tried(&engine, &own_policy, &own, form).await };
+        Ok(Working::spawn(policy, document, work))
+    }
+
+    /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
+    pub fn policy(
+        &self,
+        tenant: Option<&str>,
+        position: &Position,
+        id: &DocumentId,
+    ) -> Result<Arc<Policy>, DeadLetter> {
+        if let Some(policy) = self.tenants.policy(tenant) {
+            return Ok(policy.clone());
+        }
+        let reason = match tenant {
+            Some(_) => "the tenant is unknown: its file is missing",
+            None => "the document names no tenant, and there is no default tenant",
+        };
+        Err(DeadLetter {
+            source: position.clone(),
+            // A name that is no tenant's is text of the record.
+            tenant: None,
+            document_id: Some(id.in_dead_letter()),
+            stage: Stage::Tenant,
+            code: Code::UnknownTenant,
+            reason: reason.to_owned(),
+            attempts: 1,
+        })
+    }
+}
+
+/// Processes a document, again if the model fails on it.
+async fn tried(
+    engine: &Engine,
+    policy: &Policy,
+    document: &Document,
+    form: PlainText,
+) -> Result<Done, DeadLetter> {
+    let mut attempts = 1;
+    loop {
+        let error = match document::process(engine, policy, document, form).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        // A model may fail for want of memory, which passes; a record's own fault does not.
+        if error.code() == Code::ModelFailed && attempts < ATTEMPTS && !engine.has_stopped() {
+            tokio::time::sleep(Duration::from_millis(100) * attempts).await;
+            attempts += 1;
+            continue;
+        }
+        let tenant = policy.tenant.to_string();
+        let id = Some(document.id.in_dead_letter());
+        let mut letter = error.dead_letter(document.position.clone(), Some(tenant), id);
+        letter.attempts = attempts;
+        return Err(letter);
+    }
 }
 
 /// Times that a document is given to a model that fails on it.
@@ -53,7 +117,7 @@ const ATTEMPTS: u32 = 3;
 const GROWTH: u64 = 32;
 
 /// A document whose task runs.
-pub(super) struct Working {
+pub struct Working {
     task: JoinHandle<Result<Done, DeadLetter>>,
     finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
     began: Instant,
@@ -64,39 +128,6 @@ pub(super) struct Working {
 }
 
 impl Working {
-    /// Starts the work in a task of its own: a panic costs the document.
-    pub(super) fn start(
-        engine: &Engine,
-        policy: Arc<Policy>,
-        document: Document,
-        plain_text: PlainText,
-    ) -> Self {
-        let document = Arc::new(document);
-        let (engine, own_policy, own) = (engine.clone(), policy.clone(), document.clone());
-        Self::spawn(policy, document, async move {
-            let mut attempts = 1;
-            loop {
-                let done = document::process(&engine, &own_policy, &own, plain_text).await;
-                let error = match done {
-                    Ok(done) => return Ok(done),
-                    Err(error) => error,
-                };
-                // A model may fail for want of memory, which passes; a record's own fault does not.
-                if error.code() == Code::ModelFailed && attempts < ATTEMPTS && !engine.has_stopped()
-                {
-                    tokio::time::sleep(Duration::from_millis(100) * attempts).await;
-                    attempts += 1;
-                    continue;
-                }
-                let tenant = own_policy.tenant.to_string();
-                let id = Some(own.id.in_dead_letter());
-                let mut letter = error.dead_letter(own.position.clone(), Some(tenant), id);
-                letter.attempts = attempts;
-                return Err(letter);
-            }
-        })
-    }
-
     /// A document of which `work` makes what goes downstream.
     pub(super) fn spawn(
         policy: Arc<Policy>,
@@ -134,6 +165,11 @@ impl Working {
         self.document.body.bytes()
     }
 
+    /// The document.
+    pub fn document(&self) -> &Arc<Document> {
+        &self.document
+    }
+
     /// The policy by which it is processed.
     pub(super) fn policy(&self) -> Arc<Policy> {
         self.policy.clone()
@@ -152,7 +188,7 @@ impl Working {
     }
 
     /// The document, its size, and when it was read.
-    pub(super) async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
+    pub async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
         self.finish().await;
         match self.finished.expect("waited for above") {
             Ok(done) => done.map(|done| (done, self.document.body.bytes(), self.began)),

@@ -4,48 +4,36 @@
 //! of the object. An object that is not committed leaves nothing behind and is done again by the
 //! next run.
 
+mod run;
+mod text;
+
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashSet},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
 use futures::{StreamExt, stream};
-use metrics::{counter, gauge, histogram};
-use tokio::{io::AsyncReadExt, sync::mpsc};
+use metrics::{counter, gauge};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{
-    Engine, Scan,
-    document::{self, Pieces},
-    names,
-    progress::{Counts, Progress},
-    work::{self, Working},
-};
+use self::run::{Feed, Outlet, Run};
+use super::{Engine, progress::Progress};
 use crate::{
-    record::{Code, DeadLetter, Document, DocumentId, PlainText, Position, Stage},
-    sink::{self, Claimed, Ledger, Output, StreamStart},
-    source::{
-        self, Around, Object, Objects, ReadFailure, Reader, Stream, Table, Unit, read_failure,
-    },
+    record::{PlainText, Stage},
+    sink::{self, Claimed, Ledger},
+    source::{self, Object, Objects, Reader},
     telemetry::metric,
-    tenant::{Policy, Tenants, reload},
+    tenant::reload,
 };
 
 /// Objects under way at a time: more than one, so that the model does not wait for the end of an
 /// object to be published; few, because each holds open files.
 const OBJECTS_AT_ONCE: usize = 4;
 
-/// Documents of one object that are under way. Fewer: the look-ahead of the batches runs dry on
-/// short log lines. More: memory.
-const DOCUMENTS_AT_ONCE: usize = 1024;
-
 /// Files that are left out and named one by one.
 const UNLISTED_NAMED: usize = 20;
-
-/// A text file is scanned in chunks of this size.
-const CHUNK_BYTES: usize = 64 << 10;
 
 /// What is run.
 #[derive(Clone)]
@@ -165,29 +153,6 @@ impl Summary {
                 .collect(),
             objects: progress.objects_done.load(Ordering::Relaxed),
             ..Self::default()
-        }
-    }
-}
-
-/// A document on its way, in the order of its object.
-enum Pending {
-    Document(Working, Around),
-    Rejected(DeadLetter),
-    Table(Table, Vec<Row>),
-}
-
-enum Row {
-    Working(Working),
-    Rejected(DeadLetter),
-}
-
-impl Pending {
-    /// Documents and bytes that it holds.
-    fn size(&self) -> (usize, u64) {
-        match self {
-            Self::Document(working, _) => (1, working.bytes()),
-            Self::Rejected(_) => (0, 0),
-            Self::Table(table, rows) => (rows.len(), table.bytes()),
         }
     }
 }
@@ -377,7 +342,7 @@ impl Job {
         reader: Reader,
         printer: Option<sink::Printer>,
     ) -> Result<Summary, Error> {
-        let mut run = self.run(PlainText::Text, self.tenants.current());
+        let mut run = Run::new(self, PlainText::Text, self.tenants.current());
         run.follows = true;
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
@@ -387,19 +352,6 @@ impl Job {
             drained: self.drain.is_cancelled(),
             ..Summary::of(&self.progress)
         })
-    }
-
-    fn run(&self, plain_text: PlainText, tenants: Arc<Tenants>) -> Run<'_> {
-        Run {
-            job: self,
-            tenants,
-            plain_text,
-            pending: VecDeque::new(),
-            documents: 0,
-            counts: Counts::default(),
-            cut_short: false,
-            follows: false,
-        }
     }
 
     /// Whether nothing more is to be begun.
@@ -443,7 +395,7 @@ impl Job {
                 }
             }
         };
-        let mut run = self.run(plain_text, tenants);
+        let mut run = Run::new(self, plain_text, tenants);
         let mut feed = Feed::Reader(objects.reader(&object));
         if let Err(error) = run.through(&mut feed, &mut outlet).await {
             let Some(reason) = error.of_content() else {
@@ -524,478 +476,10 @@ pub enum Target {
     Nothing,
 }
 
-/// Where the records of one object go.
-enum Outlet {
-    Output(Box<Output>),
-    Printer(sink::Printer),
-    Nothing,
-}
-
 /// What came of an object.
 enum Outcome {
     Committed,
     Done,
     Busy(Object),
     NotBegun,
-}
-
-/// One object under way.
-struct Run<'a> {
-    job: &'a Job,
-    tenants: Arc<Tenants>,
-    plain_text: PlainText,
-    pending: VecDeque<Pending>,
-    documents: usize,
-    counts: Counts,
-    /// Whether a limit or a drain ended it before the object's end.
-    cut_short: bool,
-    /// Whether each document gets the tenants of its moment: a stream may never end.
-    follows: bool,
-}
-
-/// Where units come from.
-enum Feed {
-    Reader(Reader),
-    /// Read ahead by a task: a source that is slow must not hold back what is done.
-    Ahead(mpsc::Receiver<Result<(Unit, Around), source::Error>>),
-}
-
-/// Units of a stream that are read ahead.
-const UNITS_AHEAD: usize = 16;
-
-impl Feed {
-    fn ahead(mut reader: Reader) -> Self {
-        let (sender, units) = mpsc::channel(UNITS_AHEAD);
-        let runtime = tokio::runtime::Handle::current();
-        // A thread of its own: a read of standard input cannot be stopped.
-        tokio::task::spawn_blocking(move || {
-            runtime.block_on(async {
-                while let Some(unit) = reader.next().await.transpose() {
-                    let unit = unit.map(|unit| (unit, reader.take_around()));
-                    if sender.send(unit).await.is_err() {
-                        return;
-                    }
-                }
-            });
-        });
-        Self::Ahead(units)
-    }
-}
-
-/// What comes next.
-enum Step {
-    Unit(Unit, Around),
-    /// The first of the documents under way is done before there is another unit.
-    Ready,
-    Drained,
-    End,
-}
-
-impl Run<'_> {
-    async fn step(&mut self, feed: &mut Feed) -> Result<Step, Error> {
-        let unit = match feed {
-            Feed::Reader(reader) => {
-                let began = Instant::now();
-                let unit = reader.next().await?;
-                metric::stage(Stage::Source, began);
-                unit.map(|unit| (unit, reader.take_around()))
-            }
-            Feed::Ahead(units) => tokio::select! {
-                unit = units.recv() => unit.transpose()?,
-                () = ready(&mut self.pending) => return Ok(Step::Ready),
-                () = self.job.drain.cancelled() => return Ok(Step::Drained),
-            },
-        };
-        Ok(unit.map_or(Step::End, |(unit, around)| Step::Unit(unit, around)))
-    }
-
-    /// Reads everything, processes it, and gives it to `outlet` in order.
-    async fn through(&mut self, feed: &mut Feed, outlet: &mut Outlet) -> Result<(), Error> {
-        let mut ended = false;
-        loop {
-            while !ended && self.has_room() {
-                if self.job.enough() {
-                    ended = true;
-                    self.cut_short = true;
-                    break;
-                }
-                match self.step(feed).await? {
-                    Step::End => ended = true,
-                    Step::Ready => break,
-                    Step::Drained => (ended, self.cut_short) = (true, true),
-                    Step::Unit(Unit::Document(document), around) => {
-                        self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
-                        let working = self.start(document);
-                        self.push(match working {
-                            Row::Working(working) => Pending::Document(working, around),
-                            Row::Rejected(letter) => Pending::Rejected(letter),
-                        });
-                    }
-                    Step::Unit(Unit::Rejected(letter), _) => self.push(Pending::Rejected(letter)),
-                    Step::Unit(Unit::Table(mut table), _) => {
-                        for letter in std::mem::take(&mut table.unreadable) {
-                            self.push(Pending::Rejected(letter));
-                        }
-                        let documents = std::mem::take(&mut table.documents);
-                        self.job
-                            .progress
-                            .taken
-                            .fetch_add(documents.len() as u64, Ordering::Relaxed);
-                        let start = |document| match document {
-                            Ok(document) => self.start(document),
-                            Err(letter) => Row::Rejected(letter),
-                        };
-                        let rows = documents.into_iter().map(start).collect();
-                        self.push(Pending::Table(table, rows));
-                    }
-                    Step::Unit(Unit::Stream(stream), _) => {
-                        while let Some(first) = self.pop() {
-                            self.deliver(first, outlet).await?;
-                        }
-                        self.job.progress.taken.fetch_add(1, Ordering::Relaxed);
-                        self.text(stream, outlet).await?;
-                    }
-                }
-            }
-            match self.pop() {
-                Some(first) => self.deliver(first, outlet).await?,
-                None if ended => return Ok(()),
-                None => {}
-            }
-        }
-    }
-
-    /// Leaves nothing of the object but one dead letter.
-    async fn give_up(
-        &mut self,
-        source: Position,
-        reason: String,
-        outlet: &mut Outlet,
-    ) -> Result<(), Error> {
-        while self.pop().is_some() {}
-        if let Outlet::Output(output) = outlet {
-            output.withdraw().await;
-        }
-        self.counts.keep_letters();
-        self.reject(sink::unwritable(source, reason), outlet).await
-    }
-
-    fn has_room(&self) -> bool {
-        self.pending.is_empty()
-            || (self.documents < DOCUMENTS_AT_ONCE
-                && self.job.progress.in_flight.load(Ordering::Relaxed)
-                    < self.job.limits.in_flight_bytes)
-    }
-
-    fn push(&mut self, pending: Pending) {
-        let (documents, bytes) = pending.size();
-        self.documents += documents;
-        self.job
-            .progress
-            .in_flight
-            .fetch_add(bytes, Ordering::Relaxed);
-        gauge!(metric::QUEUE_BYTES, "queue" => "documents").increment(bytes as f64);
-        self.pending.push_back(pending);
-    }
-
-    fn pop(&mut self) -> Option<Pending> {
-        let first = self.pending.pop_front()?;
-        let (documents, bytes) = first.size();
-        self.documents -= documents;
-        self.job
-            .progress
-            .in_flight
-            .fetch_sub(bytes, Ordering::Relaxed);
-        gauge!(metric::QUEUE_BYTES, "queue" => "documents").decrement(bytes as f64);
-        Some(first)
-    }
-
-    /// The policy of a document; an unknown tenant has none, and the document goes nowhere (I6).
-    fn policy(
-        &mut self,
-        tenant: Option<&str>,
-        position: &Position,
-        id: &DocumentId,
-    ) -> Result<Arc<Policy>, DeadLetter> {
-        if self.follows {
-            self.tenants = self.job.tenants.current();
-        }
-        work::policy(&self.tenants, tenant, position, id)
-    }
-
-    /// Starts the work on a document, in a task of its own: a panic costs the document.
-    fn start(&mut self, document: Document) -> Row {
-        let policy = match self.policy(document.tenant.as_deref(), &document.position, &document.id)
-        {
-            Ok(policy) => policy,
-            Err(letter) => return Row::Rejected(letter),
-        };
-        Row::Working(Working::start(
-            &self.job.engine,
-            policy,
-            document,
-            self.plain_text,
-        ))
-    }
-
-    async fn deliver(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
-        self.hand_over(pending, outlet).await?;
-        // What is printed is delivered.
-        if !matches!(outlet, Outlet::Output(_)) {
-            self.job.progress.count(std::mem::take(&mut self.counts));
-        }
-        Ok(())
-    }
-
-    async fn hand_over(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
-        match pending {
-            Pending::Rejected(letter) => self.reject(letter, outlet).await,
-            Pending::Document(working, around) => match working.done().await {
-                Ok((done, bytes, began)) => {
-                    self.counts.add(&done, bytes);
-                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
-                    match outlet {
-                        Outlet::Output(output) => output.document(done, &around.after).await?,
-                        Outlet::Printer(printer) => printer.document(&done, &around.after)?,
-                        Outlet::Nothing => {}
-                    }
-                    Ok(())
-                }
-                Err(letter) => self.reject(letter, outlet).await,
-            },
-            Pending::Table(table, rows) => {
-                let mut done = Vec::with_capacity(rows.len());
-                let mut sizes = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let row = match row {
-                        Row::Working(working) => working.done().await,
-                        Row::Rejected(letter) => Err(letter),
-                    };
-                    match row {
-                        Ok((row, bytes, began)) => {
-                            done.push(Some(row));
-                            sizes.push(Some((bytes, began)));
-                        }
-                        Err(letter) => {
-                            self.reject(letter, outlet).await?;
-                            done.push(None);
-                            sizes.push(None);
-                        }
-                    }
-                }
-                match outlet {
-                    Outlet::Output(output) => {
-                        for (row, reason) in output.table(&table, &done).await? {
-                            let unwritten = done[row].take().expect("a row that was to be written");
-                            let mut letter = sink::unwritable(unwritten.entities.source, reason);
-                            letter.tenant = Some(unwritten.entities.tenant);
-                            self.reject(letter, outlet).await?;
-                        }
-                    }
-                    Outlet::Printer(printer) => done
-                        .iter()
-                        .flatten()
-                        .try_for_each(|done| printer.document(done, "\n"))?,
-                    Outlet::Nothing => {}
-                }
-                for (done, (bytes, began)) in done
-                    .iter()
-                    .zip(sizes)
-                    .filter_map(|(done, size)| done.as_ref().zip(size))
-                {
-                    self.counts.add(done, bytes);
-                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
-                }
-                Ok(())
-            }
-        }
-    }
-
-    async fn reject(&mut self, letter: DeadLetter, outlet: &mut Outlet) -> Result<(), Error> {
-        match outlet {
-            Outlet::Output(output) => output.dead_letter(&letter).await?,
-            Outlet::Printer(printer) => printer.dead_letter(&letter)?,
-            Outlet::Nothing => {}
-        }
-        self.counts.letters.push(letter);
-        Ok(())
-    }
-
-    /// A text of any length, piece by piece. If it fails midway, nothing of it goes downstream.
-    async fn text(&mut self, stream: Stream, outlet: &mut Outlet) -> Result<(), Error> {
-        let (id, position) = (stream.id.clone(), stream.position.clone());
-        let policy = match self.policy(stream.tenant.as_deref(), &position, &id) {
-            Ok(policy) => policy,
-            Err(letter) => return self.reject(letter, outlet).await,
-        };
-        let tenant = policy.tenant.to_string();
-        match self.pieces(stream, &policy, outlet).await {
-            Ok(counts) => {
-                self.counts.join(counts);
-                if !matches!(outlet, Outlet::Output(_)) {
-                    self.job.progress.count(std::mem::take(&mut self.counts));
-                }
-                Ok(())
-            }
-            Err(TextError::Job(error)) => Err(error),
-            Err(TextError::Drained) => {
-                self.cut_short = true;
-                Ok(())
-            }
-            Err(TextError::Document(error)) => {
-                if let Outlet::Output(output) = outlet {
-                    output.withdraw().await;
-                }
-                let id = Some(id.in_dead_letter());
-                self.reject(error.dead_letter(position, Some(tenant), id), outlet)
-                    .await
-            }
-        }
-    }
-
-    async fn pieces(
-        &self,
-        mut stream: Stream,
-        policy: &Policy,
-        outlet: &mut Outlet,
-    ) -> Result<Counts, TextError> {
-        let began = Instant::now();
-        let engine = &self.job.engine;
-        let id = names::shown_id(policy, &stream.id)?;
-        let start = StreamStart {
-            id: &id,
-            tenant: &policy.tenant,
-            position: &stream.position,
-        };
-        let (mut output, printer) = match outlet {
-            Outlet::Output(output) => (
-                Some(
-                    output
-                        .stream(start, self.plain_text == PlainText::Text)
-                        .await?,
-                ),
-                None,
-            ),
-            // What is printed can't be withdrawn: a text that fails midway ends with what was decided.
-            Outlet::Printer(printer) => (None, Some(*printer)),
-            Outlet::Nothing => (None, None),
-        };
-        let mut scan = Scan::start(engine, policy).await?;
-        let mut pieces = Pieces::new(policy, "text");
-        let mut bytes: Vec<u8> = Vec::with_capacity(CHUNK_BYTES * 2);
-        let mut counts = Counts {
-            documents: 1,
-            ..Counts::default()
-        };
-        let mut size = 0;
-        loop {
-            // Nothing of the text is visible before its end: what is left of it is the next run's.
-            if self.job.drain.is_cancelled() {
-                return Err(TextError::Drained);
-            }
-            let held = bytes.len();
-            bytes.resize(held + CHUNK_BYTES, 0);
-            let read = stream.reader.read(&mut bytes[held..]).await;
-            let read = read.map_err(|error| match read_failure(&stream.position, error) {
-                ReadFailure::Rejected(code, reason) => {
-                    document::Error::Record { code, reason }.into()
-                }
-                ReadFailure::Error(error) => TextError::Job(error.into()),
-            })?;
-            bytes.truncate(held + read);
-            size += read as u64;
-            let valid = match std::str::from_utf8(&bytes) {
-                Ok(text) => text.len(),
-                // Up to three bytes may be a character that goes on in the next chunk.
-                Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
-                Err(_) => {
-                    let reason = "the text is not UTF-8, or not of its encoding".to_owned();
-                    return Err(document::Error::Record {
-                        code: Code::NotUtf8,
-                        reason,
-                    }
-                    .into());
-                }
-            };
-            let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
-            let first = scan.push(text).await?;
-            bytes.drain(..valid);
-            let last = if read == 0 {
-                scan.finish().await?
-            } else {
-                None
-            };
-            for piece in first.into_iter().chain(last) {
-                let mut redacted = String::with_capacity(piece.text.len());
-                pieces.redact(&piece.text, &piece.spans, &mut redacted)?;
-                let (found, changes) = (
-                    std::mem::take(&mut pieces.entities),
-                    std::mem::take(&mut pieces.changes),
-                );
-                pieces.forget();
-                for entity in &found {
-                    counts.entity(&policy.tenant, &entity.label, &entity.recognizer);
-                }
-                for change in &changes {
-                    counts.change(&policy.tenant, &change.operator, 1);
-                }
-                if let Some(output) = &mut output {
-                    output.piece(&redacted, &found, &changes).await?;
-                } else if let Some(printer) = printer {
-                    printer.text(&redacted)?;
-                }
-            }
-            if read == 0 {
-                break;
-            }
-        }
-        if let Some(output) = output {
-            let (tokens, windows) = scan.counts();
-            output
-                .finish(&document::digests(engine, policy), tokens, windows)
-                .await?;
-        }
-        counts
-            .by_tenant
-            .insert(policy.tenant.to_string(), (1, size));
-        histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
-        Ok(counts)
-    }
-}
-
-/// Why a text ended before its end.
-enum TextError {
-    /// The job can't go on.
-    Job(Error),
-    /// The text is a dead letter.
-    Document(document::Error),
-    /// A signal came.
-    Drained,
-}
-
-impl From<sink::Error> for TextError {
-    fn from(error: sink::Error) -> Self {
-        Self::Job(error.into())
-    }
-}
-
-impl From<document::Error> for TextError {
-    fn from(error: document::Error) -> Self {
-        Self::Document(error)
-    }
-}
-
-impl From<super::Error> for TextError {
-    fn from(error: super::Error) -> Self {
-        Self::Document(error.into())
-    }
-}
-
-/// Waits until the first of the documents under way is done; for ever if there is none.
-async fn ready(pending: &mut VecDeque<Pending>) {
-    match pending.front_mut() {
-        None => std::future::pending().await,
-        Some(Pending::Document(working, _)) => working.finish().await,
-        Some(Pending::Rejected(_) | Pending::Table(..)) => {}
-    }
 }
