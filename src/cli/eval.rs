@@ -11,6 +11,7 @@ use std::{
     fs::File,
     io::{BufRead as _, BufReader, BufWriter, Read, Write as _},
     path::Path,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -22,11 +23,11 @@ use super::{
 };
 use crate::{
     assemble::engine,
-    decode::{Span, patterns::Patterns},
-    pipeline::{Engine, Scan},
-    record::Text,
+    decode::{Recognizer, Span, patterns::Patterns},
+    pipeline::{Engine, Processor},
+    record::{Body, Document, PlainText, Position, Text},
     redact::{Operator, Redactor},
-    tenant::{Balance, Label, LabelSet, Policy, THRESHOLD, label_digest},
+    tenant::{Balance, Label, LabelSet, Policy, THRESHOLD, Tenants, label_digest},
     text::{ByteSpan, CodePointCursor},
 };
 
@@ -72,11 +73,11 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
                         Some(policy) => policy.clone(),
                         None => policy(&example.types, *threshold, !args.no_patterns),
                     };
-                    scan(&engine, &policy, &example.text).await
+                    found(&engine, policy, &example.text).await
                 });
-                let found = runtime.block_on(futures::future::join_all(scans));
-                for (example, found) in chunk.iter().zip(found) {
-                    let found = found.map_err(|error| Failure::new(Exit::Io, error))?;
+                let all = runtime.block_on(futures::future::join_all(scans));
+                for (example, found) in chunk.iter().zip(all) {
+                    let found = found?;
                     own[at].add(example, &found);
                     totals[at].add(example, &found);
                     if let Some(out) = &mut found_file {
@@ -250,24 +251,29 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
     }
 }
 
-async fn scan(
-    engine: &Engine,
-    policy: &Policy,
-    text: &str,
-) -> Result<Vec<Span>, crate::pipeline::Error> {
-    let mut scan = Scan::start(engine, policy).await?;
-    let first = scan.push(text).await?;
-    let last = scan.finish().await?;
-    let mut spans = Vec::new();
-    let mut base = 0;
-    for piece in first.into_iter().chain(last) {
-        spans.extend(piece.spans.into_iter().map(|span| Span {
-            bytes: ByteSpan::new(span.bytes.start + base, span.bytes.end + base),
-            ..span
-        }));
-        base += piece.text.len();
-    }
-    Ok(spans)
+/// What a job finds in a text.
+async fn found(engine: &Engine, policy: Policy, text: &Text) -> Result<Vec<Span>, Failure> {
+    let processor = Processor::new(engine, Arc::new(Tenants::only(Arc::new(policy))));
+    let document = Document {
+        id: "example".into(),
+        tenant: None,
+        position: Position::Stdin { line: 0 },
+        body: Body::Text(text.clone()),
+    };
+    let done = processor.process(document, PlainText::Text).await;
+    let done = done.map_err(|letter| Failure::new(Exit::Io, anyhow::anyhow!(letter.reason)))?;
+    let spans = done.entities.entities.into_iter().map(|entity| Span {
+        bytes: ByteSpan::new(entity.start_byte as usize, entity.end_byte as usize),
+        label: entity.label.into(),
+        score: entity.score,
+        label_score: entity.label_score.unwrap_or(entity.score),
+        recognizer: match entity.recognizer.strip_prefix("pattern:") {
+            Some(pattern) => Recognizer::Pattern(pattern.into()),
+            None if entity.recognizer == Recognizer::Deny.to_string() => Recognizer::Deny,
+            None => Recognizer::Model,
+        },
+    });
+    Ok(spans.collect())
 }
 
 /// A line of an evaluation file.

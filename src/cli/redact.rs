@@ -14,10 +14,7 @@ use std::{
 
 use anstyle::{AnsiColor, Color, Style};
 use futures::{StreamExt, stream};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::mpsc,
-};
+use tokio::{io::AsyncRead, sync::mpsc};
 
 use super::{
     args::{self, MultilineMode, RedactFormat},
@@ -27,13 +24,16 @@ use super::{
 use crate::{
     assemble::engine,
     config::limits,
-    pipeline::{Engine, Scan, document},
+    pipeline::{
+        Engine, LongText, Processor,
+        long_text::{self, Part},
+    },
     record::{Body, Code, DeadLetter, Document, Done, Entity, PlainText, Position, Text},
     source::{
-        self, Around, Compression, Format, Mode, Multiline, ReadFailure, Reader, Report, Stream,
-        TenantFrom, Unit, read_failure,
+        self, Around, Compression, Format, Mode, Multiline, Reader, Report, Stream, TenantFrom,
+        Unit,
     },
-    tenant::Policy,
+    tenant::{Policy, Tenants},
 };
 
 /// Lines on their way at a time.
@@ -169,6 +169,7 @@ async fn redact(
     args: &args::Redact,
 ) -> Result<Exit, Failure> {
     let painter = Painter::new(args.show);
+    let processor = Processor::new(&engine, Arc::new(Tenants::only(policy.clone())));
     let unit = match format(args) {
         Format::Json => "JSON value",
         _ => "line",
@@ -209,7 +210,7 @@ async fn redact(
     let mut results = std::pin::pin!(
         received
             .map(|item| {
-                let (engine, policy) = (engine.clone(), policy.clone());
+                let processor = processor.clone();
                 async move {
                     let Item {
                         unit,
@@ -219,24 +220,9 @@ async fn redact(
                     let (position, outcome) = match unit {
                         Ok(document) => {
                             let position = document.position.clone();
-                            // A panic costs its document, not the rest of the input.
-                            let work =
-                                tokio::spawn(async move { one(&engine, &policy, document).await });
-                            let outcome = work.await.unwrap_or_else(|_| Outcome::Failed {
-                                code: Code::Panicked,
-                                reason: "internal error".to_owned(),
-                            });
-                            (position, outcome)
+                            (position, one(&processor, document).await)
                         }
-                        Err(letter) => {
-                            let DeadLetter {
-                                source,
-                                code,
-                                reason,
-                                ..
-                            } = letter;
-                            (source, Outcome::Failed { code, reason })
-                        }
+                        Err(letter) => (letter.source.clone(), letter.into()),
                     };
                     (position, around, is_whole, outcome)
                 }
@@ -297,19 +283,30 @@ fn say_how(report: &Report, args: &args::Redact) {
     }
 }
 
-async fn one(engine: &Engine, policy: &Policy, document: Document) -> Outcome {
-    match document::process(engine, policy, &document, PlainText::Text).await {
-        Ok(done) => {
-            let source = match document.body {
-                Body::Text(text) | Body::Json(text) | Body::JsonLine(text) => text,
+async fn one(processor: &Processor, mut document: Document) -> Outcome {
+    // There is one policy, whatever a document names.
+    document.tenant = None;
+    let working = match processor.start(document, PlainText::Text) {
+        Ok(working) => working,
+        Err(letter) => return letter.into(),
+    };
+    let document = working.document().clone();
+    match working.done().await {
+        Ok((done, ..)) => {
+            let source = match &document.body {
+                Body::Text(text) | Body::Json(text) | Body::JsonLine(text) => text.clone(),
                 Body::Row(_) => Text::default(),
             };
             Outcome::Done { source, done }
         }
-        Err(error) => Outcome::Failed {
-            code: error.code(),
-            reason: error.to_string(),
-        },
+        Err(letter) => letter.into(),
+    }
+}
+
+impl From<DeadLetter> for Outcome {
+    fn from(letter: DeadLetter) -> Self {
+        let DeadLetter { code, reason, .. } = letter;
+        Self::Failed { code, reason }
     }
 }
 
@@ -317,65 +314,26 @@ async fn one(engine: &Engine, policy: &Policy, document: Document) -> Outcome {
 async fn text(
     engine: &Engine,
     policy: &Policy,
-    mut input: Stream,
+    input: Stream,
     entities: bool,
     painter: Painter,
 ) -> Result<(), Failure> {
-    let failure =
-        |error: &dyn std::fmt::Display| Failure::new(Exit::Io, anyhow::anyhow!("{error}"));
-    let mut scan = Scan::start(engine, policy)
+    let failure = |error: long_text::Error| match error {
+        long_text::Error::Source(error) => error.into(),
+        long_text::Error::Document(error) => {
+            let said = format!("{error} ({}): weir stopped printing here", error.code());
+            Failure::new(Exit::Io, anyhow::anyhow!(said))
+        }
+    };
+    let mut text = LongText::start(engine, policy, input)
         .await
-        .map_err(|error| failure(&error))?;
-    let mut pieces = document::Pieces::new(policy, "text");
-    let mut bytes = Vec::new();
-    loop {
-        let mut chunk = vec![0; 1 << 16];
-        let read = input.reader.read(&mut chunk).await;
-        let read = read.map_err(|error| match read_failure(&input.position, error) {
-            ReadFailure::Rejected(code, reason) => {
-                failure(&format!("{reason} ({code}): weir stopped printing here"))
-            }
-            ReadFailure::Error(error) => error.into(),
-        })?;
-        bytes.extend_from_slice(&chunk[..read]);
-        let valid = match std::str::from_utf8(&bytes) {
-            Ok(text) => text.len(),
-            // Up to three bytes may be a character that goes on in the next chunk.
-            Err(error) if error.error_len().is_none() && read > 0 => error.valid_up_to(),
-            Err(_) => {
-                let reason = "the input is not valid in its encoding (not_utf8): weir stopped \
-                              printing here";
-                return Err(failure(&reason));
-            }
-        };
-        let text = std::str::from_utf8(&bytes[..valid]).expect("checked above");
-        let mut decided: Vec<_> = scan
-            .push(text)
-            .await
-            .map_err(|error| failure(&error))?
-            .into_iter()
-            .collect();
-        bytes.drain(..valid);
-        if read == 0 {
-            decided.extend(scan.finish().await.map_err(|error| failure(&error))?);
-        }
-        for piece in decided {
-            let mut redacted = String::new();
-            pieces
-                .redact(&piece.text, &piece.spans, &mut redacted)
-                .map_err(|error| failure(&error))?;
-            painter.print_piece(
-                &piece,
-                &redacted,
-                std::mem::take(&mut pieces.entities),
-                entities,
-            )?;
-            pieces.changes.clear();
-        }
-        if read == 0 {
-            return Ok(());
+        .map_err(failure)?;
+    while let Some(parts) = text.next().await.map_err(failure)? {
+        for part in parts {
+            painter.print_part(part, entities)?;
         }
     }
+    Ok(())
 }
 
 /// Prints what comes out: redacted, or with what was found highlighted.
@@ -434,13 +392,13 @@ impl Painter {
         Ok(())
     }
 
-    fn print_piece(
-        &self,
-        piece: &crate::pipeline::Piece,
-        redacted: &str,
-        found: Vec<Entity>,
-        entities: bool,
-    ) -> Result<(), Failure> {
+    fn print_part(&self, part: Part, entities: bool) -> Result<(), Failure> {
+        let Part {
+            piece,
+            redacted,
+            entities: found,
+            changes: _,
+        } = part;
         // As in `print`.
         let mut out = io::stdout().lock();
         if entities {

@@ -1,5 +1,7 @@
 //! `weir test`: the examples inside tenant files.
 
+use std::sync::Arc;
+
 use super::{
     args,
     exit::{Exit, Failure},
@@ -7,7 +9,7 @@ use super::{
 };
 use crate::{
     assemble::{engine, tenants},
-    pipeline::{Engine, document},
+    pipeline::{Engine, Processor},
     record::{Body, Document, PlainText, Position},
     tenant::{Policy, Tenants},
 };
@@ -28,6 +30,7 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
     }
     let (engine, _running) = Engine::with(engine::models(&resolved)?)?;
     let runtime = engine::runtime()?;
+    let processor = Processor::new(&engine, Arc::new(tenants.clone()));
     let verdicts = verdicts(&tenants, &args.tenant, |policy, text| {
         let document = Document {
             id: "example".into(),
@@ -35,14 +38,10 @@ pub fn execute(args: &args::Test) -> Result<Exit, Failure> {
             position: Position::Stdin { line: 0 },
             body: Body::Text(text.into()),
         };
-        let done = runtime.block_on(document::process(
-            &engine,
-            policy,
-            &document,
-            PlainText::Text,
-        ))?;
+        let done = runtime.block_on(processor.process(document, PlainText::Text));
+        let done = done.map_err(|letter| letter.reason)?;
         let text = done.redacted.bytes();
-        Ok::<_, document::Error>(String::from_utf8_lossy(&text).into_owned())
+        Ok::<_, String>(String::from_utf8_lossy(&text).into_owned())
     });
     let (text, exit) = report(&verdicts);
     out::data(&text)?;

@@ -11,8 +11,10 @@
 pub mod document;
 mod engine;
 pub mod job;
+pub mod long_text;
 mod models;
 mod names;
+mod processor;
 mod progress;
 #[cfg(feature = "kafka")]
 pub mod replay;
@@ -20,10 +22,11 @@ mod scan;
 #[cfg(feature = "kafka")]
 pub mod slot;
 mod tagging;
-mod work;
 
 pub use crate::model::Options;
 pub use engine::{Engine, Error, Labels, Running};
+pub use long_text::LongText;
 pub use models::Models;
+pub use processor::{Processor, Working};
 pub use progress::{Progress, Snapshot};
 pub use scan::{Piece, Scan};

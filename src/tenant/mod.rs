@@ -120,6 +120,15 @@ impl Tenants {
         }
     }
 
+    /// One policy, for documents that name no tenant, and for those that name it.
+    pub fn only(policy: Arc<Policy>) -> Self {
+        Self {
+            policies: Arc::new([(policy.tenant.to_string(), policy.clone())].into()),
+            default: Some(policy),
+            fingerprint: [0; 32],
+        }
+    }
+
     /// 16 hex digits: of all policies.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::{Error, process::Process};
 use crate::{
-    pipeline::{document, work::Working},
+    pipeline::{Working, document},
     record::{Code, DeadLetter, PlainText, audit::Finding},
     sink::kafka::Delivery,
     source::{

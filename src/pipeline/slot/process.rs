@@ -2,7 +2,7 @@
 
 use super::Worker;
 use crate::{
-    pipeline::work::{self, Working},
+    pipeline::{Processor, Working},
     record::{DeadLetter, Document, PlainText},
 };
 
@@ -23,14 +23,7 @@ pub(super) trait Process {
 
 impl Process for Worker {
     fn start(&self, document: Document, form: PlainText) -> Result<Working, DeadLetter> {
-        let tenants = self.tenants.current();
-        let policy = work::policy(
-            &tenants,
-            document.tenant.as_deref(),
-            &document.position,
-            &document.id,
-        )?;
-        Ok(Working::start(&self.engine, policy, document, form))
+        Processor::new(&self.engine, self.tenants.current()).start(document, form)
     }
 
     fn has_stopped(&self) -> bool {

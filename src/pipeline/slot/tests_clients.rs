@@ -23,7 +23,7 @@ use super::{
     topics::Producer,
 };
 use crate::{
-    pipeline::work::Working,
+    pipeline::Working,
     record::{Code, DeadLetter, Digests, Document, Done, Entities, PlainText, Position, Redacted},
     sink::{
         calls::Calls,
