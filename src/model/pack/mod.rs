@@ -15,10 +15,7 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-pub use manifest::{
-    Calibration, Classes, Dimensions, Graph, Injection, Kind, LabelEncoder, Layout, Limits, Manifest, PackFile,
-    Templates, TokenizerFiles,
-};
+pub use manifest::{Calibration, Classes, Graph, Kind, LabelEncoder, Layout, Manifest, Templates};
 pub use places::{PackRef, library_path};
 pub(super) use projection::Projection;
 pub use tuned::{Copied, Machine, Measured, Tuned};
