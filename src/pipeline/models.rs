@@ -1,13 +1,13 @@
 //! The models of a worker by their names, and which labels of a tenant each looks for.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     model::{
         self, Options, Running,
         family::{Ask, Explained, Family, Label, Model},
     },
-    tenant::{DEFAULT_MODEL, LabelSet},
+    tenant::LabelSet,
 };
 
 /// The models of a worker. Their weights are not loaded. Cheap to clone.
@@ -24,7 +24,7 @@ struct Named {
 
 /// The labels of a set that one model looks for.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Share {
+pub(super) struct Share {
     /// Which model.
     pub(super) model: usize,
     /// Their positions in the set.
@@ -85,11 +85,17 @@ impl Models {
     }
 
     /// 16 hex digits: of the packs that a label set asks; of the default one where it asks none.
+    ///
+    /// Each record carries it, so one pack costs nothing here, and several only the look at their names.
     pub fn digest_for(&self, set: &LabelSet) -> Arc<str> {
-        let Ok(shares) = self.shares(set) else {
+        if self.all.len() == 1 {
+            return self.digest.clone();
+        }
+        let asked = set.labels.iter().map(|label| self.place(label.model.as_deref()));
+        let Ok(asked) = asked.collect::<Result<BTreeSet<usize>, _>>() else {
             return self.digest.clone();
         };
-        let asked: Vec<&Named> = shares.iter().map(|share| &self.all[share.model]).collect();
+        let asked: Vec<&Named> = asked.into_iter().map(|at| &self.all[at]).collect();
         match asked.as_slice() {
             [] => self.all[0].family.digest().into(),
             asked => together(asked),
@@ -105,23 +111,11 @@ impl Models {
 
     /// What each model is asked, in the order of the models.
     pub(super) fn shares(&self, set: &LabelSet) -> Result<Vec<Share>, model::Error> {
-        let place = |name: Option<&str>| {
-            let wanted = name.unwrap_or(DEFAULT_MODEL);
-            let known = |named: &Named| &*named.name == wanted;
-            match self.all.iter().position(known) {
-                Some(at) => Ok(at),
-                None if name.is_none() => Ok(0),
-                None => Err(model::Error::NoModel {
-                    name: wanted.to_owned(),
-                    models: self.names(),
-                }),
-            }
-        };
         // The operating point is one of the pack that the tenant names for all its labels.
-        let of_tenant = place(set.balance.model.as_deref())?;
+        let of_tenant = self.place(set.balance.model.as_deref())?;
         let mut shares: Vec<Share> = Vec::new();
         for (at, label) in set.labels.iter().enumerate() {
-            let model = place(label.model.as_deref())?;
+            let model = self.place(label.model.as_deref())?;
             let wanted = Label {
                 wording: label.wording.clone(),
                 threshold: label.threshold,
@@ -149,9 +143,17 @@ impl Models {
         Ok(shares)
     }
 
-    fn names(&self) -> String {
-        let names: Vec<&str> = self.all.iter().map(|named| &*named.name).collect();
-        names.join(", ")
+    /// Which model a name is of; the first one is the default.
+    fn place(&self, name: Option<&str>) -> Result<usize, model::Error> {
+        let Some(name) = name else { return Ok(0) };
+        let place = self.all.iter().position(|named| &*named.name == name);
+        place.ok_or_else(|| {
+            let names: Vec<&str> = self.all.iter().map(|named| &*named.name).collect();
+            model::Error::NoModel {
+                name: name.to_owned(),
+                models: names.join(", "),
+            }
+        })
     }
 }
 
