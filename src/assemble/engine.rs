@@ -25,36 +25,53 @@ pub fn pack(pack: &PackRef) -> Result<Pack, Error> {
     Ok(pack)
 }
 
-/// The packs of a configuration by the names that tenants call them; the default one is the first.
-pub fn models(resolved: &Resolved) -> Result<Models, Error> {
+/// What one section names: a pack, and for a fixed head the one that finds categories.
+pub struct Packs {
+    /// The pack.
+    pub pack: Pack,
+    /// Of `category_encoder`.
+    pub encoder: Option<Pack>,
+}
+
+/// The sections that name packs, by the names that tenants call them; the default one is the first.
+pub fn sections(resolved: &Resolved) -> impl Iterator<Item = (&str, &Model)> {
     let further = resolved.models.iter();
-    let all = iter::once((DEFAULT_MODEL, &resolved.model))
-        .chain(further.map(|(name, model)| (name.as_str(), model)));
-    let all: Vec<_> = all.collect();
-    let equal = share(all.iter().map(|(_, model)| model.threads), cores());
-    let mut packs = Vec::with_capacity(all.len());
-    for (name, model) in &all {
-        let mut options = configured(model, resolved, equal)?;
-        let parts = all.len();
+    iter::once((DEFAULT_MODEL, &resolved.model))
+        .chain(further.map(|(name, model)| (name.as_str(), model)))
+}
+
+/// The models of a configuration. Verifies the packs.
+pub fn models(resolved: &Resolved) -> Result<Models, Error> {
+    let packs = sections(resolved).map(|(_, model)| {
+        Ok(Packs {
+            pack: pack(&model.pack)?,
+            encoder: model.category_encoder.as_ref().map(pack).transpose()?,
+        })
+    });
+    models_of(resolved, packs.collect::<Result<_, Error>>()?)
+}
+
+/// The models of a configuration whose packs were verified, one for each of [`sections`].
+pub fn models_of(resolved: &Resolved, packs: Vec<Packs>) -> Result<Models, Error> {
+    let parts = packs.len();
+    let threads = sections(resolved).map(|(_, model)| model.threads);
+    let equal = share(&threads.collect::<Vec<_>>(), cores());
+    let mut opened = Vec::with_capacity(parts);
+    for ((name, model), packs) in sections(resolved).zip(packs) {
+        let mut options = configured(packs, model, resolved, equal)?;
         options.batch.cache_bytes /= parts;
         options.batch.queue_tokens /= parts;
-        packs.push((Arc::from(*name), options));
+        opened.push((Arc::from(name), options));
     }
-    Models::open(packs)
+    Models::open(opened)
 }
 
 /// Threads of each pack that names none, where there are several: an equal part of the cores that the others leave.
 /// `None` for a pack alone: it is tuned.
-fn share(threads: impl ExactSizeIterator<Item = Option<u16>>, cores: usize) -> Option<u16> {
-    let packs = threads.len();
-    let (mut taken, mut open) = (0, 0);
-    for own in threads {
-        match own {
-            Some(own) => taken += usize::from(own),
-            None => open += 1,
-        }
-    }
-    if packs < 2 || open == 0 {
+fn share(threads: &[Option<u16>], cores: usize) -> Option<u16> {
+    let taken: usize = threads.iter().flatten().copied().map(usize::from).sum();
+    let open = threads.iter().filter(|own| own.is_none()).count();
+    if threads.len() < 2 || open == 0 {
         return None;
     }
     let equal = (cores.saturating_sub(taken) / open).max(1);
@@ -62,18 +79,23 @@ fn share(threads: impl ExactSizeIterator<Item = Option<u16>>, cores: usize) -> O
 }
 
 /// What a configuration says about running a pack; what it leaves open is as `weir model tune` found it best.
-fn configured(model: &Model, resolved: &Resolved, equal: Option<u16>) -> Result<Options, Error> {
+fn configured(
+    packs: Packs,
+    model: &Model,
+    resolved: &Resolved,
+    equal: Option<u16>,
+) -> Result<Options, Error> {
     let Model {
-        pack: named,
+        pack: _, // packs
         runtime,
         threads,
         sessions,
-        label_cache_dir: _, // label_cache()
+        label_cache_dir,
         categories,
-        category_encoder,
+        category_encoder: _, // packs
     } = model;
     let mut options = tuned(
-        pack(named)?,
+        packs.pack,
         runtime.clone(),
         &resolved.batch,
         resolved.batch_size_is_set,
@@ -84,9 +106,11 @@ fn configured(model: &Model, resolved: &Resolved, equal: Option<u16>) -> Result<
         options.sessions = usize::from(*sessions);
         options.session_threads = (threads / options.sessions).max(1);
     }
-    options.label_cache = label_cache(model);
+    if let Some(folder) = label_cache_dir {
+        options.label_cache = Some(folder.clone());
+    }
     options.categories.clone_from(categories);
-    options.category_encoder = category_encoder.as_ref().map(pack).transpose()?;
+    options.category_encoder = packs.encoder;
     Ok(options)
 }
 
@@ -94,11 +118,6 @@ fn configured(model: &Model, resolved: &Resolved, equal: Option<u16>) -> Result<
 pub fn defaults(named: &PackRef) -> Result<Options, Error> {
     let batch = config::batch::Section::default();
     tuned(pack(named)?, None, &batch, false, None)
-}
-
-/// Where label vectors are kept.
-pub fn label_cache(model: &Model) -> Option<PathBuf> {
-    model.label_cache_dir.clone().or_else(user_cache)
 }
 
 /// A runtime for the stages around the model.
@@ -180,7 +199,6 @@ mod tests {
 
     #[test]
     fn packs_without_threads_of_their_own_get_equal_parts_of_what_the_others_leave() {
-        let share = |threads: &[Option<u16>], cores| share(threads.iter().copied(), cores);
         assert_eq!(share(&[None], 8), None, "one pack runs as it was tuned");
         assert_eq!(share(&[None, None], 8), Some(4));
         assert_eq!(share(&[Some(6), None], 8), Some(2));

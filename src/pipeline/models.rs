@@ -91,7 +91,10 @@ impl Models {
         if self.all.len() == 1 {
             return self.digest.clone();
         }
-        let asked = set.labels.iter().map(|label| self.place(label.model.as_deref()));
+        let asked = set
+            .labels
+            .iter()
+            .map(|label| self.place(label.model.as_deref()));
         let Ok(asked) = asked.collect::<Result<BTreeSet<usize>, _>>() else {
             return self.digest.clone();
         };

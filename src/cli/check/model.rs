@@ -1,13 +1,14 @@
 //! The packs: whether each is whole, and whether it has what tenants ask for.
 
-use std::iter;
-
 use super::report::Report;
 use crate::{
-    assemble::{engine, tenants},
+    assemble::{
+        engine::{self, Packs},
+        tenants,
+    },
     cli::labels::CLASH,
-    config::{Kind, Model, Resolved, Written},
-    model::{Error, Machine, Pack, Tuned, family::Explained},
+    config::{DEFAULT_MODEL, Kind, Model, Resolved, Written},
+    model::{Error, Machine, Pack, PackRef, Tuned, family::Explained},
     pipeline::Models,
     tenant::Tenants,
 };
@@ -20,16 +21,19 @@ impl Report {
         tenants: Option<&Tenants>,
         written: &Written,
     ) {
-        let further = resolved.models.iter();
-        let further = further.map(|(name, model)| (format!("models.{name}"), model));
-        let mut whole = true;
-        for (section, model) in iter::once(("model".to_owned(), &resolved.model)).chain(further) {
-            whole &= self.pack(&section, model, written);
+        let mut packs = Vec::new();
+        for (name, model) in engine::sections(resolved) {
+            let section = match name {
+                DEFAULT_MODEL => "model".to_owned(),
+                name => format!("models.{name}"),
+            };
+            packs.push(self.pack(&section, model, written));
         }
-        let Some(tenants) = tenants.filter(|_| whole) else {
+        let whole: Option<Vec<Packs>> = packs.into_iter().collect();
+        let (Some(tenants), Some(packs)) = (tenants, whole) else {
             return;
         };
-        match engine::models(resolved) {
+        match engine::models_of(resolved, packs) {
             Ok(models) => {
                 let misfits = tenants::unfit(tenants, &resolved.tenants.dir, &models);
                 let fit = misfits.0.is_empty();
@@ -42,33 +46,37 @@ impl Report {
         }
     }
 
-    /// The packs of a section; whether they are whole.
-    fn pack(&mut self, section: &str, model: &Model, written: &Written) -> bool {
-        let key = |key: &str| format!("{section}.{key}");
-        let mut whole = true;
-        if let Some(Err(error)) = model.category_encoder.as_ref().map(engine::pack) {
-            let fix = format!(
-                "set {} to the folder of a whole pack",
-                key("category_encoder")
-            );
-            self.refused(&key("category_encoder"), &error, &fix, written);
-            whole = false;
-        }
-        let pack = match engine::pack(&model.pack) {
-            Ok(pack) => pack,
-            Err(error) => {
-                let fix = format!("set {} to the folder of a whole pack", key("pack"));
-                self.refused(&key("pack"), &error, &fix, written);
-                return false;
-            }
-        };
+    /// The packs of a section, if they are whole.
+    fn pack(&mut self, section: &str, model: &Model, written: &Written) -> Option<Packs> {
+        let encoder = model.category_encoder.as_ref().map(|named| {
+            let key = format!("{section}.category_encoder");
+            self.whole(&key, named, written)
+        });
+        let key = format!("{section}.pack");
+        let pack = self.whole(&key, &model.pack, written)?;
         let family = pack.manifest().family;
         self.ok(
             &pack.folder().display().to_string(),
             &format!("{family}, sha256 match"),
         );
-        self.tuned(&pack, &key("pack"), model, written);
-        whole
+        self.tuned(&pack, &key, model, written);
+        let encoder = match encoder {
+            None => None,
+            Some(opened) => Some(opened?),
+        };
+        Some(Packs { pack, encoder })
+    }
+
+    /// The pack that a key names, if it is whole.
+    fn whole(&mut self, key: &str, named: &PackRef, written: &Written) -> Option<Pack> {
+        match engine::pack(named) {
+            Ok(pack) => Some(pack),
+            Err(error) => {
+                let fix = format!("set {key} to the folder of a whole pack");
+                self.refused(key, &error, &fix, written);
+                None
+            }
+        }
     }
 
     /// A pack that can't be used; `fix` is for an error that has none.
