@@ -105,43 +105,45 @@ pub fn execute(args: &args::Labels) -> Result<Exit, Failure> {
             tenant: None,
             set: named(&args.label),
         });
-        match &args.model {
-            Some(folder) => one(folder)?,
-            None => one(&args::pack(args::PACK)
-                .map_err(|problem| Failure::new(Exit::Usage, anyhow::anyhow!("{problem}")))?)?,
-        }
+        let pack = args
+            .model
+            .clone()
+            .map_or_else(|| args::pack(args::PACK), Ok);
+        one(&pack.map_err(|problem| Failure::new(Exit::Usage, anyhow::anyhow!(problem)))?)?
     };
-    let (mut rows, mut mapped, mut known) = (Vec::new(), Vec::new(), None);
+    let (mut rows, mut heads) = (Vec::new(), Vec::<Categories>::new());
     for asked in &sets {
-        for (labels, explained) in models.explain(&asked.set)? {
-            match explained {
+        for reading in models.explain(&asked.set)? {
+            match reading.explained {
                 Explained::Open(alike) => {
-                    rows.extend(asked.rows(&labels, alike.as_deref(), args.neighbours));
+                    rows.extend(asked.rows(&reading.labels, alike.as_deref(), args.neighbours));
                 }
                 Explained::Closed { categories, fits } => {
-                    mapped.extend(asked.mapped(&labels, &categories, fits));
-                    known = Some(categories);
+                    let labels = asked.mapped(&reading.labels, &categories, fits);
+                    match heads.iter_mut().find(|head| head.pack == reading.pack) {
+                        Some(head) => head.labels.extend(labels),
+                        None => heads.push(Categories {
+                            pack: reading.pack.to_owned(),
+                            categories,
+                            labels,
+                        }),
+                    }
                 }
             }
         }
     }
-    let categories = known.map(|categories| Categories {
-        pack: models.pack().to_owned(),
-        categories,
-        labels: mapped,
-    });
-    match (args.json, categories) {
-        (true, None) => json(&rows),
-        (true, Some(shown)) if rows.is_empty() => json(&shown),
-        (true, Some(shown)) => json(&serde_json::json!({"labels": rows, "categories": shown})),
-        (false, None) => print(&rows),
-        (false, Some(shown)) => {
-            if !rows.is_empty() {
-                print(&rows)?;
-            }
-            print_categories(&shown)
-        }
+    if args.json {
+        return match (rows.as_slice(), heads.as_slice()) {
+            (rows, []) => json(&rows),
+            ([], [head]) => json(head),
+            (rows, heads) => json(&serde_json::json!({"labels": rows, "categories": heads})),
+        };
     }
+    if !rows.is_empty() || heads.is_empty() {
+        print(&rows)?;
+    }
+    heads.iter().try_for_each(print_categories)?;
+    Ok(Exit::Done)
 }
 
 /// One pack, without a configuration.
@@ -239,7 +241,7 @@ fn json(shown: &impl Serialize) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn print_categories(shown: &Categories) -> Result<Exit, Failure> {
+fn print_categories(shown: &Categories) -> Result<(), Failure> {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(["tenant", "label", "threshold", "pattern", "category", "by"]);
@@ -290,7 +292,7 @@ fn print_categories(shown: &Categories) -> Result<Exit, Failure> {
         text += &format!("\n{warn}warn{warn:#}  {warning}");
     }
     out::data(&text)?;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 fn with_wording(label: &str, wording: &str) -> String {
@@ -300,7 +302,7 @@ fn with_wording(label: &str, wording: &str) -> String {
     }
 }
 
-fn print(rows: &[Row]) -> Result<Exit, Failure> {
+fn print(rows: &[Row]) -> Result<(), Failure> {
     let mut table = comfy_table::Table::new();
     table.load_preset(comfy_table::presets::NOTHING);
     table.set_header(["tenant", "label", "threshold", "pattern", "nearest"]);
@@ -336,5 +338,5 @@ fn print(rows: &[Row]) -> Result<Exit, Failure> {
         text += &format!("\n{warn}warn{warn:#}  {clash}");
     }
     out::data(&text)?;
-    Ok(Exit::Done)
+    Ok(())
 }

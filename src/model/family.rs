@@ -12,7 +12,7 @@ use super::{Error as ModelError, pool::Running};
 use crate::{batch, text::ByteSpan};
 
 /// What a model is asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Ask {
     /// The labels. The order decides which of two equal ones is named.
     pub labels: Vec<Label>,

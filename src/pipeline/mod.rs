@@ -26,7 +26,7 @@ mod tagging;
 pub use crate::model::Options;
 pub use engine::{Engine, Error, Labels, Running};
 pub use long_text::LongText;
-pub use models::Models;
+pub use models::{Models, Reading};
 pub use processor::{Processor, Working};
 pub use progress::{Progress, Snapshot};
 pub use scan::{Piece, Scan};

@@ -33,6 +33,17 @@ pub(super) struct Share {
     pub(super) ask: Ask,
 }
 
+/// How a model reads labels.
+#[derive(Debug)]
+pub struct Reading<'m> {
+    /// Name of its pack.
+    pub pack: &'m str,
+    /// Positions of the labels in their set.
+    pub labels: Vec<usize>,
+    /// What it makes of them.
+    pub explained: Explained,
+}
+
 impl Models {
     /// Opens packs by the names that tenants call them. The first is the default.
     pub fn open(
@@ -64,14 +75,21 @@ impl Models {
         Ok(())
     }
 
-    /// How the models read a label set: for each the positions of its labels in the set.
-    pub fn explain(&self, set: &LabelSet) -> Result<Vec<(Vec<usize>, Explained)>, model::Error> {
-        let shares = self.shares(set)?.into_iter();
-        let explained = shares.map(|share| {
-            let explained = self.all[share.model].family.explain(&share.ask)?;
-            Ok((share.labels, explained))
+    /// How each model reads the labels of a set that ask it; there may be none.
+    pub fn explain(&self, set: &LabelSet) -> Result<Vec<Reading<'_>>, model::Error> {
+        let mut shares = self.shares(set)?.into_iter().peekable();
+        let readings = self.all.iter().enumerate().map(|(at, named)| {
+            let (labels, ask) = match shares.next_if(|share| share.model == at) {
+                Some(share) => (share.labels, share.ask),
+                None => (Vec::new(), Ask::default()),
+            };
+            Ok(Reading {
+                pack: named.family.pack(),
+                explained: named.family.explain(&ask)?,
+                labels,
+            })
         });
-        explained.collect()
+        readings.collect()
     }
 
     /// Name of the default pack.

@@ -4,7 +4,7 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    job::{Job, Ran, command, pack, run},
+    job::{Job, Ran, command, head_pack, pack, run},
     s3_server::S3Server,
 };
 
@@ -376,6 +376,32 @@ fn labels_shows_each_label_with_the_others_of_its_pack() {
     assert_eq!(near[0]["neighbours"][0]["label"], "city");
     assert_eq!(near[2]["label"], "person");
     assert_eq!(near[2]["neighbours"], serde_json::json!([]));
+}
+
+#[test]
+fn labels_shows_categories_with_the_pack_that_has_them() {
+    let mini = format!("{}/models/weir-mini", env!("CARGO_MANIFEST_DIR"));
+    let job = Job::with(&format!(
+        "[source]\ntype = \"stdin\"\n[sink]\ntype = \"stdout\"\n{REST}[model]\npack = {mini:?}\n[models.head]\npack = {:?}\n",
+        head_pack().display().to_string()
+    ));
+    job.write(
+        "tenants/acme.toml",
+        "labels = [\"person\", { name = \"private email\", model = \"head\" }]\n",
+    );
+    let config = job.config();
+    let shown = run(command(&["labels", "--config", &config, "--json"]), b"").expect(0);
+    let json: serde_json::Value = serde_json::from_str(&shown.stdout).unwrap();
+    assert_eq!(json["labels"][0]["label"], "person");
+    assert_eq!(json["categories"][0]["pack"], "tiny");
+    let mapped = &json["categories"][0]["labels"][0]["categories"];
+    assert_eq!(*mapped, serde_json::json!(["private_email"]));
+    let shown = run(command(&["labels", "--config", &config]), b"").expect(0);
+    assert!(
+        shown
+            .stdout
+            .contains("tiny has the categories private_person")
+    );
 }
 
 #[test]

@@ -315,6 +315,18 @@ fn digests_are_of_the_packs_that_are_asked() {
 }
 
 #[test]
+fn each_model_explains_the_labels_that_ask_it() {
+    let models = two();
+    let asked = of_models(&[("a", Some("loud")), ("b", None), ("c", Some("loud"))]).labels;
+    let labels = |set| -> Vec<Vec<usize>> {
+        let readings = models.explain(set).unwrap().into_iter();
+        readings.map(|reading| reading.labels).collect()
+    };
+    assert_eq!(labels(&asked), [vec![1], vec![0, 2]]);
+    assert!(labels(&of_models(&[]).labels).iter().all(Vec::is_empty));
+}
+
+#[test]
 fn a_model_that_the_configuration_does_not_name_is_refused() {
     let models = two();
     let error = models.fits(&of_models(&[("a", Some("quiet"))]).labels);

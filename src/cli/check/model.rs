@@ -126,11 +126,11 @@ impl Report {
                 }
             };
             let file = format!("{}/{}.toml", resolved.tenants.dir.display(), policy.tenant);
-            for (labels, explained) in explained {
-                let Explained::Open(Some(alike)) = explained else {
+            for reading in explained {
+                let Explained::Open(Some(alike)) = reading.explained else {
                     continue;
                 };
-                let name = |at: usize| &policy.labels.labels[labels[at]].name;
+                let name = |at: usize| &policy.labels.labels[reading.labels[at]].name;
                 for (a, row) in alike.iter().enumerate() {
                     for (b, alike) in row.iter().enumerate().skip(a + 1) {
                         if *alike >= CLASH {
