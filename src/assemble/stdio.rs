@@ -4,7 +4,7 @@ use super::identity::{ids, pointer, tenant};
 use crate::{
     config::{self, StdinSource, StdoutSink, limits, source::LineFormat},
     sink::Printer,
-    source::{self, Columns, Format, Reader, StoreOptions},
+    source::{self, Format, Reader},
 };
 
 /// A reader of standard input.
@@ -33,14 +33,8 @@ pub(super) fn reader(
         id: Some(pointer(id)),
         ids: ids(treatment),
         max_record_bytes: limits.max_record_bytes,
-        // Of objects.
-        url: String::new(),
-        options: StoreOptions::default(),
-        include: Vec::new(),
-        exclude: Vec::new(),
-        follow_links: false,
-        format: None,
-        columns: Columns::default(),
+        // The rest is of objects.
+        ..source::Options::default()
     };
     Reader::over(tokio::io::stdin(), format, &options)
 }

@@ -18,7 +18,7 @@ use crate::{
     pipeline::slot::{self, Options},
     record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
-    source::{self, Brokers, Columns, Location, StoreOptions, kafka as group},
+    source::{self, Brokers, Location, kafka as group},
 };
 
 /// Topics, and where their records go; registries and stores have answered, brokers were not asked yet.
@@ -234,16 +234,8 @@ fn reader(
             id,
             ids: ids(treatment),
             max_record_bytes: limits.max_record_bytes,
-            // Of objects.
-            url: String::new(),
-            options: StoreOptions::default(),
-            include: Vec::new(),
-            exclude: Vec::new(),
-            follow_links: false,
-            format: None,
-            encoding: None,
-            multiline: None,
-            columns: Columns::default(),
+            // The rest is of objects and files.
+            ..source::Options::default()
         },
         librdkafka: options.clone(),
     }
