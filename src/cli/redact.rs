@@ -293,8 +293,9 @@ async fn one(processor: &Processor, mut document: Document) -> Outcome {
     let document = working.document().clone();
     match working.done().await {
         Ok((done, ..)) => {
-            let source = match &document.body {
-                Body::Text(text) | Body::Json(text) | Body::JsonLine(text) => text.clone(),
+            // The work has ended, so nobody else has it.
+            let source = match Arc::unwrap_or_clone(document).body {
+                Body::Text(text) | Body::Json(text) | Body::JsonLine(text) => text,
                 Body::Row(_) => Text::default(),
             };
             Outcome::Done { source, done }
