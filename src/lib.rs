@@ -14,6 +14,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod decode;
+mod digest;
 pub mod measure;
 pub mod model;
 pub mod pipeline;

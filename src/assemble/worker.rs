@@ -178,9 +178,7 @@ impl<'c> Worker<'c> {
         .into_iter()
         .chain(policies)
         {
-            digest
-                .update(&(part.len() as u64).to_le_bytes())
-                .update(part.as_bytes());
+            crate::digest::part(&mut digest, part);
         }
         digest.finalize().to_hex()[..32].to_owned()
     }

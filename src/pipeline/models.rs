@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    digest,
     model::{
         self, Options, Running,
         family::{Ask, Explained, Family, Label, Model},
@@ -186,8 +187,7 @@ fn together(models: &[&Named]) -> Arc<str> {
     let mut hasher = blake3::Hasher::new();
     for named in models {
         for part in [&*named.name, named.family.digest()] {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part.as_bytes());
+            digest::part(&mut hasher, part);
         }
     }
     hasher.finalize().to_hex()[..16].into()

@@ -138,9 +138,7 @@ impl Ledger {
         let shared = &self.shared;
         let mut digest = blake3::Hasher::new();
         for part in [shared.configuration.as_str(), policies] {
-            digest
-                .update(&(part.len() as u64).to_le_bytes())
-                .update(part.as_bytes());
+            crate::digest::part(&mut digest, part);
         }
         let configuration = digest.finalize().to_hex()[..32].to_owned();
         let (location, formats) = (shared.location.clone(), shared.formats.clone());
@@ -184,9 +182,7 @@ impl Ledger {
     fn id(&self, object: &Object) -> String {
         let mut hasher = blake3::Hasher::new();
         for part in [&object.path, &object.version, &self.shared.configuration] {
-            hasher
-                .update(&(part.len() as u64).to_le_bytes())
-                .update(part.as_bytes());
+            crate::digest::part(&mut hasher, part);
         }
         hasher.finalize().to_hex()[..32].to_owned()
     }

@@ -6,22 +6,22 @@ use std::{
 };
 
 use super::{Balance, Label, LabelSet, file::File};
-use crate::{decode::patterns, redact::Operator};
+use crate::{decode::patterns, digest, redact::Operator};
 
 /// Digest of a label set: names, wordings and thresholds, in order, and the balance.
 pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
     let mut hash = blake3::Hasher::new();
     for label in labels {
-        hash_part(&mut hash, label.name.as_bytes());
-        hash_part(&mut hash, label.wording.as_bytes());
-        hash_part(&mut hash, &label.threshold.to_le_bytes());
+        digest::part(&mut hash, &*label.name);
+        digest::part(&mut hash, &*label.wording);
+        digest::part(&mut hash, label.threshold.to_le_bytes());
     }
     // Sets without a balance and models of their own keep the digest that earlier versions gave them. Two parts are
     // never taken for a label, which has three.
     if balance.operating_point.is_some() || balance.recall_bias != 0.0 {
         let point = balance.operating_point.as_deref().unwrap_or_default();
-        hash_part(&mut hash, point.as_bytes());
-        hash_part(&mut hash, &balance.recall_bias.to_le_bytes());
+        digest::part(&mut hash, point);
+        digest::part(&mut hash, balance.recall_bias.to_le_bytes());
     }
     let models = labels.iter().map(|label| label.model.as_deref());
     let models: Vec<Option<&str>> = models.chain([balance.model.as_deref()]).collect();
@@ -29,7 +29,7 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
         // No part is that long.
         hash.update(&u64::MAX.to_le_bytes());
         for model in models {
-            hash_part(&mut hash, model.unwrap_or_default().as_bytes());
+            digest::part(&mut hash, model.unwrap_or_default());
         }
     }
     hash.finalize().to_hex()[..16].into()
@@ -106,10 +106,4 @@ pub(super) fn operator_text(operator: &Operator) -> String {
         Operator::Hash { key } => format!("hash with key {:?}", key.id),
         Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id),
     }
-}
-
-/// Adds a part with its length, so that two parts are never taken for one.
-pub(super) fn hash_part(hash: &mut blake3::Hasher, part: &[u8]) {
-    hash.update(&(part.len() as u64).to_le_bytes());
-    hash.update(part);
 }

@@ -8,7 +8,6 @@ use std::{
 
 use super::{
     Policy, Tenants,
-    digest::hash_part,
     resolve::{LATER, parse},
     schema,
 };
@@ -175,7 +174,7 @@ fn read(path: &Path, hash: &mut blake3::Hasher) -> Result<Policy, Problems> {
         };
         Problems::one(kind, top(path), "make it readable UTF-8, or remove it")
     })?;
-    hash_part(hash, name.as_bytes());
-    hash_part(hash, text.as_bytes());
+    crate::digest::part(hash, name);
+    crate::digest::part(hash, &text);
     parse(name, path, &text, 1, hash)
 }

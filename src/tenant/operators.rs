@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    digest::{hash_part, operator_text},
+    digest::operator_text,
     file::{KeyEntry, Keys, OperatorEntry, OperatorName, OperatorTable},
     resolve::Resolver,
 };
@@ -217,7 +217,7 @@ impl Resolver<'_> {
             let secret = zeroize::Zeroizing::new(secret);
             match decode_key(&secret) {
                 Ok(secret) => {
-                    hash_part(self.hash, &secret);
+                    crate::digest::part(self.hash, &secret);
                     let key = Key {
                         id: entry.id.as_str().into(),
                         secret: secret.as_slice().into(),

@@ -8,7 +8,7 @@ use std::{
 
 use super::{
     Balance, DEFAULT_MODEL, Example, Label, LabelSet, Policy, Rule,
-    digest::{hash_part, label_digest, policy_digest},
+    digest::{label_digest, policy_digest},
     file::{
         Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, LabelEntry, LabelTable, PatternEntry,
         PatternTable, TestEntry, denied, threshold,
@@ -381,7 +381,7 @@ impl Resolver<'_> {
     fn terms(&mut self, key: &str, file: &str) -> Vec<String> {
         match std::fs::read_to_string(self.folder.join(file)) {
             Ok(text) => {
-                hash_part(self.hash, text.as_bytes());
+                crate::digest::part(self.hash, &text);
                 text.lines()
                     .map(str::trim)
                     .filter(|line| !line.is_empty() && !line.starts_with('#'))

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     batch::{self, Item, Key},
+    digest,
     model::{
         Calibration, Error, Layout, Pack,
         family::{self, Ask, Explained, Label},
@@ -225,9 +226,7 @@ impl Running {
                 let wordings: Vec<&str> = ask.labels.iter().map(|label| &*label.wording).collect();
                 let (vectors, conditions) = encoder.encode_for_injection(&wordings)?;
                 for wording in &wordings {
-                    hasher
-                        .update(&(wording.len() as u64).to_le_bytes())
-                        .update(wording.as_bytes());
+                    digest::part(&mut hasher, wording);
                 }
                 (LabelMatrix::new(&vectors), conditions, None)
             }
