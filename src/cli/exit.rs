@@ -19,7 +19,7 @@ use crate::{
 pub enum Exit {
     /// Done, or drained on SIGTERM.
     Done = 0,
-    /// The verdict is no: `check`, `test`, `eval`.
+    /// A check, test or evaluation failed.
     No = 1,
     /// The command line is wrong.
     Usage = 2,

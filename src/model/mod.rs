@@ -13,8 +13,8 @@ pub mod pool;
 mod runtime;
 
 pub use bioes::{
-    Assigned, Backbone, Bioes, Conditions, Decoder, Emissions, Encoder, Entity, Found, Head,
-    Hidden, LabelMatrix, LabelVectors, OperatingPoints, Options, Row, Run, Scorer, Transitions,
+    Backbone, Bioes, Conditions, Decoder, Emissions, Encoder, Entity, Found, Head, Hidden,
+    LabelMatrix, LabelVectors, Options, Row, Run, Scorer, Transitions,
 };
 pub use family::Fit;
 pub use pack::{

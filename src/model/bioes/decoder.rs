@@ -118,41 +118,8 @@ mod tests {
 
     use proptest::prelude::*;
 
-    use super::super::{LabelVectors, Run, Scorer};
+    use super::super::tests_scores::{Bounded, Scores, bounded, emissions, no_vectors};
     use super::*;
-
-    /// Per token: O, then B, I, E, S of each label.
-    type Scores = Vec<Vec<f32>>;
-
-    fn emissions(scores: &[Vec<f32>]) -> Emissions {
-        let labels = (scores.first().map_or(1, Vec::len) - 1) / 4;
-        let tokens = scores.len();
-        let rows = |label: usize| {
-            let four = move |row: &Vec<f32>| row[1 + 4 * label..5 + 4 * label].try_into().unwrap();
-            scores.iter().map(four)
-        };
-        let run = |label: usize| Run {
-            label: label as u32,
-            start: 0,
-            end: tokens as u32,
-            row: (label * tokens) as u32,
-        };
-        Emissions {
-            tokens,
-            outside: scores.iter().map(|row| row[0]).collect(),
-            runs: (0..labels).map(run).collect(),
-            scores: (0..labels).flat_map(rows).collect(),
-            hidden: None,
-        }
-    }
-
-    fn no_vectors() -> LabelMatrix {
-        LabelMatrix::new(&LabelVectors {
-            hidden: 1,
-            outside: vec![0.0],
-            labels: Vec::new(),
-        })
-    }
 
     fn decode(mut decoder: Decoder, scores: &Scores, cuts: &[usize]) -> Found {
         let mut windows = Vec::new();
@@ -298,35 +265,8 @@ mod tests {
             tokens in 1usize..60, labels in 20usize..60, seed in any::<u32>(), bias in 0.0f32..2.0,
             cuts in prop::collection::vec(4usize..20, 0..5),
         ) {
-            // Label vectors near a few directions, so that the bound of the scorer has work to do.
-            let width = 24;
-            let noise = |at: usize| ((at as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            let vector = |of: usize| (0..width).map(|at| noise(of * 3 + at % 6) + noise(of * 977 + at) * 0.05).collect::<Vec<f32>>();
-            let vectors = LabelVectors {
-                hidden: width,
-                outside: vec![0.0; width],
-                labels: (0..labels).map(|label| [0, 1, 2, 3].map(|class| vector(label * 4 + class + 1))).collect(),
-            };
-            let hidden: Vec<f32> = (0..tokens * width).map(|at| noise(at * 31 + 7)).collect();
-            let matrix = LabelMatrix::new(&vectors);
-            let all: Scores = hidden
-                .chunks_exact(width)
-                .map(|token| {
-                    let product = |vector: &[f32]| token.iter().zip(vector).map(|(x, y)| x * y).sum::<f32>();
-                    std::iter::once(bias).chain(vectors.labels.iter().flatten().map(|vector| product(vector))).collect()
-                })
-                .collect();
+            let Bounded { matrix, all, windows } = bounded(tokens, labels, seed, bias, cuts);
             let expected = decode(Decoder::of_labels(), &all, &[]);
-            let mut windows = Vec::new();
-            let mut scorer = Scorer::default();
-            let mut start = 0;
-            for cut in cuts.into_iter().chain([tokens]) {
-                let end = (start + cut).min(tokens);
-                if end > start {
-                    windows.push(scorer.score(&matrix, &hidden[start * width..end * width], bias, start == 0 && end == tokens));
-                }
-                start = end;
-            }
             let mut decoder = Decoder::of_labels();
             for (at, window) in windows.iter().enumerate() {
                 decoder.push(window, windows.get(at + 1), &matrix);

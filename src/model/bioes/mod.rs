@@ -13,6 +13,8 @@ mod lanes;
 mod operating_points;
 mod score;
 mod tagger;
+#[cfg(test)]
+mod tests_scores;
 pub mod viterbi;
 
 pub use backbone::{Backbone, Hidden, Row};
@@ -21,6 +23,7 @@ pub use emissions::{Emissions, Run};
 pub use family::{Bioes, Options};
 pub use head::{Assigned, Head};
 pub use labels::{Conditions, Encoder, LabelVectors};
-pub use operating_points::{OperatingPoints, Transitions};
+use operating_points::OperatingPoints;
+pub use operating_points::Transitions;
 pub use score::{LabelMatrix, Scorer};
 pub use viterbi::Entity;

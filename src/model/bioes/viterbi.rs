@@ -502,44 +502,8 @@ impl Best {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{LabelVectors, Run};
+    use super::super::tests_scores::{Bounded, Scores, bounded, emissions, no_vectors};
     use super::*;
-
-    /// A document's scores: per token O, then B, I, E, S of each label.
-    type Scores = Vec<Vec<f32>>;
-
-    fn emissions(scores: &[Vec<f32>]) -> Emissions {
-        let labels = (scores.first().map_or(1, Vec::len) - 1) / 4;
-        let tokens = scores.len();
-        Emissions {
-            tokens,
-            outside: scores.iter().map(|row| row[0]).collect(),
-            runs: (0..labels)
-                .map(|label| Run {
-                    label: label as u32,
-                    start: 0,
-                    end: tokens as u32,
-                    row: (label * tokens) as u32,
-                })
-                .collect(),
-            scores: (0..labels)
-                .flat_map(|label| {
-                    scores
-                        .iter()
-                        .map(move |row| row[1 + 4 * label..5 + 4 * label].try_into().unwrap())
-                })
-                .collect(),
-            hidden: None,
-        }
-    }
-
-    fn no_vectors() -> LabelMatrix {
-        LabelMatrix::new(&LabelVectors {
-            hidden: 1,
-            outside: vec![0.0],
-            labels: Vec::new(),
-        })
-    }
 
     fn decode(scores: &Scores, cuts: &[usize]) -> Vec<Entity> {
         decode_with(Transitions::default(), scores, cuts)
@@ -689,35 +653,8 @@ mod tests {
         fn scores_that_are_left_out_change_nothing(
             tokens in 1usize..60, labels in 60usize..90, seed in any::<u32>(), bias in 0.0f32..2.0, cuts in prop::collection::vec(4usize..20, 0..5),
         ) {
-            // Label vectors near a few directions, so that the bound of the scorer has work to do.
-            let width = 24;
-            let noise = |at: usize| ((at as u32).wrapping_mul(2_654_435_761).wrapping_add(seed) >> 8) as f32 / (1 << 23) as f32 - 1.0;
-            let vector = |of: usize| (0..width).map(|at| noise(of * 3 + at % 6) + noise(of * 977 + at) * 0.05).collect::<Vec<f32>>();
-            let vectors = LabelVectors {
-                hidden: width,
-                outside: vec![0.0; width],
-                labels: (0..labels).map(|label| [0, 1, 2, 3].map(|class| vector(label * 4 + class + 1))).collect(),
-            };
-            let hidden: Vec<f32> = (0..tokens * width).map(|at| noise(at * 31 + 7)).collect();
-            let matrix = LabelMatrix::new(&vectors);
-            let all: Scores = hidden
-                .chunks_exact(width)
-                .map(|token| {
-                    let product = |vector: &[f32]| token.iter().zip(vector).map(|(x, y)| x * y).sum::<f32>();
-                    std::iter::once(bias).chain(vectors.labels.iter().flatten().map(|vector| product(vector))).collect()
-                })
-                .collect();
+            let Bounded { matrix, all, windows } = bounded(tokens, labels, seed, bias, cuts);
             let expected = decode(&all, &[]);
-            let mut scorer = super::super::Scorer::default();
-            let mut windows = Vec::new();
-            let mut start = 0;
-            for cut in cuts.into_iter().chain([tokens]) {
-                let end = (start + cut).min(tokens);
-                if end > start {
-                    windows.push(scorer.score(&matrix, &hidden[start * width..end * width], bias, start == 0 && end == tokens));
-                }
-                start = end;
-            }
             let mut viterbi = Viterbi::default();
             for (at, window) in windows.iter().enumerate() {
                 viterbi.push(window, windows.get(at + 1), &matrix);

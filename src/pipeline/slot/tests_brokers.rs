@@ -110,6 +110,27 @@ pub(super) struct Log {
     pub(super) head: Option<String>,
 }
 
+impl Log {
+    /// A record is committed: it has to be the next one of those that were not deleted. Its position.
+    fn commit(&mut self, offset: i64) -> Result<usize, Violation> {
+        let at = self.records.iter().position(|own| own.0 == offset);
+        let at = at.expect("the test made the record");
+        // What was deleted may be passed over.
+        while self.next < at && self.records[self.next].0 < self.low {
+            self.next += 1;
+        }
+        if at < self.next {
+            return Err(Violation::Twice { offset });
+        }
+        if at > self.next {
+            let expected = Some(self.records[self.next].0);
+            return Err(Violation::PassedOver { offset, expected });
+        }
+        self.next += 1;
+        Ok(at)
+    }
+}
+
 /// A place in the group, which one slot after another takes.
 #[derive(Default)]
 pub(super) struct Seat {
@@ -339,20 +360,7 @@ impl State {
         if log.owner != Some(slot) {
             return Err(Violation::NotItsOwn { slot, offset });
         }
-        let at = log.records.iter().position(|own| own.0 == offset);
-        let at = at.expect("the test made the record");
-        // What was deleted may be passed over.
-        while log.next < at && log.records[log.next].0 < log.low {
-            log.next += 1;
-        }
-        if at < log.next {
-            return Err(Violation::Twice { offset });
-        }
-        if at > log.next {
-            let expected = Some(log.records[log.next].0);
-            return Err(Violation::PassedOver { offset, expected });
-        }
-        log.next += 1;
+        let at = log.commit(offset)?;
         let fits = match (log.records[at].1, &delivery.outcome) {
             (Kind::Quick | Kind::Slow, Ok(_)) => true,
             (Kind::Quick | Kind::Slow, Err(letter)) => letter.code == Code::TooLarge,
@@ -406,19 +414,7 @@ impl State {
     ) -> Result<(), Violation> {
         let log = &mut self.logs[partition];
         for &offset in offsets {
-            let at = log.records.iter().position(|own| own.0 == offset);
-            let at = at.expect("the test made the record");
-            while log.next < at && log.records[log.next].0 < log.low {
-                log.next += 1;
-            }
-            if at < log.next {
-                return Err(Violation::Twice { offset });
-            }
-            if at > log.next {
-                let expected = Some(log.records[log.next].0);
-                return Err(Violation::PassedOver { offset, expected });
-            }
-            log.next += 1;
+            log.commit(offset)?;
         }
         Ok(())
     }
