@@ -311,16 +311,18 @@ impl Ledger {
         if behind && own.contains(&0) {
             verdict.lost.push(name.clone());
         }
-        // Redactions are known by their number only.
-        let most = self.numbers.get(&input.number).map_or(1, Vec::len) as u32;
-        let twice = [own[0] > 1, redactions > most, audited > 1];
+        // Redactions are known by their number only: of records that the load wrote twice they count together.
+        let places = &self.numbers[&input.number];
+        let twice = [own[0] > 1, redactions > places.len() as u32, audited > 1];
         if twice.contains(&true) {
             verdict.doubled.push(name.clone());
         }
         if !behind && own.iter().any(|count| *count > 0) {
             verdict.uncommitted.push(name.clone());
         }
-        if most == 1 && own[1] != own[0] || own[0] != own[2] {
+        let of_places = places.iter().filter_map(|place| self.entities.get(place));
+        let redacted = input.poison || redactions == of_places.sum::<u32>();
+        if !redacted || own[0] != audited {
             verdict.apart.push(name.clone());
         }
         if foreign > 0 {
