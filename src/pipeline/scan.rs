@@ -23,7 +23,7 @@ use crate::{
     record::Stage,
     telemetry::metric,
     tenant::Policy,
-    text::{self, ByteSpan, SEGMENT_BYTES},
+    text::{self, ByteSpan, IN_PLACE_BYTES, SEGMENT_BYTES},
 };
 
 /// A stretch of the text that is decided. Pieces follow one another without a gap.
@@ -50,9 +50,6 @@ pub struct Scan {
     open_block: Option<usize>,
     allowed: Vec<ByteSpan>,
 }
-
-/// Text of at most this size is searched in place: about a quarter of a millisecond.
-const IN_PLACE_BYTES: usize = 1024;
 
 /// Bytes of text on each side of a segment that patterns may reach into.
 const MARGIN: usize = Patterns::MAX_MATCH_BYTES;

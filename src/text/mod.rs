@@ -9,7 +9,7 @@ mod span;
 mod tokenizer;
 mod window;
 
-pub use segment::{SEGMENT_BYTES, cut};
+pub use segment::{IN_PLACE_BYTES, SEGMENT_BYTES, cut};
 pub use span::{ByteSpan, CodePointCursor, CodePointSpan};
 pub use tokenizer::{Error, Tokenizer, Tokens};
 pub use window::{Shape, Window, Windower};

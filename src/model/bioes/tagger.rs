@@ -11,16 +11,13 @@ use super::{
 use crate::{
     model::family::{self, Error, Tag, Tags},
     telemetry::metric::{self, Stage},
-    text::{ByteSpan, Tokens, Window, Windower},
+    text::{ByteSpan, IN_PLACE_BYTES, Tokens, Window, Windower},
 };
 
 /// Windows of one text that may be on their way to the model at a time.
 ///
 /// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
 const WINDOWS_IN_FLIGHT: usize = 256;
-
-/// Text of at most this size is tokenized in place: about a quarter of a millisecond.
-const IN_PLACE_BYTES: usize = 1024;
 
 /// A text on its way through the model.
 pub(super) struct Tagger {
