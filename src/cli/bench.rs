@@ -23,7 +23,7 @@ use super::{
 use crate::{
     assemble::engine,
     measure::{Share, bare, share, windows},
-    model::{Backbone, Encoder, Head, Layout},
+    model::{Backbone, Classes, Encoder, Layout},
     pipeline::{
         Engine, Progress,
         job::{Job, Limits, Target},
@@ -113,7 +113,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     };
     // A fixed head has no label encoder, and is asked for what it knows.
     let (encoder, asked) = match options.pack.manifest().head {
-        Some(_) => (None, Head::new(&options.pack)?.categories().to_vec()),
+        Some(_) => (None, Classes::new(&options.pack)?.categories().to_vec()),
         None => {
             let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
             let encoder = Encoder::new(&options.pack, runtime, cache)?;

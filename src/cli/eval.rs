@@ -217,7 +217,7 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
             name: name.as_str().into(),
             wording: name.as_str().into(),
             threshold,
-            model: None,
+            models: Arc::default(),
         })
         .collect();
     let builtin = types

@@ -1,6 +1,8 @@
 //! `weir labels`: a label set, its nearest neighbours, and labels that are too similar; for a fixed head
 //! the categories that labels stand for.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::{
@@ -158,7 +160,7 @@ fn named(labels: &[String]) -> LabelSet {
         name: name.as_str().into(),
         wording: name.as_str().into(),
         threshold: THRESHOLD,
-        model: None,
+        models: Arc::default(),
     });
     LabelSet {
         labels: labels.collect(),
@@ -172,7 +174,7 @@ impl Asked {
     fn of_one_model(&mut self) {
         let labels = self.set.labels.iter();
         let labels = labels.map(|label| Label {
-            model: None,
+            models: Arc::default(),
             ..label.clone()
         });
         self.set.labels = labels.collect();

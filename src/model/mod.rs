@@ -4,28 +4,55 @@
 //! Out: [`Emissions`] for the core of every window; label vectors.
 //! Holds: batch-mates do not matter (I4); a pack is what its digests say.
 //! Does not know: documents, tenants, patterns, where windows come from.
-use std::sync::Arc;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use crate::batch;
 
 pub mod bioes;
+mod classifier;
 pub mod family;
+mod onnx;
+mod operating_points;
 mod pack;
 pub mod pool;
-mod runtime;
 
 pub use bioes::{
-    Backbone, Bioes, Conditions, Decoder, Emissions, Encoder, Entity, Found, Head, Hidden,
-    LabelMatrix, LabelVectors, Options, Row, Run, Scorer, Transitions,
+    Decoder, Emissions, Encoder, Entity, Found, LabelMatrix, LabelVectors, Run, Scorer, Transitions,
 };
+pub use classifier::Classes;
 pub use family::Fit;
+pub use onnx::{Backbone, Conditions, Hidden, Row};
 pub use pack::{
     Calibration, Copied, Graph, Kind, Layout, Machine, Measured, Pack, PackRef, Tuned, library_path,
 };
 pub use pool::Running;
 
+/// How a pack is run.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The pack.
+    pub pack: Pack,
+    /// The ONNX Runtime library, if it is not where it is looked for.
+    pub runtime: Option<PathBuf>,
+    /// Sessions that run at the same time, each with a thread.
+    pub sessions: usize,
+    /// Threads of a session.
+    pub session_threads: usize,
+    /// How windows are put together.
+    pub batch: batch::Options,
+    /// Folder for label vectors; `None` keeps them in memory only.
+    pub label_cache: Option<PathBuf>,
+    /// Of a token classifier: the categories that a label stands for, where it is not called as one.
+    pub categories: BTreeMap<String, Vec<String>>,
+    /// Of a token classifier: an adaptive pack whose label encoder finds the nearest category for other labels.
+    pub category_encoder: Option<Pack>,
+}
+
 /// Opens a pack as the family that runs it: the one place that knows all of them.
 pub fn open(options: Options) -> Result<Arc<dyn family::Family>, Error> {
     Ok(match options.pack.manifest().family {
-        Kind::Adaptive | Kind::FixedHead => Arc::new(bioes::Bioes::open(options)?),
+        Kind::Adaptive => Arc::new(bioes::Bioes::open(options)?),
+        Kind::FixedHead => Arc::new(classifier::Classifier::open(options)?),
     })
 }
 

@@ -110,13 +110,11 @@ impl Models {
         if self.all.len() == 1 {
             return self.digest.clone();
         }
-        let asked = set
-            .labels
-            .iter()
-            .map(|label| self.place(label.model.as_deref()));
-        let Ok(asked) = asked.collect::<Result<BTreeSet<usize>, _>>() else {
+        let asked = set.labels.iter().map(|label| self.places(&label.models));
+        let Ok(asked) = asked.collect::<Result<Vec<_>, _>>() else {
             return self.digest.clone();
         };
+        let asked: BTreeSet<usize> = asked.into_iter().flatten().collect();
         let asked: Vec<&Named> = asked.into_iter().map(|at| &self.all[at]).collect();
         match asked.as_slice() {
             [] => self.all[0].family.digest().into(),
@@ -134,30 +132,31 @@ impl Models {
     /// What each model is asked, in the order of the models.
     pub(super) fn shares(&self, set: &LabelSet) -> Result<Vec<Share>, model::Error> {
         // The operating point is one of the pack that the tenant names for all its labels.
-        let of_tenant = self.place(set.balance.model.as_deref())?;
+        let of_tenant = self.places(&set.balance.models)?[0];
         let mut shares: Vec<Share> = Vec::new();
         for (at, label) in set.labels.iter().enumerate() {
-            let model = self.place(label.model.as_deref())?;
             let wanted = Label {
                 wording: label.wording.clone(),
                 threshold: label.threshold,
             };
-            match shares.iter_mut().find(|share| share.model == model) {
-                Some(share) => {
-                    share.labels.push(at);
-                    share.ask.labels.push(wanted);
-                }
-                None => {
-                    let point = set.balance.operating_point.clone();
-                    shares.push(Share {
-                        model,
-                        labels: vec![at],
-                        ask: Ask {
-                            labels: vec![wanted],
-                            operating_point: point.filter(|_| model == of_tenant),
-                            recall_bias: set.balance.recall_bias,
-                        },
-                    });
+            for model in self.that_can(&label.models, &wanted)? {
+                match shares.iter_mut().find(|share| share.model == model) {
+                    Some(share) => {
+                        share.labels.push(at);
+                        share.ask.labels.push(wanted.clone());
+                    }
+                    None => {
+                        let point = set.balance.operating_point.clone();
+                        shares.push(Share {
+                            model,
+                            labels: vec![at],
+                            ask: Ask {
+                                labels: vec![wanted.clone()],
+                                operating_point: point.filter(|_| model == of_tenant),
+                                recall_bias: set.balance.recall_bias,
+                            },
+                        });
+                    }
                 }
             }
         }
@@ -165,9 +164,47 @@ impl Models {
         Ok(shares)
     }
 
-    /// Which model a name is of; the first one is the default.
-    fn place(&self, name: Option<&str>) -> Result<usize, model::Error> {
-        let Some(name) = name else { return Ok(0) };
+    /// Of several models those that have a category for a label: a list names all that may look for it.
+    fn that_can(&self, names: &[Arc<str>], label: &Label) -> Result<Vec<usize>, model::Error> {
+        let named = self.places(names)?;
+        if named.len() < 2 {
+            return Ok(named);
+        }
+        let ask = Ask {
+            labels: vec![label.clone()],
+            ..Ask::default()
+        };
+        let mut can = Vec::with_capacity(named.len());
+        let mut refused = None;
+        for model in named {
+            match self.all[model].family.fits(&ask) {
+                Ok(()) => can.push(model),
+                Err(error @ model::Error::NoCategory { .. }) => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        match refused {
+            Some(error) if can.is_empty() => Err(error),
+            _ => Ok(can),
+        }
+    }
+
+    /// Which models names are of, each once; without names the first one, which is the default.
+    fn places(&self, names: &[Arc<str>]) -> Result<Vec<usize>, model::Error> {
+        if names.is_empty() {
+            return Ok(vec![0]);
+        }
+        let mut places = Vec::with_capacity(names.len());
+        for name in names {
+            let place = self.place(name)?;
+            if !places.contains(&place) {
+                places.push(place);
+            }
+        }
+        Ok(places)
+    }
+
+    fn place(&self, name: &str) -> Result<usize, model::Error> {
         let place = self.all.iter().position(|named| &*named.name == name);
         place.ok_or_else(|| {
             let names: Vec<&str> = self.all.iter().map(|named| &*named.name).collect();

@@ -23,13 +23,14 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
         digest::part(&mut hash, point);
         digest::part(&mut hash, balance.recall_bias.to_le_bytes());
     }
-    let models = labels.iter().map(|label| label.model.as_deref());
-    let models: Vec<Option<&str>> = models.chain([balance.model.as_deref()]).collect();
-    if models.iter().any(Option::is_some) {
+    let models = labels.iter().map(|label| &label.models);
+    let models: Vec<_> = models.chain([&balance.models]).collect();
+    if models.iter().any(|models| !models.is_empty()) {
         // No part is that long.
         hash.update(&u64::MAX.to_le_bytes());
-        for model in models {
-            digest::part(&mut hash, model.unwrap_or_default());
+        for models in models {
+            // No name holds it.
+            digest::part(&mut hash, models.join("\n"));
         }
     }
     hash.finalize().to_hex()[..16].into()

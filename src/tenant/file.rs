@@ -11,9 +11,9 @@ pub struct File {
     /// What the model looks for: names in plain words, or tables with more.
     pub labels: Vec<LabelEntry>,
     /// Model that looks for the labels that name none: a name of `[models]`, or `default` for that of `[model]`, which it
-    /// is if unset. `operating_point` is one of its pack.
-    #[schemars(length(min = 1))]
-    pub model: Option<String>,
+    /// is if unset; or a list of them: each model that can looks for the label, and what any of them finds counts.
+    /// `operating_point` is one of the first one's pack.
+    pub model: Option<OneOrMany>,
     /// Operating point of the pack: a name in its `viterbi_calibration.json`, such as `high_recall`.
     /// Unset: `default`.
     #[schemars(length(min = 1))]
@@ -59,6 +59,16 @@ pub enum LabelEntry {
     Table(LabelTable),
 }
 
+/// A name, or a list of names.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(untagged)]
+pub enum OneOrMany {
+    /// One.
+    One(#[schemars(length(min = 1))] String),
+    /// Several.
+    Many(#[schemars(length(min = 1))] Vec<String>),
+}
+
 /// A label with its settings.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -77,10 +87,9 @@ pub struct LabelTable {
     #[schemars(range(min = 0.0, max = 1.0), extend("default" = 0.4))]
     // 0.4000000059… as a double
     pub threshold: f32,
-    /// Model that looks for it: a name of `[models]`, or `default` for that of `[model]`. Unset: the tenant's `model`.
+    /// Model that looks for it, or a list of them, as the tenant's `model`, which it is if unset.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    pub model: Option<String>,
+    pub model: Option<OneOrMany>,
     /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,

@@ -41,8 +41,8 @@ pub struct Label {
     pub wording: Arc<str>,
     /// Least calibrated probability of a span.
     pub threshold: f32,
-    /// Which of the worker's models looks for it; `None` is its default.
-    pub model: Option<Arc<str>>,
+    /// Which of the worker's models look for it, each that can; none: its default.
+    pub models: Arc<[Arc<str>]>,
 }
 
 /// The side on which the model errs: more that is nothing, or more that is missed.
@@ -52,9 +52,9 @@ pub struct Balance {
     pub operating_point: Option<Arc<str>>,
     /// Taken from the score of "no entity" at every token: above 0 finds more.
     pub recall_bias: f32,
-    /// Model of the tenant's labels that name none, and the one that the operating point is of; `None` is the
-    /// worker's default.
-    pub model: Option<Arc<str>>,
+    /// Models of the tenant's labels that name none; the operating point is one of the first. None: the worker's
+    /// default.
+    pub models: Arc<[Arc<str>]>,
 }
 
 /// Labels in the tenant's order, and how readily they are found, with their digest.

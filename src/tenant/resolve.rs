@@ -10,8 +10,8 @@ use super::{
     Balance, DEFAULT_MODEL, Example, Label, LabelSet, Policy, Rule,
     digest::{label_digest, policy_digest},
     file::{
-        Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, LabelEntry, LabelTable, PatternEntry,
-        PatternTable, TestEntry, denied, threshold,
+        Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, LabelEntry, LabelTable, OneOrMany,
+        PatternEntry, PatternTable, TestEntry, denied, threshold,
     },
     rule::Objects,
     schema,
@@ -81,8 +81,8 @@ impl Resolver<'_> {
             None => Some(Operator::Replace { placeholder: None }),
         };
         let mut operators: HashMap<Arc<str>, Operator> = HashMap::new();
-        let model = model_of(file.model.as_deref());
-        let labels = self.labels(&file.labels, model.as_ref(), &mut operators);
+        let models = self.models(file.model.as_ref(), "model");
+        let labels = self.labels(&file.labels, &models, &mut operators);
         let mut options = patterns::Options {
             phone_region: self.phone_region(file.phone_region.as_deref()),
             ..Default::default()
@@ -97,7 +97,7 @@ impl Resolver<'_> {
         let balance = Balance {
             operating_point: file.operating_point.as_deref().map(Arc::from),
             recall_bias: file.recall_bias,
-            model,
+            models,
         };
         let labels = LabelSet {
             digest: label_digest(&labels, &balance),
@@ -144,7 +144,7 @@ impl Resolver<'_> {
     fn labels(
         &mut self,
         entries: &[LabelEntry],
-        model: Option<&Arc<str>>,
+        models: &Arc<[Arc<str>]>,
         operators: &mut HashMap<Arc<str>, Operator>,
     ) -> Vec<Label> {
         let mut labels: Vec<Label> = Vec::new();
@@ -187,13 +187,37 @@ impl Resolver<'_> {
                 },
                 name,
                 threshold: table.threshold,
-                model: match &table.model {
-                    Some(own) => model_of(Some(own)),
-                    None => model.cloned(),
+                models: match &table.model {
+                    Some(own) => self.models(Some(own), &format!("{path}.model")),
+                    None => models.clone(),
                 },
             });
         }
         labels
+    }
+
+    /// Models by their names; the default one alone is none, however it is written.
+    fn models(&mut self, named: Option<&OneOrMany>, path: &str) -> Arc<[Arc<str>]> {
+        let names = match named {
+            None => return Arc::default(),
+            Some(OneOrMany::One(name)) => std::slice::from_ref(name),
+            Some(OneOrMany::Many(names)) => names.as_slice(),
+        };
+        let names: Vec<Arc<str>> = names.iter().map(|name| name.trim().into()).collect();
+        if names.is_empty() || names.iter().any(|name| name.is_empty()) {
+            let kind = Kind::Empty {
+                key: "model".to_owned(),
+            };
+            self.problem(
+                path,
+                kind,
+                "name a model of the configuration, or leave it out",
+            );
+        }
+        match names.as_slice() {
+            [only] if &**only == DEFAULT_MODEL => Arc::default(),
+            names => names.into(),
+        }
     }
 
     /// Built-in recognisers: those of the file, and those that a label covers.
@@ -462,13 +486,6 @@ impl Resolver<'_> {
         });
         examples.collect()
     }
-}
-
-/// A model by its name; the default one is `None`, however it is written.
-fn model_of(name: Option<&str>) -> Option<Arc<str>> {
-    name.map(str::trim)
-        .filter(|name| *name != DEFAULT_MODEL)
-        .map(Arc::from)
 }
 
 fn default_label(pattern: &str) -> Arc<str> {

@@ -11,5 +11,5 @@ mod window;
 
 pub use segment::{IN_PLACE_BYTES, SEGMENT_BYTES, cut};
 pub use span::{ByteSpan, CodePointCursor, CodePointSpan};
-pub use tokenizer::{Error, Tokenizer, Tokens};
+pub use tokenizer::{Error, Special, Tokenizer, Tokens};
 pub use window::{Shape, Window, Windower};

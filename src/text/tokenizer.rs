@@ -1,4 +1,4 @@
-use std::{collections::HashSet, panic, path::Path};
+use std::{collections::HashSet, ops::Range, panic, path::Path};
 
 use serde::Deserialize;
 use tokenizers::{
@@ -14,6 +14,7 @@ pub struct Tokenizer {
     inner: tokenizers::Tokenizer,
     /// Most characters of a word that the model's vocabulary is tried on, for WordPiece.
     longest_word: Option<usize>,
+    pad: Option<u32>,
 }
 
 /// Tokens of a text.
@@ -23,6 +24,17 @@ pub struct Tokens {
     pub ids: Vec<u32>,
     /// Where each stands in the text, in bytes.
     pub spans: Vec<ByteSpan>,
+}
+
+/// What a tokenizer's own template puts around a text.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Special {
+    /// Ids before it.
+    pub before: Vec<u32>,
+    /// Ids after it.
+    pub after: Vec<u32>,
+    /// Id that fills short rows, if the file names one.
+    pub pad: Option<u32>,
 }
 
 /// Why text could not be tokenized.
@@ -66,6 +78,7 @@ impl Tokenizer {
         inner
             .with_truncation(None)
             .map_err(|error| load(error.to_string()))?;
+        let pad = inner.get_padding().map(|padding| padding.pad_id);
         inner.with_padding(None);
         inner.set_encode_special_tokens(true);
         let longest_word = match inner.get_model() {
@@ -81,11 +94,23 @@ impl Tokenizer {
         Ok(Self {
             inner,
             longest_word,
+            pad,
         })
     }
 
     /// The tokens of `text`, without special tokens.
     pub fn tokens(&self, text: &str) -> Result<Tokens, Error> {
+        self.read(text, None)
+    }
+
+    /// [`Tokenizer::tokens`], and whether each begins a word of the tokenizer's.
+    pub fn tokens_of_words(&self, text: &str) -> Result<(Tokens, Vec<bool>), Error> {
+        let mut begins = Vec::new();
+        let tokens = self.read(text, Some(&mut begins))?;
+        Ok((tokens, begins))
+    }
+
+    fn read(&self, text: &str, mut begins: Option<&mut Vec<bool>>) -> Result<Tokens, Error> {
         let mut tokens = Tokens::default();
         let mut start = 0;
         while start < text.len() {
@@ -93,7 +118,7 @@ impl Tokenizer {
             if let Some(longest) = self.longest_word {
                 end = start + end_of_bearable_words(&text[start..end], longest);
             }
-            self.append(text, start, end, &mut tokens)?;
+            self.append(text, start..end, &mut tokens, begins.as_deref_mut())?;
             start = end;
         }
         Ok(tokens)
@@ -108,12 +133,37 @@ impl Tokenizer {
         Ok(encoding.get_ids().to_vec())
     }
 
+    /// What the tokenizer's own template puts around a text.
+    pub fn special(&self) -> Result<Special, Error> {
+        let encoding = self
+            .inner
+            .encode("a", true)
+            .map_err(|_| Error::Tokenize { bytes: 1 })?;
+        let is_special: Vec<bool> = encoding
+            .get_special_tokens_mask()
+            .iter()
+            .map(|mask| *mask == 1)
+            .collect();
+        let ids = encoding.get_ids();
+        let first = is_special.iter().position(|special| !special);
+        let last = is_special.iter().rposition(|special| !special);
+        let (before, after) = match first.zip(last) {
+            Some((first, last)) => (&ids[..first], &ids[last + 1..]),
+            None => (ids, &[][..]),
+        };
+        Ok(Special {
+            before: before.to_vec(),
+            after: after.to_vec(),
+            pad: self.pad,
+        })
+    }
+
     fn append(
         &self,
         text: &str,
-        start: usize,
-        end: usize,
+        Range { start, end }: Range<usize>,
         tokens: &mut Tokens,
+        mut begins: Option<&mut Vec<bool>>,
     ) -> Result<(), Error> {
         let start = start
             + self
@@ -124,6 +174,15 @@ impl Tokenizer {
             .inner
             .encode(&text[start..end], false)
             .map_err(|_| Error::Tokenize { bytes: end - start })?;
+        if let Some(begins) = &mut begins {
+            let words = encoding.get_word_ids();
+            let before = std::iter::once(&None).chain(words);
+            let begin = before
+                .zip(words)
+                .enumerate()
+                .map(|(at, (before, own))| at == 0 || before != own || own.is_none());
+            begins.extend(begin);
+        }
         for (&id, &(from, to)) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
             // Byte-level tokenizers may end a token inside a character: its span then covers the
             // whole character, as redacting half of one is not possible.

@@ -50,7 +50,7 @@ pub fn policy(labels: &[&str]) -> Policy {
                 name: (*name).into(),
                 wording: (*name).into(),
                 threshold: 0.0,
-                model: None,
+                models: Arc::default(),
             })
             .collect(),
         balance: Balance::default(),

@@ -255,7 +255,7 @@ fn of_models(labels: &[(&str, Option<&str>)]) -> Policy {
     let mut policy = policy(&names);
     let of = policy.labels.labels.iter().zip(labels);
     let of = of.map(|(label, (_, model))| Label {
-        model: model.map(Arc::from),
+        models: model.iter().map(|name| Arc::from(*name)).collect(),
         ..label.clone()
     });
     policy.labels.labels = of.collect();
@@ -299,6 +299,28 @@ fn spans_of_two_models_that_overlap_cover_what_either_covers() {
         .map(|span| &text[span.bytes.start..span.bytes.end])
         .collect();
     assert_eq!(covered.replace(' ', ""), "REDCARPARK");
+}
+
+#[test]
+fn a_label_of_several_models_is_what_any_of_them_finds() {
+    let (engine, _running) = Engine::with(two()).unwrap();
+    let mut policy = policy(&["blue"]);
+    let labels = policy.labels.labels.iter().map(|label| Label {
+        models: ["default", "loud", "default"].map(Arc::from).into(),
+        ..label.clone()
+    });
+    policy.labels.labels = labels.collect();
+    let text = "a blue line, a BLUE one";
+    let (_, spans) = runtime().block_on(scan(&engine, &policy, &[text]));
+    let found: Vec<_> = spans
+        .iter()
+        .map(|span| (&text[span.bytes.start..span.bytes.end], &*span.label))
+        .collect();
+    assert_eq!(found, [("blue", "blue"), ("BLUE", "blue")]);
+    let one = |name: &str| of_models(&[("blue", Some(name))]).labels;
+    let digest = two().digest_for(&policy.labels);
+    assert_eq!(&*digest, two().digest());
+    assert_ne!(digest, two().digest_for(&one("loud")));
 }
 
 #[test]
@@ -348,7 +370,7 @@ fn an_operating_point_is_one_of_the_model_that_the_tenant_names() {
     };
     assert!(refused(&policy));
     // The other one is not asked for it.
-    policy.labels.balance.model = Some("loud".into());
+    policy.labels.balance.models = [Arc::from("loud")].into();
     let only_default = of_models(&[("a", None)]);
     policy.labels.labels = only_default.labels.labels;
     models.fits(&policy.labels).unwrap();

@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, fs, path::Path, process::Command};
 use serde::Deserialize;
 use weir::{
     decode::Span,
-    model::{Encoder, Head, Machine, Pack, Tuned},
+    model::{Classes, Encoder, Machine, Pack, Tuned},
     pipeline::Engine,
 };
 
@@ -130,7 +130,7 @@ fn with_graph(folder: &Path, file: &str) -> Pack {
 
 /// By the label vectors of the pack in the box.
 fn labels_find_their_category(pack: &Path) {
-    let head = Head::new(&Pack::open(pack).unwrap()).unwrap();
+    let head = Classes::new(&Pack::open(pack).unwrap()).unwrap();
     let small = Pack::open(Path::new("models/weir-mini")).unwrap();
     let encoder = Encoder::new(&small, None, None).unwrap();
     let assign =

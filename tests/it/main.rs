@@ -1,6 +1,7 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
 mod chaos;
+mod classifiers;
 mod cli;
 mod configured;
 mod docs;

@@ -66,11 +66,20 @@ impl Decoder {
     /// Goes on with the next window's core. `next` is the window after it, if there is one.
     pub fn push(&mut self, window: &Emissions, next: Option<&Emissions>, matrix: &LabelMatrix) {
         let filled = self.path.filled(window, next, matrix);
+        self.advance(window, &filled);
+    }
+
+    /// Goes on with the next window's core, of which no score was left out.
+    pub fn push_whole(&mut self, window: &Emissions) {
+        self.advance(window, &[]);
+    }
+
+    fn advance(&mut self, window: &Emissions, filled: &[(u32, Vec<[f32; 4]>)]) {
         let asked = match &self.marks {
             Marks::Alone(_) => None,
             Marks::Asked(asked) => Some(asked.as_slice()),
         };
-        let lanes = Lanes::of(window, &filled, asked);
+        let lanes = Lanes::of(window, filled, asked);
         self.path.advance(window, &lanes);
         if let Marks::Alone(alone) = &mut self.marks {
             alone.advance(&lanes);

@@ -37,7 +37,7 @@ pub struct Run {
 
 impl Emissions {
     /// Adds a run of a label from token `start` on.
-    pub(super) fn push(
+    pub(crate) fn push(
         &mut self,
         label: u32,
         start: usize,

@@ -1,49 +1,25 @@
 //! The family of packs that score B, I, E and S of each label at each token.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
-use super::{
-    Assigned, Backbone, Conditions, Decoder, Emissions, Encoder, Head, LabelMatrix,
-    OperatingPoints, Row, Scorer, Transitions, tagger::Tagger,
-};
+use super::{Decoder, Emissions, Encoder, LabelMatrix, Scorer, tagger::Tagger};
 use crate::{
     batch::{self, Item, Key},
     digest,
     model::{
-        Calibration, Error, Layout, Pack,
+        Backbone, Calibration, Conditions, Error, Layout, Options, Pack, Row,
         family::{self, Ask, Explained, Label},
+        operating_points::OperatingPoints,
         pool,
     },
     telemetry::metric::{self, Stage},
     text::{Tokenizer, Window},
 };
 
-/// How a pack is run.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The pack.
-    pub pack: Pack,
-    /// The ONNX Runtime library, if it is not where it is looked for.
-    pub runtime: Option<PathBuf>,
-    /// Sessions that run at the same time, each with a thread.
-    pub sessions: usize,
-    /// Threads of a session.
-    pub session_threads: usize,
-    /// How windows are put together.
-    pub batch: batch::Options,
-    /// Folder for label vectors; `None` keeps them in memory only.
-    pub label_cache: Option<PathBuf>,
-    /// Of a fixed head: the categories that a label stands for, where it is not called as one.
-    pub categories: BTreeMap<String, Vec<String>>,
-    /// Of a fixed head: an adaptive pack whose label encoder finds the nearest category for other labels.
-    pub category_encoder: Option<Pack>,
-}
-
 /// An opened pack.
 pub struct Bioes {
     options: Options,
-    classes: Classes,
-    points: OperatingPoints,
+    encoder: Encoder,
 }
 
 /// A pack whose graphs are loaded and whose threads run.
@@ -59,26 +35,14 @@ pub(super) struct Loaded {
     pub(super) tokenizer: Tokenizer,
 }
 
-/// Where the vectors that hidden states are scored with come from.
-enum Classes {
-    Asked(Encoder),
-    Fixed {
-        head: Head,
-        encoder: Option<Encoder>,
-    },
-}
-
 /// What is asked, with the vectors that hidden states are scored with.
 pub(super) struct Labels {
     model: Running,
     asked: Vec<Label>,
     pub(super) matrix: LabelMatrix,
     conditions: Option<Conditions>,
-    /// Of a fixed head: the labels that ask for a category.
-    assigned: Option<Assigned>,
     /// Added to O's score: the pack's own less what the tenant takes from it.
     o_bias: f32,
-    transitions: Transitions,
     /// Digest of what scores depend on: the wordings in their order, and `o_bias`.
     scored_by: Key,
 }
@@ -86,36 +50,9 @@ pub(super) struct Labels {
 impl Bioes {
     /// Opens a pack.
     pub fn open(options: Options) -> Result<Self, Error> {
-        let Options {
-            pack,
-            runtime,
-            label_cache,
-            category_encoder,
-            ..
-        } = &options;
-        let encoder = |pack| Encoder::new(pack, runtime.clone(), label_cache.clone());
-        let classes = match pack.manifest().head {
-            Some(_) => Classes::Fixed {
-                head: Head::new(pack)?,
-                encoder: category_encoder.as_ref().map(encoder).transpose()?,
-            },
-            None => Classes::Asked(encoder(pack)?),
-        };
-        Ok(Self {
-            points: OperatingPoints::new(pack)?,
-            classes,
-            options,
-        })
-    }
-
-    fn assigned(
-        &self,
-        head: &Head,
-        encoder: Option<&Encoder>,
-        ask: &Ask,
-    ) -> Result<Assigned, Error> {
-        let wordings = ask.labels.iter().map(|label| &*label.wording);
-        head.assign(wordings, &self.options.categories, encoder)
+        let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
+        let encoder = Encoder::new(&options.pack, runtime, cache)?;
+        Ok(Self { options, encoder })
     }
 }
 
@@ -128,36 +65,19 @@ impl family::Family for Bioes {
         self.options.pack.digest()
     }
 
-    /// Whether the pack has the operating point, and, with a fixed head, a category for each label.
+    /// Any words will do. The family has one operating point.
     fn fits(&self, ask: &Ask) -> Result<(), Error> {
-        self.points.knows(ask.operating_point.as_deref())?;
-        match &self.classes {
-            Classes::Asked(_) => Ok(()),
-            Classes::Fixed { head, encoder } => {
-                self.assigned(head, encoder.as_ref(), ask).map(|_| ())
-            }
-        }
+        let own = OperatingPoints::none(self.options.pack.name());
+        own.knows(ask.operating_point.as_deref())
     }
 
     fn explain(&self, ask: &Ask) -> Result<Explained, Error> {
         let wordings = ask.labels.iter().map(|label| &*label.wording);
-        match &self.classes {
-            Classes::Asked(encoder) => {
-                let wordings: Vec<&str> = wordings.collect();
-                let vectors = encoder.encode(&wordings)?;
-                let all = 0..wordings.len();
-                let row = |a: usize| all.clone().map(|b| vectors.alike(a, b)).collect();
-                Ok(Explained::Open(Some(all.clone().map(row).collect())))
-            }
-            Classes::Fixed { head, encoder } => {
-                let table = &self.options.categories;
-                let fits = wordings.map(|wording| head.fit(wording, table, encoder.as_ref()));
-                Ok(Explained::Closed {
-                    categories: head.categories().to_vec(),
-                    fits: fits.collect::<Result<_, _>>()?,
-                })
-            }
-        }
+        let wordings: Vec<&str> = wordings.collect();
+        let vectors = self.encoder.encode(&wordings)?;
+        let all = 0..wordings.len();
+        let row = |a: usize| all.clone().map(|b| vectors.alike(a, b)).collect();
+        Ok(Explained::Open(Some(all.clone().map(row).collect())))
     }
 
     fn start(self: Arc<Self>) -> Result<(Arc<dyn family::Model>, pool::Running), Error> {
@@ -215,35 +135,22 @@ impl Running {
 
     fn make(&self, ask: &Ask) -> Result<Labels, Error> {
         let family = &self.loaded.family;
-        let transitions = family.points.transitions(ask.operating_point.as_deref())?;
         // O's score decides which others are left out, so the bias has to be part of the scores: what is
-        // computed for one balance is not for another. Transitions come after them.
+        // computed for one balance is not for another.
         let o_bias = self.loaded.calibration().o_bias - ask.recall_bias;
         let mut hasher = blake3::Hasher::new();
         hasher.update(&o_bias.to_le_bytes());
-        let (matrix, conditions, assigned) = match &family.classes {
-            Classes::Asked(encoder) => {
-                let wordings: Vec<&str> = ask.labels.iter().map(|label| &*label.wording).collect();
-                let (vectors, conditions) = encoder.encode_for_injection(&wordings)?;
-                for wording in &wordings {
-                    digest::part(&mut hasher, wording);
-                }
-                (LabelMatrix::new(&vectors), conditions, None)
-            }
-            // Scores do not depend on what is asked: tenants share them.
-            Classes::Fixed { head, encoder } => {
-                let assigned = family.assigned(head, encoder.as_ref(), ask)?;
-                (head.matrix().clone(), None, Some(assigned))
-            }
-        };
+        let wordings: Vec<&str> = ask.labels.iter().map(|label| &*label.wording).collect();
+        let (vectors, conditions) = family.encoder.encode_for_injection(&wordings)?;
+        for wording in &wordings {
+            digest::part(&mut hasher, wording);
+        }
         Ok(Labels {
             model: self.clone(),
             asked: ask.labels.clone(),
-            matrix,
+            matrix: LabelMatrix::new(&vectors),
             conditions,
-            assigned,
             o_bias,
-            transitions,
             scored_by: key(&hasher),
         })
     }
@@ -281,38 +188,14 @@ impl Loaded {
 }
 
 impl Labels {
-    /// The label of a lane of the matrix; `None` for a category that is not asked for.
-    pub(super) fn label(&self, lane: u32) -> Option<usize> {
-        let lane = lane as usize;
-        match &self.assigned {
-            Some(assigned) => assigned[lane].first().copied(),
-            None => Some(lane),
-        }
-    }
-
-    /// Whether a score is enough for a lane: of several labels that ask for it, for one of them.
-    pub(super) fn reached(&self, lane: u32, score: f32) -> bool {
-        let lane = lane as usize;
-        match &self.assigned {
-            Some(assigned) => assigned[lane]
-                .iter()
-                .any(|at| self.asked[*at].reached(score)),
-            None => self.asked[lane].reached(score),
-        }
+    /// Whether a score is enough for a label.
+    pub(super) fn reached(&self, label: u32, score: f32) -> bool {
+        self.asked[label as usize].reached(score)
     }
 
     /// A decoder for their scores.
     pub(super) fn decoder(&self) -> Decoder {
-        match &self.assigned {
-            Some(assigned) => {
-                let asked = assigned.iter().map(|labels| !labels.is_empty());
-                Decoder::of_head(self.transitions, asked.collect())
-            }
-            None => {
-                debug_assert_eq!(self.transitions, Transitions::default());
-                Decoder::of_labels()
-            }
-        }
+        Decoder::of_labels()
     }
 }
 

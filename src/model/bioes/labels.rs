@@ -5,9 +5,8 @@ use std::{collections::HashMap, fs, io::Write, path::PathBuf, sync::Mutex};
 use ort::{session::Session, value::Tensor};
 
 use crate::model::{
-    Error, Pack,
+    Conditions, Error, Pack, onnx,
     pack::{LabelEncoder, Projection},
-    runtime,
 };
 use crate::text::Tokenizer;
 
@@ -36,19 +35,6 @@ impl LabelVectors {
         };
         (0..4).map(cosine).sum::<f32>() / 4.0
     }
-}
-
-/// V of a label set: what is injected into the backbone's layers (VtV).
-#[derive(Debug, Clone, PartialEq)]
-pub struct Conditions {
-    /// Points of injection.
-    pub points: usize,
-    /// Labels.
-    pub labels: usize,
-    /// Width of a vector.
-    pub hidden: usize,
-    /// `points × labels × hidden`.
-    pub values: Vec<f32>,
 }
 
 /// Runs the label encoder. The graph is loaded when a label is first missed in the cache.
@@ -205,7 +191,7 @@ impl Encoder {
             file: options.graph.file.clone(),
             problem: error.to_string(),
         };
-        let session = Session::builder(runtime::environment(self.runtime.as_deref())?)
+        let session = Session::builder(onnx::environment(self.runtime.as_deref())?)
             .and_then(|mut builder| builder.commit_from_file(&path))
             .map_err(problem)?;
         Ok(Loaded {
@@ -235,7 +221,7 @@ impl Encoder {
             rows.push(row);
         }
         let width = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let (ids, mask) = super::feeds::filled_up(&rows, width, options.pad);
+        let (ids, mask) = onnx::filled_up(&rows, width, options.pad);
         let failed = |problem: String| Error::Run {
             windows: rows.len(),
             width,

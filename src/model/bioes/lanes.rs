@@ -3,32 +3,32 @@
 use super::Emissions;
 
 /// The scores of a window.
-pub(super) struct Lanes<'a> {
+pub(in crate::model) struct Lanes<'a> {
     /// By their first token.
-    pub(super) lanes: Vec<Lane<'a>>,
+    pub(in crate::model) lanes: Vec<Lane<'a>>,
     /// One a token.
-    pub(super) columns: Vec<Column>,
+    pub(in crate::model) columns: Vec<Column>,
 }
 
 /// Scores of one label from a token of the window on.
 #[derive(Clone, Copy)]
-pub(super) struct Lane<'a> {
-    pub(super) label: u32,
-    pub(super) start: usize,
+pub(in crate::model) struct Lane<'a> {
+    pub(in crate::model) label: u32,
+    pub(in crate::model) start: usize,
     scores: &'a [[f32; 4]],
 }
 
 /// What all labels together score at one token.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Column {
+pub(in crate::model) struct Column {
     /// Score of O.
-    pub(super) outside: f32,
+    pub(in crate::model) outside: f32,
     /// What the best class of an asked label scores above O and above the labels that are not asked
     /// for; 0 where none does.
     ///
     /// It is never below 0, so that it is exact although scores are left out: a label that has none
     /// at a token scores below O there (see [`Emissions`]), so it cannot be the best one above O.
-    pub(super) gain: f32,
+    pub(in crate::model) gain: f32,
     /// Best of O and all classes, whose label that is, and the best without that label.
     best: f32,
     best_label: u32,
@@ -38,7 +38,7 @@ pub(super) struct Column {
 impl<'a> Lanes<'a> {
     /// The lanes of `window`. A label that was filled in has those scores instead. `asked`: which
     /// labels are asked for, if not all are.
-    pub(super) fn of(
+    pub(in crate::model) fn of(
         window: &'a Emissions,
         filled: &'a [(u32, Vec<[f32; 4]>)],
         asked: Option<&[bool]>,
@@ -98,12 +98,12 @@ impl<'a> Lanes<'a> {
 
 impl Lane<'_> {
     /// B, I, E and S at a token of the window.
-    pub(super) fn at(&self, token: usize) -> [f32; 4] {
+    pub(in crate::model) fn at(&self, token: usize) -> [f32; 4] {
         self.scores[token - self.start]
     }
 
     /// Token after the last.
-    pub(super) fn end(&self) -> usize {
+    pub(in crate::model) fn end(&self) -> usize {
         self.start + self.scores.len()
     }
 }
@@ -130,7 +130,7 @@ impl Column {
     }
 
     /// Best score of O and of the labels other than `label`.
-    pub(super) fn rival_of(&self, label: u32) -> f32 {
+    pub(in crate::model) fn rival_of(&self, label: u32) -> f32 {
         if label == self.best_label {
             self.second
         } else {

@@ -99,25 +99,26 @@ impl Tagger {
     fn keep(&mut self, found: &Found) {
         for entity in &found.named {
             let tag = self.tag(entity);
-            self.found.named.extend(tag);
+            self.found.named.push(tag);
         }
         for entity in &found.marked {
             let tag = self.tag(entity);
-            let reached = |tag: &Tag| self.labels.reached(entity.label, tag.score);
-            self.found.marked.extend(tag.filter(reached));
+            if self.labels.reached(entity.label, tag.score) {
+                self.found.marked.push(tag);
+            }
         }
     }
 
-    fn tag(&self, entity: &Entity) -> Option<Tag> {
+    fn tag(&self, entity: &Entity) -> Tag {
         let calibration = self.model.loaded.calibration();
         let first = self.tokens[(entity.start - self.first_token) as usize];
         let last = self.tokens[(entity.end - 1 - self.first_token) as usize];
-        Some(Tag {
+        Tag {
             bytes: ByteSpan::new(first.start, last.end),
-            label: self.labels.label(entity.label)?,
+            label: entity.label as usize,
             score: calibration.score(entity.gain),
             label_score: calibration.label_score(entity.gain, entity.margin),
-        })
+        }
     }
 }
 

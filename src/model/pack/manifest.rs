@@ -45,6 +45,9 @@ pub struct Manifest {
     /// Classes of a fixed head.
     #[serde(default)]
     pub head: Option<Classes>,
+    /// Of a fixed head: the categories that a label stands for, where it is not called as one.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub categories: BTreeMap<String, Vec<String>>,
     /// How the labels that are asked for reach the backbone's layers, if they do.
     #[serde(default)]
     pub injection: Option<Injection>,
@@ -65,8 +68,10 @@ pub struct Manifest {
 /// What is read first: the other families' manifests have other sections.
 #[derive(Deserialize)]
 pub(super) struct Head {
+    #[serde(default)]
     pub(super) name: String,
-    pub(super) family: String,
+    /// None of a manifest beside a published folder.
+    pub(super) family: Option<String>,
 }
 
 /// Sizes of the model.
@@ -168,14 +173,50 @@ pub struct LabelEncoder {
 /// Classes of a fixed head; its backbone gives logits.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Classes {
-    /// In the order of the logits: `O`, and `B-`, `I-`, `E-`, `S-` (or `B-`, `I-` alone) of each category.
+    /// In the order of the logits: the class of what is no entity, and for each category `B-`, `I-`, `E-`, `S-`, or
+    /// what else of BIO, IOB1, BILOU or no prefix at all the model was trained with.
     pub classes: Vec<String>,
+    /// The class of what is no entity, if it is not called `O`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside: Option<String>,
+    /// What the decoder steps over.
+    #[serde(default)]
+    pub words: Step,
+    /// What it makes of the scores.
+    #[serde(default)]
+    pub decode: Decoding,
     /// `viterbi_calibration.json`, if there is one.
     #[serde(default)]
     pub calibration: Option<String>,
     /// What categories are, in words, where their names do not tell it: labels are compared with these.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub descriptions: BTreeMap<String, String>,
+}
+
+/// What the decoder of a fixed head steps over, and what speaks for a word of several tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Each token is a step.
+    #[default]
+    Tokens,
+    /// A word; its first token speaks for it, as in the training of most models.
+    First,
+    /// A word; the mean of its tokens' probabilities.
+    Average,
+    /// A word; the token that is surest.
+    Max,
+}
+
+/// What the decoder of a fixed head makes of the scores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decoding {
+    /// The best path on which no entity begins in its middle.
+    #[default]
+    Viterbi,
+    /// The best class of each step by itself, as the `simple` aggregation of `transformers` has it.
+    Argmax,
 }
 
 /// VtV: after some layers, hidden states move towards the labels that are asked for (design 4.1).
@@ -307,8 +348,9 @@ impl Manifest {
         name: &str,
         family: Kind,
         hidden: usize,
-        tokenizer: &str,
+        tokenizer: TokenizerFiles,
         backbone: Graph,
+        limits: Limits,
     ) -> Self {
         Self {
             format: 1,
@@ -317,22 +359,13 @@ impl Manifest {
             family,
             licence: String::new(),
             dimensions: Dimensions { hidden },
-            // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
-            limits: Limits {
-                max_window_tokens: 4096,
-                halo_tokens: 1024,
-                max_label_tokens: 32,
-            },
-            tokenizer: TokenizerFiles {
-                file: tokenizer.to_owned(),
-                prefix: Vec::new(),
-                suffix: Vec::new(),
-                pad: 0,
-            },
+            limits,
+            tokenizer,
             backbone,
             alternatives: Vec::new(),
             label_encoder: None,
             head: None,
+            categories: BTreeMap::new(),
             injection: None,
             calibration: Calibration::default(),
             training: toml::Table::new(),

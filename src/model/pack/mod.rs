@@ -1,5 +1,6 @@
 //! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
 
+mod hub;
 mod manifest;
 mod places;
 mod projection;
@@ -15,12 +16,14 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
-pub use manifest::{Calibration, Classes, Graph, Kind, LabelEncoder, Layout, Manifest, Templates};
+pub use manifest::{
+    Calibration, Classes, Decoding, Graph, Kind, LabelEncoder, Layout, Manifest, Step, Templates,
+};
 pub use places::{PackRef, library_path};
 pub(super) use projection::Projection;
 pub use tuned::{Copied, Machine, Measured, Tuned};
 
-use self::manifest::{Head, attention_mask, input_ids};
+use self::manifest::{Head, Limits, TokenizerFiles, attention_mask, input_ids};
 use super::Error;
 use crate::text::Shape;
 
@@ -33,41 +36,19 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// Opens a folder: one with a `pack.toml`, or one in the layout that the adaptive models are
-    /// published in (an `onnx/` folder with `arctic/` and `backbone/`), which needs no manifest.
-    /// Digests are compared by [`Pack::verify`].
-    pub fn open(folder: &Path) -> Result<Self, Error> {
-        let manifest_path = folder.join("pack.toml");
-        if manifest_path.is_file() {
-            let problem = |problem: String| Error::Manifest {
-                path: manifest_path.display().to_string(),
-                problem,
-            };
-            let text =
-                fs::read_to_string(&manifest_path).map_err(|error| problem(error.to_string()))?;
-            let head: Head =
-                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
-            let known = Kind::ALL.map(|kind| kind.to_string());
-            if !known.contains(&head.family) {
-                return Err(problem(format!(
-                    "pack {} is of family `{}`, which this version does not run (it runs: {})",
-                    head.name,
-                    head.family,
-                    known.join(", ")
-                )));
-            }
-            let manifest: Manifest =
-                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
-            if manifest.format != 1 {
-                return Err(problem(format!(
-                    "format {} is not known, this version reads 1",
-                    manifest.format
-                )));
-            }
-            let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
-            return Self::checked(folder.to_path_buf(), manifest, digest);
+    /// Opens a folder: one with a `pack.toml`, one in the layout that the adaptive models are published in (an `onnx/`
+    /// folder with `arctic/` and `backbone/`), or a token classifier of the hub; or a manifest that stands beside a
+    /// published folder (`rampart.toml` beside `rampart/`). Digests are compared by [`Pack::verify`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        if path.is_file() {
+            let folder = path.parent().unwrap_or(Path::new(""));
+            return Self::with_manifest(folder, path);
         }
-        for folder in [folder.join("onnx"), folder.to_path_buf()] {
+        let manifest = path.join("pack.toml");
+        if manifest.is_file() {
+            return Self::with_manifest(path, &manifest);
+        }
+        for folder in [path.join("onnx"), path.to_path_buf()] {
             if folder
                 .join("backbone/model_quantized_hidden.onnx")
                 .is_file()
@@ -75,69 +56,69 @@ impl Pack {
                 return Self::published(&folder);
             }
         }
-        for (graphs, root) in [
-            (folder.join("onnx"), folder),
-            (folder.to_path_buf(), folder.parent().unwrap_or(folder)),
-        ] {
-            let graph = PUBLISHED_HEADS
-                .iter()
-                .find(|file| graphs.join(file).is_file());
-            if let (Some(graph), true) = (graph, root.join("config.json").is_file()) {
-                let graph = graphs.join(graph);
-                return Self::published_head(root, &graph);
-            }
+        let root = match path.file_name() {
+            Some(name) if name == "onnx" => path.parent().unwrap_or(path),
+            _ => path,
+        };
+        if hub::is_here(root) {
+            return Self::classifier(root, &hub::Beside::default(), "");
         }
         Err(Error::NoPack {
-            path: folder.display().to_string(),
+            path: path.display().to_string(),
         })
     }
 
-    /// The layout of published models with a fixed head, as it is: `config.json` with the names of the
-    /// classes, `tokenizer.json`, and graphs in `onnx/`.
-    fn published_head(root: &Path, graph: &Path) -> Result<Self, Error> {
-        let name = root.file_name().map_or_else(
-            || "published".to_owned(),
-            |name| name.to_string_lossy().into_owned(),
-        );
-        let named = published::Head::read(root, &name)?;
-        let graph = graph
-            .strip_prefix(root)
-            .expect("the graph was found below the root")
-            .to_string_lossy()
-            .into_owned();
-        let calibration = "viterbi_calibration.json";
-        let backbone = Graph {
-            file: graph.clone(),
-            layout: Layout::Padded,
-            max_window_tokens: None,
-            optimised: false,
-            input_ids: String::new(),
-            attention_mask: String::new(),
-            output: String::new(),
+    /// A manifest: of the folder that it stands in, or beside a published one.
+    fn with_manifest(folder: &Path, file: &Path) -> Result<Self, Error> {
+        let problem = |problem: String| Error::Manifest {
+            path: file.display().to_string(),
+            problem,
         };
-        let family = Kind::FixedHead;
-        let mut manifest = Manifest::published(
-            &name,
-            family,
-            named.classes.len(),
-            "tokenizer.json",
-            backbone,
-        );
-        manifest.head = Some(Classes {
-            classes: named.classes,
-            descriptions: named.descriptions,
-            calibration: root
-                .join(calibration)
-                .is_file()
-                .then(|| calibration.to_owned()),
-        });
-        let mut files = vec![graph.as_str(), "tokenizer.json"];
-        files.extend(named.files);
-        if root.join(calibration).is_file() {
-            files.push(calibration);
+        let text = fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
+        let head: Head =
+            toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+        let Some(family) = head.family else {
+            let beside: hub::Beside =
+                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            let own = match (&beside.folder, file.ends_with("pack.toml")) {
+                (Some(own), _) => folder.join(own),
+                (None, true) => folder.to_path_buf(),
+                (None, false) => file.with_extension(""),
+            };
+            if !own.is_dir() {
+                return Err(problem(format!(
+                    "the folder {} of the model does not exist",
+                    own.display()
+                )));
+            }
+            return Self::classifier(&own, &beside, &text);
+        };
+        let known = Kind::ALL.map(|kind| kind.to_string());
+        if !known.contains(&family) {
+            return Err(problem(format!(
+                "pack {} is of family `{family}`, which this version does not run (it runs: {})",
+                head.name,
+                known.join(", ")
+            )));
         }
-        let digest = digest_of(root, &name, &files)?;
-        Self::checked(root.to_path_buf(), manifest, digest)
+        let manifest: Manifest =
+            toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+        if manifest.format != 1 {
+            return Err(problem(format!(
+                "format {} is not known, this version reads 1",
+                manifest.format
+            )));
+        }
+        let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+        Self::checked(folder.to_path_buf(), manifest, digest)
+    }
+
+    /// A token classifier of the hub. `text` is that of the manifest beside it.
+    fn classifier(folder: &Path, beside: &hub::Beside, text: &str) -> Result<Self, Error> {
+        let hub::Published { manifest, files } = hub::read(folder, beside)?;
+        let files: Vec<&str> = files.iter().map(String::as_str).collect();
+        let digest = digest_of(folder, &manifest.name, text, &files)?;
+        Self::checked(folder.to_path_buf(), manifest, digest)
     }
 
     /// The layout of the published adaptive models, as it is.
@@ -167,8 +148,19 @@ impl Pack {
             &name,
             Kind::Adaptive,
             hidden,
-            "backbone/tokenizer.json",
+            TokenizerFiles {
+                file: "backbone/tokenizer.json".to_owned(),
+                prefix: Vec::new(),
+                suffix: Vec::new(),
+                pad: 0,
+            },
             graph("backbone/model_quantized_hidden.onnx"),
+            // A halo of 8 layers × 128 tokens covers the whole receptive field of the backbone.
+            Limits {
+                max_window_tokens: 4096,
+                halo_tokens: 1024,
+                max_label_tokens: 32,
+            },
         );
         manifest.label_encoder = Some(LabelEncoder {
             graph: graph("arctic/encoder_int8.onnx"),
@@ -184,7 +176,7 @@ impl Pack {
             "arctic/encoder_int8.onnx",
             projection,
         ];
-        let digest = digest_of(folder, &name, &files)?;
+        let digest = digest_of(folder, &name, "", &files)?;
         Self::checked(folder.to_path_buf(), manifest, digest)
     }
 
@@ -311,19 +303,10 @@ impl Pack {
     }
 }
 
-/// Graphs of published models with a fixed head, the one that is taken first in front. With few bits: the
-/// experts are read from memory for nearly every batch.
-const PUBLISHED_HEADS: [&str; 5] = [
-    "model_quantized.onnx",
-    "model_q4.onnx",
-    "model_q4f16.onnx",
-    "model_fp16.onnx",
-    "model.onnx",
-];
-
-/// 16 hex digits of the content of files.
-fn digest_of(folder: &Path, pack: &str, files: &[&str]) -> Result<String, Error> {
+/// 16 hex digits of a manifest's text and of the content of files.
+fn digest_of(folder: &Path, pack: &str, text: &str, files: &[&str]) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
+    hasher.update(text.as_bytes());
     for file in files {
         let mut reader =
             fs::File::open(folder.join(file)).map_err(|error| unreadable(pack, file, &error))?;

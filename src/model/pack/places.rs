@@ -67,13 +67,23 @@ impl PackRef {
         Self::Folder(folder.join(text))
     }
 
-    /// Its folder: that of a name holds something that looks like a pack.
+    /// Its folder, which holds something that looks like a pack; or the manifest beside it, which knows more.
     pub fn find(&self) -> Result<PathBuf, Error> {
         match self {
-            Self::Folder(folder) => Ok(folder.clone()),
+            Self::Folder(folder) => {
+                let beside = manifest_beside(folder);
+                Ok(match beside.is_file() {
+                    true => beside,
+                    false => folder.clone(),
+                })
+            }
             Self::Name { name, beside } => {
                 let mut looked_in = Vec::new();
                 for folder in pack_folders(name, beside, &Surroundings::of_process()) {
+                    let beside = manifest_beside(&folder);
+                    if beside.is_file() {
+                        return Ok(beside);
+                    }
                     if is_pack(&folder) {
                         return Ok(folder);
                     }
@@ -95,6 +105,13 @@ impl fmt::Display for PackRef {
             Self::Name { name, .. } => f.write_str(name),
         }
     }
+}
+
+/// `NAME.toml` beside the folder `NAME`.
+fn manifest_beside(folder: &Path) -> PathBuf {
+    let mut name = folder.as_os_str().to_owned();
+    name.push(".toml");
+    name.into()
 }
 
 /// Whether a folder looks like a pack: it has a manifest, or one of the layouts of published models.

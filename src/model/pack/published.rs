@@ -24,18 +24,50 @@ pub(super) struct Head {
     pub descriptions: BTreeMap<String, String>,
     /// The files that were read.
     pub files: Vec<&'static str>,
+    /// Whether `ent2emb` numbers them.
+    pub by_vectors: bool,
 }
 
-#[derive(Deserialize)]
-struct Config {
+/// `config.json`, as far as it says how a model is run.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Config {
     #[serde(default)]
     id2label: BTreeMap<String, String>,
+    /// Architecture.
+    #[serde(default)]
+    pub model_type: String,
+    /// Places for tokens, special ones included.
+    #[serde(default)]
+    pub max_position_embeddings: Option<usize>,
+    /// Band of the attention.
+    #[serde(default)]
+    pub sliding_window: Option<usize>,
+    /// Which layers have the band, if not all have.
+    #[serde(default)]
+    pub layer_types: Option<Vec<String>>,
+    #[serde(default)]
+    pub num_hidden_layers: Option<usize>,
+    #[serde(default)]
+    pub pad_token_id: Option<u32>,
+}
+
+impl Config {
+    /// Reads the file of `pack`.
+    pub(super) fn read(folder: &Path, pack: &str) -> Result<Self, Error> {
+        let problem = |problem: String| Error::File {
+            pack: pack.to_owned(),
+            file: CONFIG.to_owned(),
+            problem,
+        };
+        let bytes = fs::read(folder.join(CONFIG)).map_err(|error| problem(error.to_string()))?;
+        serde_json::from_slice(&bytes).map_err(|error| problem(error.to_string()))
+    }
 }
 
 impl Head {
     /// Reads the folder of `pack`. `ent2emb` counts for more than `config.json`, where such heads often have
     /// `LABEL_0`, `LABEL_1`, …
-    pub(super) fn read(folder: &Path, pack: &str) -> Result<Self, Error> {
+    pub(super) fn read(folder: &Path, config: &Config, pack: &str) -> Result<Self, Error> {
         let in_file = |file: &'static str, problem: String| Error::File {
             pack: pack.to_owned(),
             file: file.to_owned(),
@@ -43,8 +75,6 @@ impl Head {
         };
         let read =
             |file| fs::read(folder.join(file)).map_err(|error| in_file(file, error.to_string()));
-        let config: Config = serde_json::from_slice(&read(CONFIG)?)
-            .map_err(|error| in_file(CONFIG, error.to_string()))?;
         let (file, categories, descriptions) = if folder.join(DESCRIPTIONS).is_file() {
             let described: serde_json::Map<String, serde_json::Value> =
                 serde_json::from_slice(&read(DESCRIPTIONS)?)
@@ -72,6 +102,7 @@ impl Head {
                 classes,
                 descriptions: BTreeMap::new(),
                 files: vec![CONFIG],
+                by_vectors: false,
             });
         };
         let classes = begin_and_inside(&categories);
@@ -90,6 +121,7 @@ impl Head {
             classes,
             descriptions,
             files: vec![CONFIG, file],
+            by_vectors: true,
         })
     }
 }
@@ -127,7 +159,9 @@ mod tests {
     }
 
     fn read(files: &[(&str, &[u8])]) -> Result<Head, Error> {
-        Head::read(folder(files).path(), "test")
+        let folder = folder(files);
+        let config = Config::read(folder.path(), "test")?;
+        Head::read(folder.path(), &config, "test")
     }
 
     /// As the `safetensors` library writes it: the header's order is no order, the vectors' is.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use super::Pack;
-use crate::model::{Error, runtime};
+use crate::model::{Error, onnx};
 
 const FILE: &str = "tuned.toml";
 
@@ -73,7 +73,7 @@ pub struct Measured {
 impl Machine {
     /// This one. Loads ONNX Runtime.
     pub fn here(library: Option<&Path>) -> Result<Self, Error> {
-        runtime::environment(library)?;
+        onnx::environment(library)?;
         Ok(Self {
             processor: processor(),
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),

@@ -4,8 +4,21 @@ use std::borrow::Cow;
 
 use ort::{session::SessionInputValue, value::Tensor};
 
-use super::{Conditions, Row};
+use super::Row;
 use crate::model::Pack;
+
+/// V of a label set: what is injected into the backbone's layers (VtV).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Conditions {
+    /// Points of injection.
+    pub points: usize,
+    /// Labels.
+    pub labels: usize,
+    /// Width of a vector.
+    pub hidden: usize,
+    /// `points × labels × hidden`.
+    pub values: Vec<f32>,
+}
 
 /// Inputs, the shape that comes out, and where each window starts in it, in tokens.
 pub(super) type Feeds<'a> = (
@@ -14,7 +27,9 @@ pub(super) type Feeds<'a> = (
     Vec<usize>,
 );
 
-/// Input of a packed graph: places of tokens in their window.
+/// Input of a padded graph: the segment of each token; a window is the first one.
+pub(super) const TOKEN_TYPES: &str = "token_type_ids";
+/// Input of a packed graph, and of some padded ones: places of tokens in their window.
 pub(super) const POSITIONS: &str = "position_ids";
 /// Input of a packed graph: the number of a token's window.
 pub(super) const SEGMENTS: &str = "segment_ids";
@@ -25,7 +40,8 @@ pub(super) const TOKEN_SETS: &str = "token_sets";
 
 pub(super) fn padded<'a>(
     pack: &'a Pack,
-    names: &'a [String; 2],
+    names: [&'a str; 2],
+    further: &[&'static str],
     windows: &[Row],
     rows: &[Vec<u32>],
     width: usize,
@@ -35,9 +51,16 @@ pub(super) fn padded<'a>(
     let (ids, mask) = filled_up(rows, width, manifest.tokenizer.pad);
     let shape = [rows.len(), width];
     let mut inputs = ort::inputs! {
-        names[0].as_str() => Tensor::from_array((shape, ids))?,
-        names[1].as_str() => Tensor::from_array((shape, mask))?,
+        names[0] => Tensor::from_array((shape, ids))?,
+        names[1] => Tensor::from_array((shape, mask))?,
     };
+    for name in further {
+        let values: Vec<i64> = match *name {
+            TOKEN_TYPES => vec![0; rows.len() * width],
+            _ => (0..rows.len()).flat_map(|_| 0..width as i64).collect(),
+        };
+        inputs.push(((*name).into(), Tensor::from_array((shape, values))?.into()));
+    }
     if let Some(injection) = &manifest.injection {
         let v = Tensor::from_array(injected(windows, injection.points, hidden))?;
         let counts: Vec<i64> = windows
@@ -162,7 +185,11 @@ fn injected(windows: &[Row], points: usize, hidden: usize) -> ([usize; 4], Vec<f
 }
 
 /// Rows of ids and their attention mask, filled up on the right.
-pub(super) fn filled_up(rows: &[Vec<u32>], width: usize, pad: u32) -> (Vec<i64>, Vec<i64>) {
+pub(in crate::model) fn filled_up(
+    rows: &[Vec<u32>],
+    width: usize,
+    pad: u32,
+) -> (Vec<i64>, Vec<i64>) {
     let mut ids = vec![i64::from(pad); rows.len() * width];
     let mut mask = vec![0; rows.len() * width];
     for (at, row) in rows.iter().enumerate() {

@@ -6,13 +6,14 @@ use ort::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
+    value::{DynValue, TensorElementType},
 };
 
 use super::{
-    Conditions,
-    feeds::{self, LABEL_SETS, POSITIONS, SEGMENTS, TOKEN_SETS},
+    Conditions, environment,
+    feeds::{self, LABEL_SETS, POSITIONS, SEGMENTS, TOKEN_SETS, TOKEN_TYPES},
 };
-use crate::model::{Error, Graph, Layout, Pack, runtime};
+use crate::model::{Error, Graph, Layout, Pack};
 
 /// The token encoder: one session, run by one thread at a time.
 pub struct Backbone {
@@ -20,6 +21,9 @@ pub struct Backbone {
     pack: Pack,
     /// Names of its inputs of ids and mask.
     inputs: [String; 2],
+    /// What else a padded graph asks for.
+    further: Vec<&'static str>,
+    output: String,
 }
 
 /// A row of a batch.
@@ -52,7 +56,7 @@ impl Backbone {
         count: usize,
         threads: usize,
     ) -> Result<Vec<Self>, Error> {
-        let environment = runtime::environment(runtime.as_deref())?;
+        let environment = environment(runtime.as_deref())?;
         // Side by side: planning the memory of ten thousand nodes takes seconds, on one core.
         let loaded: Result<Vec<Self>, Error> = std::thread::scope(|scope| {
             let loading: Vec<_> = (0..count)
@@ -72,10 +76,17 @@ impl Backbone {
             .and_then(|mut builder| builder.commit_from_file(pack.path(&options.file)))
             .map_err(|error: ort::Error| graph_error(pack, error.to_string()))?;
         let inputs = named(&session, options);
+        let asks = |name: &&str| session.inputs().iter().any(|input| input.name() == *name);
+        let further = match options.layout {
+            Layout::Padded => FURTHER.into_iter().filter(asks).collect(),
+            Layout::Packed => Vec::new(),
+        };
         let backbone = Self {
+            output: output(&session, pack)?,
             session,
             pack: pack.clone(),
             inputs,
+            further,
         };
         backbone.check()?;
         Ok(backbone)
@@ -84,7 +95,7 @@ impl Backbone {
     /// Writes a copy of the pack's graph in front to its folder, with weights packed for this processor, so that
     /// sessions map them instead of packing them each for itself. Returns the size of its weights in bytes.
     pub fn copy(pack: &Pack, runtime: Option<PathBuf>, file: &str) -> Result<u64, Error> {
-        let environment = runtime::environment(runtime.as_deref())?;
+        let environment = environment(runtime.as_deref())?;
         let options = &pack.manifest().backbone;
         let data = format!("{file}.data");
         let entries = [
@@ -129,6 +140,7 @@ impl Backbone {
             fed.extend([POSITIONS, SEGMENTS]);
         } else {
             fed.push(&self.inputs[1]);
+            fed.extend(&self.further);
         }
         if let Some(injection) = &self.pack.manifest().injection {
             fed.push(&injection.v);
@@ -148,22 +160,9 @@ impl Backbone {
         if let Some(unfed) = names.iter().find(|name| !fed.contains(name)) {
             return Err(graph_error(
                 &self.pack,
-                format!("has an input `{unfed}` that the manifest does not name"),
-            ));
-        }
-        let outputs: Vec<&str> = self
-            .session
-            .outputs()
-            .iter()
-            .map(|output| output.name())
-            .collect();
-        if !options.output.is_empty() && !outputs.contains(&options.output.as_str()) {
-            return Err(graph_error(
-                &self.pack,
                 format!(
-                    "has no output `{}` (has: {})",
-                    options.output,
-                    outputs.join(", ")
+                    "has an input `{unfed}` that weir does not feed (fed: {})",
+                    fed.join(", ")
                 ),
             ));
         }
@@ -192,7 +191,10 @@ impl Backbone {
         let hidden = self.pack.manifest().dimensions.hidden;
         let graph = &self.pack.manifest().backbone;
         let feeds = match graph.layout {
-            Layout::Padded => feeds::padded(&self.pack, &self.inputs, windows, &rows, width),
+            Layout::Padded => {
+                let names = [self.inputs[0].as_str(), &self.inputs[1]];
+                feeds::padded(&self.pack, names, &self.further, windows, &rows, width)
+            }
             Layout::Packed => feeds::packed(&self.pack, &self.inputs[0], windows, &rows),
         };
         let (inputs, expected, starts) = feeds.map_err(|error| failed(error.to_string()))?;
@@ -200,27 +202,22 @@ impl Backbone {
             .session
             .run(inputs)
             .map_err(|error| failed(error.to_string()))?;
-        let output = if graph.output.is_empty() {
-            &outputs[0]
-        } else {
-            &outputs[graph.output.as_str()]
-        };
-        let (shape, values) = output
-            .try_extract_tensor::<f32>()
-            .map_err(|error| failed(error.to_string()))?;
+        let (shape, values) =
+            numbers(&outputs[self.output.as_str()]).map_err(|error| failed(error.to_string()))?;
         if shape[..] != expected[..] {
             return Err(failed(format!(
-                "the hidden states have shape {:?}, not {expected:?}",
-                &shape[..]
+                "the output `{}` has shape {shape:?}, not {expected:?}",
+                self.output
             )));
         }
         if !values.iter().all(|value| value.is_finite()) {
-            return Err(failed(
-                "the hidden states hold a number that is not finite".to_owned(),
-            ));
+            return Err(failed(format!(
+                "the output `{}` holds a number that is not finite",
+                self.output
+            )));
         }
         Ok(Hidden {
-            values: values.to_vec(),
+            values,
             starts,
             hidden,
             skipped: options.prefix.len(),
@@ -254,12 +251,76 @@ impl Hidden {
     }
 }
 
+/// Inputs that published graphs may have besides ids and mask: of the first segment, and places in the window.
+const FURTHER: [&str; 2] = [TOKEN_TYPES, POSITIONS];
+
+/// Shape and numbers of an output; those of half precision become whole.
+fn numbers(output: &DynValue) -> Result<(Vec<i64>, Vec<f32>), ort::Error> {
+    let is_half = output.dtype().tensor_type() == Some(TensorElementType::Float16);
+    if is_half {
+        let (shape, values) = output.try_extract_tensor::<half::f16>()?;
+        return Ok((
+            shape.to_vec(),
+            values.iter().map(|value| value.to_f32()).collect(),
+        ));
+    }
+    let (shape, values) = output.try_extract_tensor::<f32>()?;
+    Ok((shape.to_vec(), values.to_vec()))
+}
+
+/// The output that the manifest names; else `logits`, else the only one whose last dimension is the pack's, else the
+/// first one.
+fn output(session: &Session, pack: &Pack) -> Result<String, Error> {
+    let wanted = &pack.manifest().backbone.output;
+    let names = || session.outputs().iter().map(|output| output.name());
+    if !wanted.is_empty() {
+        return match names().any(|name| name == wanted) {
+            true => Ok(wanted.clone()),
+            false => Err(graph_error(
+                pack,
+                format!(
+                    "has no output `{wanted}` (has: {})",
+                    names().collect::<Vec<_>>().join(", ")
+                ),
+            )),
+        };
+    }
+    if pack.manifest().head.is_none() || session.outputs().len() < 2 {
+        let first = names().next();
+        return first
+            .map(str::to_owned)
+            .ok_or_else(|| graph_error(pack, "has no output".to_owned()));
+    }
+    if let Some(logits) = names().find(|name| *name == "logits") {
+        return Ok(logits.to_owned());
+    }
+    let classes = pack.manifest().dimensions.hidden as i64;
+    let fits = session.outputs().iter().filter(|output| {
+        let shape = output.dtype().tensor_shape();
+        shape.is_some_and(|shape| shape.last() == Some(&classes))
+    });
+    let fits: Vec<&str> = fits.map(|output| output.name()).collect();
+    match fits[..] {
+        [only] => Ok(only.to_owned()),
+        _ => Err(graph_error(
+            pack,
+            format!(
+                "no output is called `logits`, and not exactly one of {} has {classes} classes",
+                names().collect::<Vec<_>>().join(", ")
+            ),
+        )),
+    }
+}
+
 /// Names of the inputs of ids and mask: the manifest's, or, of a published graph, the graph's own.
 fn named(session: &Session, options: &Graph) -> [String; 2] {
     let own = |is_mask: bool| {
         let mut names = session.inputs().iter().map(|input| input.name());
         names
-            .find(|name| name.contains("mask") == is_mask)
+            .find(|name| match is_mask {
+                true => name.contains("mask"),
+                false => !name.contains("mask") && !FURTHER.contains(name),
+            })
             .unwrap_or(if is_mask {
                 "attention_mask"
             } else {

@@ -1,23 +1,24 @@
-//! The fixed head: a model with classes of its own, onto which the tenants' labels are mapped.
+//! The categories of a model, and which of them a label asks for.
 //!
 //! In:  the names of the classes in the order of the logits; label wordings.
-//! Out: [`Head`]: the categories as lanes of a [`LabelMatrix`], and which of them a label set asks for.
-//! Holds: all categories compete at every token, also those that nobody asked for: what the model takes for
+//! Out: [`Classes`]: the categories, what scores them, and those that a label set asks for.
+//! Holds: all categories compete at every step, also those that nobody asked for: what the model takes for
 //!        an e-mail address does not become a person because e-mail addresses were not asked for.
 
 use std::collections::BTreeMap;
 
-use super::{Encoder, LabelMatrix, LabelVectors};
-use crate::model::{Error, Pack, family::Fit};
+use super::scheme::Scheme;
+use crate::model::{Encoder, Error, Pack, family::Fit};
 
-/// Categories of a pack with a fixed head.
+/// Categories of a pack with classes of its own.
 #[derive(Debug)]
-pub struct Head {
+pub struct Classes {
     pack: String,
-    categories: Vec<String>,
+    pub(super) scheme: Scheme,
     /// What labels are compared with: each category's name or description.
     wordings: Vec<String>,
-    matrix: LabelMatrix,
+    /// Of the pack's own: the categories that a label stands for.
+    table: BTreeMap<String, Vec<String>>,
 }
 
 /// The labels of a set that ask for a category; the first one names its spans.
@@ -27,43 +28,36 @@ pub type Assigned = Vec<Vec<usize>>;
 /// `private_date` are 0.83 alike, "IBAN" and `account_number` 0.84, and "song" and `private_phone` 0.77.
 const LEAST_ALIKE: f32 = 0.8;
 
-impl Head {
+impl Classes {
     /// Reads what the manifest names.
     pub fn new(pack: &Pack) -> Result<Self, Error> {
-        let Some(head) = &pack.manifest().head else {
-            return Err(Error::Manifest {
-                path: pack.folder().display().to_string(),
-                problem: "section [head] is missing".to_owned(),
-            });
-        };
-        let (categories, vectors) = lanes(&head.classes).map_err(|problem| Error::Manifest {
+        let problem = |problem: String| Error::Manifest {
             path: pack.folder().display().to_string(),
             problem,
-        })?;
+        };
+        let Some(head) = &pack.manifest().head else {
+            return Err(problem("section [head] is missing".to_owned()));
+        };
+        let scheme = Scheme::new(&head.classes, head.outside.as_deref()).map_err(problem)?;
         let wording = |name: &String| {
             let described = head.descriptions.get(name).cloned();
             described.unwrap_or_else(|| normal(name))
         };
         Ok(Self {
             pack: pack.name().to_owned(),
-            wordings: categories.iter().map(wording).collect(),
-            categories,
-            matrix: LabelMatrix::whole(&vectors),
+            wordings: scheme.categories.iter().map(wording).collect(),
+            table: pack.manifest().categories.clone(),
+            scheme,
         })
-    }
-
-    /// The classes as a matrix for scoring logits: one lane a category.
-    pub fn matrix(&self) -> &LabelMatrix {
-        &self.matrix
     }
 
     /// Names of the categories, in the order of the lanes.
     pub fn categories(&self) -> &[String] {
-        &self.categories
+        &self.scheme.categories
     }
 
-    /// For each category the labels that ask for it. `table` maps labels onto categories; a label that is not
-    /// in it has to be called as a category is, whatever the case, with `_`, `-` or spaces, and with or
+    /// For each category the labels that ask for it. `table` maps labels onto categories, and where it does not, the
+    /// pack's own does; a label that is in neither has to be called as a category is, whatever the case, with `_`, `-` or spaces, and with or
     /// without `private` before it. What is called otherwise gets the nearest category by the label vectors of
     /// `encoder`, if there is one and they are near enough.
     ///
@@ -76,14 +70,14 @@ impl Head {
         table: &BTreeMap<String, Vec<String>>,
         encoder: Option<&Encoder>,
     ) -> Result<Assigned, Error> {
-        let mut assigned: Assigned = vec![Vec::new(); self.categories.len()];
+        let mut assigned: Assigned = vec![Vec::new(); self.categories().len()];
         for (number, label) in labels.into_iter().enumerate() {
             let fit = self.fit(label, table, encoder)?;
             if matches!(fit, Fit::None(_)) {
                 return Err(Error::NoCategory {
                     pack: self.pack.clone(),
                     label: label.to_owned(),
-                    categories: self.categories.join(", "),
+                    categories: self.categories().join(", "),
                 });
             }
             for category in fit.categories() {
@@ -100,7 +94,7 @@ impl Head {
         table: &BTreeMap<String, Vec<String>>,
         encoder: Option<&Encoder>,
     ) -> Result<Fit, Error> {
-        if let Some(names) = table.get(label) {
+        if let Some(names) = table.get(label).or_else(|| self.table.get(label)) {
             let listed: Option<Vec<usize>> = names.iter().map(|name| self.named(name)).collect();
             return Ok(listed.map_or(Fit::None(None), Fit::Table));
         }
@@ -127,14 +121,14 @@ impl Head {
     fn named(&self, name: &str) -> Option<usize> {
         let wanted = normal(name);
         let own = |category: &String| normal(category);
-        self.categories
+        self.categories()
             .iter()
             .position(|category| own(category) == wanted)
             .or_else(|| {
                 let private = |category: &String| {
                     own(category).strip_prefix("private ") == Some(wanted.as_str())
                 };
-                self.categories.iter().position(private)
+                self.categories().iter().position(private)
             })
     }
 }
@@ -147,56 +141,18 @@ fn normal(name: &str) -> String {
     words.join(" ").to_lowercase()
 }
 
-/// Categories, and vectors that pick their logits. Where a model has no E and no S (BIO), I and B stand for them:
-/// the same paths win.
-fn lanes(classes: &[String]) -> Result<(Vec<String>, LabelVectors), String> {
-    let place = |name: &str| classes.iter().position(|class| class == name);
-    let unit = |at: usize| {
-        let mut vector = vec![0.0; classes.len()];
-        vector[at] = 1.0;
-        vector
-    };
-    let outside = place("O").ok_or("head.classes has no class O")?;
-    let mut categories: Vec<String> = Vec::new();
-    for class in classes.iter().filter(|class| *class != "O") {
-        let known = |(part, _): &(&str, &str)| ["B", "I", "E", "S"].contains(part);
-        let Some((_, category)) = class.split_once('-').filter(known) else {
-            return Err(format!(
-                "head.classes: `{class}` is none of O, B-…, I-…, E-…, S-…"
-            ));
-        };
-        if !categories.iter().any(|known| known == category) {
-            categories.push(category.to_owned());
-        }
-    }
-    let mut labels = Vec::with_capacity(categories.len());
-    for category in &categories {
-        let class = |part: &str| place(&format!("{part}-{category}"));
-        let begin = class("B").ok_or_else(|| format!("head.classes has no B-{category}"))?;
-        let inside = class("I").ok_or_else(|| format!("head.classes has no I-{category}"))?;
-        let (end, single) = (class("E").unwrap_or(inside), class("S").unwrap_or(begin));
-        labels.push([unit(begin), unit(inside), unit(end), unit(single)]);
-    }
-    let vectors = LabelVectors {
-        hidden: classes.len(),
-        outside: unit(outside),
-        labels,
-    };
-    Ok((categories, vectors))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn head(classes: &[&str]) -> Head {
+    fn head(classes: &[&str]) -> Classes {
         let classes: Vec<String> = classes.iter().map(|class| (*class).to_owned()).collect();
-        let (categories, vectors) = lanes(&classes).unwrap();
-        Head {
+        let scheme = Scheme::new(&classes, None).unwrap();
+        Classes {
             pack: "test".to_owned(),
-            wordings: categories.clone(),
-            categories,
-            matrix: LabelMatrix::whole(&vectors),
+            wordings: scheme.categories.clone(),
+            table: BTreeMap::from([("name".to_owned(), vec!["private_person".to_owned()])]),
+            scheme,
         }
     }
 
@@ -240,35 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_lane_picks_the_logits_of_its_classes_whatever_their_order() {
+    fn a_table_of_the_configuration_goes_before_that_of_the_pack() {
         let head = head(&BIOES);
-        let picked = |lane: u32| {
-            head.matrix()
-                .vectors(lane)
-                .map(|vector| vector.iter().position(|value| *value == 1.0).unwrap())
-        };
-        assert_eq!(picked(0), [1, 2, 3, 4]);
-        assert_eq!(picked(1), [8, 7, 6, 5]);
-    }
-
-    #[test]
-    fn without_end_and_single_inside_and_begin_stand_for_them() {
-        let classes: Vec<String> = ["O", "B-x", "I-x"].map(str::to_owned).to_vec();
-        let (_, vectors) = lanes(&classes).unwrap();
-        let unit = |at: usize| (0..3).map(|n| f32::from(n == at)).collect::<Vec<_>>();
-        assert_eq!(vectors.labels, [[unit(1), unit(2), unit(2), unit(1)]]);
-    }
-
-    #[test]
-    fn classes_of_no_known_scheme_are_named() {
-        for (classes, said) in [
-            (vec!["B-x", "I-x"], "no class O"),
-            (vec!["O", "person"], "`person`"),
-            (vec!["O", "Q-x"], "`Q-x`"),
-            (vec!["O", "I-x"], "no B-x"),
-        ] {
-            let classes: Vec<String> = classes.into_iter().map(str::to_owned).collect();
-            assert!(lanes(&classes).unwrap_err().contains(said), "{classes:?}");
-        }
+        let asked =
+            |table: &BTreeMap<String, Vec<String>>| head.assign(["name"], table, None).unwrap();
+        assert_eq!(asked(&BTreeMap::new()), [vec![0], vec![]]);
+        let own = BTreeMap::from([("name".to_owned(), vec!["secret".to_owned()])]);
+        assert_eq!(asked(&own), [vec![], vec![0]]);
     }
 }

@@ -1,3 +1,12 @@
+//! Graphs on ONNX Runtime: the library, sessions, and what a batch of windows looks like to a graph.
+//!
+//! In:  a pack's graph; rows of token ids.
+//! Out: what the graph gives for each token of each row.
+//! Does not know: labels, classes, what its numbers mean.
+
+mod backbone;
+mod feeds;
+
 use std::{
     path::Path,
     sync::{Mutex, OnceLock},
@@ -6,6 +15,10 @@ use std::{
 use ort::environment::Environment;
 
 use super::{Error, library_path};
+
+pub use backbone::{Backbone, Hidden, Row};
+pub use feeds::Conditions;
+pub(super) use feeds::filled_up;
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());
