@@ -22,6 +22,7 @@ pub mod record;
 pub mod redact;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod telemetry;
 pub mod tenant;
 pub mod text;

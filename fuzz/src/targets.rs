@@ -35,10 +35,8 @@ use weir::{
         json::{Edit, NotJson, Selector},
     },
     redact::{Key, Operator, Redactor},
-    source::{
-        Columns, Encoding, Format, Location, Objects, Options, ReadFailure, Table, Unit,
-        read_failure,
-    },
+    source::{Columns, Encoding, Objects, Options, ReadFailure, Table, Unit, read_failure},
+    store::{Format, Location},
     tenant::Policy,
     text::{self, ByteSpan, CodePointCursor, Shape, Tokenizer, Windower},
 };

@@ -7,7 +7,8 @@ use super::{
 use crate::{
     config::{self, ObjectSink, ObjectSource, limits, sink::DeadLetterFormat},
     sink::{self, Formats, Ledger, Redactions},
-    source::{self, Columns, Compression, Format, Location, Objects},
+    source::{self, Columns, Objects},
+    store::{self, Compression, Format, Location},
 };
 
 /// Opens the place to read.
@@ -66,7 +67,7 @@ fn table(columns: &config::Columns) -> Columns {
 }
 
 /// The sink if it is there; `None` is a folder that will be made.
-pub fn planned(sink: &ObjectSink) -> Result<Option<Location>, source::Error> {
+pub fn planned(sink: &ObjectSink) -> Result<Option<Location>, store::Error> {
     Location::planned(sink.url.as_str(), &sink.options)
 }
 

@@ -4,7 +4,8 @@ use super::identity::{ids, pointer, tenant};
 use crate::{
     config::{self, StdinSource, StdoutSink, limits, source::LineFormat},
     sink::Printer,
-    source::{self, Format, Reader},
+    source::{self, Reader},
+    store::Format,
 };
 
 /// A reader of standard input.

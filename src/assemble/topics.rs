@@ -18,7 +18,8 @@ use crate::{
     pipeline::slot::{self, Options},
     record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
-    source::{self, Brokers, Location, kafka as group},
+    source::{self, Brokers, kafka as group},
+    store::Location,
 };
 
 /// Topics, and where their records go; registries and stores have answered, brokers were not asked yet.

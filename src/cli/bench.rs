@@ -29,7 +29,8 @@ use crate::{
         job::{Job, Limits, Target},
     },
     sink::{Formats, Ledger, Redactions},
-    source::{self, Location, Objects, TenantFrom},
+    source::{self, Objects, TenantFrom},
+    store::Location,
     tenant::reload,
     text::Window,
 };
@@ -410,7 +411,8 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
         ..source::Options::default()
     };
     let objects = Objects::open(source)?;
-    let location = Location::create(&output.display().to_string(), &Default::default())?;
+    let location = Location::create(&output.display().to_string(), &Default::default());
+    let location = location.map_err(source::Error::from)?;
     let formats = Formats {
         redactions: Redactions::Auto,
         entities_as_parquet: false,

@@ -235,7 +235,7 @@ mod tests {
     use std::io::{Error as Io, ErrorKind};
 
     use super::*;
-    use crate::assemble::Error;
+    use crate::{assemble::Error, store};
 
     fn write(kind: ErrorKind) -> sink::Error {
         sink::Error::Write {
@@ -256,6 +256,10 @@ mod tests {
         let nothing = || source::Error::Nothing {
             url: "x".to_owned(),
         };
+        let no_option = || store::Error::Option {
+            key: "x".to_owned(),
+            url: "x".to_owned(),
+        };
         let sink_url = || sink::Error::Loop {
             sink: "x".to_owned(),
         };
@@ -271,7 +275,7 @@ mod tests {
             (no_pack.into(), Exit::Config),
             (nothing().into(), Exit::Unavailable),
             (job::Error::from(nothing()).into(), Exit::Unavailable),
-            (sink::Error::from(nothing()).into(), Exit::Io),
+            (sink::Error::from(no_option()).into(), Exit::Io),
             (sink_url().into(), Exit::Config),
             (job::Error::from(sink_url()).into(), Exit::Config),
             (refused().into(), Exit::Unavailable),
@@ -321,12 +325,12 @@ mod tests {
 
     #[test]
     fn an_error_is_printed_as_its_own_room_says_it() {
-        let folder = || source::Error::Folder {
+        let folder = || store::Error::Folder {
             path: "x".into(),
             source: Io::from(ErrorKind::NotFound),
         };
         let plain = anyhow::Error::new(folder());
-        let failure = Failure::from(job::Error::from(folder()));
+        let failure = Failure::from(job::Error::from(source::Error::from(folder())));
         assert_eq!(failure.hint, folder().hint());
         let wrapped = failure.error.unwrap();
         let said =

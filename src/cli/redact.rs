@@ -29,10 +29,8 @@ use crate::{
         long_text::{self, Part},
     },
     record::{Body, Code, DeadLetter, Document, Done, Entity, PlainText, Position, Text},
-    source::{
-        self, Around, Compression, Format, Mode, Multiline, Reader, Report, Stream, TenantFrom,
-        Unit,
-    },
+    source::{self, Around, Mode, Multiline, Reader, Report, Stream, TenantFrom, Unit},
+    store::{Compression, Format},
     tenant::{Policy, Tenants},
 };
 

@@ -36,10 +36,7 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{Error, Formats, Output};
-use crate::{
-    record::PlainText,
-    source::{Location, Object},
-};
+use crate::{record::PlainText, source::Object, store::Location};
 
 /// The sink's record of work. Cheap to clone.
 #[derive(Clone)]

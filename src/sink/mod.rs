@@ -39,6 +39,8 @@ pub use ledger::{Claim, Claimed, Ledger};
 pub use output::{Committed, Output, StreamOutput, StreamStart, unwritable};
 pub use stdout::Printer;
 
+use crate::store;
+
 /// A line end in JSON stands between values, where a space does as well.
 fn on_one_line(record: &[u8]) -> Vec<u8> {
     let spaced = record.iter().map(|byte| match byte {
@@ -56,7 +58,7 @@ pub struct Formats {
     /// Entities as Parquet instead of JSON lines.
     pub entities_as_parquet: bool,
     /// Compression of JSON lines and text.
-    pub compression: Option<crate::source::Compression>,
+    pub compression: Option<store::Compression>,
 }
 
 /// Format of redactions.
@@ -77,7 +79,7 @@ pub enum Redactions {
 pub enum Error {
     /// The place can't be opened.
     #[error(transparent)]
-    Place(#[from] crate::source::Error),
+    Place(#[from] store::Error),
     /// The sink lies where the source reads.
     #[error("the sink {sink} is inside the source: the next run would read its own output")]
     Loop {

@@ -17,7 +17,8 @@ use crate::{
     record::{
         Change, Code, DeadLetter, Digests, Done, Entity, Position, Redacted, Stage, json::quoted,
     },
-    source::{Compression, Format, Table},
+    source::Table,
+    store::{Compression, Format},
 };
 
 /// Entities that are put into one Parquet batch.

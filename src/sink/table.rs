@@ -248,9 +248,7 @@ fn parquet_error(path: &Path, error: parquet::errors::ParquetError) -> Error {
 }
 
 /// Extension of a copy.
-pub(super) fn extension(
-    format: &TableFormat,
-) -> (&'static str, Option<crate::source::Compression>) {
+pub(super) fn extension(format: &TableFormat) -> (&'static str, Option<crate::store::Compression>) {
     match format {
         TableFormat::Parquet { .. } => ("parquet", None),
         TableFormat::ArrowFile | TableFormat::ArrowStream => ("arrow", None),

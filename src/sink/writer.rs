@@ -7,7 +7,7 @@ use object_store::{ObjectStore, buffered::BufWriter, path::Path};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Error;
-use crate::source::Compression;
+use crate::store::Compression;
 
 /// Size of a part of an upload; smaller files go up in one request. S3 wants at least 5 MiB and at
 /// most 10,000 parts: 80 GB a file.

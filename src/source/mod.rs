@@ -19,24 +19,20 @@ mod broker_settings;
 pub mod brokers;
 #[cfg(feature = "tables")]
 mod columns;
-mod compressed;
 mod encoding;
 mod error;
 mod folder;
-mod format;
 mod identity;
 mod json_values;
 #[cfg(feature = "kafka")]
 pub mod kafka;
 mod lines;
-mod location;
 mod objects;
 #[cfg(feature = "tables")]
 mod parquet_file;
 mod reader;
 #[cfg(feature = "kafka")]
 pub mod refusal;
-mod store_options;
 #[cfg(feature = "tables")]
 mod table;
 #[cfg(not(feature = "tables"))]
@@ -53,18 +49,18 @@ pub use broker_settings::{Brokers, Settings};
 pub use encoding::Encoding;
 pub use error::Error;
 pub use folder::{Reason, Unlisted};
-pub use format::{Compression, Format};
 pub use identity::TenantFrom;
 pub use lines::{Mode, Multiline};
-pub use location::Location;
 pub use objects::{Listing, Object, Objects};
 pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
-pub use store_options::StoreOptions;
 pub use table::Table;
 #[cfg(feature = "tables")]
 pub use table::{Layout, TableFormat};
 
-use crate::record::{DeadLetter, Document, DocumentId, IdRules, Position};
+use crate::{
+    record::{DeadLetter, Document, DocumentId, IdRules, Position},
+    store::{self, Format},
+};
 
 /// What to read.
 #[derive(Debug, Clone)]
@@ -72,7 +68,7 @@ pub struct Options {
     /// `s3://`, `gs://`, `az://`, `abfss://`, `file://`, a folder, or one file.
     pub url: String,
     /// Options of the store.
-    pub options: StoreOptions,
+    pub options: store::Options,
     /// Globs on the path below the URL; `*` stays within a segment. None: everything.
     pub include: Vec<String>,
     /// Globs of what is left out.
@@ -117,7 +113,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             url: String::new(),
-            options: StoreOptions::default(),
+            options: store::Options::default(),
             include: Vec::new(),
             exclude: Vec::new(),
             follow_links: false,

@@ -5,12 +5,14 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use object_store::{ObjectMeta, ObjectStoreExt, path::Path};
 
 use super::{
-    Compression, Error, Format, Location, Options, Reader,
+    Error, Options, Reader,
     folder::{self, Unlisted},
     identity::Identity,
-    location::local_path,
 };
-use crate::record::Position;
+use crate::{
+    record::Position,
+    store::{self, Compression, Format, Location, local_path},
+};
 
 /// The objects of a place: cheap to clone.
 #[derive(Clone, Debug)]
@@ -127,7 +129,7 @@ impl Objects {
     pub async fn list(&self) -> Result<Listing, Error> {
         let location = &self.shared.location;
         let store = location.store();
-        let failed = |source| Error::Store {
+        let failed = |source| store::Error::Store {
             at: location.to_string(),
             source,
         };
@@ -149,7 +151,7 @@ impl Objects {
                         url: location.to_string(),
                     });
                 }
-                Err(source) => return Err(failed(source)),
+                Err(source) => return Err(failed(source).into()),
             }
         }
         for meta in metas {
@@ -194,7 +196,7 @@ impl Objects {
         let (at, follow_links) = (path.clone(), self.shared.options.follow_links);
         let found = tokio::task::spawn_blocking(move || folder::list(&at, follow_links)).await;
         let found = found.unwrap_or_else(|panic| Err(std::io::Error::other(panic)));
-        let found = found.map_err(|source| Error::Folder { path, source })?;
+        let found = found.map_err(|source| store::Error::Folder { path, source })?;
         for left in found.unlisted {
             match self.chooses(&left.path) {
                 true => listing.unlisted.push(left),
@@ -206,7 +208,7 @@ impl Objects {
                 Ok(meta) => Ok(Some(meta)),
                 // Gone since it was seen: the next look finds it, or it is no input.
                 Err(object_store::Error::NotFound { .. }) => Ok(None),
-                Err(source) => Err(Error::Store { at: file, source }),
+                Err(source) => Err(Error::from(store::Error::Store { at: file, source })),
             }
         });
         let metas: Vec<Option<ObjectMeta>> = stream::iter(heads)

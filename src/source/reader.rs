@@ -7,8 +7,7 @@ use tokio_util::io::StreamReader;
 use tracing::info;
 
 use super::{
-    Compression, Error, Format, Object, Options, Stream, Unit,
-    compressed::{Bytes, MAGIC_BYTES, READ_BYTES, decompressed, magic, peeked},
+    Error, Object, Options, Stream, Unit,
     encoding::{self, Encoding, SAMPLE_BYTES, Transcoded, Unknown},
     identity::Identity,
     json_values::{Next, Values},
@@ -16,9 +15,14 @@ use super::{
     objects::{Shared, version},
     table::Rows,
 };
-use crate::record::{
-    Body, Code, DeadLetter, Document, DocumentId, Position, Stage, Text,
-    json::{Json, NotJson},
+use crate::{
+    record::{
+        Body, Code, DeadLetter, Document, DocumentId, Position, Stage, Text,
+        json::{Json, NotJson},
+    },
+    store::{
+        self, Bytes, Compression, Format, MAGIC_BYTES, READ_BYTES, decompressed, magic, peeked,
+    },
 };
 
 /// Reads the documents of one object, or of standard input, in their order.
@@ -722,11 +726,12 @@ impl Failure {
             object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
                 Self::changed()
             }
-            source => Self::Error(Error::Store {
-                at: object.path.clone(),
-                source,
-            }),
+            source => Self::of_store(object.path.clone(), source),
         }
+    }
+
+    fn of_store(at: String, source: object_store::Error) -> Self {
+        Self::Error(store::Error::Store { at, source }.into())
     }
 
     fn read(at: &str, error: io::Error) -> Self {
@@ -739,7 +744,7 @@ impl Failure {
         }
         match error.downcast::<object_store::Error>() {
             Ok(object_store::Error::Precondition { .. }) => Self::changed(),
-            Ok(source) => Self::Error(Error::Store { at, source }),
+            Ok(source) => Self::of_store(at, source),
             Err(error) => match error.kind() {
                 io::ErrorKind::UnexpectedEof => {
                     Self::rejected(Code::Truncated, "the compressed object is truncated")

@@ -29,7 +29,8 @@ use weir::{
         chain::{self, Chains, Head, Outcome, Record},
         kafka::Delivery,
     },
-    source::{Compression, Location, kafka::Partition},
+    source::kafka::Partition,
+    store::{Compression, Location},
 };
 
 use crate::{

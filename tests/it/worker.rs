@@ -18,7 +18,8 @@ use weir::{
         job::{Job, Limits, Summary, Target},
     },
     sink::{Formats, Ledger, Redactions},
-    source::{Columns, Location, Objects, Options, StoreOptions},
+    source::{Columns, Objects, Options},
+    store::{self, Location},
     tenant::reload,
 };
 
@@ -70,7 +71,7 @@ impl Place {
         match &self.kind {
             Kind::Local(folder) => Location::create(
                 folder.path().join(name).to_str().unwrap(),
-                &StoreOptions::default(),
+                &store::Options::default(),
             )
             .unwrap(),
             Kind::Store(store, prefix) => {

@@ -4,7 +4,8 @@ use super::report::Report;
 use crate::{
     assemble::objects,
     config::{self, Kind, ObjectSink, ObjectSource, Resolved, Route, Written},
-    source::{self, Location, Objects},
+    source::{self, Objects},
+    store::{self, Location},
 };
 
 impl Report {
@@ -60,6 +61,7 @@ impl Report {
             None => Ok(("folder, will be made", None)),
             Some(location) => Ok((reach(&location)?, Some(location))),
         });
+        let reached = reached.map_err(source::Error::from);
         self.place("sink.url", sink.url.as_str(), reached, written)?
     }
 
@@ -78,8 +80,10 @@ impl Report {
             }
             Err(error) => {
                 let why = match &error {
-                    source::Error::Store { source, .. } => kind_of(source),
-                    source::Error::Folder { source, .. } => config::reason(source),
+                    source::Error::Place(store::Error::Store { source, .. }) => kind_of(source),
+                    source::Error::Place(store::Error::Folder { source, .. }) => {
+                        config::reason(source)
+                    }
                     error => error.to_string(),
                 };
                 let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));
@@ -116,7 +120,7 @@ pub(super) fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Asks a store for its first object.
-fn reach(location: &Location) -> Result<&'static str, source::Error> {
+fn reach(location: &Location) -> Result<&'static str, store::Error> {
     runtime().block_on(location.connect())?;
     Ok(match location.folder() {
         Some(_) => "folder",

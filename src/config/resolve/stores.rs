@@ -8,7 +8,7 @@ use url::Url;
 use super::{Resolver, clean};
 use crate::{
     config::{Kind, check::nearest},
-    source::StoreOptions,
+    store,
 };
 
 impl Resolver<'_> {
@@ -102,8 +102,8 @@ impl Resolver<'_> {
         key: &str,
         url: &Url,
         options: &BTreeMap<String, String>,
-    ) -> Option<StoreOptions> {
-        let takes = |name: &str| StoreOptions::takes(url.as_str(), name);
+    ) -> Option<store::Options> {
+        let takes = |name: &str| store::Options::takes(url.as_str(), name);
         let mut resolved = BTreeMap::new();
         let mut sound = true;
         for (name, value) in options {
@@ -144,7 +144,7 @@ impl Resolver<'_> {
             ),
             scheme => (
                 format!("a store at {scheme}:// does not support the option `{name}`"),
-                match nearest(name, StoreOptions::usual(scheme)) {
+                match nearest(name, store::Options::usual(scheme)) {
                     Some(option) => format!("`{option}`"),
                     None => {
                         "the names of the object_store library, such as `allow_http`".to_owned()

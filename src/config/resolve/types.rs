@@ -11,7 +11,7 @@ use crate::{
         limits, pipeline, sink, source, telemetry,
     },
     model::PackRef,
-    source::StoreOptions,
+    store,
 };
 
 /// A configuration ready to be used: nothing in it can fail for its form any more.
@@ -53,7 +53,7 @@ pub struct ObjectSource {
     /// Absolute; a local folder as `file://`.
     pub url: Url,
     /// Options of the store.
-    pub options: StoreOptions,
+    pub options: store::Options,
     /// Objects to read, relative to the URL.
     pub include: Vec<String>,
     /// Objects to leave out.
@@ -153,7 +153,7 @@ pub struct ObjectSink {
     /// Absolute; a local folder as `file://`.
     pub url: Url,
     /// Options of the store.
-    pub options: StoreOptions,
+    pub options: store::Options,
     /// Formats of the records.
     pub formats: sink::Formats,
     /// Compression of JSON lines and text.

@@ -33,10 +33,8 @@ use crate::{
         chain::{self, Chains, Head, Outcome},
         kafka::Delivery,
     },
-    source::{
-        Compression,
-        kafka::{Partition, offset_of},
-    },
+    source::kafka::{Partition, offset_of},
+    store::Compression,
     telemetry::metric,
 };
 

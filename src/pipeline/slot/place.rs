@@ -17,7 +17,8 @@ use crate::{
         chain::{Head, Outcome},
         kafka::Delivery,
     },
-    source::{Compression, beginning::Lost, kafka::Partition},
+    source::{beginning::Lost, kafka::Partition},
+    store::Compression,
 };
 
 /// One partition, once the end of its chain is known.

@@ -30,7 +30,8 @@ use super::{
 use crate::{
     record::audit::DigestKey,
     sink::{chain, kafka},
-    source::{Location, brokers::Brokers, kafka as source},
+    source::{brokers::Brokers, kafka as source},
+    store::Location,
     telemetry::Health,
     tenant::Policy,
 };

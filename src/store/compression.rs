@@ -7,15 +7,45 @@ use std::{
 };
 
 use async_compression::tokio::bufread::{GzipDecoder, ZstdDecoder};
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufRead, AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader, ReadBuf};
 
-use super::Compression;
+use super::format::split;
+
+/// How the bytes of an object are packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Compression {
+    /// `.gz`, of one or more members.
+    Gzip,
+    /// `.zst`, of one or more frames.
+    Zstd,
+}
+
+impl Compression {
+    /// Compression of an object by its last extension.
+    pub fn of(path: &str) -> Option<Self> {
+        match split(path).1.to_ascii_lowercase().as_str() {
+            "gz" | "gzip" => Some(Self::Gzip),
+            "zst" | "zstd" => Some(Self::Zstd),
+            _ => None,
+        }
+    }
+
+    /// Extension, with the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Gzip => ".gz",
+            Self::Zstd => ".zst",
+        }
+    }
+}
 
 /// Bytes to be read, whatever they come from.
-pub(super) type Bytes = Pin<Box<dyn AsyncBufRead + Send>>;
+pub(crate) type Bytes = Pin<Box<dyn AsyncBufRead + Send>>;
 
 /// Bytes read ahead of a decoder.
-pub(super) const READ_BYTES: usize = 256 << 10;
+pub(crate) const READ_BYTES: usize = 256 << 10;
 
 /// Formats of compressed files by their first bytes.
 const MAGIC: [(&[u8], &str); 13] = [
@@ -35,10 +65,10 @@ const MAGIC: [(&[u8], &str); 13] = [
 ];
 
 /// Bytes that tell a compressed file: the longest of [`MAGIC`], and bzip2's second one.
-pub(super) const MAGIC_BYTES: usize = 10;
+pub(crate) const MAGIC_BYTES: usize = 10;
 
 /// Name of the format in which bytes that begin with `head` are compressed.
-pub(super) fn magic(head: &[u8]) -> Option<&'static str> {
+pub(crate) fn magic(head: &[u8]) -> Option<&'static str> {
     let (_, name) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic))?;
     // Three letters are a word, too.
     let is_bzip2 = || {
@@ -54,7 +84,7 @@ pub(super) fn magic(head: &[u8]) -> Option<&'static str> {
 /// The first bytes, whether they are all, and everything from the first one on. There are as many as
 /// `wanted`, or fewer where they end or fail, or `enough` says so. What failed fails again where it is
 /// read: what came before is whole.
-pub(super) async fn peeked(
+pub(crate) async fn peeked(
     mut bytes: Bytes,
     wanted: usize,
     enough: impl Fn(&[u8]) -> bool,
@@ -110,7 +140,7 @@ impl AsyncBufRead for Failed {
 }
 
 /// Bytes decompressed.
-pub(super) fn decompressed(bytes: Bytes, compression: Compression) -> Bytes {
+pub(crate) fn decompressed(bytes: Bytes, compression: Compression) -> Bytes {
     match compression {
         Compression::Gzip => {
             let members = Members::Between {

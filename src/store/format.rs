@@ -1,5 +1,7 @@
 use serde::{Deserialize, Serialize};
 
+use super::Compression;
+
 /// How the documents lie in an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -18,27 +20,6 @@ pub enum Format {
     Parquet,
     /// `.arrow`, `.ipc`, `.feather`: a document a row, in Arrow's file or stream form.
     Arrow,
-}
-
-/// How the bytes of an object are packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Compression {
-    /// `.gz`, of one or more members.
-    Gzip,
-    /// `.zst`, of one or more frames.
-    Zstd,
-}
-
-impl Compression {
-    /// Compression of an object by its last extension.
-    pub fn of(path: &str) -> Option<Self> {
-        match split(path).1.to_ascii_lowercase().as_str() {
-            "gz" | "gzip" => Some(Self::Gzip),
-            "zst" | "zstd" => Some(Self::Zstd),
-            _ => None,
-        }
-    }
 }
 
 impl Format {
@@ -89,18 +70,8 @@ impl Format {
     }
 }
 
-impl Compression {
-    /// Extension, with the dot.
-    pub fn extension(self) -> &'static str {
-        match self {
-            Self::Gzip => ".gz",
-            Self::Zstd => ".zst",
-        }
-    }
-}
-
 /// Name and extension of the last segment; a leading dot starts no extension.
-fn split(path: &str) -> (&str, &str) {
+pub(super) fn split(path: &str) -> (&str, &str) {
     let file = path.rfind('/').map_or(0, |slash| slash + 1);
     match path[file..].rfind('.') {
         Some(dot) if dot > 0 => (&path[..file + dot], &path[file + dot + 1..]),

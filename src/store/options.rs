@@ -5,9 +5,9 @@ use super::Error;
 /// Options of an object store by the names of the object_store library: `aws_region`, `allow_http`.
 /// Secrets may be among them; `Debug` prints names only.
 #[derive(Clone, Default, PartialEq, Eq)]
-pub struct StoreOptions(BTreeMap<String, String>);
+pub struct Options(BTreeMap<String, String>);
 
-impl StoreOptions {
+impl Options {
     /// Whether the store at `url` knows an option of this name.
     pub fn takes(url: &str, name: &str) -> bool {
         match url.split_once("://") {
@@ -70,7 +70,7 @@ impl StoreOptions {
     }
 }
 
-impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StoreOptions {
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for Options {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(options: I) -> Self {
         let options = options.into_iter();
         Self(
@@ -81,7 +81,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for StoreOptions {
     }
 }
 
-impl fmt::Debug for StoreOptions {
+impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -10,7 +10,7 @@ use object_store::{
 };
 use url::Url;
 
-use super::{Error, StoreOptions};
+use super::{Error, Options};
 
 /// Longest wait for the first answer of a store. Shorter than the retries of object_store, which go on
 /// for three minutes.
@@ -36,7 +36,7 @@ impl Location {
     ///
     /// Credentials come from the clouds' own environment variables (`AWS_*`, `GOOGLE_*`,
     /// `AZURE_*`), which the options override.
-    pub fn open(url: &str, options: &StoreOptions) -> Result<Self, Error> {
+    pub fn open(url: &str, options: &Options) -> Result<Self, Error> {
         match local_path(url)? {
             Some(folder) => Self::local(url, folder, options),
             None => Self::remote(url, options),
@@ -45,7 +45,7 @@ impl Location {
 
     /// Opens a place to write to: a local folder is made if it is not there, and what is written
     /// into it is flushed to the disk before it counts as written.
-    pub fn create(url: &str, options: &StoreOptions) -> Result<Self, Error> {
+    pub fn create(url: &str, options: &Options) -> Result<Self, Error> {
         let Some(folder) = local_path(url)? else {
             return Self::remote(url, options);
         };
@@ -60,7 +60,7 @@ impl Location {
 
     /// What [`Location::create`] would open, without making anything: `None` is a local folder that it would
     /// make.
-    pub fn planned(url: &str, options: &StoreOptions) -> Result<Option<Self>, Error> {
+    pub fn planned(url: &str, options: &Options) -> Result<Option<Self>, Error> {
         let not_a_folder = |folder: &path::Path| Error::Folder {
             path: folder.to_owned(),
             source: std::io::ErrorKind::NotADirectory.into(),
@@ -93,7 +93,7 @@ impl Location {
         }
     }
 
-    fn local(url: &str, folder: PathBuf, options: &StoreOptions) -> Result<Self, Error> {
+    fn local(url: &str, folder: PathBuf, options: &Options) -> Result<Self, Error> {
         options.check(url)?;
         let identity = path::absolute(&folder).and_then(|p| p.canonicalize().or(Ok(p)));
         let identity = identity.map_err(|source| Error::Folder {
@@ -109,7 +109,7 @@ impl Location {
         })
     }
 
-    fn remote(url: &str, options: &StoreOptions) -> Result<Self, Error> {
+    fn remote(url: &str, options: &Options) -> Result<Self, Error> {
         let bad_url = |reason: String| Error::Url {
             url: url.to_owned(),
             reason,
@@ -251,7 +251,7 @@ fn local_store(folder: &path::Path) -> Result<LocalFileSystem, Error> {
 }
 
 /// The local path that a URL means: `file://…` or no scheme at all.
-pub(super) fn local_path(url: &str) -> Result<Option<PathBuf>, Error> {
+pub(crate) fn local_path(url: &str) -> Result<Option<PathBuf>, Error> {
     if !url.contains("://") {
         return Ok(Some(PathBuf::from(url)));
     }
@@ -273,7 +273,7 @@ pub(super) fn local_path(url: &str) -> Result<Option<PathBuf>, Error> {
 mod tests {
     use super::*;
 
-    fn options(pairs: &[(&str, &str)]) -> StoreOptions {
+    fn options(pairs: &[(&str, &str)]) -> Options {
         pairs.iter().copied().collect()
     }
 
