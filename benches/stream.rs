@@ -18,10 +18,11 @@ use rdkafka::{
 use tokio_util::sync::CancellationToken;
 use weir::{
     batch,
+    kafka::Brokers,
     model::Pack,
     pipeline::{self, Engine, Progress, slot},
     sink::kafka as sink,
-    source::{brokers::Brokers, kafka as source},
+    source::kafka as source,
     telemetry::Health,
     tenant::reload,
 };

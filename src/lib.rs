@@ -15,6 +15,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 mod digest;
+pub mod kafka;
 pub mod measure;
 pub mod model;
 pub mod pipeline;

@@ -15,10 +15,11 @@ use crate::{
         sink::{Roll, TopicCompression, Transaction},
         source::{GroupProtocol, OffsetReset},
     },
+    kafka::Brokers,
     pipeline::slot::{self, Options},
     record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
-    source::{self, Brokers, kafka as group},
+    source::{self, kafka as group},
     store::Location,
 };
 

@@ -9,7 +9,7 @@ use super::{
     resolve::{Ids, PathPattern, Resolver, Sink, Source, TenantFrom},
     sink, source,
 };
-use crate::source::{Brokers, Settings};
+use crate::kafka::{Brokers, Settings};
 
 /// Topics to read.
 #[derive(Debug, Clone)]

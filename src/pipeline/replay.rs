@@ -18,12 +18,10 @@ use rdkafka::{
 };
 
 use crate::{
+    kafka::{Brokers, Bytes, offsets::offset_of},
     record::{Code, DeadLetter, Position, avro},
     sink::kafka::{self as topics, Producer, Returned},
-    source::{
-        brokers::Brokers,
-        kafka::{self as group, Bytes, Reader, offset_of},
-    },
+    source::kafka::{self as group, Reader},
 };
 
 /// What is sent back.

@@ -32,7 +32,7 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path}
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Sealed, writer::Writer};
-use crate::{source::kafka::Partition, store::Location};
+use crate::{kafka::Partition, store::Location};
 
 /// Where files and commit records go, and what they say about their making.
 #[derive(Debug, Clone)]

@@ -8,7 +8,7 @@ use futures::FutureExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::{chain::segment, kafka::Delivery, on_one_line};
-use crate::{record::Redacted, source::kafka::Partition, store::Compression};
+use crate::{kafka::Partition, record::Redacted, store::Compression};
 
 /// Lines that are put aside before a compressor is made.
 ///

@@ -12,8 +12,6 @@
 //! Where the source is a topic, there are no objects to claim: what is gathered of a partition, a
 //! [`FileSet`], is committed by the next record of the partition's chain ([`chain`]).
 #[cfg(feature = "kafka")]
-pub mod calls;
-#[cfg(feature = "kafka")]
 pub mod chain;
 #[cfg(feature = "kafka")]
 mod files;
@@ -23,8 +21,6 @@ mod ledger;
 #[cfg(feature = "tables")]
 mod metadata;
 mod output;
-#[cfg(feature = "kafka")]
-pub mod record_size;
 mod stdout;
 #[cfg(feature = "tables")]
 mod table;

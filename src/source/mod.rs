@@ -12,11 +12,6 @@
 //! it should be is a [`Unit::Rejected`].
 #[cfg(feature = "tables")]
 mod arrow_file;
-#[cfg(feature = "kafka")]
-pub mod beginning;
-mod broker_settings;
-#[cfg(feature = "kafka")]
-pub mod brokers;
 #[cfg(feature = "tables")]
 mod columns;
 mod encoding;
@@ -31,8 +26,6 @@ mod objects;
 #[cfg(feature = "tables")]
 mod parquet_file;
 mod reader;
-#[cfg(feature = "kafka")]
-pub mod refusal;
 #[cfg(feature = "tables")]
 mod table;
 #[cfg(not(feature = "tables"))]
@@ -45,7 +38,6 @@ use std::pin::Pin;
 
 use tokio::io::AsyncRead;
 
-pub use broker_settings::{Brokers, Settings};
 pub use encoding::Encoding;
 pub use error::Error;
 pub use folder::{Reason, Unlisted};

@@ -16,6 +16,7 @@ use rdkafka::{
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use weir::{
+    kafka::Brokers,
     pipeline::{
         Progress, replay,
         slot::{self, Error, Options, Sink, Slot, Summary},
@@ -25,7 +26,7 @@ use weir::{
         audit::{DigestKey, GENESIS},
     },
     sink::kafka as sink,
-    source::{TenantFrom, brokers::Brokers, kafka as source},
+    source::{TenantFrom, kafka as source},
     telemetry::Health,
 };
 
@@ -351,7 +352,7 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
             group_id: format!("{name}-{}", place.input),
             ..place.options("a").source
         };
-        let partition: source::Partition = (place.input.as_str().into(), 0);
+        let partition: weir::kafka::Partition = (place.input.as_str().into(), 0);
         let start = Instant::now();
         place.set_group(&options.group_id, 0..1, 50);
         let mut consumer = source::Consumer::join(options, &|| false).unwrap();

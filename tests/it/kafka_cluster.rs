@@ -16,12 +16,13 @@ use rdkafka::{
 };
 use tokio_util::sync::CancellationToken;
 use weir::{
+    kafka::Brokers,
     pipeline::{
         Progress,
         slot::{self, Options, Sink},
     },
     sink::kafka as sink,
-    source::{brokers::Brokers, kafka as source},
+    source::kafka as source,
     telemetry::Health,
 };
 

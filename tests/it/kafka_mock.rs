@@ -16,12 +16,13 @@ use rdkafka::{
 };
 use tokio_util::sync::CancellationToken;
 use weir::{
+    kafka::Brokers,
     pipeline::{
         Progress,
         slot::{self, Error, Options, Sink, Slot, Summary, Worker},
     },
-    sink::{calls, kafka as sink},
-    source::{brokers::Brokers, kafka as source},
+    sink::kafka::{self as sink, calls},
+    source::kafka as source,
     telemetry::Health,
 };
 

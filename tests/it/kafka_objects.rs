@@ -22,6 +22,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
 use weir::{
+    kafka::Partition,
     pipeline::slot::{Error, Options, Sink, files},
     record::{Code, DeadLetter, Digests, Done, Entities, Position, Redacted, Stage},
     sink::{
@@ -29,7 +30,6 @@ use weir::{
         chain::{self, Chains, Head, Outcome, Record},
         kafka::Delivery,
     },
-    source::kafka::Partition,
     store::{Compression, Location},
 };
 

@@ -7,12 +7,13 @@ use std::{
 
 use tokio_util::sync::CancellationToken;
 use weir::{
+    kafka::Brokers,
     pipeline::{
         Progress,
         slot::{self, Error, Options, Sink, Slot, Summary, Worker},
     },
     sink::kafka as sink,
-    source::{brokers::Brokers, kafka as source},
+    source::kafka as source,
     telemetry::Health,
 };
 

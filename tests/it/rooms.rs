@@ -16,12 +16,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decode", &["text"]),
     ("redact", &["decode", "text"]),
     ("store", &[]),
-    ("source", &["record", "store", "telemetry"]),
+    ("kafka", &[]),
+    ("source", &["kafka", "record", "store", "telemetry"]),
     (
         "sink",
-        &["decode", "record", "source", "store", "telemetry"],
+        &["decode", "kafka", "record", "source", "store", "telemetry"],
     ),
-    ("config", &["model", "record", "source", "store"]),
+    ("config", &["kafka", "model", "record", "source", "store"]),
     (
         "tenant",
         &["config", "decode", "record", "redact", "telemetry"],
@@ -31,6 +32,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "batch",
             "decode",
+            "kafka",
             "model",
             "record",
             "redact",
@@ -48,6 +50,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "batch",
             "config",
+            "kafka",
             "model",
             "pipeline",
             "record",

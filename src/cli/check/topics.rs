@@ -7,7 +7,7 @@ use super::{
 use crate::{
     assemble::{registries, topics},
     config::{KafkaSink, KafkaSource, Kind, Written},
-    source::Brokers,
+    kafka::Brokers,
 };
 
 impl Report {

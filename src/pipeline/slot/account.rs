@@ -11,13 +11,11 @@ use tracing::warn;
 
 use super::{Summary, stall::Watch};
 use crate::{
+    kafka::{Partition, brokers},
     pipeline::progress::{Counts, Progress},
     record::Stage,
     sink::kafka::Delivery,
-    source::{
-        brokers,
-        kafka::{End, Partition},
-    },
+    source::kafka::End,
     telemetry::{
         Health,
         health::Part,

@@ -7,9 +7,9 @@ use rdkafka::error::KafkaError;
 
 use super::group::Group;
 use crate::{
+    kafka::Partition,
     record::audit::DigestKey,
     sink::kafka::{Delivery, Error, audited, heads, offsets_after},
-    source::kafka::Partition,
 };
 
 /// The chains of a slot's partitions.

@@ -27,13 +27,13 @@ use super::{
     publisher::{BURST, Bounds, Publisher, Turn},
 };
 use crate::{
+    kafka::{Partition, offsets::offset_of},
     record::{PlainText, Stage},
     sink::{
         self,
         chain::{self, Chains, Head, Outcome},
         kafka::Delivery,
     },
-    source::kafka::{Partition, offset_of},
     store::Compression,
     telemetry::metric,
 };

@@ -9,13 +9,11 @@ use tokio::runtime::Handle;
 
 use super::{Error, process::Process};
 use crate::{
+    kafka::{Bytes, Header, Lost, Partition},
     pipeline::{Working, document},
     record::{Code, DeadLetter, PlainText, audit::Finding},
     sink::kafka::Delivery,
-    source::{
-        beginning::Lost,
-        kafka::{Bytes, Header, Partition, Record},
-    },
+    source::kafka::Record,
 };
 
 /// Records that are processed, and after them those that are done.

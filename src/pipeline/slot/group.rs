@@ -5,7 +5,10 @@ use std::time::Duration;
 
 use rdkafka::{TopicPartitionList, consumer::ConsumerGroupMetadata, error::KafkaError};
 
-use crate::source::kafka::{Consumer, End, Error, Partition, Record};
+use crate::{
+    kafka::Partition,
+    source::kafka::{Consumer, End, Error, Record},
+};
 
 /// A member of a consumer group. [`Consumer`] documents what each call promises.
 pub trait Group: 'static {

@@ -19,11 +19,9 @@ use super::{
     topics::{self, Topics},
 };
 use crate::{
+    kafka::Lost,
     sink::kafka,
-    source::{
-        beginning::Lost,
-        kafka::{Consumer, Record},
-    },
+    source::kafka::{Consumer, Record},
     telemetry::{health::Part, metric},
 };
 

@@ -12,12 +12,12 @@ use super::{
     publisher::Bounds,
 };
 use crate::{
+    kafka::{Lost, Partition},
     sink::{
         self, FileSet, Sealed,
         chain::{Head, Outcome},
         kafka::Delivery,
     },
-    source::{beginning::Lost, kafka::Partition},
     store::Compression,
 };
 

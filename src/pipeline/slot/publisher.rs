@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::{Error, account::Account, gather::Gathering, group::Group};
-use crate::{record::PlainText, source::kafka::Partition};
+use crate::{kafka::Partition, record::PlainText};
 
 /// Records taken in before those that are done are looked at.
 pub(super) const BURST: usize = 256;

@@ -14,7 +14,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
-    source::brokers::{self, Brokers, Client},
+    kafka::{
+        Brokers,
+        brokers::{self, Client},
+    },
     telemetry::Health,
 };
 

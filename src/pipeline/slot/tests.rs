@@ -28,9 +28,10 @@ use super::{
     topics::Topics,
 };
 use crate::{
+    kafka::Brokers,
     record::audit::DigestKey,
     sink::{chain, kafka},
-    source::{brokers::Brokers, kafka as source},
+    source::kafka as source,
     store::Location,
     telemetry::Health,
     tenant::Policy,

@@ -10,12 +10,10 @@ use rdkafka::Offset;
 use tokio::sync::oneshot;
 
 use crate::{
+    kafka::{Lost, Partition},
     record::{Body, Code, DeadLetter, Document, DocumentId, Position, Stage, audit::GENESIS},
     sink::kafka::{Delivery, offsets_after},
-    source::{
-        beginning::Lost,
-        kafka::{Partition, Record},
-    },
+    source::kafka::Record,
 };
 
 /// The topic.

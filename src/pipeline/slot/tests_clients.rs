@@ -23,14 +23,11 @@ use super::{
     topics::Producer,
 };
 use crate::{
+    kafka::Partition,
     pipeline::Working,
     record::{Code, DeadLetter, Digests, Document, Done, Entities, PlainText, Position, Redacted},
-    sink::{
-        calls::Calls,
-        kafka::{Delivery, Error},
-        record_size::TooLarge,
-    },
-    source::kafka::{self as source, End, Partition, Record},
+    sink::kafka::{Delivery, Error, calls::Calls, record_size::TooLarge},
+    source::kafka::{self as source, End, Record},
     tenant::Policy,
 };
 

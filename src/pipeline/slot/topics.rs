@@ -30,12 +30,10 @@ use super::{
     publisher::{BURST, Bounds, Publisher, Turn},
 };
 use crate::{
+    kafka::{Partition, offsets::offset_of},
     record::{PlainText, Stage, avro},
-    sink::{
-        calls::Calls,
-        kafka::{self, Delivery},
-    },
-    source::kafka::{Consumer, Partition, offset_of},
+    sink::kafka::{self, Delivery, calls::Calls},
+    source::kafka::Consumer,
     telemetry::metric,
 };
 

@@ -19,11 +19,11 @@ use rdkafka::{
     producer::ProducerContext,
 };
 
-use super::error::is_of_size;
-use crate::{
-    sink::record_size::{self, Sized},
-    source::brokers,
+use super::{
+    error::is_of_size,
+    record_size::{self, Sized},
 };
+use crate::kafka::brokers;
 
 #[derive(Default)]
 pub(super) struct Context {

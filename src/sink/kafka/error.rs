@@ -2,13 +2,10 @@
 
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 
+use super::record_size::TooLarge;
 use crate::{
+    kafka::{Refusal, Resource, brokers},
     record::avro,
-    sink::record_size::TooLarge,
-    source::{
-        brokers,
-        refusal::{Refusal, Resource},
-    },
 };
 
 /// Why a set of deliveries was not committed.

@@ -1,10 +1,12 @@
 //! Kafka topics as a sink: records and the source's offsets in one transaction, or, where at
 //! least once is enough, records first and then the offsets.
 
+pub mod calls;
 mod client;
 mod error;
 mod offsets;
 mod producer;
+pub mod record_size;
 mod value;
 
 use std::{
@@ -17,15 +19,10 @@ use rdkafka::{
     producer::{BaseProducer, Producer as _},
 };
 
-use self::{client::Context, error::outcome};
-use super::record_size::Limits;
+use self::{client::Context, error::outcome, record_size::Limits};
 use crate::{
+    kafka::{Brokers, Bytes, Header, Lost, Partition, Settings},
     record::{Audit, DeadLetter, Done, audit::Finding, avro},
-    source::{
-        beginning::Lost,
-        brokers::{Brokers, Settings},
-        kafka::{self as group, Bytes, Partition},
-    },
 };
 
 pub use error::Error;
@@ -115,7 +112,7 @@ pub struct Delivery {
     /// Its key.
     pub key: Option<Bytes>,
     /// Headers that go on.
-    pub headers: Vec<group::Header>,
+    pub headers: Vec<Header>,
     /// When it was written.
     pub written: Option<SystemTime>,
     /// Bytes of the source record.

@@ -6,11 +6,11 @@ use rdkafka::{Offset, TopicPartitionList, error::KafkaError};
 
 use super::{Delivery, Error, error::outcome};
 use crate::{
+    kafka::{Lost, Partition},
     record::{
         Audit, DeadLetter, Position,
         audit::{self, DigestKey},
     },
-    source::{beginning::Lost, kafka::Partition},
 };
 
 /// Commits the offsets of deliveries by themselves: `with` does so.

@@ -23,18 +23,16 @@ use tracing::error;
 
 use super::{
     Codec, Delivery, Error, HashKey, Options, Returned,
+    calls::Calls,
     client::{Context, Refused},
     error::{is_of_size, outcome},
     offsets::offsets_after,
+    record_size::{self, TooLarge},
     value::{Outgoing, Values, carried, dead_letter_headers},
 };
 use crate::{
+    kafka::{Refusal, Resource},
     record::avro::{self, Kind},
-    sink::{
-        calls::Calls,
-        record_size::{self, TooLarge},
-    },
-    source::refusal::{Refusal, Resource},
 };
 
 /// What a call may take beyond the timeout that librdkafka is given.

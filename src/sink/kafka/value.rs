@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use rdkafka::message::{Header, OwnedHeaders};
 
-use super::{Delivery, Topics};
+use super::{
+    Delivery, Topics,
+    record_size::{self, Sized},
+};
 use crate::{
+    kafka,
     record::{
         DeadLetter, Done, Position, Redacted,
         avro::{self, Kind},
     },
-    sink::record_size::{self, Sized},
-    source::kafka as group,
 };
 
 /// Writers of one set, their schemas' ids known before its transaction begins.
@@ -137,7 +139,7 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
     })
 }
 
-pub(super) fn carried(headers: &[group::Header]) -> OwnedHeaders {
+pub(super) fn carried(headers: &[kafka::Header]) -> OwnedHeaders {
     let mut carried = OwnedHeaders::new_with_capacity(headers.len());
     for header in headers {
         carried = carried.insert(Header {

@@ -15,7 +15,7 @@ use rdkafka::{
 };
 use tracing::{info, warn};
 
-use crate::source::brokers;
+use crate::kafka::brokers;
 
 /// What rdkafka calls back into.
 #[derive(Default)]

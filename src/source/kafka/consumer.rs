@@ -18,16 +18,14 @@ use regex::Regex;
 use tracing::warn;
 
 use super::{
-    ANSWER, Error, Options, Partition, Record,
+    ANSWER, Error, Options, Record,
+    beginning::{self, Place},
     client::{Context, End, locked, taken},
     decode::NotYet,
 };
 use crate::{
-    source::{
-        beginning::{self, Lost, Place},
-        brokers,
-        identity::Identity,
-    },
+    kafka::{Lost, Partition, brokers, offsets::offset_of},
+    source::identity::Identity,
     telemetry::metric,
 };
 
@@ -520,14 +518,6 @@ pub(super) fn committed(
         partition.error()?;
     }
     Ok(committed)
-}
-
-/// The offset of a partition in a list; `None` where there is none.
-pub(crate) fn offset_of(list: &TopicPartitionList, topic: &str, partition: i32) -> Option<i64> {
-    match list.find_partition(topic, partition)?.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
-    }
 }
 
 pub(super) fn name(names: &mut BTreeMap<String, Arc<str>>, own: &str) -> Arc<str> {

@@ -14,8 +14,9 @@ use rdkafka::{
 };
 use regex::Regex;
 
-use super::{Beside, Bytes, Codec, Consumer, Header, Partition, Record, consumer::name};
+use super::{Beside, Codec, Consumer, Record, consumer::name};
 use crate::{
+    kafka::{Bytes, Header, Partition},
     record::{Code, DeadLetter, Document, DocumentId, Position, avro},
     source::{
         encoding,

@@ -4,6 +4,7 @@
 //! of what is done go into the sink's transaction, and a partition that is assigned begins at its
 //! committed offset.
 
+mod beginning;
 mod client;
 mod consumer;
 mod decode;
@@ -21,17 +22,14 @@ use rdkafka::{
 };
 use regex::Regex;
 
-use super::{
-    beginning::Lost,
-    brokers::{Brokers, Settings},
-    refusal::{Refusal, Resource},
+use crate::{
+    kafka::{Brokers, Bytes, Header, Lost, Partition, Refusal, Resource, Settings},
+    record::{DeadLetter, Document, audit::DigestKey, avro},
 };
-use crate::record::{DeadLetter, Document, audit::DigestKey, avro};
 
 pub(crate) use client::Context;
 pub use client::End;
 pub use consumer::Consumer;
-pub(crate) use consumer::offset_of;
 pub(crate) use reader::Reader;
 
 /// What to read, and as whom.
@@ -192,9 +190,6 @@ pub enum Error {
     Refused(Refusal),
 }
 
-/// Topic and partition.
-pub type Partition = (Arc<str>, i32);
-
 /// A record as received.
 #[derive(Debug)]
 pub struct Record {
@@ -216,25 +211,6 @@ pub struct Record {
     pub lost: Option<Lost>,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
-}
-
-/// Bytes that may be personal: `Debug` shows how many.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Bytes(pub Vec<u8>);
-
-impl std::fmt::Debug for Bytes {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} bytes", self.0.len())
-    }
-}
-
-/// A header of a record.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Header {
-    /// Its name.
-    pub name: Arc<str>,
-    /// Its value.
-    pub value: Option<Bytes>,
 }
 
 /// Longest wait for the brokers where the slot does not poll meanwhile.

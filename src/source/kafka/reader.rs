@@ -9,7 +9,7 @@ use rdkafka::{
 };
 
 use super::{ANSWER, Error, client::Context, consumer::committed};
-use crate::source::brokers::{self, Brokers};
+use crate::kafka::{Brokers, brokers};
 
 /// A reader of partitions that it is given: no member of its group, whose name only says under
 /// which offsets are committed.

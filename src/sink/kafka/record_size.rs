@@ -20,10 +20,10 @@ use rdkafka::{
 };
 use tracing::{info, warn};
 
-use super::kafka::Delivery;
+use super::Delivery;
 use crate::{
+    kafka::Brokers,
     record::{Code, DeadLetter, Position, Stage},
-    source::brokers::Brokers,
 };
 
 /// The name of a topic's limit.

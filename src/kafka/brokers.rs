@@ -19,7 +19,7 @@ use rdkafka::{
 };
 use tracing::{debug, error};
 
-pub use super::broker_settings::{Brokers, Settings};
+use super::{Brokers, Settings};
 
 impl Brokers {
     /// What a client is made with, before its own options.

@@ -16,10 +16,8 @@ use rdkafka::{
 use regex::Regex;
 use tracing::{info, warn};
 
-use super::{
-    brokers,
-    kafka::{Error, Options, Reader},
-};
+use super::{Error, Options, Reader};
+use crate::kafka::{Lost, brokers};
 
 /// Longest wait for one answer of the brokers.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -30,20 +28,6 @@ const LOOK: Duration = Duration::from_secs(1);
 
 /// Most gaps that are kept without a look.
 const GAPS: usize = 4096;
-
-/// What stood in front of a record and can't be read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lost {
-    /// The topic no longer holds records that were not read.
-    Deleted {
-        /// The first offset of them.
-        from: i64,
-        /// How many offsets.
-        records: u64,
-    },
-    /// The partition begins again: its topic was deleted and created again, or its brokers lost its end.
-    Replaced,
-}
 
 /// How far a partition was read.
 #[derive(Debug, Clone)]
