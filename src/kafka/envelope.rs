@@ -1,6 +1,45 @@
 //! What stands around the value of a record.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::SystemTime};
+
+use crate::record::Position;
+
+/// What stands around a record's value, from the source to the sink.
+#[derive(Debug, Clone)]
+pub struct Envelope {
+    /// Where the record stood.
+    pub partition: Partition,
+    /// Its offset.
+    pub offset: i64,
+    /// Its key, byte for byte.
+    pub key: Option<Bytes>,
+    /// Headers that go on.
+    pub headers: Vec<Header>,
+    /// When it was written, as its broker or producer says.
+    pub written: Option<SystemTime>,
+    /// Bytes of its value.
+    pub bytes: u64,
+    /// Digest of its value, where records are audited.
+    pub digest: Option<String>,
+    /// What stood in front of it and can't be read.
+    pub lost: Option<Lost>,
+}
+
+impl Envelope {
+    /// The record's place, as records name it.
+    pub fn position(&self) -> Position {
+        position(&self.partition, self.offset)
+    }
+}
+
+/// A place in a partition, as records name it.
+pub(crate) fn position((topic, partition): &Partition, offset: i64) -> Position {
+    Position::Kafka {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset,
+    }
+}
 
 /// Topic and partition.
 pub type Partition = (Arc<str>, i32);

@@ -16,7 +16,9 @@ mod refusal;
 mod settings;
 
 #[cfg(feature = "kafka")]
-pub use envelope::{Bytes, Header, Lost, Partition};
+pub(crate) use envelope::position;
+#[cfg(feature = "kafka")]
+pub use envelope::{Bytes, Envelope, Header, Lost, Partition};
 #[cfg(feature = "kafka")]
 pub use refusal::{Refusal, Resource};
 pub use settings::{Brokers, Settings};

@@ -82,9 +82,9 @@ impl FileSet {
 
     /// Adds what became of a record.
     pub fn add(&mut self, delivery: &Delivery) {
-        debug_assert!(delivery.offset >= self.next);
-        self.next = delivery.offset + 1;
-        self.received += delivery.bytes;
+        debug_assert!(delivery.envelope.offset >= self.next);
+        self.next = delivery.envelope.offset + 1;
+        self.received += delivery.envelope.bytes;
         let done = match &delivery.outcome {
             Ok(done) => done,
             Err(letter) => {

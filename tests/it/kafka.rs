@@ -373,7 +373,7 @@ fn a_partition_begins_at_its_committed_offset_wherever_the_client_begins() {
         while offsets.len() < 50 {
             assert!(start.elapsed() < Duration::from_secs(90), "{offsets:?}");
             let record = consumer.poll(Duration::from_millis(100)).unwrap();
-            offsets.extend(record.map(|record| record.offset));
+            offsets.extend(record.map(|record| record.envelope.offset));
         }
         assert_eq!(offsets, (50..100).collect::<Vec<_>>(), "{name}");
     }
@@ -407,7 +407,8 @@ fn an_assignment_that_changes_while_offsets_are_unstable_doubles_nothing() {
     let mut turn = |members: &mut [source::Consumer]| {
         for member in members {
             let record = member.poll(Duration::from_millis(20)).unwrap();
-            found.extend(record.map(|record| (record.partition.1, record.offset)));
+            found
+                .extend(record.map(|record| (record.envelope.partition.1, record.envelope.offset)));
         }
         assert!(start.elapsed() < Duration::from_secs(300), "{found:?}");
         found.len()

@@ -22,7 +22,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
 use weir::{
-    kafka::Partition,
+    kafka::{Envelope, Partition},
     pipeline::slot::{Error, Options, Sink, files},
     record::{Code, DeadLetter, Digests, Done, Entities, Position, Redacted, Stage},
     sink::{
@@ -653,15 +653,17 @@ fn options(location: Location, group: &str) -> chain::Options {
 /// A record that became a dead letter, the least there is.
 fn delivery(partition: &Partition, offset: i64) -> Delivery {
     Delivery {
+        envelope: Envelope {
+            partition: partition.clone(),
+            offset,
+            key: None,
+            headers: Vec::new(),
+            written: None,
+            bytes: 10,
+            digest: None,
+            lost: None,
+        },
         held: 0,
-        partition: partition.clone(),
-        offset,
-        key: None,
-        headers: Vec::new(),
-        written: None,
-        bytes: 10,
-        digest: None,
-        lost: None,
         findings: Vec::new(),
         audit: None,
         outcome: Err(DeadLetter {

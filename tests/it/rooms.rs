@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("decode", &["text"]),
     ("redact", &["decode", "text"]),
     ("store", &[]),
-    ("kafka", &[]),
+    ("kafka", &["record"]),
     ("source", &["kafka", "record", "store", "telemetry"]),
     (
         "sink",

@@ -56,11 +56,11 @@ pub(super) struct Tally {
 
 impl Tally {
     pub(super) fn add(&mut self, delivery: Delivery) {
-        self.written.extend(delivery.written);
+        self.written.extend(delivery.envelope.written);
         match delivery.outcome {
             Ok(done) => {
                 self.documents += 1;
-                self.counts.add(&done, delivery.bytes);
+                self.counts.add(&done, delivery.envelope.bytes);
             }
             Err(letter) => {
                 self.dead_letters += 1;

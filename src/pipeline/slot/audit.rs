@@ -42,7 +42,7 @@ impl Chains {
         let failed = |error: KafkaError| Error::Aborted {
             code: error.rdkafka_error_code(),
         };
-        let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.partition);
+        let is_unknown = |own: &Delivery| !self.heads.contains_key(&own.envelope.partition);
         if set.iter().any(is_unknown) {
             let places = offsets_after(&*set).map_err(failed)?;
             let committed = group.committed(places, wait).map_err(failed)?;
@@ -52,7 +52,7 @@ impl Chains {
         }
         let mut heads = self.heads.clone();
         for delivery in set {
-            let Some(head) = heads.get_mut(&delivery.partition) else {
+            let Some(head) = heads.get_mut(&delivery.envelope.partition) else {
                 return Err(Error::Aborted { code: None });
             };
             let audit = audited(delivery, key).chained(head);
@@ -66,7 +66,7 @@ impl Chains {
     pub(super) fn committed(&mut self, delivery: &Delivery) {
         if let Some(audit) = &delivery.audit {
             let head = audit.hash.clone();
-            self.heads.insert(delivery.partition.clone(), head);
+            self.heads.insert(delivery.envelope.partition.clone(), head);
         }
     }
 

@@ -113,7 +113,7 @@ impl Files {
         group: &impl Group,
         ready: &[Delivery],
     ) -> Result<Vec<Partition>, Unknown> {
-        let partitions = ready.iter().map(|delivery| &delivery.partition);
+        let partitions = ready.iter().map(|delivery| &delivery.envelope.partition);
         let new: BTreeSet<Partition> = partitions
             .filter(|partition| !self.places.contains_key(*partition))
             .cloned()
@@ -171,7 +171,7 @@ impl Files {
     fn take(&mut self, ready: &mut Vec<Delivery>) {
         let mut waiting = std::mem::take(ready).into_iter().peekable();
         while let Some(next) = waiting.peek() {
-            let Some(place) = self.places.get_mut(&next.partition) else {
+            let Some(place) = self.places.get_mut(&next.envelope.partition) else {
                 break;
             };
             if !place.make_room(&self.bounds) || !place.opens_gap(next) {

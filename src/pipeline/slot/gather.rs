@@ -1,15 +1,12 @@
 //! Records between source and publisher, in the order in which they were read.
 
-use std::{
-    collections::VecDeque,
-    time::{Instant, SystemTime},
-};
+use std::{collections::VecDeque, time::Instant};
 
 use tokio::runtime::Handle;
 
 use super::{Error, process::Process};
 use crate::{
-    kafka::{Bytes, Header, Lost, Partition},
+    kafka::{Envelope, Partition},
     pipeline::{Working, document},
     record::{Code, DeadLetter, PlainText, audit::Finding},
     sink::kafka::Delivery,
@@ -29,14 +26,7 @@ pub(super) struct Gathering {
 }
 
 struct Gathered {
-    partition: Partition,
-    offset: i64,
-    key: Option<Bytes>,
-    headers: Vec<Header>,
-    written: Option<SystemTime>,
-    bytes: u64,
-    digest: Option<String>,
-    lost: Option<Lost>,
+    envelope: Envelope,
     state: State,
 }
 
@@ -62,14 +52,7 @@ impl Gathering {
             Ok(State::Working(Box::new(working)))
         });
         let gathered = Gathered {
-            partition: record.partition,
-            offset: record.offset,
-            key: record.key,
-            headers: record.headers,
-            written: record.written,
-            bytes: record.bytes,
-            digest: record.digest,
-            lost: record.lost,
+            envelope: record.envelope,
             state: state.unwrap_or_else(State::Rejected),
         };
         let held = gathered.held();
@@ -119,9 +102,9 @@ impl Gathering {
     /// Drops what was read of some partitions and is not with the publisher.
     pub(super) fn drop_partitions(&mut self, of: &[Partition]) {
         self.ready
-            .retain(|delivery| !of.contains(&delivery.partition));
+            .retain(|delivery| !of.contains(&delivery.envelope.partition));
         self.queue
-            .retain(|gathered| !of.contains(&gathered.partition));
+            .retain(|gathered| !of.contains(&gathered.envelope.partition));
     }
 
     /// Drops what is not processed; how many records.
@@ -175,8 +158,8 @@ impl Gathered {
     /// Bytes that it takes in memory.
     fn held(&self) -> u64 {
         match &self.state {
-            State::Working(working) => working.held().max(self.bytes),
-            State::Rejected(_) => self.bytes,
+            State::Working(working) => working.held().max(self.envelope.bytes),
+            State::Rejected(_) => self.envelope.bytes,
         }
     }
 
@@ -196,14 +179,7 @@ impl Gathered {
         let of_findings: usize = findings.iter().map(Finding::held).sum();
         Delivery {
             held: held + of_findings as u64,
-            partition: self.partition,
-            offset: self.offset,
-            key: self.key,
-            headers: self.headers,
-            written: self.written,
-            bytes: self.bytes,
-            digest: self.digest,
-            lost: self.lost,
+            envelope: self.envelope,
             findings,
             outcome,
             audit: None,

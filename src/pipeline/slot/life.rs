@@ -216,9 +216,9 @@ impl<G: Group> Slot<G> {
             }
             let Some(record) = record else { break };
             self.account.health.set(Part::Source, true);
-            if record.lost == Some(Lost::Replaced) {
+            if record.envelope.lost == Some(Lost::Replaced) {
                 self.publisher
-                    .begin_again(&record.partition, record.offset)?;
+                    .begin_again(&record.envelope.partition, record.envelope.offset)?;
             }
             // One whose schema was asked for may come while partitions are paused.
             if self.takes_no_more {
@@ -245,7 +245,7 @@ impl<G: Group> Slot<G> {
     }
 
     fn take(&mut self, record: Record) {
-        if self.publisher.is_astray(&record.partition) {
+        if self.publisher.is_astray(&record.envelope.partition) {
             return;
         }
         let form = self.publisher.form();

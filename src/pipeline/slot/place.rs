@@ -142,10 +142,10 @@ impl Place {
     /// A record in front of which others were deleted begins a set of its own, whose commit record says so.
     /// False while there is no room for one.
     pub(super) fn opens_gap(&mut self, delivery: &Delivery) -> bool {
-        let Some(Lost::Deleted { from, .. }) = delivery.lost else {
+        let Some(Lost::Deleted { from, .. }) = delivery.envelope.lost else {
             return true;
         };
-        if delivery.offset < self.end {
+        if delivery.envelope.offset < self.end {
             return true;
         }
         self.seal();
@@ -157,13 +157,13 @@ impl Place {
 
     pub(super) fn add(&mut self, delivery: Delivery, compression: Option<Compression>) {
         // Committed already: the group was behind its chain.
-        if delivery.offset < self.end {
+        if delivery.envelope.offset < self.end {
             return;
         }
-        self.end = delivery.offset + 1;
+        self.end = delivery.envelope.offset + 1;
         let gap_from = self.gap_from.take();
         let open = self.open.get_or_insert_with(|| Open {
-            set: FileSet::new(delivery.offset, gap_from, compression),
+            set: FileSet::new(delivery.envelope.offset, gap_from, compression),
             tally: Tally::default(),
             since: Instant::now(),
         });

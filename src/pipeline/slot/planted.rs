@@ -67,7 +67,7 @@ pub(super) fn one_too_far(mut set: Vec<Delivery>) -> Vec<Delivery> {
     if has(Bug::CommitsTooFar)
         && let Some(last) = set.last_mut()
     {
-        last.offset += 1;
+        last.envelope.offset += 1;
     }
     set
 }

@@ -10,7 +10,7 @@ use rdkafka::Offset;
 use tokio::sync::oneshot;
 
 use crate::{
-    kafka::{Lost, Partition},
+    kafka::{Envelope, Lost, Partition},
     record::{Body, Code, DeadLetter, Document, DocumentId, Position, Stage, audit::GENESIS},
     sink::kafka::{Delivery, offsets_after},
     source::kafka::Record,
@@ -443,7 +443,7 @@ fn record(partition: i32, offset: i64, kind: Kind, lost: Option<Lost>) -> Record
             body: Body::Text("text".into()),
         }),
     };
-    Record {
+    let envelope = Envelope {
         partition: (TOPIC.into(), partition),
         offset,
         key: None,
@@ -452,8 +452,8 @@ fn record(partition: i32, offset: i64, kind: Kind, lost: Option<Lost>) -> Record
         bytes: 4,
         digest: None,
         lost,
-        document,
-    }
+    };
+    Record { envelope, document }
 }
 
 fn position(partition: i32, offset: i64) -> Position {

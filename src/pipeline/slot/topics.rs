@@ -164,7 +164,7 @@ impl<M: Send + 'static> Topics<M> {
         // What a set becomes is in memory once more while it is published.
         let most_held = (self.bounds.memory / 4).max(self.bounds.bytes);
         let fits = |delivery: &&Delivery| {
-            bytes += delivery.bytes;
+            bytes += delivery.envelope.bytes;
             held += delivery.held;
             bytes <= self.bounds.bytes && held <= most_held
         };
@@ -207,8 +207,9 @@ impl<M: Send + 'static> Topics<M> {
         let list = kafka::offsets_after(ready).map_err(failed)?;
         let committed = group.committed(list, self.timeout).map_err(failed)?;
         let is_committed = |delivery: &Delivery| {
-            let (topic, partition) = &delivery.partition;
-            offset_of(&committed, topic, *partition).is_some_and(|end| delivery.offset < end)
+            let (topic, partition) = &delivery.envelope.partition;
+            offset_of(&committed, topic, *partition)
+                .is_some_and(|end| delivery.envelope.offset < end)
         };
         self.unsure = false;
         // Offsets are committed for a set as a whole, so what is committed stands in front.
@@ -286,7 +287,9 @@ impl<M: Send + 'static> Topics<M> {
         }
         let set = Arc::try_unwrap(own.set).unwrap_or_else(|shared| (*shared).clone());
         if outcome.is_ok() && !self.is_transactional {
-            let kept = set.iter().filter(|d| !own.lost.contains(&d.partition));
+            let kept = set
+                .iter()
+                .filter(|d| !own.lost.contains(&d.envelope.partition));
             outcome = kafka::commit(kept, |offsets| group.commit(offsets));
         }
         match &outcome {
@@ -312,10 +315,10 @@ impl<M: Send + 'static> Topics<M> {
     ) {
         let (mut tally, mut ends) = (Tally::default(), BTreeMap::new());
         for delivery in set {
-            let partition = &delivery.partition;
+            let partition = &delivery.envelope.partition;
             if !lost.contains(partition) {
                 self.audit.committed(&delivery);
-                ends.insert(partition.clone(), delivery.offset + 1);
+                ends.insert(partition.clone(), delivery.envelope.offset + 1);
             }
             tally.add(delivery);
         }
@@ -341,7 +344,7 @@ impl<M: Send + 'static> Topics<M> {
                 rejected &= set[record.index].reject(record);
             }
         }
-        set.retain(|own| !lost.contains(&own.partition));
+        set.retain(|own| !lost.contains(&own.envelope.partition));
         #[cfg(test)]
         super::planted::misplace(&mut set, turn.gathered, &error);
         turn.gathered.put_back(set, began);

@@ -9,10 +9,7 @@ mod producer;
 pub mod record_size;
 mod value;
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::{
     message::OwnedHeaders,
@@ -21,7 +18,7 @@ use rdkafka::{
 
 use self::{client::Context, error::outcome, record_size::Limits};
 use crate::{
-    kafka::{Brokers, Bytes, Header, Lost, Partition, Settings},
+    kafka::{Brokers, Bytes, Envelope, Settings},
     record::{Audit, DeadLetter, Done, audit::Finding, avro},
 };
 
@@ -105,24 +102,10 @@ impl std::fmt::Debug for HashKey {
 /// What became of one source record.
 #[derive(Debug, Clone)]
 pub struct Delivery {
-    /// Where the record stood.
-    pub partition: Partition,
-    /// Its offset.
-    pub offset: i64,
-    /// Its key.
-    pub key: Option<Bytes>,
-    /// Headers that go on.
-    pub headers: Vec<Header>,
-    /// When it was written.
-    pub written: Option<SystemTime>,
-    /// Bytes of the source record.
-    pub bytes: u64,
+    /// What stands around the record: the headers are those that go on.
+    pub envelope: Envelope,
     /// Bytes that all of this takes in memory.
     pub held: u64,
-    /// Digest of the value, where records are audited.
-    pub digest: Option<String>,
-    /// What stood in front of the record and can't be read.
-    pub lost: Option<Lost>,
     /// What was done at each place, where records are audited.
     pub findings: Vec<Finding>,
     /// What goes downstream.

@@ -8,7 +8,7 @@ use super::{Delivery, Error, error::outcome};
 use crate::{
     kafka::{Lost, Partition},
     record::{
-        Audit, DeadLetter, Position,
+        Audit, DeadLetter,
         audit::{self, DigestKey},
     },
 };
@@ -34,12 +34,12 @@ pub(crate) fn offsets_after<'d>(
     let mut last: BTreeMap<&Partition, &Delivery> = BTreeMap::new();
     for delivery in set {
         // The last in the order of reading: a topic that was created again begins with small offsets.
-        last.insert(&delivery.partition, delivery);
+        last.insert(&delivery.envelope.partition, delivery);
     }
     let mut list = TopicPartitionList::with_capacity(last.len());
     for ((topic, partition), delivery) in last {
         let mut place = list.add_partition(topic, *partition);
-        place.set_offset(Offset::Offset(delivery.offset + 1))?;
+        place.set_offset(Offset::Offset(delivery.envelope.offset + 1))?;
         if let Some(audit) = &delivery.audit {
             place.set_metadata(format!("{CHAIN}{}", audit.hash));
         }
@@ -66,12 +66,7 @@ pub(crate) fn heads(committed: &TopicPartitionList) -> BTreeMap<Partition, Strin
 
 /// The audit record of a delivery, not yet chained.
 pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
-    let (topic, partition) = &delivery.partition;
-    let source = Position::Kafka {
-        topic: topic.to_string(),
-        partition: *partition,
-        offset: delivery.offset,
-    };
+    let source = delivery.envelope.position();
     let done = delivery.outcome.as_ref().ok();
     let letter = delivery.outcome.as_ref().err();
     let digests = done.map(|done| done.entities.digests.clone());
@@ -90,10 +85,10 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
         unit: audit::Unit::CodePoint,
         findings: delivery.findings.clone(),
         digests,
-        input_digest: delivery.digest.clone(),
+        input_digest: delivery.envelope.digest.clone(),
         output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
         digest_key: key.id(),
-        skipped: match delivery.lost {
+        skipped: match delivery.envelope.lost {
             Some(Lost::Deleted { records, .. }) => Some(records),
             Some(Lost::Replaced) | None => None,
         },

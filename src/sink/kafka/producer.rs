@@ -407,16 +407,16 @@ impl Producer {
         values: &Values,
         records: &mut Vec<Outgoing>,
     ) {
-        let key = delivery.key.as_ref().map(|key| self.key(&key.0));
+        let key = delivery.envelope.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
             let value = values.value(kind, &topic, delivery);
             let (key, headers) = if kind == Kind::Audit {
                 // By its partition, so that a chain stands in one partition and in order.
-                let (from, partition) = &delivery.partition;
+                let (from, partition) = &delivery.envelope.partition;
                 let key = format!("{from}/{partition}").into_bytes();
                 (Some(key), OwnedHeaders::new())
             } else {
-                let headers = carried(&delivery.headers);
+                let headers = carried(&delivery.envelope.headers);
                 let headers = match &delivery.outcome {
                     Err(letter) => dead_letter_headers(letter, headers),
                     Ok(_) => headers,

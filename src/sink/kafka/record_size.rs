@@ -22,8 +22,8 @@ use tracing::{info, warn};
 
 use super::Delivery;
 use crate::{
-    kafka::Brokers,
-    record::{Code, DeadLetter, Position, Stage},
+    kafka::{Brokers, Envelope},
+    record::{Code, DeadLetter, Stage},
 };
 
 /// The name of a topic's limit.
@@ -339,20 +339,16 @@ impl Delivery {
         let tenant = match &self.outcome {
             Ok(done) => done.entities.tenant.clone(),
             Err(_) => {
-                let had_any = self.key.is_some() || !self.headers.is_empty();
-                self.key = None;
-                self.headers.clear();
+                let Envelope { key, headers, .. } = &mut self.envelope;
+                let had_any = key.is_some() || !headers.is_empty();
+                *key = None;
+                headers.clear();
                 return had_any;
             }
         };
-        let (topic, partition) = &self.partition;
         self.findings.clear();
         self.outcome = Err(DeadLetter {
-            source: Position::Kafka {
-                topic: topic.to_string(),
-                partition: *partition,
-                offset: self.offset,
-            },
+            source: self.envelope.position(),
             tenant: Some(tenant),
             // An id may be what is too large.
             document_id: None,

@@ -158,14 +158,14 @@ impl Consumer {
             return Ok(None);
         }
         let mut record = self.record(partition, message)?;
-        let place = self.begun.get_mut(&record.partition);
+        let place = self.begun.get_mut(&record.envelope.partition);
         let place = place.expect("a partition that begins right has a place");
-        let (inner, of) = (&self.inner, &record.partition);
+        let (inner, of) = (&self.inner, &record.envelope.partition);
         let first = || bounds(inner, of, ANSWER).map(|(first, _)| first);
-        let lost = place.take(record.offset, Instant::now(), first);
-        record.lost = lost.map_err(NotYet::Offsets)?;
-        if let Some(lost) = record.lost {
-            self.tell_lost(&record.partition, record.offset, lost);
+        let lost = place.take(record.envelope.offset, Instant::now(), first);
+        record.envelope.lost = lost.map_err(NotYet::Offsets)?;
+        if let Some(lost) = record.envelope.lost {
+            self.tell_lost(&record.envelope.partition, record.envelope.offset, lost);
         }
         Ok(Some(record))
     }

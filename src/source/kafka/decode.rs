@@ -16,7 +16,7 @@ use regex::Regex;
 
 use super::{Beside, Codec, Consumer, Record, consumer::name};
 use crate::{
-    kafka::{Bytes, Header, Partition},
+    kafka::{self, Bytes, Envelope, Header, Partition},
     record::{Code, DeadLetter, Document, DocumentId, Position, avro},
     source::{
         encoding,
@@ -58,33 +58,25 @@ impl Consumer {
         partition: Partition,
         message: &OwnedMessage,
     ) -> Result<Record, NotYet> {
-        let position = Position::Kafka {
-            topic: partition.0.to_string(),
-            partition: partition.1,
-            offset: message.offset(),
-        };
+        let position = kafka::position(&partition, message.offset());
         let document = match self.document(message, position) {
             Ok(document) => Ok(document),
             Err(Unread::Rejected(letter)) => Err(letter),
             Err(Unread::NotYet(error)) => return Err(error),
         };
         let headers = passed(message, &self.pass, &self.trace_parent, &mut self.names);
-        Ok(Record {
+        let audited = self.options.digest_key.as_ref().zip(message.payload());
+        let envelope = Envelope {
             partition,
             offset: message.offset(),
             key: message.key().map(|key| Bytes(key.to_vec())),
             headers,
             written: written(message),
             bytes: message.payload().map_or(0, |payload| payload.len() as u64),
-            digest: self
-                .options
-                .digest_key
-                .as_ref()
-                .zip(message.payload())
-                .map(|(key, payload)| key.digest(payload)),
+            digest: audited.map(|(key, payload)| key.digest(payload)),
             lost: None,
-            document,
-        })
+        };
+        Ok(Record { envelope, document })
     }
 
     fn document(&self, message: &OwnedMessage, position: Position) -> Result<Document, Unread> {

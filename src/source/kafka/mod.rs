@@ -10,11 +10,7 @@ mod consumer;
 mod decode;
 mod reader;
 
-use std::{
-    collections::BTreeSet,
-    sync::Arc,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use rdkafka::{
     consumer::{BaseConsumer, Consumer as _},
@@ -23,7 +19,7 @@ use rdkafka::{
 use regex::Regex;
 
 use crate::{
-    kafka::{Brokers, Bytes, Header, Lost, Partition, Refusal, Resource, Settings},
+    kafka::{Brokers, Envelope, Refusal, Resource, Settings},
     record::{DeadLetter, Document, audit::DigestKey, avro},
 };
 
@@ -193,22 +189,8 @@ pub enum Error {
 /// A record as received.
 #[derive(Debug)]
 pub struct Record {
-    /// Where it stood.
-    pub partition: Partition,
-    /// Its offset.
-    pub offset: i64,
-    /// Its key, byte for byte.
-    pub key: Option<Bytes>,
-    /// Headers that are passed on.
-    pub headers: Vec<Header>,
-    /// When it was written, as its broker or producer says.
-    pub written: Option<SystemTime>,
-    /// Bytes of the value.
-    pub bytes: u64,
-    /// Digest of the value, where records are audited.
-    pub digest: Option<String>,
-    /// What stood in front of it and can't be read.
-    pub lost: Option<Lost>,
+    /// What stands around it.
+    pub envelope: Envelope,
     /// What it holds, or why it holds nothing.
     pub document: Result<Document, DeadLetter>,
 }
