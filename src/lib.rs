@@ -14,6 +14,7 @@ pub mod batch;
 pub mod cli;
 pub mod config;
 pub mod decode;
+pub mod diagnose;
 mod digest;
 pub mod kafka;
 pub mod measure;

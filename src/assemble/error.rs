@@ -1,4 +1,4 @@
-use crate::{config, model, pipeline::job, sink, source};
+use crate::{diagnose, model, pipeline::job, sink, source};
 #[cfg(feature = "kafka")]
 use crate::{pipeline::slot, record::avro};
 
@@ -8,7 +8,7 @@ use crate::{pipeline::slot, record::avro};
 pub enum Error {
     /// A tenant's file is wrong, or asks for what the pack does not have.
     #[error(transparent)]
-    Tenants(#[from] config::Problems),
+    Tenants(#[from] diagnose::Problems),
     /// The pack can't be loaded.
     #[error(transparent)]
     Model(#[from] model::Error),

@@ -3,7 +3,8 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    config::{self, Kind, Problems},
+    config,
+    diagnose::{Kind, Problems},
     model::Error,
     pipeline::Models,
     tenant::{self, Policy, Tenants, reload},

@@ -6,7 +6,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::exit;
 use crate::{
-    config::{Config, Problems, Resolved, telemetry::LogLevel},
+    config::{Config, Resolved, telemetry::LogLevel},
+    diagnose::Problems,
     model::PackRef,
     record::Code,
 };

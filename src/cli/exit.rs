@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use super::out;
-use crate::{assemble, config::Problems, model, pipeline::job, sink, source};
+use crate::{assemble, diagnose::Problems, model, pipeline::job, sink, source};
 #[cfg(feature = "kafka")]
 use crate::{
     pipeline::{replay, slot},

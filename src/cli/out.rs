@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 
-use crate::config::Problems;
+use crate::diagnose::Problems;
 
 /// Errors.
 pub const ERROR: Style = AnsiColor::Red.on_default().bold();

@@ -1,6 +1,7 @@
 //! What a build can leave out, and the keys that need it.
 
-use super::{Config, Kind, Written, resolve::Resolver, sink, source};
+use super::{Config, Written, resolve::Resolver, sink, source};
+use crate::diagnose::Kind;
 
 /// A part of weir that a program which embeds it can leave out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

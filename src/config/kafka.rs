@@ -4,12 +4,15 @@
 use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::{
-    Config, Kind,
+    Config,
     pipeline::Delivery,
     resolve::{Ids, PathPattern, Resolver, Sink, Source, TenantFrom},
     sink, source,
 };
-use crate::kafka::{Brokers, Settings};
+use crate::{
+    diagnose::Kind,
+    kafka::{Brokers, Settings},
+};
 
 /// Topics to read.
 #[derive(Debug, Clone)]

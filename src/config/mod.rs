@@ -1,7 +1,7 @@
 //! Configuration: a TOML file, variables and flags in, checked settings out.
 //!
 //! In:  the file, `WEIR_SECTION__KEY` variables and `--set` flags, in rising order of precedence.
-//! Out: [`Resolved`], or every [`Problem`] found, each with place and fix.
+//! Out: [`Resolved`], or every problem found, each with place and fix.
 //! Holds: an unknown key is refused; a secret in a file is refused, and no message prints a value
 //!        that may be one (I7).
 //! Does not know: stores, models, tenants' policies. It reads only the configuration file and the
@@ -11,9 +11,6 @@
 //! what it means ([`Written::resolve`]: paths, patterns, secrets, rules across keys).
 
 pub mod batch;
-pub mod check;
-pub mod document;
-mod error;
 mod feature;
 pub mod kafka;
 pub mod limits;
@@ -35,11 +32,10 @@ mod tests_kafka;
 
 use std::{collections::BTreeMap, ffi::OsString, path::Path, sync::LazyLock};
 
-use schemars::{JsonSchema, generate::SchemaSettings};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-pub use error::{Kind, Place, Problem, Problems};
 pub use feature::Feature;
 pub use resolve::{
     Columns, DEFAULT_MODEL, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved,
@@ -49,7 +45,11 @@ pub use resolve::{
 pub use kafka::{IdFrom, KafkaSink, KafkaSource};
 pub use route::Route;
 
-use document::{Node, Value};
+use crate::diagnose::{
+    Kind, Place, Problems, check,
+    document::{self, Node, Value},
+    reason, schema_of,
+};
 
 /// What the user wrote, with the defaults filled in.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
@@ -126,15 +126,6 @@ const LATER: check::Rules = check::Rules {
     ],
 };
 
-/// JSON Schema of a type as it is read, without what only generators need.
-pub fn schema_of<T: JsonSchema>() -> Json {
-    let schema = SchemaSettings::draft2020_12()
-        .for_deserialize()
-        .into_generator()
-        .into_root_schema_for::<T>();
-    schema.to_value()
-}
-
 /// JSON Schema of the configuration.
 pub fn schema() -> &'static Json {
     static SCHEMA: LazyLock<Json> = LazyLock::new(schema_of::<Config>);
@@ -209,16 +200,6 @@ impl Written {
         let mut settings = Vec::new();
         explain(schema(), Some(&self.document), "", &mut settings);
         settings
-    }
-}
-
-/// A file error in words, without its path (the place names it).
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => "no such file".to_owned(),
-        std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-        std::io::ErrorKind::InvalidData => "not valid UTF-8".to_owned(),
-        kind => kind.to_string(),
     }
 }
 

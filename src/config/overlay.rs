@@ -4,10 +4,10 @@ use std::ffi::OsString;
 
 use serde_json::Value as Json;
 
-use super::{
+use crate::diagnose::{
+    Kind, Place, Problems,
     check::{alternatives, property, takes},
     document::{Node, Value, parse_value},
-    error::{Kind, Place, Problems},
 };
 
 const PREFIX: &str = "WEIR_";

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::Value as Json;
 
-use super::check::{alternatives, resolve_ref, tag_of};
+use crate::diagnose::check::{alternatives, resolve_ref, tag_of};
 
 /// `docs/configuration.md`.
 pub fn markdown() -> String {

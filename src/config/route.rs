@@ -1,10 +1,11 @@
 //! Which sources and sinks go together.
 
 use super::{
-    Kind, Problems, Written,
+    Written,
     kafka::{KafkaSink, KafkaSource},
     resolve::{ObjectSink, ObjectSource, Sink, Source, StdinSource, StdoutSink},
 };
+use crate::diagnose::{Kind, Problems};
 
 /// A source and a sink that go together. A pair that is not here is refused when the configuration is
 /// resolved, so that what `weir check` passes, `weir run` runs.

@@ -6,7 +6,7 @@ use metrics::counter;
 use tracing::{info, warn};
 
 pub use crate::telemetry::Event;
-use crate::{config::Problems, telemetry::metric};
+use crate::{diagnose::Problems, telemetry::metric};
 
 /// A new set is in use.
 pub struct TenantsReloaded {

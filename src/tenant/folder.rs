@@ -11,7 +11,7 @@ use super::{
     resolve::{LATER, parse},
     schema,
 };
-use crate::config::{
+use crate::diagnose::{
     Kind, Place, Problems,
     check::{self, nearest},
     document, reason,

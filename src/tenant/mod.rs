@@ -161,6 +161,6 @@ impl Tenants {
 
 /// JSON Schema of a tenant file.
 pub fn schema() -> &'static Json {
-    static SCHEMA: LazyLock<Json> = LazyLock::new(crate::config::schema_of::<file::File>);
+    static SCHEMA: LazyLock<Json> = LazyLock::new(crate::diagnose::schema_of::<file::File>);
     &SCHEMA
 }

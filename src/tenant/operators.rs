@@ -10,7 +10,7 @@ use super::{
     resolve::Resolver,
 };
 use crate::{
-    config::{Kind, reason},
+    diagnose::{Kind, reason},
     redact::{Key, Operator},
 };
 

@@ -11,7 +11,7 @@ use super::{
     Tenants,
     events::{Event, TenantsKept, TenantsReloaded, TenantsUnchanged, WatchFailed},
 };
-use crate::config::Problems;
+use crate::diagnose::Problems;
 
 /// What is wrong with tenants whose files are right, such as a label that the pack can't find.
 pub type Unfit = Arc<dyn Fn(&Tenants) -> Problems + Send + Sync>;

@@ -17,13 +17,13 @@ use super::{
     schema,
 };
 use crate::{
-    config::{
+    decode::patterns::{self, Patterns},
+    diagnose::{
         Kind, Problems,
         check::{self, nearest},
         document::{self, Node},
         reason,
     },
-    decode::patterns::{self, Patterns},
     redact::{Key, Operator, Redactor},
 };
 

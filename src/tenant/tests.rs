@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    config::{Kind, Problems},
+    diagnose::{Kind, Problems},
     record::Position,
     redact::Operator,
 };

@@ -22,10 +22,21 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sink",
         &["decode", "kafka", "record", "source", "store", "telemetry"],
     ),
-    ("config", &["kafka", "model", "record", "source", "store"]),
+    ("diagnose", &[]),
+    (
+        "config",
+        &["diagnose", "kafka", "model", "record", "source", "store"],
+    ),
     (
         "tenant",
-        &["config", "decode", "record", "redact", "telemetry"],
+        &[
+            "config",
+            "decode",
+            "diagnose",
+            "record",
+            "redact",
+            "telemetry",
+        ],
     ),
     (
         "pipeline",
@@ -50,6 +61,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "batch",
             "config",
+            "diagnose",
             "kafka",
             "model",
             "pipeline",

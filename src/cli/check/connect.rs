@@ -3,7 +3,8 @@
 use super::report::Report;
 use crate::{
     assemble::objects,
-    config::{self, Kind, ObjectSink, ObjectSource, Resolved, Route, Written},
+    config::{ObjectSink, ObjectSource, Resolved, Route, Written},
+    diagnose::{Kind, reason},
     source::{self, Objects},
     store::{self, Location},
 };
@@ -81,9 +82,7 @@ impl Report {
             Err(error) => {
                 let why = match &error {
                     source::Error::Place(store::Error::Store { source, .. }) => kind_of(source),
-                    source::Error::Place(store::Error::Folder { source, .. }) => {
-                        config::reason(source)
-                    }
+                    source::Error::Place(store::Error::Folder { source, .. }) => reason(source),
                     error => error.to_string(),
                 };
                 let kind = Kind::Invalid(format!("`{key}` can't be reached: {why}"));

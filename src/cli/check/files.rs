@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, path::Path};
 
 use super::report::{Report, counted};
 use crate::{
-    config::{self, Config, Kind, Place, Problems, document},
+    config::Config,
+    diagnose::{Kind, Place, Problems, document, reason},
     tenant::{self, Policy},
 };
 
@@ -17,7 +18,7 @@ impl Report {
             Err(error) => {
                 let kind = Kind::Unreadable {
                     what: "the file".to_owned(),
-                    reason: config::reason(&error),
+                    reason: reason(&error),
                 };
                 let at = Place::File {
                     file: name.as_str().into(),

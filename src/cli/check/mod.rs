@@ -16,7 +16,8 @@ use super::{
 };
 use crate::{
     assemble::tenants,
-    config::{Config, Kind, Resolved, Source},
+    config::{Config, Resolved, Source},
+    diagnose::Kind,
     tenant::Tenants,
 };
 use report::{Report, counted};

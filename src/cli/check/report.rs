@@ -4,7 +4,8 @@ use std::{fmt::Write as _, path::Path};
 
 use crate::{
     cli::out,
-    config::{Origin, Problems, Written},
+    config::{Origin, Written},
+    diagnose::Problems,
 };
 
 /// What was found, in the order in which it was looked at.

@@ -6,7 +6,8 @@ use super::{
 };
 use crate::{
     assemble::{registries, topics},
-    config::{KafkaSink, KafkaSource, Kind, Written},
+    config::{KafkaSink, KafkaSource, Written},
+    diagnose::Kind,
     kafka::Brokers,
 };
 

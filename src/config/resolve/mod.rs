@@ -12,8 +12,11 @@ pub use types::{
     StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
-use super::{Config, Kind, Place, Problems, Written, model, models, reason, route::Route};
-use crate::model::PackRef;
+use super::{Config, Written, model, models, route::Route};
+use crate::{
+    diagnose::{Kind, Place, Problems, reason},
+    model::PackRef,
+};
 
 /// How tenants name the pack of `[model]`.
 pub const DEFAULT_MODEL: &str = "default";

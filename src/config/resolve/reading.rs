@@ -3,10 +3,7 @@
 use super::{
     Columns, Ids, ObjectSource, PathPattern, Resolver, Source, StdinSource, TenantFrom, word,
 };
-use crate::{
-    config::{Kind, source},
-    record::IdKey,
-};
+use crate::{config::source, diagnose::Kind, record::IdKey};
 
 impl Resolver<'_> {
     pub(super) fn source(&mut self, section: &source::Section) -> Option<Source> {

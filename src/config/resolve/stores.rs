@@ -7,7 +7,7 @@ use url::Url;
 
 use super::{Resolver, clean};
 use crate::{
-    config::{Kind, check::nearest},
+    diagnose::{Kind, check::nearest},
     store,
 };
 

@@ -3,7 +3,10 @@
 use url::Url;
 
 use super::{ObjectSink, Resolver, Sink, Source, StdoutSink};
-use crate::config::{Config, Kind, sink};
+use crate::{
+    config::{Config, sink},
+    diagnose::Kind,
+};
 
 impl Resolver<'_> {
     pub(super) fn sink(&mut self, config: &Config, source: Option<&Source>) -> Option<Sink> {

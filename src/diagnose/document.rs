@@ -8,7 +8,7 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::error::{Kind, Place, Problems};
+use super::{Kind, Place, Problems};
 
 /// A value and where it was written. `Debug` prints its kind: it may be a secret.
 #[derive(Clone)]

@@ -5,8 +5,8 @@
 use serde_json::{Map, Value as Json};
 
 use super::{
+    Kind, Place, Problems,
     document::{Entry, Node, Value},
-    error::{Kind, Place, Problems},
 };
 
 /// What the schema can't say about one kind of file.
