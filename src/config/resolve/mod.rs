@@ -1,7 +1,11 @@
 //! What a written configuration means: paths, patterns, secrets and rules across keys.
 
+mod brokers;
 mod reading;
+mod registry;
+mod rules;
 mod stores;
+mod topics;
 mod types;
 mod writing;
 
@@ -12,7 +16,7 @@ pub use types::{
     StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
-use super::{Config, Written, model, models, route::Route};
+use super::{Config, Written, kafka::Secret, model, models, route::Route};
 use crate::{
     diagnose::{Kind, Place, Problems, reason},
     model::PackRef,
@@ -182,6 +186,26 @@ impl Resolver<'_> {
             Place::File { .. } => self.folder.join(path),
             Place::Environment(_) | Place::Flag(_) => PathBuf::from(path),
         }
+    }
+
+    /// A secret from a file or a variable; `None` outside means that a problem was reported.
+    pub(super) fn secret(
+        &mut self,
+        key: &str,
+        file: Option<&str>,
+        variable: Option<&str>,
+    ) -> Option<Option<Secret>> {
+        let (at, from) = match (file, variable) {
+            (None, None) => return Some(None),
+            (Some(file), None) => (format!("{key}_file"), file),
+            (None, Some(variable)) => (format!("{key}_env"), variable),
+            (Some(_), Some(_)) => {
+                let message = format!("`{key}_file` and `{key}_env` are both given");
+                self.invalid(&format!("{key}_file"), message, "keep one of them");
+                return None;
+            }
+        };
+        Some(Some(Secret::new(self.read_secret(&at, from)?)))
     }
 
     /// What the file or the variable holds that the key `at`, of a name that ends in `_file` or
