@@ -14,13 +14,16 @@
 mod arrow_file;
 #[cfg(feature = "tables")]
 mod columns;
+mod documents;
 mod encoding;
 mod error;
+mod failure;
 mod folder;
 mod identity;
 mod json_values;
 #[cfg(feature = "kafka")]
 pub mod kafka;
+mod key_block;
 mod lines;
 mod objects;
 #[cfg(feature = "tables")]
@@ -31,6 +34,7 @@ mod table;
 #[cfg(not(feature = "tables"))]
 #[path = "no_table.rs"]
 mod table;
+mod transcoded;
 #[cfg(feature = "tables")]
 mod unpacked;
 
@@ -40,11 +44,12 @@ use tokio::io::AsyncRead;
 
 pub use encoding::Encoding;
 pub use error::Error;
+pub use failure::{ReadFailure, read_failure};
 pub use folder::{Reason, Unlisted};
 pub use identity::TenantFrom;
 pub use lines::{Mode, Multiline};
 pub use objects::{Listing, Object, Objects};
-pub use reader::{Around, ReadFailure, Reader, Report, read_failure};
+pub use reader::{Around, Reader, Report};
 pub use table::Table;
 #[cfg(feature = "tables")]
 pub use table::{Layout, TableFormat};

@@ -3,7 +3,7 @@
 
 use std::{convert::Infallible, fs::File};
 
-use super::{Object, objects::Shared, reader::Failure};
+use super::{Object, failure::Failure, objects::Shared};
 use crate::record::{Code, DeadLetter, Document};
 
 /// There is none.

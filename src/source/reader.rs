@@ -8,21 +8,19 @@ use tracing::info;
 
 use super::{
     Error, Object, Options, Stream, Unit,
-    encoding::{self, Encoding, SAMPLE_BYTES, Transcoded, Unknown},
+    documents::{dead_letter, json_document, not_utf8, of_json, text_document},
+    encoding::{self, Encoding, SAMPLE_BYTES},
+    failure::{Failure, Rejected},
     identity::Identity,
     json_values::{Next, Values},
     lines::Lines,
     objects::{Shared, version},
     table::Rows,
+    transcoded::Transcoded,
 };
 use crate::{
-    record::{
-        Body, Code, DeadLetter, Document, DocumentId, Position, Stage, Text,
-        json::{Json, NotJson},
-    },
-    store::{
-        self, Bytes, Compression, Format, MAGIC_BYTES, READ_BYTES, decompressed, magic, peeked,
-    },
+    record::{Body, Code, DeadLetter, Document, DocumentId, Position, json::Json},
+    store::{Bytes, Compression, Format, MAGIC_BYTES, READ_BYTES, decompressed, magic, peeked},
 };
 
 /// Reads the documents of one object, or of standard input, in their order.
@@ -584,83 +582,6 @@ impl FirstLine {
     }
 }
 
-/// A text as a document.
-pub(super) fn text_document(text: String, tenant: Option<String>, position: Position) -> Document {
-    Document {
-        id: DocumentId::place(&position),
-        tenant,
-        position,
-        body: Body::Text(Text::from(text)),
-    }
-}
-
-/// A JSON object as a document; `what` names the text in a dead letter's reason.
-pub(super) fn json_document(
-    text: String,
-    what: &str,
-    identity: &Identity,
-    object: &str,
-    position: Position,
-) -> Result<Document, DeadLetter> {
-    let json = Json::parse(text).map_err(|error| {
-        let reason = match error {
-            NotJson::Syntax { column, .. } => {
-                format!("the {what} is not valid JSON (column {column})")
-            }
-            other => format!("the {what} is {other}"),
-        };
-        dead_letter(position.clone(), Code::NotJson, reason)
-    })?;
-    of_json(json, what, identity, object, position)
-}
-
-/// A JSON object that was read, as a document.
-fn of_json(
-    json: Json,
-    what: &str,
-    identity: &Identity,
-    object: &str,
-    position: Position,
-) -> Result<Document, DeadLetter> {
-    let id = identity.id_of_json(&json, &position);
-    match identity.of_json(&json, object) {
-        Ok(tenant) => Ok(Document {
-            id,
-            tenant,
-            position,
-            body: Body::Json(json.into_text()),
-        }),
-        Err(code) => {
-            let reason = format!("the tenant of the {what} is neither text nor a number");
-            let mut letter = dead_letter(position, code, reason);
-            letter.document_id = Some(id.in_dead_letter());
-            Err(letter)
-        }
-    }
-}
-
-pub(super) fn not_utf8(
-    error: &std::string::FromUtf8Error,
-    what: &str,
-    position: Position,
-) -> DeadLetter {
-    let at = error.utf8_error().valid_up_to();
-    let reason = format!("byte {at} of the {what} is not valid UTF-8");
-    dead_letter(position, Code::NotUtf8, reason)
-}
-
-pub(super) fn dead_letter(source: Position, code: Code, reason: String) -> DeadLetter {
-    DeadLetter {
-        source,
-        tenant: None,
-        document_id: None,
-        stage: Stage::Source,
-        code,
-        reason,
-        attempts: 1,
-    }
-}
-
 async fn open_bytes(shared: &Shared, object: &Object) -> Result<Bytes, Failure> {
     let options = GetOptions {
         if_match: object.e_tag.clone(),
@@ -676,85 +597,4 @@ async fn open_bytes(shared: &Shared, object: &Object) -> Result<Bytes, Failure> 
         None => bytes,
         Some(compression) => decompressed(bytes, compression),
     })
-}
-
-/// What an error of [`Stream::reader`] means.
-#[derive(Debug)]
-pub enum ReadFailure {
-    /// The object is broken or was replaced: a dead letter with this code and reason.
-    Rejected(Code, String),
-    /// The store failed: the object can be read again.
-    Error(Error),
-}
-
-/// Tells a broken object from a store that failed.
-pub fn read_failure(position: &Position, error: io::Error) -> ReadFailure {
-    match Failure::read(&position.to_string(), error) {
-        Failure::Rejected(Rejected { code, reason }) => ReadFailure::Rejected(code, reason),
-        Failure::Error(error) => ReadFailure::Error(error),
-    }
-}
-
-/// Why a step of a reader gave no unit.
-#[derive(Debug)]
-pub(super) enum Failure {
-    Rejected(Rejected),
-    Error(Error),
-}
-
-#[derive(Debug)]
-pub(super) struct Rejected {
-    pub(super) code: Code,
-    pub(super) reason: String,
-}
-
-impl Failure {
-    pub(super) fn rejected(code: Code, reason: &str) -> Self {
-        Self::Rejected(Rejected {
-            code,
-            reason: reason.to_owned(),
-        })
-    }
-
-    fn changed() -> Self {
-        let reason = "the object was replaced or removed while it was being read";
-        Self::rejected(Code::Changed, reason)
-    }
-
-    pub(super) fn store(object: &Object, source: object_store::Error) -> Self {
-        match source {
-            object_store::Error::Precondition { .. } | object_store::Error::NotFound { .. } => {
-                Self::changed()
-            }
-            source => Self::of_store(object.path.clone(), source),
-        }
-    }
-
-    fn of_store(at: String, source: object_store::Error) -> Self {
-        Self::Error(store::Error::Store { at, source }.into())
-    }
-
-    fn read(at: &str, error: io::Error) -> Self {
-        let at = at.to_owned();
-        let cause = error
-            .get_ref()
-            .and_then(|cause| cause.downcast_ref::<Unknown>());
-        if let Some(unknown) = cause {
-            return Self::rejected(Code::UnknownEncoding, &unknown.to_string());
-        }
-        match error.downcast::<object_store::Error>() {
-            Ok(object_store::Error::Precondition { .. }) => Self::changed(),
-            Ok(source) => Self::of_store(at, source),
-            Err(error) => match error.kind() {
-                io::ErrorKind::UnexpectedEof => {
-                    Self::rejected(Code::Truncated, "the compressed object is truncated")
-                }
-                // What the decoders of async-compression return for bytes that are not theirs.
-                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other => {
-                    Self::rejected(Code::Truncated, "the compressed object is corrupt")
-                }
-                _ => Self::Error(Error::Io { at, source: error }),
-            },
-        }
-    }
 }

@@ -19,8 +19,8 @@ use crate::{
     kafka::{self, Bytes, Envelope, Header, Partition},
     record::{Code, DeadLetter, Document, DocumentId, Position, avro},
     source::{
+        documents::{dead_letter, json_document, not_utf8, text_document},
         encoding,
-        reader::{dead_letter, json_document, not_utf8, text_document},
     },
 };
 

@@ -7,9 +7,9 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
     super::borders::opens,
-    assigned::{bare_end, quoted},
     placeholder::{is_placeholder, is_random},
     prefixed::{keep_outermost, with_digit},
+    value::{bare_end, quoted},
 };
 use crate::text::ByteSpan;
 

@@ -6,8 +6,8 @@ use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use super::{
-    assigned::{bare_end, quoted},
     placeholder::{is_code, is_placeholder},
+    value::{bare_end, quoted},
 };
 use crate::text::ByteSpan;
 

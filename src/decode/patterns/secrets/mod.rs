@@ -9,7 +9,8 @@
 //! | `aws` | AWS secrets near a clue, keys of Azure behind their name |
 //! | `blocks` | private keys in PEM, OpenPGP, PuTTY, SSH and age form |
 //! | `ledger` | addresses of Bitcoin, Ethereum and others |
-//! | `names`, `assigned` | which names tell of a secret, and the value that a name is given |
+//! | `names`, `assigned` | which names tell of a secret, and whether the value that a name is given is one |
+//! | `place`, `value` | where such a value begins, and how far it goes |
 //! | `login` | passwords in URLs, data source names and on command lines |
 //! | `header` | `Authorization`, `Cookie` and `Set-Cookie` |
 //! | `placeholder` | values that are none |
@@ -22,9 +23,11 @@ mod jose;
 mod ledger;
 mod login;
 mod names;
+mod place;
 mod placeholder;
 mod prefixed;
 mod shaped;
+mod value;
 mod vendors;
 
 #[cfg(test)]
