@@ -5,42 +5,23 @@
 //! may belong to somebody come from ranges reserved for examples, if such ranges exist.
 
 mod date;
+mod kind;
 mod words;
 
 use std::net::IpAddr;
 
-use self::words::{
-    ADJECTIVES, ANIMALS, CITIES, COMPANIES, COMPANY_FORMS, COUNTRIES, FAMILY, GIVEN, STREET_KINDS,
-    STREETS,
+use self::{
+    kind::{Kind, kind},
+    words::{
+        ADJECTIVES, ANIMALS, CITIES, COMPANIES, COMPANY_FORMS, COUNTRIES, FAMILY, GIVEN,
+        STREET_KINDS, STREETS,
+    },
 };
 use super::{Key, keyed::Stream};
 use crate::decode::patterns::{is_card, luhn};
 
 /// Draws before the fallback: a draw that gives the value away is thrown away.
 const DRAWS: usize = 64;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Person,
-    Given,
-    Family,
-    Email,
-    Phone,
-    Date,
-    Address,
-    City,
-    Country,
-    Company,
-    Username,
-    Card,
-    Iban,
-    Ssn,
-    Ip,
-    Mac,
-    Url,
-    Uuid,
-    Other,
-}
 
 /// The surrogate of a value: never the value itself, and never holding it where it has three
 /// letters or digits or more.
@@ -77,189 +58,6 @@ fn gives_away(surrogate: &str, value: &str) -> bool {
 /// Whether a label's words name people: its values are names.
 pub fn names_people(label: &str) -> bool {
     matches!(kind(label), Kind::Person | Kind::Given | Kind::Family)
-}
-
-/// The kind that a label's words name. More telling words are asked first: an `email address` is no
-/// address, a `company name` no person.
-fn kind(label: &str) -> Kind {
-    let label = label.to_lowercase().replace("e-mail", "email");
-    let words: Vec<&str> = label
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let has = |any: &[&str]| {
-        words.iter().any(|word| {
-            any.contains(word) || word.strip_suffix('s').is_some_and(|one| any.contains(&one))
-        })
-    };
-    let phrase = words.join(" ");
-    let says = |any: &[&str]| any.iter().any(|wording| phrase.contains(wording));
-
-    if has(&["email", "mail"]) && !says(&["mailing", "postal mail"]) {
-        return Kind::Email;
-    }
-    if has(&[
-        "phone",
-        "telephone",
-        "tel",
-        "mobile",
-        "fax",
-        "cell",
-        "cellphone",
-        "phonenumber",
-    ]) {
-        return Kind::Phone;
-    }
-    if has(&["iban"]) {
-        return Kind::Iban;
-    }
-    if has(&["ssn"]) || says(&["social security"]) {
-        return Kind::Ssn;
-    }
-    if says(&[
-        "credit card",
-        "debit card",
-        "card number",
-        "payment card",
-        "bank card",
-    ]) || phrase == "card"
-        || has(&["pan"])
-    {
-        return Kind::Card;
-    }
-    if has(&["ip", "ipv4", "ipv6", "ipaddress"]) {
-        return Kind::Ip;
-    }
-    if has(&["mac"]) {
-        return Kind::Mac;
-    }
-    if has(&["url", "uri", "link", "website", "webpage"]) || says(&["web address"]) {
-        return Kind::Url;
-    }
-    if has(&["uuid", "guid"]) {
-        return Kind::Uuid;
-    }
-    if has(&["username", "login", "handle", "nickname", "alias", "userid"])
-        || says(&["user name", "screen name", "account name"])
-    {
-        return Kind::Username;
-    }
-    if has(&[
-        "crypto", "bitcoin", "ethereum", "wallet", "key", "token", "secret", "password", "account",
-    ]) {
-        return Kind::Other;
-    }
-    if has(&[
-        "company",
-        "organization",
-        "organisation",
-        "employer",
-        "business",
-        "brand",
-        "corporation",
-        "firm",
-        "bank",
-        "org",
-    ]) || phrase.starts_with("companies")
-    {
-        return Kind::Company;
-    }
-    if has(&["birthplace"]) || says(&["place of birth", "birth place"]) {
-        return Kind::City;
-    }
-    if has(&["date", "dob", "birthday", "birthdate", "datetime", "day"]) || says(&["time of birth"])
-    {
-        return Kind::Date;
-    }
-    if has(&[
-        "zip",
-        "zipcode",
-        "postcode",
-        "postal",
-        "coordinate",
-        "state",
-        "number",
-        "id",
-        "code",
-    ]) && !says(&["address"])
-    {
-        return Kind::Other;
-    }
-    if has(&[
-        "city",
-        "town",
-        "village",
-        "municipality",
-        "place",
-        "location",
-    ]) || phrase.ends_with("cities")
-    {
-        return Kind::City;
-    }
-    if has(&["address", "street"]) {
-        return Kind::Address;
-    }
-    if has(&["country", "nation"]) || phrase.ends_with("countries") {
-        return Kind::Country;
-    }
-    if says(&[
-        "first name",
-        "given name",
-        "firstname",
-        "middle name",
-        "forename",
-    ]) {
-        return Kind::Given;
-    }
-    if says(&["last name", "family name", "lastname"]) || has(&["surname"]) {
-        return Kind::Family;
-    }
-    let thing = has(&[
-        "product",
-        "file",
-        "host",
-        "hostname",
-        "domain",
-        "project",
-        "service",
-        "drug",
-        "device",
-        "server",
-        "event",
-        "medication",
-    ]);
-    if !thing
-        && has(&[
-            "person",
-            "name",
-            "people",
-            "patient",
-            "customer",
-            "client",
-            "employee",
-            "doctor",
-            "author",
-            "individual",
-            "human",
-            "fullname",
-            "physician",
-            "nurse",
-            "politician",
-            "scientist",
-            "researcher",
-            "writer",
-            "artist",
-            "musician",
-            "actor",
-            "athlete",
-            "witness",
-            "suspect",
-            "victim",
-        ])
-    {
-        return Kind::Person;
-    }
-    Kind::Other
 }
 
 fn draw(kind: Kind, value: &str, stream: &mut Stream) -> String {

@@ -78,50 +78,54 @@ impl Resolver<'_> {
                     placeholder: placeholder.clone().or_else(|| new_value.clone()),
                 }
             }
-            OperatorEntry::Table(OperatorTable::Mask {
-                keep_last,
-                masking_char,
-                chars_to_mask,
-                from_end,
-            }) => {
-                let mut chars = masking_char.chars();
-                let (Some(character), None) = (chars.next(), chars.next()) else {
-                    let kind = Kind::Invalid("`masking_char` must be one character".to_owned());
-                    self.problem(&format!("{path}.masking_char"), kind, "\"*\"");
-                    return None;
-                };
-                let conflict = match (chars_to_mask, from_end, keep_last) {
-                    (None, Some(_), _) => {
-                        Some("`from_end` needs `chars_to_mask`, which is missing")
-                    }
-                    (Some(_), _, 1..) => Some("`chars_to_mask` and `keep_last` exclude each other"),
-                    _ => None,
-                };
-                if let Some(why) = conflict {
-                    self.problem(
-                        path,
-                        Kind::Conflict(why.to_owned()),
-                        "keep `keep_last` alone, or `chars_to_mask`",
-                    );
-                    return None;
-                }
-                match chars_to_mask {
-                    Some(count) => Operator::MaskCount {
-                        character,
-                        count: *count as usize,
-                        from_end: from_end.unwrap_or(false),
-                    },
-                    None => Operator::Mask {
-                        character,
-                        keep_last: *keep_last as usize,
-                    },
-                }
-            }
+            OperatorEntry::Table(mask @ OperatorTable::Mask { .. }) => self.mask(path, mask)?,
             OperatorEntry::Table(OperatorTable::Hash { key, .. }) => Operator::Hash {
                 key: self.key(path, key.as_deref())?,
             },
             OperatorEntry::Table(OperatorTable::Surrogate { key }) => Operator::Surrogate {
                 key: self.key(path, key.as_deref())?,
+            },
+        })
+    }
+
+    fn mask(&mut self, path: &str, table: &OperatorTable) -> Option<Operator> {
+        let OperatorTable::Mask {
+            keep_last,
+            masking_char,
+            chars_to_mask,
+            from_end,
+        } = table
+        else {
+            return None;
+        };
+        let mut chars = masking_char.chars();
+        let (Some(character), None) = (chars.next(), chars.next()) else {
+            let kind = Kind::Invalid("`masking_char` must be one character".to_owned());
+            self.problem(&format!("{path}.masking_char"), kind, "\"*\"");
+            return None;
+        };
+        let conflict = match (chars_to_mask, from_end, keep_last) {
+            (None, Some(_), _) => Some("`from_end` needs `chars_to_mask`, which is missing"),
+            (Some(_), _, 1..) => Some("`chars_to_mask` and `keep_last` exclude each other"),
+            _ => None,
+        };
+        if let Some(why) = conflict {
+            self.problem(
+                path,
+                Kind::Conflict(why.to_owned()),
+                "keep `keep_last` alone, or `chars_to_mask`",
+            );
+            return None;
+        }
+        Some(match chars_to_mask {
+            Some(count) => Operator::MaskCount {
+                character,
+                count: *count as usize,
+                from_end: from_end.unwrap_or(false),
+            },
+            None => Operator::Mask {
+                character,
+                keep_last: *keep_last as usize,
             },
         })
     }
@@ -167,6 +171,46 @@ impl Resolver<'_> {
         None
     }
 
+    /// What the file or the variable of a key holds. `None` means that a problem was reported.
+    fn secret_of(&mut self, path: &str, entry: &KeyEntry) -> Option<Vec<u8>> {
+        match (&entry.file, &entry.env) {
+            (Some(file), None) => match std::fs::read(self.folder.join(file)) {
+                Ok(bytes) => Some(bytes),
+                Err(error) => {
+                    let kind = Kind::Unreadable {
+                        what: "the file of the key".to_owned(),
+                        reason: reason(&error),
+                    };
+                    self.problem(
+                        &format!("{path}.file"),
+                        kind,
+                        "name a readable file outside version control",
+                    );
+                    None
+                }
+            },
+            (None, Some(name)) => match std::env::var_os(name) {
+                Some(value) => Some(value.into_encoded_bytes()),
+                None => {
+                    let kind = Kind::Unreadable {
+                        what: "the variable of the key".to_owned(),
+                        reason: "the variable is not set".to_owned(),
+                    };
+                    self.problem(&format!("{path}.env"), kind, "set it where weir runs");
+                    None
+                }
+            },
+            _ => {
+                let kind = Kind::OneOf {
+                    key: "a key".to_owned(),
+                    of: "`file`, `env`".to_owned(),
+                };
+                self.problem(path, kind, "keep one of them");
+                None
+            }
+        }
+    }
+
     pub(super) fn read_keys(&mut self, keys: Option<&Keys>) {
         let entries: Vec<(String, &KeyEntry)> = match keys {
             None => return,
@@ -178,41 +222,8 @@ impl Resolver<'_> {
                 .collect(),
         };
         for (path, entry) in entries {
-            let secret = match (&entry.file, &entry.env) {
-                (Some(file), None) => match std::fs::read(self.folder.join(file)) {
-                    Ok(bytes) => bytes,
-                    Err(error) => {
-                        let kind = Kind::Unreadable {
-                            what: "the file of the key".to_owned(),
-                            reason: reason(&error),
-                        };
-                        self.problem(
-                            &format!("{path}.file"),
-                            kind,
-                            "name a readable file outside version control",
-                        );
-                        continue;
-                    }
-                },
-                (None, Some(name)) => match std::env::var_os(name) {
-                    Some(value) => value.into_encoded_bytes(),
-                    None => {
-                        let kind = Kind::Unreadable {
-                            what: "the variable of the key".to_owned(),
-                            reason: "the variable is not set".to_owned(),
-                        };
-                        self.problem(&format!("{path}.env"), kind, "set it where weir runs");
-                        continue;
-                    }
-                },
-                _ => {
-                    let kind = Kind::OneOf {
-                        key: "a key".to_owned(),
-                        of: "`file`, `env`".to_owned(),
-                    };
-                    self.problem(&path, kind, "keep one of them");
-                    continue;
-                }
+            let Some(secret) = self.secret_of(&path, entry) else {
+                continue;
             };
             let secret = zeroize::Zeroizing::new(secret);
             match decode_key(&secret) {

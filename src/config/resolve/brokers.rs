@@ -116,33 +116,43 @@ impl Resolver<'_> {
                 (Some(_), Some(_)) => "sasl_ssl",
             },
         );
-        let files = tls.map(|tls| {
-            [
-                ("ca_file", "ssl.ca.location", &tls.ca_file),
-                (
-                    "certificate_file",
-                    "ssl.certificate.location",
-                    &tls.certificate_file,
-                ),
-                ("key_file", "ssl.key.location", &tls.key_file),
-            ]
-        });
-        for (key, option, file) in files.into_iter().flatten() {
+        if let Some(tls) = tls {
+            self.tls(section, tls, settings)?;
+        }
+        if let Some(sasl) = sasl {
+            self.login(section, sasl, &mut brokers)?;
+        }
+        Some(brokers)
+    }
+
+    /// Certificates and keys. `None` means that a problem was reported.
+    fn tls(&mut self, section: &str, tls: &source::Tls, settings: &mut Settings) -> Option<()> {
+        let files = [
+            ("ca_file", "ssl.ca.location", &tls.ca_file),
+            (
+                "certificate_file",
+                "ssl.certificate.location",
+                &tls.certificate_file,
+            ),
+            ("key_file", "ssl.key.location", &tls.key_file),
+        ];
+        for (key, option, file) in files {
             let Some(file) = file else { continue };
             let path = self.path(&format!("{section}.tls.{key}"), file);
             settings.set(option, path.display().to_string());
         }
-        if let Some(tls) = tls {
-            let file = tls.key_password_file.as_deref();
-            let variable = tls.key_password_env.as_deref();
-            let key = format!("{section}.tls.key_password");
-            if let Some(secret) = self.secret(&key, file, variable)? {
-                settings.set("ssl.key.password", secret.expose());
-            }
+        let file = tls.key_password_file.as_deref();
+        let variable = tls.key_password_env.as_deref();
+        let key = format!("{section}.tls.key_password");
+        if let Some(secret) = self.secret(&key, file, variable)? {
+            settings.set("ssl.key.password", secret.expose());
         }
-        let Some(sasl) = sasl else {
-            return Some(brokers);
-        };
+        Some(())
+    }
+
+    /// User and password, or the file of a token. `None` means that a problem was reported.
+    fn login(&mut self, section: &str, sasl: &source::Sasl, brokers: &mut Brokers) -> Option<()> {
+        let settings = &mut brokers.settings;
         let name = serde_json::to_value(sasl.mechanism).expect("a word serializes");
         settings.set("sasl.mechanism", name.as_str().expect("it is a string"));
         let key = format!("{section}.sasl");
@@ -158,7 +168,7 @@ impl Resolver<'_> {
                 return None;
             };
             brokers.token_file = Some(self.path(&format!("{key}.token_file"), file));
-            return Some(brokers);
+            return Some(());
         }
         let (Some(username), Some(password)) = (&sasl.username, password) else {
             let message = format!("{name} needs `username` and a password");
@@ -171,7 +181,7 @@ impl Resolver<'_> {
         };
         settings.set("sasl.username", username.clone());
         settings.set("sasl.password", password.expose());
-        Some(brokers)
+        Some(())
     }
 
     pub(super) fn librdkafka(

@@ -9,139 +9,160 @@ impl Resolver<'_> {
     pub(super) fn source(&mut self, section: &source::Section) -> Option<Source> {
         match section {
             source::Section::Kafka { .. } => self.kafka_source(section).map(Source::Kafka),
-            source::Section::ObjectStore {
-                url,
-                include,
-                exclude,
-                options,
-                tenant,
-                columns,
-                format,
-                encoding,
-                multiline,
-                id,
-                follow_links,
-                poll_secs,
-            } => {
-                let columns_tenant = columns.as_ref().and_then(|columns| columns.tenant.clone());
-                if let (Some(_), Some(column)) = (tenant, &columns_tenant) {
-                    let at = self.written.place("source.tenant");
-                    let kind = Kind::Conflict(format!(
-                        "source.tenant and source.columns.tenant (\"{column}\") both name the tenant"
-                    ));
-                    self.problems.push(kind, &at, "keep one of them");
-                }
-                let columns_used =
-                    columns.is_some() || matches!(tenant, Some(source::Tenant::Column(_)));
-                if let (Some(format), true) = (format, columns_used)
-                    && !matches!(format, source::Format::Parquet | source::Format::Arrow)
-                {
-                    let at = self.written.place("source.columns");
-                    let kind = Kind::Conflict(format!(
-                        "source.columns needs a table, but source.format is {}",
-                        word(format)
-                    ));
-                    self.problems.push(
-                        kind,
-                        &at,
-                        "format = \"parquet\" or \"arrow\", or leave columns out",
-                    );
-                }
-                let of_kafka = match tenant {
-                    Some(source::Tenant::Key(_)) => Some("key"),
-                    Some(source::Tenant::Header(_)) => Some("header"),
-                    _ => None,
-                };
-                if let Some(kind) = of_kafka {
-                    let message =
-                        format!("an object has no `{kind}`, so it cannot name the tenant");
-                    let fix = "tenant = { value = \"…\" }, { field = \"…\" }, { column = \"…\" } or \
-                               { path = \"…\" }";
-                    self.invalid("source.tenant", message, fix);
-                }
-                if let (Some(format), Some(_)) = (format, multiline)
-                    && !matches!(format, source::Format::Auto | source::Format::Log)
-                {
-                    self.no_lines(word(format));
-                }
-                let encoding = self.encoding(encoding.as_deref());
-                let multiline = self.multiline(multiline.as_ref());
-                let url = self.url("source.url", url);
-                let (id, ids) = self.id(id);
-                let options = url
-                    .as_ref()
-                    .and_then(|url| self.options("source.options", url, options));
-                let globs = [
-                    self.globs("source.include", include),
-                    self.globs("source.exclude", exclude),
-                ];
-                let [Some(_), Some(_)] = globs else {
-                    return None;
-                };
-                let tenant = match columns_tenant {
-                    Some(column) => Some(TenantFrom::Column(column)),
-                    None => self.tenant(tenant.as_ref()),
-                };
-                Some(Source::ObjectStore(ObjectSource {
-                    url: url?,
-                    options: options?,
-                    include: include.clone(),
-                    exclude: exclude.clone(),
-                    tenant: tenant?,
-                    columns: columns.as_ref().map(|columns| Columns {
-                        text: columns.text.clone(),
-                        id: columns.id.clone(),
-                    }),
-                    format: *format,
-                    encoding: encoding?,
-                    multiline: multiline?,
-                    id,
-                    ids: ids?,
-                    follow_links: *follow_links,
-                    poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
-                }))
-            }
-            source::Section::Stdin {
-                format,
-                encoding,
-                multiline,
-                tenant,
-                id,
-            } => {
-                if let (Some(format), Some(_)) = (format, multiline)
-                    && !matches!(format, source::LineFormat::Auto | source::LineFormat::Log)
-                {
-                    self.no_lines(word(format));
-                }
-                let encoding = self.encoding(encoding.as_deref());
-                let multiline = self.multiline(multiline.as_ref());
-                let kind = match tenant {
-                    Some(source::Tenant::Column(_)) => Some("column"),
-                    Some(source::Tenant::Path(_)) => Some("path"),
-                    Some(source::Tenant::Key(_)) => Some("key"),
-                    Some(source::Tenant::Header(_)) => Some("header"),
-                    _ => None,
-                };
-                if let Some(kind) = kind {
-                    let message =
-                        format!("standard input has no `{kind}`, so it cannot name the tenant");
-                    self.invalid(
-                        "source.tenant",
-                        message,
-                        "tenant = { value = \"…\" } or { field = \"…\" }",
-                    );
-                }
-                let (id, ids) = self.id(id);
-                Some(Source::Stdin(StdinSource {
-                    format: *format,
-                    encoding: encoding?,
-                    multiline: multiline?,
-                    tenant: self.tenant(tenant.as_ref())?,
-                    id,
-                    ids: ids?,
-                }))
-            }
+            source::Section::ObjectStore { .. } => self.objects(section).map(Source::ObjectStore),
+            source::Section::Stdin { .. } => self.stdin(section).map(Source::Stdin),
         }
+    }
+
+    fn objects(&mut self, section: &source::Section) -> Option<ObjectSource> {
+        let source::Section::ObjectStore {
+            url,
+            include,
+            exclude,
+            options,
+            tenant,
+            columns,
+            format,
+            encoding,
+            multiline,
+            id,
+            follow_links,
+            poll_secs,
+        } = section
+        else {
+            return None;
+        };
+        self.tenant_of_an_object(tenant.as_ref(), columns.as_ref());
+        let columns_used = columns.is_some() || matches!(tenant, Some(source::Tenant::Column(_)));
+        if let (Some(format), true) = (format, columns_used)
+            && !matches!(format, source::Format::Parquet | source::Format::Arrow)
+        {
+            self.no_columns(word(format));
+        }
+        if let (Some(format), Some(_)) = (format, multiline)
+            && !matches!(format, source::Format::Auto | source::Format::Log)
+        {
+            self.no_lines(word(format));
+        }
+        let encoding = self.encoding(encoding.as_deref());
+        let multiline = self.multiline(multiline.as_ref());
+        let url = self.url("source.url", url);
+        let (id, ids) = self.id(id);
+        let options = url
+            .as_ref()
+            .and_then(|url| self.options("source.options", url, options));
+        let globs = [
+            self.globs("source.include", include),
+            self.globs("source.exclude", exclude),
+        ];
+        let [Some(_), Some(_)] = globs else {
+            return None;
+        };
+        let tenant = match columns.as_ref().and_then(|columns| columns.tenant.clone()) {
+            Some(column) => Some(TenantFrom::Column(column)),
+            None => self.tenant(tenant.as_ref()),
+        };
+        Some(ObjectSource {
+            url: url?,
+            options: options?,
+            include: include.clone(),
+            exclude: exclude.clone(),
+            tenant: tenant?,
+            columns: columns.as_ref().map(|columns| Columns {
+                text: columns.text.clone(),
+                id: columns.id.clone(),
+            }),
+            format: *format,
+            encoding: encoding?,
+            multiline: multiline?,
+            id,
+            ids: ids?,
+            follow_links: *follow_links,
+            poll: poll_secs.map(|secs| std::time::Duration::from_secs(secs.get())),
+        })
+    }
+
+    fn tenant_of_an_object(
+        &mut self,
+        tenant: Option<&source::Tenant>,
+        columns: Option<&source::Columns>,
+    ) {
+        let column = columns.and_then(|columns| columns.tenant.as_ref());
+        if let (Some(_), Some(column)) = (tenant, column) {
+            let at = self.written.place("source.tenant");
+            let kind = Kind::Conflict(format!(
+                "source.tenant and source.columns.tenant (\"{column}\") both name the tenant"
+            ));
+            self.problems.push(kind, &at, "keep one of them");
+        }
+        let of_kafka = match tenant {
+            Some(source::Tenant::Key(_)) => Some("key"),
+            Some(source::Tenant::Header(_)) => Some("header"),
+            _ => None,
+        };
+        if let Some(kind) = of_kafka {
+            let message = format!("an object has no `{kind}`, so it cannot name the tenant");
+            let fix = "tenant = { value = \"…\" }, { field = \"…\" }, { column = \"…\" } or \
+                       { path = \"…\" }";
+            self.invalid("source.tenant", message, fix);
+        }
+    }
+
+    /// Columns of what is not a table.
+    fn no_columns(&mut self, format: String) {
+        let at = self.written.place("source.columns");
+        let kind = Kind::Conflict(format!(
+            "source.columns needs a table, but source.format is {format}"
+        ));
+        self.problems.push(
+            kind,
+            &at,
+            "format = \"parquet\" or \"arrow\", or leave columns out",
+        );
+    }
+
+    fn stdin(&mut self, section: &source::Section) -> Option<StdinSource> {
+        let source::Section::Stdin {
+            format,
+            encoding,
+            multiline,
+            tenant,
+            id,
+        } = section
+        else {
+            return None;
+        };
+        if let (Some(format), Some(_)) = (format, multiline)
+            && !matches!(format, source::LineFormat::Auto | source::LineFormat::Log)
+        {
+            self.no_lines(word(format));
+        }
+        let encoding = self.encoding(encoding.as_deref());
+        let multiline = self.multiline(multiline.as_ref());
+        let kind = match tenant {
+            Some(source::Tenant::Column(_)) => Some("column"),
+            Some(source::Tenant::Path(_)) => Some("path"),
+            Some(source::Tenant::Key(_)) => Some("key"),
+            Some(source::Tenant::Header(_)) => Some("header"),
+            _ => None,
+        };
+        if let Some(kind) = kind {
+            let message = format!("standard input has no `{kind}`, so it cannot name the tenant");
+            self.invalid(
+                "source.tenant",
+                message,
+                "tenant = { value = \"…\" } or { field = \"…\" }",
+            );
+        }
+        let (id, ids) = self.id(id);
+        Some(StdinSource {
+            format: *format,
+            encoding: encoding?,
+            multiline: multiline?,
+            tenant: self.tenant(tenant.as_ref())?,
+            id,
+            ids: ids?,
+        })
     }
 
     /// Where the id is, and what becomes of it.

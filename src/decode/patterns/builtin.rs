@@ -26,6 +26,8 @@ pub(super) enum Builtin {
 
 use Builtin::*;
 
+use super::wording::{self, Rule};
+
 /// What a tenant may write, in the order of the documentation. `ip` stands for `ipv4` and `ipv6`,
 /// `token` for every kind of token and key, `secret` for those and passwords, headers and cookies.
 pub(super) const NAMES: &[&str] = &[
@@ -138,120 +140,96 @@ pub(super) fn default_label(name: &str) -> Option<&'static str> {
 /// The name whose recognisers a label of this wording also asks for. Only wordings that mean what
 /// the pattern finds: `"address"` alone is no `ip`.
 pub(super) fn for_label(label: &str) -> Option<&'static str> {
-    let label = label.to_lowercase().replace("e-mail", "email");
-    let words: Vec<&str> = label
-        .split(|c: char| !c.is_alphanumeric())
-        .filter(|word| !word.is_empty())
-        .collect();
-    let has = |any: &[&str]| {
-        words.iter().any(|word| {
-            any.contains(word) || word.strip_suffix('s').is_some_and(|one| any.contains(&one))
-        })
-    };
-    let phrase = words.join(" ");
-    let says = |any: &[&str]| any.iter().any(|wording| phrase.contains(wording));
-
-    if has(&["email"]) || says(&["mail address"]) && !says(&["postal mail"]) {
-        return Some("email");
-    }
-    if has(&["ipv4"]) && !has(&["ipv6"]) {
-        return Some("ipv4");
-    }
-    if has(&["ipv6"]) && !has(&["ipv4"]) {
-        return Some("ipv6");
-    }
-    if has(&["ip", "ipv4", "ipv6", "ipaddress"]) || says(&["internet protocol address"]) {
-        return Some("ip");
-    }
-    if says(&["mac address", "hardware address", "ethernet address"]) || phrase == "mac" {
-        return Some("mac");
-    }
-    if has(&["iban"]) || says(&["bank account"]) || says(&["international bank"]) {
-        return Some("iban");
-    }
-    if says(&[
-        "credit card",
-        "debit card",
-        "payment card",
-        "bank card",
-        "card number",
-        "creditcard",
-    ]) || phrase == "card"
-    {
-        return Some("card");
-    }
-    if has(&["ssn"]) || says(&["social security"]) {
-        return Some("ssn");
-    }
-    if has(&[
-        "phone",
-        "telephone",
-        "cellphone",
-        "smartphone",
-        "fax",
-        "tel",
-        "phonenumber",
-    ]) || says(&["mobile number", "cell number", "mobile phone"])
-    {
-        return Some("phone");
-    }
-    if has(&["jwt"]) || says(&["json web token"]) {
-        return Some("jwt");
-    }
-    if says(&["private key", "ssh key", "pem key"]) {
-        return Some("private_key");
-    }
-    if says(&[
-        "git key",
-        "git token",
-        "github token",
-        "gitlab token",
-        "github key",
-    ]) {
-        return Some("git_key");
-    }
-    if has(&["password", "passwd", "passphrase", "passcode", "pwd"]) {
-        return Some("password");
-    }
-    if says(&["auth header", "authorization header", "basic auth"]) {
-        return Some("auth_header");
-    }
-    if says(&["cloud key", "cloud credential"]) {
-        return Some("cloud_key");
-    }
-    if says(&[
-        "api key",
-        "access key",
-        "secret key",
-        "api token",
-        "access token",
-        "auth token",
-        "bearer token",
-        "session token",
-        "refresh token",
-        "apikey",
-    ]) || phrase == "token"
-        || phrase == "tokens"
-    {
-        return Some("token");
-    }
-    if has(&["cookie"]) {
-        return Some("cookie");
-    }
-    if has(&["credential", "secret"]) {
-        return Some("secret");
-    }
-    if has(&["uuid", "guid"]) {
-        return Some("uuid");
-    }
-    if has(&["bitcoin", "ethereum", "cryptocurrency"])
-        || says(&["crypto address", "wallet address", "crypto wallet"])
-    {
-        return Some("crypto");
-    }
-    if has(&["url", "uri", "hyperlink", "weblink"]) || says(&["web address", "web link", "website"])
-    {
-        return Some("url");
-    }
-    None
+    wording::first(LABELS, label)
 }
+
+const LABELS: &[Rule<&str>] = &[
+    Rule::words("email", &["email"]),
+    Rule::phrases("email", &["mail address"]).unless_phrases(&["postal mail"]),
+    Rule::words("ipv4", &["ipv4"]).unless_words(&["ipv6"]),
+    Rule::words("ipv6", &["ipv6"]).unless_words(&["ipv4"]),
+    Rule::words("ip", &["ip", "ipv4", "ipv6", "ipaddress"])
+        .or_phrases(&["internet protocol address"]),
+    Rule::phrases(
+        "mac",
+        &["mac address", "hardware address", "ethernet address"],
+    )
+    .or_whole(&["mac"]),
+    Rule::words("iban", &["iban"]).or_phrases(&["bank account", "international bank"]),
+    Rule::phrases(
+        "card",
+        &[
+            "credit card",
+            "debit card",
+            "payment card",
+            "bank card",
+            "card number",
+            "creditcard",
+        ],
+    )
+    .or_whole(&["card"]),
+    Rule::words("ssn", &["ssn"]).or_phrases(&["social security"]),
+    Rule::words(
+        "phone",
+        &[
+            "phone",
+            "telephone",
+            "cellphone",
+            "smartphone",
+            "fax",
+            "tel",
+            "phonenumber",
+        ],
+    )
+    .or_phrases(&["mobile number", "cell number", "mobile phone"]),
+    Rule::words("jwt", &["jwt"]).or_phrases(&["json web token"]),
+    Rule::phrases("private_key", &["private key", "ssh key", "pem key"]),
+    Rule::phrases(
+        "git_key",
+        &[
+            "git key",
+            "git token",
+            "github token",
+            "gitlab token",
+            "github key",
+        ],
+    ),
+    Rule::words(
+        "password",
+        &["password", "passwd", "passphrase", "passcode", "pwd"],
+    ),
+    Rule::phrases(
+        "auth_header",
+        &["auth header", "authorization header", "basic auth"],
+    ),
+    Rule::phrases("cloud_key", &["cloud key", "cloud credential"]),
+    Rule::phrases(
+        "token",
+        &[
+            "api key",
+            "access key",
+            "secret key",
+            "api token",
+            "access token",
+            "auth token",
+            "bearer token",
+            "session token",
+            "refresh token",
+            "apikey",
+        ],
+    )
+    .or_whole(&["token", "tokens"]),
+    Rule::words("cookie", &["cookie"]),
+    Rule::words("secret", &["credential", "secret"]),
+    Rule::words("uuid", &["uuid", "guid"]),
+    Rule::words("crypto", &["bitcoin", "ethereum", "cryptocurrency"]).or_phrases(&[
+        "crypto address",
+        "wallet address",
+        "crypto wallet",
+    ]),
+    Rule::words("url", &["url", "uri", "hyperlink", "weblink"]).or_phrases(&[
+        "web address",
+        "web link",
+        "website",
+    ]),
+];

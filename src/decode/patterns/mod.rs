@@ -16,6 +16,7 @@ mod network;
 mod numbers;
 mod secrets;
 mod view;
+pub(crate) mod wording;
 
 use std::{cmp::Reverse, fmt, sync::Arc};
 

@@ -217,6 +217,42 @@ fn behind_program(text: &str, from: usize, octets: [u8; 4]) -> bool {
     PROGRAMS.contains(&name) && small && !matches!(octets[0], 0 | 10)
 }
 
+/// Words before a package and its version.
+const PACKAGE_WORDS: [&str; 19] = [
+    "installed",
+    "install",
+    "installing",
+    "upgraded",
+    "upgrade",
+    "upgrading",
+    "downgraded",
+    "downgrade",
+    "updated",
+    "updating",
+    "bump",
+    "bumped",
+    "package",
+    "packages",
+    "unpacking",
+    "setting up",
+    "dependency",
+    "requires",
+    "library",
+];
+
+/// Words behind a package and its version.
+const AFTER_PACKAGES: [&str; 9] = [
+    " installed",
+    " upgraded",
+    " removed",
+    " is available",
+    " released",
+    " available",
+    " is installed",
+    " already installed",
+    " (release",
+];
+
 /// Whether the words around are those of a package and its version: `libfoo-4.8.4.4`,
 /// `ISO 8601-1.2.3.4`, `libfoo 4.8.4.4 installed`, `foo==1.2.3.4`.
 fn in_package(text: &str, from: usize, to: usize) -> bool {
@@ -247,43 +283,11 @@ fn in_package(text: &str, from: usize, to: usize) -> bool {
         ' ' | '(' => {
             let gap = if left.ends_with(" (") { 2 } else { 1 };
             let name = clue::name_before(text, from - gap);
-            let words = [
-                "installed",
-                "install",
-                "installing",
-                "upgraded",
-                "upgrade",
-                "upgrading",
-                "downgraded",
-                "downgrade",
-                "updated",
-                "updating",
-                "bump",
-                "bumped",
-                "package",
-                "packages",
-                "unpacking",
-                "setting up",
-                "dependency",
-                "requires",
-                "library",
-            ];
-            let after = [
-                " installed",
-                " upgraded",
-                " removed",
-                " is available",
-                " released",
-                " available",
-                " is installed",
-                " already installed",
-                " (release",
-            ];
             let library = name.len() > 3 && name.starts_with("lib");
             !means_host(name) && library
-                || !means_host(name) && after.iter().any(|words| right.starts_with(words))
+                || !means_host(name) && AFTER_PACKAGES.iter().any(|words| right.starts_with(words))
                 || (!means_host(name) || name == "from" || name == "to")
-                    && clue::stands_before(text, from, 48, &words)
+                    && clue::stands_before(text, from, 48, &PACKAGE_WORDS)
         }
         '=' | '>' | '^' | '~' => {
             let operator = ["==", ">=", "<=", "~=", "~>", "=>"]
@@ -306,72 +310,74 @@ fn has_release_suffix(right: &str) -> bool {
     near && word.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
+/// Words before an address.
+const HOSTS: [&str; 62] = [
+    "ip",
+    "ipv",
+    "host",
+    "hosts",
+    "hostname",
+    "node",
+    "addr",
+    "address",
+    "client",
+    "server",
+    "peer",
+    "src",
+    "dst",
+    "source",
+    "dest",
+    "destination",
+    "from",
+    "to",
+    "vpn",
+    "gw",
+    "gateway",
+    "pod",
+    "dns",
+    "ns",
+    "vm",
+    "proxy",
+    "user",
+    "net",
+    "network",
+    "subnet",
+    "cidr",
+    "remote",
+    "local",
+    "localhost",
+    "router",
+    "switch",
+    "iface",
+    "interface",
+    "eth",
+    "bind",
+    "listen",
+    "endpoint",
+    "nameserver",
+    "upstream",
+    "rhost",
+    "lhost",
+    "session",
+    "tcp",
+    "udp",
+    "inet",
+    "inside",
+    "outside",
+    "dmz",
+    "wan",
+    "lan",
+    "at",
+    "on",
+    "by",
+    "for",
+    "via",
+    "with",
+    "ping",
+];
+
 /// Whether a name is that of a host, an interface or a direction, before which an address stands.
 fn means_host(name: &str) -> bool {
-    const HOSTS: [&str; 62] = [
-        "ip",
-        "ipv",
-        "host",
-        "hosts",
-        "hostname",
-        "node",
-        "addr",
-        "address",
-        "client",
-        "server",
-        "peer",
-        "src",
-        "dst",
-        "source",
-        "dest",
-        "destination",
-        "from",
-        "to",
-        "vpn",
-        "gw",
-        "gateway",
-        "pod",
-        "dns",
-        "ns",
-        "vm",
-        "proxy",
-        "user",
-        "net",
-        "network",
-        "subnet",
-        "cidr",
-        "remote",
-        "local",
-        "localhost",
-        "router",
-        "switch",
-        "iface",
-        "interface",
-        "eth",
-        "bind",
-        "listen",
-        "endpoint",
-        "nameserver",
-        "upstream",
-        "rhost",
-        "lhost",
-        "session",
-        "tcp",
-        "udp",
-        "inet",
-        "inside",
-        "outside",
-        "dmz",
-        "wan",
-        "lan",
-        "at",
-        "on",
-        "by",
-        "for",
-        "via",
-        "with",
-        "ping",
-    ];
     let lower = name.to_ascii_lowercase();
     lower
         .split(['-', '_', '.'])

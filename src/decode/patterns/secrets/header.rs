@@ -313,24 +313,16 @@ fn pairs(text: &str, start: usize, found: &mut Vec<ByteSpan>) -> usize {
             .iter()
             .any(|attribute| written.eq_ignore_ascii_case(attribute));
         // `{'name': 'value'}`, as programs print their jar.
-        let quotes = bytes[at..]
-            .iter()
-            .take(2)
-            .take_while(|byte| matches!(byte, b'"' | b'\''))
-            .count();
+        let quotes = run(&bytes[at..], 2, |byte| matches!(byte, b'"' | b'\''));
         let colon =
             bytes.get(start) == Some(&b'{') || quotes > 0 && bytes.get(at + quotes) == Some(&b':');
         if at > name
             && (bytes.get(at) == Some(&b'=') || colon && bytes.get(at + quotes) == Some(&b':'))
         {
             let mut value = at + if bytes[at] == b'=' { 1 } else { quotes + 1 };
-            value += bytes[value..]
-                .iter()
-                .take(3)
-                .take_while(|byte| {
-                    **byte == b' ' && bytes[at] != b'=' || matches!(byte, b'"' | b'\'') && colon
-                })
-                .count();
+            value += run(&bytes[value..], 3, |byte| {
+                byte == b' ' && bytes[at] != b'=' || matches!(byte, b'"' | b'\'') && colon
+            });
             let end = value_end(text, value);
             if end > value && !attribute && !is_placeholder(&text[value..end]) {
                 found.push(ByteSpan::new(value, end));
@@ -345,21 +337,13 @@ fn pairs(text: &str, start: usize, found: &mut Vec<ByteSpan>) -> usize {
             return end;
         } else if at == name && first && bytes.get(at) == Some(&b'{') {
             at += 1;
-            at += bytes[at..]
-                .iter()
-                .take(3)
-                .take_while(|byte| matches!(byte, b'"' | b'\'' | b' '))
-                .count();
+            at += run(&bytes[at..], 3, |byte| matches!(byte, b'"' | b'\'' | b' '));
             first = false;
             continue;
         }
         first = false;
         // Behind a value: its quote, then `;` or `,` and the next name.
-        let close = bytes[at..]
-            .iter()
-            .take(2)
-            .take_while(|byte| matches!(byte, b'"' | b'\''))
-            .count();
+        let close = run(&bytes[at..], 2, |byte| matches!(byte, b'"' | b'\''));
         let next = if bytes.get(at) == Some(&b';') {
             at
         } else {
@@ -374,17 +358,19 @@ fn pairs(text: &str, start: usize, found: &mut Vec<ByteSpan>) -> usize {
             return at;
         }
         at = next + 1;
-        at += bytes[at..]
-            .iter()
-            .take(3)
-            .take_while(|byte| {
-                matches!(byte, b' ' | b'\t') || matches!(byte, b'"' | b'\'') && colon
-            })
-            .count();
+        at += run(&bytes[at..], 3, |byte| {
+            matches!(byte, b' ' | b'\t') || matches!(byte, b'"' | b'\'') && colon
+        });
         if at >= bytes.len() || at == name {
             return at;
         }
     }
+}
+
+/// How many of the first bytes, at most `most`, are of a kind.
+fn run(bytes: &[u8], most: usize, is: impl Fn(u8) -> bool) -> usize {
+    let bytes = bytes.iter().take(most);
+    bytes.take_while(|byte| is(**byte)).count()
 }
 
 fn is_name_byte(byte: u8) -> bool {

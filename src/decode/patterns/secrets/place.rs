@@ -110,25 +110,10 @@ fn element(bytes: &[u8], name: ByteSpan) -> Option<Place> {
 /// A value without `=` or `:` before it.
 fn without_separator(text: &str, name: ByteSpan, closed: usize, value: usize) -> Option<Place> {
     let bytes = text.as_bytes();
-    if stands_as_value(bytes, name.start) {
-        if let Some(at) = value_attribute(bytes, closed) {
-            return Some(Place {
-                at,
-                style: Style::Tight,
-            });
-        }
-        // A part of a form (RFC 7578): an empty line, then the value.
-        let blank = bytes[closed..]
-            .iter()
-            .take(4)
-            .take_while(|byte| matches!(byte, b'\r' | b'\n'))
-            .count();
-        if blank >= 2 && closed > name.end {
-            return Some(Place {
-                at: closed + blank,
-                style: Style::Line,
-            });
-        }
+    if stands_as_value(bytes, name.start)
+        && let Some(place) = beside_attribute(bytes, name, closed)
+    {
+        return Some(place);
     }
     if value == name.end {
         return None;
@@ -181,6 +166,26 @@ fn without_separator(text: &str, name: ByteSpan, closed: usize, value: usize) ->
         }
     }
     None
+}
+
+/// A value beside a name that is itself a value: of an attribute, or of a form.
+fn beside_attribute(bytes: &[u8], name: ByteSpan, closed: usize) -> Option<Place> {
+    if let Some(at) = value_attribute(bytes, closed) {
+        return Some(Place {
+            at,
+            style: Style::Tight,
+        });
+    }
+    // A part of a form (RFC 7578): an empty line, then the value.
+    let blank = bytes[closed..]
+        .iter()
+        .take(4)
+        .take_while(|byte| matches!(byte, b'\r' | b'\n'))
+        .count();
+    (blank >= 2 && closed > name.end).then_some(Place {
+        at: closed + blank,
+        style: Style::Line,
+    })
 }
 
 /// Whether a name stands as the value of another: `name: DB_PASSWORD`, `key="password"`.

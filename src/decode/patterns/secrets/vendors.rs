@@ -15,6 +15,7 @@ pub(super) static CLOUD: LazyLock<Formats> = LazyLock::new(|| {
     let mut formats = Vec::new();
     formats.extend(clouds());
     formats.extend(chat_and_mail());
+    formats.extend(tools());
     formats.extend(payment_and_shops());
     formats.extend(models());
     formats.extend(registries_and_builds());
@@ -162,7 +163,12 @@ fn chat_and_mail() -> Vec<Format> {
             with_digit(body) && !body.iter().any(u8::is_ascii_uppercase)
         }),
         at_least("EAA", alphanumeric, 80, mixed),
-        // Atlassian, Linear, Notion, Figma, Typeform, Postman, Sentry, New Relic and the like.
+    ]
+}
+
+/// Atlassian, Linear, Notion, Figma, Typeform, Postman, Sentry, New Relic and the like.
+fn tools() -> Vec<Format> {
+    vec![
         at_least("ATAT", dotted, 90, any),
         at_least("ATSTT3", dotted, 100, any),
         at_least("lin_api_", alphanumeric, 32, any),
