@@ -25,7 +25,7 @@ use crate::{
     measure::{Share, bare, share, windows},
     model::{Backbone, Classes, Encoder, Layout},
     pipeline::{
-        Engine, Progress,
+        Engine, Options, Progress,
         job::{Job, Limits, Target},
     },
     sink::{Formats, Ledger, Redactions},
@@ -79,14 +79,90 @@ struct Repeats {
     ratio: f64,
 }
 
+/// What is measured, and with what.
+struct Bench<'a> {
+    args: &'a args::Bench,
+    options: Options,
+    /// None for a fixed head: it has no label encoder.
+    encoder: Option<Encoder>,
+    /// Labels that the job asks for.
+    asked: Vec<String>,
+    runtime: tokio::runtime::Runtime,
+}
+
+/// Rounds of the bare model and the job, in turn.
+struct Rounds {
+    bares: Vec<f64>,
+    jobs: Vec<f64>,
+    padding: f64,
+}
+
 /// Measures, and prints a table or JSON.
 pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
-    let mut texts = Vec::new();
+    let texts = texts(args)?;
+    let unique: Vec<String> = {
+        let mut seen = HashSet::new();
+        texts
+            .iter()
+            .filter(|text| seen.insert(text.as_str()))
+            .cloned()
+            .collect()
+    };
+    let bench = Bench::new(args)?;
+    let first_result_secs = bench.first_result(&unique[..1])?;
+    let options = &bench.options;
+    let documents = windows(&options.pack, &unique)?;
+    // Equal windows are computed once by the job, so they are in the bare run once.
+    let mut seen = HashSet::new();
+    let distinct: Vec<&Window> = documents
+        .iter()
+        .flatten()
+        .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
+        .collect();
+    let rounds = bench.rounds(&unique, &distinct)?;
+    let (peak_memory, own_memory) = (memory("VmHWM:"), memory("RssAnon:"));
+    let ratios: Vec<f64> = rounds
+        .jobs
+        .iter()
+        .zip(&rounds.bares)
+        .map(|(job, bare)| job / bare)
+        .collect();
+    let records = match unique.len() < texts.len() {
+        true => Some(bench.repeats(&texts, &unique)?),
+        false => None,
+    };
+    let report = Report {
+        texts: texts.len(),
+        windows: distinct.len(),
+        sessions: options.sessions,
+        max_tokens: options.batch.max_tokens,
+        bare: median(&rounds.bares),
+        job: median(&rounds.jobs),
+        ratio: median(&ratios),
+        ratios,
+        padding: rounds.padding,
+        first_result_secs,
+        peak_memory,
+        own_memory,
+        records,
+        shares: bench.shares(&documents)?,
+    };
+    if args.json {
+        out::data(&serde_json::to_string_pretty(&report).expect("numbers are JSON"))?;
+    } else {
+        out::data(&table(&report))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// Texts of the files that are named, or of the examples.
+fn texts(args: &args::Bench) -> Result<Vec<String>, Failure> {
     let files = if args.files.is_empty() {
         in_the_box()?
     } else {
         args.files.clone()
     };
+    let mut texts = Vec::new();
     for file in &files {
         texts.extend(read(file)?);
     }
@@ -97,53 +173,53 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
                 .hint("name files of lines or JSON lines"),
         );
     }
-    let mut options = engine::defaults(&args.model)?;
-    if let Some(max_tokens) = args.max_tokens {
-        options.batch.max_tokens = max_tokens as usize;
-    }
-    if let Some(threads) = args.threads {
-        options.sessions = usize::from(threads);
-    }
-    let unique: Vec<String> = {
-        let mut seen = HashSet::new();
-        texts
-            .iter()
-            .filter(|text| seen.insert(text.as_str()))
-            .cloned()
-            .collect()
-    };
-    // A fixed head has no label encoder, and is asked for what it knows.
-    let (encoder, asked) = match options.pack.manifest().head {
-        Some(_) => (None, Classes::new(&options.pack)?.categories().to_vec()),
-        None => {
-            let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
-            let encoder = Encoder::new(&options.pack, runtime, cache)?;
-            (Some(encoder), ASKED.map(str::to_owned).to_vec())
+    Ok(texts)
+}
+
+impl<'a> Bench<'a> {
+    fn new(args: &'a args::Bench) -> Result<Self, Failure> {
+        let mut options = engine::defaults(&args.model)?;
+        if let Some(max_tokens) = args.max_tokens {
+            options.batch.max_tokens = max_tokens as usize;
         }
-    };
-    let runtime = engine::runtime()?;
-    let started = Instant::now();
-    let first_result_secs = {
-        let (engine, _running) = Engine::start(options.clone())?;
-        runtime.block_on(job(&engine, &asked, &unique[..1]))?;
-        started.elapsed().as_secs_f64()
-    };
-    let documents = windows(&options.pack, &unique)?;
-    // Equal windows are computed once by the job, so they are in the bare run once.
-    let mut seen = HashSet::new();
-    let distinct: Vec<&Window> = documents
-        .iter()
-        .flatten()
-        .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
-        .collect();
-    let conditions = match &encoder {
-        Some(encoder) => encoder.encode_for_injection(&ASKED)?.1,
-        None => None,
-    };
-    let mut without_cache = options.clone();
-    without_cache.batch.cache_bytes = 0;
-    let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
-    {
+        if let Some(threads) = args.threads {
+            options.sessions = usize::from(threads);
+        }
+        // A fixed head has no label encoder, and is asked for what it knows.
+        let (encoder, asked) = match options.pack.manifest().head {
+            Some(_) => (None, Classes::new(&options.pack)?.categories().to_vec()),
+            None => {
+                let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
+                let encoder = Encoder::new(&options.pack, runtime, cache)?;
+                (Some(encoder), ASKED.map(str::to_owned).to_vec())
+            }
+        };
+        Ok(Self {
+            args,
+            options,
+            encoder,
+            asked,
+            runtime: engine::runtime()?,
+        })
+    }
+
+    /// Seconds from nothing to the first result.
+    fn first_result(&self, texts: &[String]) -> Result<f64, Failure> {
+        let started = Instant::now();
+        let (engine, _running) = Engine::start(self.options.clone())?;
+        self.runtime.block_on(job(&engine, &self.asked, texts))?;
+        Ok(started.elapsed().as_secs_f64())
+    }
+
+    fn rounds(&self, unique: &[String], distinct: &[&Window]) -> Result<Rounds, Failure> {
+        let options = &self.options;
+        let conditions = match &self.encoder {
+            Some(encoder) => encoder.encode_for_injection(&ASKED)?.1,
+            None => None,
+        };
+        let mut without_cache = options.clone();
+        without_cache.batch.cache_bytes = 0;
+        let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
         let mut sessions = Backbone::load(
             &options.pack,
             options.runtime.clone(),
@@ -152,75 +228,62 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
         )?;
         let padded = options.pack.manifest().backbone.layout == Layout::Padded;
         let (engine, _running) = Engine::start(without_cache)?;
-        for _ in 0..args.rounds {
+        for _ in 0..self.args.rounds {
             let (tokens, time) = bare(
                 &mut sessions,
-                &distinct,
+                distinct,
                 conditions.as_ref(),
                 options.batch.max_tokens,
                 padded,
             )?;
             bares.push(tokens as f64 / time.as_secs_f64());
-            let measured = runtime.block_on(job(&engine, &asked, &unique))?;
+            let job = job(&engine, &self.asked, unique);
+            let measured = self.runtime.block_on(job)?;
             jobs.push(measured.tokens as f64 / measured.time.as_secs_f64());
             padding = measured.padding as f64 / (measured.padding + measured.tokens).max(1) as f64;
         }
+        Ok(Rounds {
+            bares,
+            jobs,
+            padding,
+        })
     }
-    let (peak_memory, own_memory) = (memory("VmHWM:"), memory("RssAnon:"));
-    let ratios: Vec<f64> = jobs
-        .iter()
-        .zip(&bares)
-        .map(|(job, bare)| job / bare)
-        .collect();
-    let mut records = None;
-    if unique.len() < texts.len() {
+
+    /// What reuse gives where texts repeat.
+    fn repeats(&self, texts: &[String], unique: &[String]) -> Result<Repeats, Failure> {
         // Each with an engine that has seen nothing.
         let fresh = |texts: &[String]| {
-            let (engine, _running) = Engine::start(options.clone())?;
-            let measured = runtime.block_on(job(&engine, &asked, texts))?;
+            let (engine, _running) = Engine::start(self.options.clone())?;
+            let job = job(&engine, &self.asked, texts);
+            let measured = self.runtime.block_on(job)?;
             Ok::<_, Failure>(texts.len() as f64 / measured.time.as_secs_f64())
         };
-        let (all_a_second, unique_a_second) = (fresh(&texts)?, fresh(&unique)?);
-        records = Some(Repeats {
+        let (all_a_second, unique_a_second) = (fresh(texts)?, fresh(unique)?);
+        Ok(Repeats {
             all: texts.len(),
             unique: unique.len(),
             all_a_second,
             unique_a_second,
             ratio: all_a_second / unique_a_second,
-        });
+        })
     }
-    let mut shares = Vec::new();
-    if let Some(encoder) = &encoder {
-        let mut session = Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
-        // A sample is enough for shares of time.
-        let sample = &documents[..documents.len().min(400)];
-        let o_bias = options.pack.manifest().calibration.o_bias;
-        for labels in &args.labels {
-            shares.push(share(&mut session, encoder, sample, *labels, o_bias)?);
+
+    /// Shares of scoring and Viterbi.
+    fn shares(&self, documents: &[Vec<Window>]) -> Result<Vec<Share>, Failure> {
+        let mut shares = Vec::new();
+        let options = &self.options;
+        if let Some(encoder) = &self.encoder {
+            let mut session =
+                Backbone::load(&options.pack, options.runtime.clone(), 1, 1)?.remove(0);
+            // A sample is enough for shares of time.
+            let sample = &documents[..documents.len().min(400)];
+            let o_bias = options.pack.manifest().calibration.o_bias;
+            for labels in &self.args.labels {
+                shares.push(share(&mut session, encoder, sample, *labels, o_bias)?);
+            }
         }
+        Ok(shares)
     }
-    let report = Report {
-        texts: texts.len(),
-        windows: distinct.len(),
-        sessions: options.sessions,
-        max_tokens: options.batch.max_tokens,
-        bare: median(&bares),
-        job: median(&jobs),
-        ratio: median(&ratios),
-        ratios,
-        padding,
-        first_result_secs,
-        peak_memory,
-        own_memory,
-        records,
-        shares,
-    };
-    if args.json {
-        out::data(&serde_json::to_string_pretty(&report).expect("numbers are JSON"))?;
-    } else {
-        out::data(&table(&report))?;
-    }
-    Ok(Exit::Done)
 }
 
 fn table(report: &Report) -> String {
@@ -281,13 +344,12 @@ fn table(report: &Report) -> String {
         );
     }
     for share in &report.shares {
+        let (scoring, viterbi) = (share.scoring * 100.0, share.viterbi * 100.0);
         row(
             &format!("{} labels", share.labels),
             format!(
-                "scoring {:.2}% + Viterbi {:.2}% = {:.2}% of the backbone ({:.1} labels per token)",
-                share.scoring * 100.0,
-                share.viterbi * 100.0,
-                (share.scoring + share.viterbi) * 100.0,
+                "scoring {scoring:.2}% + Viterbi {viterbi:.2}% = {:.2}% of the backbone ({:.1} labels per token)",
+                scoring + viterbi,
                 share.labels_a_token
             ),
         );
@@ -369,6 +431,28 @@ struct Measured {
 /// What the job asks an adaptive pack for beside its patterns.
 pub(super) const ASKED: [&str; 4] = ["person", "organization", "city", "email"];
 
+fn write_inputs(folder: &Path, texts: &[String]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for (number, texts) in texts.chunks(DOCUMENTS_A_FILE).enumerate() {
+        let mut lines = String::new();
+        for text in texts {
+            writeln!(lines, "{}", serde_json::json!({"text": text})).expect("writing to a string");
+        }
+        fs::write(folder.join(format!("{number:04}.jsonl")), lines)?;
+    }
+    Ok(())
+}
+
+/// The tenant `bench`: the labels `asked`, and patterns.
+fn write_tenant(folder: &Path, asked: &[String]) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    // Strings of JSON are strings of TOML.
+    let policy = format!("labels = {}\n", serde_json::json!(asked))
+        + "\
+        patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
+    fs::write(folder.join("bench.toml"), policy)
+}
+
 /// Runs `weir run`'s job for the labels `asked` over `texts` from files to files, patterns included. The clock starts when
 /// the model is loaded.
 async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Measured, Failure> {
@@ -379,21 +463,8 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
         place.path().join("out"),
         place.path().join("tenants"),
     );
-    fs::create_dir_all(&input)
-        .and_then(|()| fs::create_dir_all(&tenants))
-        .map_err(io)?;
-    for (number, texts) in texts.chunks(DOCUMENTS_A_FILE).enumerate() {
-        let mut lines = String::new();
-        for text in texts {
-            writeln!(lines, "{}", serde_json::json!({"text": text})).expect("writing to a string");
-        }
-        fs::write(input.join(format!("{number:04}.jsonl")), lines).map_err(io)?;
-    }
-    // Strings of JSON are strings of TOML.
-    let policy = format!("labels = {}\n", serde_json::json!(asked))
-        + "\
-        patterns = [\"url\", \"ip\", \"mac\", \"iban\", \"card\", \"ssn\", \"phone\", \"jwt\", \"cloud_key\", \"git_key\", \"private_key\", \"uuid\"]\n";
-    fs::write(tenants.join("bench.toml"), policy).map_err(io)?;
+    write_inputs(&input, texts).map_err(io)?;
+    write_tenant(&tenants, asked).map_err(io)?;
     let (_reload, tenants) = reload::Options::new(tenants, None).build()?;
     let labels = tenants
         .current()
@@ -441,12 +512,9 @@ async fn job(engine: &Engine, asked: &[String], texts: &[String]) -> Result<Meas
     let start = Instant::now();
     let summary = job.objects(&objects, &Target::Objects(ledger)).await?;
     let time = start.elapsed();
-    if summary.documents != texts.len() as u64 {
-        let error = anyhow::anyhow!(
-            "{} of {} documents were delivered",
-            summary.documents,
-            texts.len()
-        );
+    let (delivered, all) = (summary.documents, texts.len());
+    if delivered != all as u64 {
+        let error = anyhow::anyhow!("{delivered} of {all} documents were delivered");
         return Err(Failure::new(Exit::Bug, error));
     }
     Ok(Measured {

@@ -96,11 +96,23 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
     if reports.len() > 1 {
         reports.push(("all".to_owned(), totals.clone()));
     }
+    print(args, &thresholds, &reports)?;
+    let enough = args
+        .min_f1
+        .is_none_or(|least| totals[0].typed.f1() >= f64::from(least));
+    Ok(if enough { Exit::Done } else { Exit::No })
+}
+
+/// Prints a report, or the curve of its thresholds, for each file.
+fn print(
+    args: &args::Eval,
+    thresholds: &[f32],
+    reports: &[(String, Vec<Report>)],
+) -> Result<(), Failure> {
     let curves = reports.iter().map(|(file, own)| {
         let points = thresholds.iter().copied().zip(own);
         (file.as_str(), points.collect::<Vec<_>>())
     });
-    let total = &totals[0];
     if args.json {
         let files: BTreeMap<&str, _> = curves
             .map(|(file, points)| match args.curve {
@@ -119,10 +131,7 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
         });
         out::data(&tables.collect::<Vec<_>>().join("\n"))?;
     }
-    let enough = args
-        .min_f1
-        .is_none_or(|least| total.typed.f1() >= f64::from(least));
-    Ok(if enough { Exit::Done } else { Exit::No })
+    Ok(())
 }
 
 /// What one threshold gives.

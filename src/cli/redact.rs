@@ -160,10 +160,47 @@ struct Item {
     is_whole: bool,
 }
 
+/// Reports what failed.
+fn not_printed(what: &str, reason: &str, code: Code) {
+    let error = out::ERROR;
+    out::message(&format!(
+        "{error}error:{error:#} {what} was not printed: {reason} ({code})"
+    ));
+}
+
+/// Reads to the end, or until nobody takes what is read.
+async fn read_all(
+    mut reader: Reader,
+    items: mpsc::Sender<Item>,
+    streams: mpsc::Sender<Stream>,
+) -> Result<Report, source::Error> {
+    while let Some(unit) = reader.next().await? {
+        let unit = match unit {
+            Unit::Document(document) => Ok(document),
+            Unit::Rejected(letter) => Err(letter),
+            Unit::Stream(stream) => {
+                // The input is one text: there is no other unit.
+                let _ = streams.send(stream).await;
+                break;
+            }
+            Unit::Table(_) => unreachable!("weir redact cannot read a table from a stream"),
+        };
+        let item = Item {
+            unit,
+            around: reader.take_around(),
+            is_whole: !reader.is_opened(),
+        };
+        if items.send(item).await.is_err() {
+            break;
+        }
+    }
+    Ok(reader.report().clone())
+}
+
 async fn redact(
     engine: Engine,
     policy: Arc<Policy>,
-    mut reader: Reader,
+    reader: Reader,
     args: &args::Redact,
 ) -> Result<Exit, Failure> {
     let painter = Painter::new(args.show);
@@ -178,29 +215,7 @@ async fn redact(
     // On a thread of its own: a read of standard input cannot be stopped.
     let runtime = tokio::runtime::Handle::current();
     let reading = tokio::task::spawn_blocking(move || {
-        runtime.block_on(async move {
-            while let Some(unit) = reader.next().await? {
-                let unit = match unit {
-                    Unit::Document(document) => Ok(document),
-                    Unit::Rejected(letter) => Err(letter),
-                    Unit::Stream(stream) => {
-                        // The input is one text: there is no other unit.
-                        let _ = stream_sender.send(stream).await;
-                        break;
-                    }
-                    Unit::Table(_) => unreachable!("weir redact cannot read a table from a stream"),
-                };
-                let item = Item {
-                    unit,
-                    around: reader.take_around(),
-                    is_whole: !reader.is_opened(),
-                };
-                if sender.send(item).await.is_err() {
-                    break;
-                }
-            }
-            Ok::<Report, source::Error>(reader.report().clone())
-        })
+        runtime.block_on(read_all(reader, sender, stream_sender))
     });
     let received = stream::unfold(receiver, |mut items| async move {
         Some((items.recv().await?, items))
@@ -210,19 +225,14 @@ async fn redact(
             .map(|item| {
                 let processor = processor.clone();
                 async move {
-                    let Item {
-                        unit,
-                        around,
-                        is_whole,
-                    } = item;
-                    let (position, outcome) = match unit {
+                    let (position, outcome) = match item.unit {
                         Ok(document) => {
                             let position = document.position.clone();
                             (position, one(&processor, document).await)
                         }
                         Err(letter) => (letter.source.clone(), letter.into()),
                     };
-                    (position, around, is_whole, outcome)
+                    (position, item.around, item.is_whole, outcome)
                 }
             })
             .buffered(AT_ONCE)
@@ -239,14 +249,11 @@ async fn redact(
                 if !args.entities && around.in_array() {
                     painter.print_raw(&format!("{}null{}", around.before, around.after))?;
                 }
-                let error = out::ERROR;
                 let what = match position {
                     Position::Stdin { line } if !is_whole => format!("{unit} {}", line + 1),
                     _ => "the input".to_owned(),
                 };
-                out::message(&format!(
-                    "{error}error:{error:#} {what} was not printed: {reason} ({code})"
-                ));
+                not_printed(&what, &reason, code);
             }
         }
     }

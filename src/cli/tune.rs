@@ -71,42 +71,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
     let cores = args.threads.map_or(machine.cores, usize::from).max(1);
     let sample = sample(&pack, args)?;
     let mut measured: Vec<Measured> = Vec::new();
-    let mut best: Option<Best> = None;
-    for graph in pack.graphs() {
-        // ONNX Runtime 1.31 crashes on copies of some graphs that it has optimised itself.
-        let copied = !args.no_copy && graph.optimised;
-        let graph = graph.file.as_str();
-        let copy = copied.then(|| copy(&pack, graph)).transpose()?;
-        let file = copy.as_ref().map(|copy| copy.file.as_str());
-        let own = in_front(&pack, graph, file)?;
-        let way = Way {
-            pack: &own,
-            graph,
-            sessions: cores,
-            threads: 1,
-        };
-        let found = way.measure(&sample, &[BATCH])?.remove(0);
-        progress(args, &found);
-        let speed = found.tokens_per_second;
-        measured.push(found);
-        let lost = match &best {
-            Some(best) if best.speed >= speed => copy,
-            _ => {
-                let pack = own;
-                let own = Best {
-                    pack,
-                    graph,
-                    copy,
-                    speed,
-                };
-                best.replace(own).and_then(|lost| lost.copy)
-            }
-        };
-        if let Some(copy) = lost {
-            remove(&pack, &copy);
-        }
-    }
-    let best = best.expect("a pack has a graph");
+    let best = best_graph(&pack, args, cores, &sample, &mut measured)?;
     let mut ways = vec![(cores, 1, &BATCHES[..])];
     if cores > 1 {
         ways.push((1, cores, &[BATCH][..]));
@@ -171,6 +136,52 @@ fn way_in_words(way: &Measured) -> String {
         },
         numbers::thousands(way.max_tokens as u64),
     )
+}
+
+/// The fastest graph of a pack, with one thread for each session. Copies of slower ones are removed.
+fn best_graph<'a>(
+    pack: &'a Pack,
+    args: &args::Tune,
+    cores: usize,
+    sample: &Sample,
+    measured: &mut Vec<Measured>,
+) -> Result<Best<'a>, Failure> {
+    let mut best: Option<Best> = None;
+    for graph in pack.graphs() {
+        // ONNX Runtime 1.31 crashes on copies of some graphs that it has optimised itself.
+        let copied = !args.no_copy && graph.optimised;
+        let graph = graph.file.as_str();
+        let copy = copied.then(|| copy(pack, graph)).transpose()?;
+        let file = copy.as_ref().map(|copy| copy.file.as_str());
+        let own = in_front(pack, graph, file)?;
+        let way = Way {
+            pack: &own,
+            graph,
+            sessions: cores,
+            threads: 1,
+        };
+        let found = way.measure(sample, &[BATCH])?.remove(0);
+        progress(args, &found);
+        let speed = found.tokens_per_second;
+        measured.push(found);
+        let lost = match &best {
+            Some(best) if best.speed >= speed => copy,
+            _ => {
+                let pack = own;
+                let own = Best {
+                    pack,
+                    graph,
+                    copy,
+                    speed,
+                };
+                best.replace(own).and_then(|lost| lost.copy)
+            }
+        };
+        if let Some(copy) = lost {
+            remove(pack, &copy);
+        }
+    }
+    Ok(best.expect("a pack has a graph"))
 }
 
 fn in_front(pack: &Pack, graph: &str, copy: Option<&str>) -> Result<Pack, Failure> {

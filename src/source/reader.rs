@@ -273,16 +273,11 @@ impl Reader {
         Ok(State::Rows(Box::new(rows)))
     }
 
-    /// Opens what is not a table: decompresses what its first bytes say is compressed, and decodes it.
-    async fn open_text(&mut self, bytes: Bytes, format: Format) -> Result<State, Failure> {
-        let name = self.name();
-        let failed = |error| Failure::read(&name, error);
-        // A stream that is slow must not be waited for longer than its first bytes take.
-        let is_stream = matches!(self.origin, Origin::Stream { .. });
+    /// Decompresses what its first bytes say is compressed.
+    async fn unpacked(&mut self, mut bytes: Bytes, is_stream: bool) -> Result<Bytes, Failure> {
         let enough = |head: &[u8]| is_stream && encoding::enough(head);
         // What a stream gave at once is looked at as a whole.
         let wanted = if is_stream { SAMPLE_BYTES } else { MAGIC_BYTES };
-        let mut bytes = bytes;
         for layer in 0.. {
             let (head, _, all) = peeked(bytes, wanted, enough).await;
             bytes = all;
@@ -304,6 +299,17 @@ impl Reader {
             self.report.compression = Some(compression.0);
             bytes = decompressed(bytes, compression.1);
         }
+        Ok(bytes)
+    }
+
+    /// Opens what is not a table: decompresses what its first bytes say is compressed, and decodes it.
+    async fn open_text(&mut self, bytes: Bytes, format: Format) -> Result<State, Failure> {
+        let name = self.name();
+        let failed = |error| Failure::read(&name, error);
+        // A stream that is slow must not be waited for longer than its first bytes take.
+        let is_stream = matches!(self.origin, Origin::Stream { .. });
+        let enough = |head: &[u8]| is_stream && encoding::enough(head);
+        let bytes = self.unpacked(bytes, is_stream).await?;
         let configured = self.options().encoding;
         let (head, whole, bytes) = peeked(bytes, SAMPLE_BYTES, enough).await;
         let told = match configured {

@@ -141,6 +141,33 @@ pub struct Summary {
 }
 
 impl Summary {
+    /// Takes in what was listed, and logs what is left out if that has changed.
+    fn tell(&mut self, listing: &source::Listing) {
+        let unknown = listing.unknown.values().sum();
+        if unknown != self.unknown {
+            for (extension, count) in &listing.unknown {
+                warn!(%extension, count, "objects left out: weir does not read their format");
+            }
+        }
+        self.unknown = unknown;
+        let unlisted = listing.unlisted.len() as u64;
+        if unlisted != self.unlisted {
+            for left in listing.unlisted.iter().take(UNLISTED_NAMED) {
+                warn!(object = %left.escaped(), reason = %left.reason, "left out");
+            }
+            if listing.unlisted.len() > UNLISTED_NAMED {
+                warn!(
+                    count = unlisted,
+                    named = UNLISTED_NAMED,
+                    "more are left out"
+                );
+            }
+        }
+        self.unlisted = unlisted;
+        self.left_out = listing.left_out;
+        self.listed = listing.objects.len() as u64;
+    }
+
     /// What some progress came to.
     pub fn of(progress: &Progress) -> Self {
         Self {
@@ -248,29 +275,7 @@ impl Job {
         done: &mut HashSet<[u8; 16]>,
         summary: &mut Summary,
     ) -> Result<(), Error> {
-        let unknown = listing.unknown.values().sum();
-        if unknown != summary.unknown {
-            for (extension, count) in &listing.unknown {
-                warn!(%extension, count, "objects left out: weir does not read their format");
-            }
-        }
-        summary.unknown = unknown;
-        let unlisted = listing.unlisted.len() as u64;
-        if unlisted != summary.unlisted {
-            for left in listing.unlisted.iter().take(UNLISTED_NAMED) {
-                warn!(object = %left.escaped(), reason = %left.reason, "left out");
-            }
-            if listing.unlisted.len() > UNLISTED_NAMED {
-                warn!(
-                    count = unlisted,
-                    named = UNLISTED_NAMED,
-                    "more are left out"
-                );
-            }
-        }
-        summary.unlisted = unlisted;
-        summary.left_out = listing.left_out;
-        summary.listed = listing.objects.len() as u64;
+        summary.tell(&listing);
         let before = std::mem::take(done);
         let mut left = Vec::new();
         for object in listing.objects {
@@ -281,12 +286,7 @@ impl Job {
             }
             left.push(object);
         }
-        let progress = &self.progress;
-        progress
-            .objects_total
-            .fetch_add(left.len() as u64, Ordering::Relaxed);
-        let bytes = left.iter().map(|object| object.size).sum();
-        progress.bytes_total.fetch_add(bytes, Ordering::Relaxed);
+        self.expect(&left);
         loop {
             let mut busy = Vec::new();
             let mut outcomes = std::pin::pin!(
@@ -320,11 +320,7 @@ impl Job {
             };
             if poll.is_some() {
                 // The next look finds them again.
-                let bytes = busy.iter().map(|object| object.size).sum();
-                progress
-                    .objects_total
-                    .fetch_sub(busy.len() as u64, Ordering::Relaxed);
-                progress.bytes_total.fetch_sub(bytes, Ordering::Relaxed);
+                self.leave(&busy);
                 return Ok(());
             }
             let wait = (ledger.lease() / 3).min(Duration::from_secs(2));
@@ -420,26 +416,10 @@ impl Job {
             }
             return Ok(Outcome::NotBegun);
         }
-        if let Outlet::Output(output) = outlet {
-            let began = Instant::now();
-            match output.commit().await {
-                Ok(committed) => {
-                    if let Some(letter) = committed.unwritable {
-                        run.counts.keep_letters();
-                        run.counts.letters.push(letter);
-                    }
-                    info!(object = %object.path, documents = committed.documents, "committed")
-                }
-                // Its documents are the other worker's.
-                Err(error @ sink::Error::Lost { .. }) => {
-                    let error = Error::Sink(error);
-                    error.count();
-                    warn!(%error, "given up");
-                    return Ok(Outcome::Busy(object));
-                }
-                Err(error) => return Err(error.into()),
-            }
-            metric::stage(Stage::Sink, began);
+        if let Outlet::Output(output) = outlet
+            && !commit(output, &object, &mut run).await?
+        {
+            return Ok(Outcome::Busy(object));
         }
         self.progress.count(run.counts);
         self.finished(&object);
@@ -447,11 +427,64 @@ impl Job {
         Ok(Outcome::Committed)
     }
 
+    /// Counts objects to read.
+    fn expect(&self, objects: &[Object]) {
+        let Progress {
+            objects_total,
+            bytes_total,
+            ..
+        } = &*self.progress;
+        objects_total.fetch_add(objects.len() as u64, Ordering::Relaxed);
+        bytes_total.fetch_add(bytes_of(objects), Ordering::Relaxed);
+    }
+
+    /// Counts objects no more that another round reads.
+    fn leave(&self, objects: &[Object]) {
+        let Progress {
+            objects_total,
+            bytes_total,
+            ..
+        } = &*self.progress;
+        objects_total.fetch_sub(objects.len() as u64, Ordering::Relaxed);
+        bytes_total.fetch_sub(bytes_of(objects), Ordering::Relaxed);
+    }
+
     fn finished(&self, object: &Object) {
         self.progress
             .bytes_done
             .fetch_add(object.size, Ordering::Relaxed);
     }
+}
+
+fn bytes_of(objects: &[Object]) -> u64 {
+    objects.iter().map(|object| object.size).sum()
+}
+
+/// Makes an object's records visible. False if another worker took the object over: its documents are that worker's.
+async fn commit(
+    output: Box<sink::Output>,
+    object: &Object,
+    run: &mut Run<'_>,
+) -> Result<bool, Error> {
+    let began = Instant::now();
+    match output.commit().await {
+        Ok(committed) => {
+            if let Some(letter) = committed.unwritable {
+                run.counts.keep_letters();
+                run.counts.letters.push(letter);
+            }
+            info!(object = %object.path, documents = committed.documents, "committed")
+        }
+        Err(error @ sink::Error::Lost { .. }) => {
+            let error = Error::Sink(error);
+            error.count();
+            warn!(%error, "given up");
+            return Ok(false);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    metric::stage(Stage::Sink, began);
+    Ok(true)
 }
 
 async fn claimed(
