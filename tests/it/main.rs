@@ -38,6 +38,7 @@ mod registry;
 mod registry_server;
 mod rooms;
 mod s3_server;
+mod sizes;
 mod stores;
 mod tables;
 mod tiny_pack;
