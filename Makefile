@@ -56,7 +56,7 @@ demo-kafka: build ## The same on Kafka: a local broker, a stream, a worker that 
 .PHONY: lint
 lint: ## Format and lints, warnings denied
 	cargo fmt --check
-	cargo clippy --all-targets --locked -- -D warnings
+	cargo clippy --all-targets --locked --features planted-faults -- -D warnings
 
 # Each combination; `none` is weir without any.
 combinations := none $(foreach k,no kafka,$(foreach c,no clouds,$(foreach t,no tables,$(foreach s,no server,\
@@ -68,9 +68,11 @@ features: ## Lint weir with each combination of its cargo features, or with FEAT
 		cargo clippy --quiet --locked --no-default-features --features "$${set/#none/}" -- -D warnings || exit 1; \
 	done
 
+# With bugs on purpose, which some tests have to find. All test targets build with it, so that nothing is built twice.
+cargo_test := cargo test --locked --features planted-faults
 .PHONY: test
 test: setup-tests ## Install what the tests need and run all of them
-	cargo test --locked
+	$(cargo_test)
 	.weir/python/bin/python -m pytest -q tools/tests
 
 # Tests that start servers or Python, or that take more than ten seconds.
@@ -78,15 +80,15 @@ slow := kafka stores registry chaos kill large tokenizers docs:: install:: odd_t
 	one_text_of_any_length sigterm_drains a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
 .PHONY: test-fast
 test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build
-	cargo test --locked --lib
-	cargo test --locked --test it -- $(addprefix --skip ,$(slow))
+	$(cargo_test) --lib
+	$(cargo_test) --test it -- $(addprefix --skip ,$(slow))
 
 .PHONY: chaos
 chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and one broker, then three; reports in .weir/
 	@tests/setup-kafka.sh
 	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
 		WEIR_CHAOS_CLUSTER_REPORT=$(CURDIR)/.weir/chaos-cluster.json \
-		cargo test --locked --test it faults_of_every_kind -- --nocapture
+		$(cargo_test) --test it faults_of_every_kind -- --nocapture
 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory

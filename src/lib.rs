@@ -3,11 +3,15 @@
 //!
 //! Data walks through the rooms in one direction:
 //! [`source`] → [`text`] → [`batch`] → [`model`] → [`decode`] → [`redact`] → [`sink`].
-//! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary,
-//! [`pipeline`] the stages around the model, [`assemble`] the wiring, [`measure`] what benchmarks call. Start reading at [`pipeline`].
+//! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary, [`store`] and [`kafka`]
+//! what source and sink share, [`pipeline`] the stages around the model, [`assemble`] the wiring, [`diagnose`] what is
+//! wrong with a file, [`measure`] what benchmarks call. Start reading at [`pipeline`].
 #![warn(missing_docs)]
 // What only a feature calls that was left out stays: a build of all features tells what nobody calls.
 #![cfg_attr(not(all(feature = "kafka", feature = "tables")), allow(dead_code))]
+
+#[cfg(all(feature = "planted-faults", not(debug_assertions)))]
+compile_error!("`planted-faults` is for tests: a release build must not have it");
 
 pub mod assemble;
 pub mod batch;

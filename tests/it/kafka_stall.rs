@@ -78,6 +78,7 @@ pub fn produce(brokers: &str, from: usize) {
     producer.flush(Duration::from_secs(30)).unwrap();
 }
 
+#[cfg(feature = "planted-faults")]
 #[test]
 fn a_worker_that_stands_still_says_so_turns_red_and_ends() {
     let kafka = Place::new(1);

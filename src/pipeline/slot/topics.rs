@@ -32,7 +32,7 @@ use super::{
 use crate::{
     kafka::{Partition, offsets::offset_of},
     record::{PlainText, Stage, avro},
-    sink::kafka::{self, Delivery, calls::Calls},
+    sink::kafka::{self, Delivery, calls::Calls, planted::{Fault, has}},
     source::kafka::Consumer,
     telemetry::metric,
 };
@@ -85,8 +85,6 @@ pub(super) struct Topics<M> {
     /// Whether it has to be looked up what an earlier producer committed.
     unsure: bool,
     under_way: Option<UnderWay<M>>,
-    /// A bug on purpose, for tests/it/chaos.rs.
-    offsets_first: bool,
 }
 
 struct UnderWay<M> {
@@ -154,7 +152,6 @@ impl<M: Send + 'static> Topics<M> {
             audit: Chains::new(slot.source.digest_key.clone()),
             unsure: false,
             under_way: None,
-            offsets_first: kafka::offsets_first(),
         }
     }
 
@@ -446,8 +443,7 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         }
         let watch = &turn.account.watch;
         watch.waits_for("the brokers to say what is committed");
-        // For the test of the watchdog (tests/it/kafka_stall.rs).
-        while kafka::planted("endless_wait") {
+        while has(Fault::EndlessWait) {
             std::thread::park();
         }
         match self.renew(&turn.gathered.ready, turn.group) {
@@ -462,7 +458,7 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         let count = self.set_len(&turn.gathered.ready);
         let set = &mut turn.gathered.ready[..count];
         let chained = self.audit.extend(set, turn.group, self.timeout);
-        let committed_first = chained.and_then(|()| match self.offsets_first {
+        let committed_first = chained.and_then(|()| match has(Fault::OffsetsFirst) {
             true => kafka::commit(&*set, |offsets| turn.group.commit(offsets)),
             false => Ok(()),
         });

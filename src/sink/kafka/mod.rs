@@ -5,6 +5,7 @@ pub mod calls;
 mod client;
 mod error;
 mod offsets;
+pub(crate) mod planted;
 mod producer;
 pub mod record_size;
 mod value;
@@ -25,7 +26,6 @@ use crate::{
 pub use error::Error;
 pub(crate) use offsets::{audited, commit, heads, offsets_after};
 pub use producer::Producer;
-pub(crate) use producer::{offsets_first, planted};
 
 /// Where records go, and what is promised.
 #[derive(Debug, Clone)]

@@ -19,7 +19,6 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use sha2::Sha256;
-use tracing::error;
 
 use super::{
     Codec, Delivery, Error, HashKey, Options, Returned,
@@ -27,6 +26,7 @@ use super::{
     client::{Context, Refused},
     error::{is_of_size, outcome},
     offsets::offsets_after,
+    planted::{self, Fault},
     record_size::{self, TooLarge},
     value::{Outgoing, Values, carried, dead_letter_headers},
 };
@@ -52,8 +52,6 @@ pub struct Producer {
     calls: Arc<Calls>,
     /// Largest record that the client takes, and largest batch that it makes.
     most: (usize, usize),
-    /// A bug on purpose: see [`offsets_first`].
-    offsets_first: bool,
 }
 
 impl Producer {
@@ -101,7 +99,6 @@ impl Producer {
             options: options.clone(),
             calls: Arc::default(),
             most,
-            offsets_first: offsets_first(),
         };
         if options.transactional_id.is_some() {
             producer.initialise(wait)?;
@@ -331,7 +328,7 @@ impl Producer {
         ))?;
         self.enter("room for the records in the client's queue", wait)?;
         self.send_all(records)?;
-        if !self.offsets_first {
+        if !planted::has(Fault::OffsetsFirst) {
             self.send_offsets(&offsets_after(set)?, group)?;
         }
         self.enter("the brokers to take the records", wait)?;
@@ -626,23 +623,4 @@ fn bounds(options: &Options, config: &mut ClientConfig) -> (usize, usize) {
     config.set(record_size::OF_CLIENT, record.to_string());
     config.set("batch.size", batch.to_string());
     (record, batch)
-}
-
-/// A bug on purpose, for the test that shows that the chaos harness finds it (tests/it/chaos.rs):
-/// offsets are committed before the records and outside of their transaction, so that a kill in
-/// between loses records.
-pub(crate) fn offsets_first() -> bool {
-    let planted = planted("offsets_first");
-    if planted {
-        error!(
-            "WEIR_PLANTED_FAULT: this process commits offsets before records, and loses records"
-        );
-    }
-    planted
-}
-
-/// Whether a test asks for a bug on purpose. A release build has none.
-pub(crate) fn planted(fault: &str) -> bool {
-    cfg!(debug_assertions)
-        && std::env::var_os("WEIR_PLANTED_FAULT").is_some_and(|planted| planted == fault)
 }
