@@ -27,9 +27,9 @@ use weir::{
     tenant::reload,
 };
 
-#[path = "../tests/it/kafka_broker.rs"]
+#[path = "../tests/it/support/broker.rs"]
 #[allow(dead_code)]
-mod kafka_broker;
+mod broker;
 
 /// What the broker's module asks of its crate.
 mod engine {
@@ -41,7 +41,7 @@ mod engine {
     }
 }
 
-use kafka_broker::Broker;
+use broker::Broker;
 
 /// The model is not asked: what is left is Kafka, JSON and patterns.
 const NO_MODEL: &str = "labels = []\npatterns = [\"email\"]\n";

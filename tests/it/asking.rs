@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use weir::{model::Pack, tenant::Policy};
 
-use crate::engine::{policy, runtime, scan, start};
+use crate::support::engine::{policy, runtime, scan, start};
 
 /// What a window's company in its batch may change in a score.
 const ROUNDING: f32 = 0.005;

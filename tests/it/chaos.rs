@@ -32,10 +32,11 @@ use self::{
     schedule::{Fault, Step},
     workers::Workers,
 };
-use crate::{
+use crate::support::{
+    broker::{self, Node, free_port},
+    eventually::eventually,
     job::signal,
-    kafka_broker::{self, Node, free_port},
-    kafka_proxy::{Network, Proxy},
+    proxy::{Network, Proxy},
 };
 
 const INPUT: &str = "documents";
@@ -138,7 +139,7 @@ impl Chaos {
         let address = addresses(&nodes);
         let topics = [INPUT].into_iter().chain(OUTPUTS);
         let topics: Vec<_> = topics.map(|topic| (topic, PARTITIONS)).collect();
-        kafka_broker::create_copied_topics(&address, &topics, count as i32);
+        broker::create_copied_topics(&address, &topics, count as i32);
         let through = proxies.iter();
         let through = through.map(|proxy| format!("127.0.0.1:{}", proxy.port()));
         let through = through.collect::<Vec<_>>().join(",");
@@ -451,14 +452,7 @@ fn addresses(nodes: &[Node]) -> String {
 
 /// What the broker answers, as soon as it is ready to.
 fn again_and_again<T>(ask: impl Fn() -> Result<T, rdkafka::error::KafkaError>) -> T {
-    let start = Instant::now();
-    loop {
-        match ask() {
-            Ok(answer) => return answer,
-            Err(error) => assert!(start.elapsed() < Duration::from_secs(60), "{error}"),
-        }
-        std::thread::sleep(Duration::from_millis(200));
-    }
+    eventually(Duration::from_secs(60), ask)
 }
 
 /// Transactions that were committed and aborted, by the markers in the log of the group's offsets:
@@ -467,7 +461,7 @@ fn transactions(node: &Node) -> (usize, usize) {
     let log = node
         .data()
         .join("__consumer_offsets-0/00000000000000000000.log");
-    let tool = kafka_broker::tool(&["kafka.tools.DumpLogSegments", "--print-data-log", "--files"])
+    let tool = broker::tool(&["kafka.tools.DumpLogSegments", "--print-data-log", "--files"])
         .arg(log)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -9,7 +9,7 @@ use weir::model::{
     family::{Ask, Label, Tag},
 };
 
-use crate::{
+use crate::support::{
     engine::{options, runtime},
     job,
 };

@@ -3,9 +3,9 @@
 
 use std::{fs, path::Path, process::Command};
 
-use crate::{
+use crate::support::{
     job::{Job, Ran, command, head_pack, pack, run},
-    s3_server::S3Server,
+    s3::S3Server,
 };
 
 const REST: &str = "[tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n";
@@ -54,7 +54,7 @@ fn s3_job(server: &S3Server, options: &str) -> Job {
         |folder: &str| format!("type = \"object_store\"\nurl = \"{url}/{folder}\"\n{options}");
     let job = job(&store("in"), &store("out"));
     let path = format!("{}/in/a.log", url.trim_start_matches("s3://weir-test/"));
-    crate::engine::runtime().block_on(async {
+    crate::support::engine::runtime().block_on(async {
         use object_store::ObjectStoreExt as _;
         let put = server.store();
         put.put(&path.into(), "Mail ana@mail.example\n".into())

@@ -5,35 +5,20 @@ use std::{
     fs,
     io::{BufWriter, Write as _},
     process::{Command, Stdio},
-    sync::Arc,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
-use arrow_array::{ArrayRef, RecordBatch, StringArray, cast::AsArray as _};
-use arrow_schema::{DataType, Field, Schema};
+use arrow_array::{RecordBatch, cast::AsArray as _};
 
-use crate::job::{Job, command, ended, pack, run, weir, weir_reads};
+use crate::support::{
+    job::{Job, command, ended, pack, peak, run, weir, weir_reads},
+    tables::parquet,
+};
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()
-}
-
-pub fn parquet(column: &str, rows: &[(&str, Option<&str>)]) -> Vec<u8> {
-    let ids: ArrayRef = Arc::new(StringArray::from_iter_values(rows.iter().map(|row| row.0)));
-    let notes: ArrayRef = Arc::new(rows.iter().map(|row| row.1).collect::<StringArray>());
-    let schema = Schema::new(vec![
-        Field::new("id", DataType::Utf8, false),
-        Field::new(column, DataType::Utf8, true),
-    ]);
-    let batch = RecordBatch::try_new(Arc::new(schema), vec![ids, notes]).unwrap();
-    let mut bytes = Vec::new();
-    let mut writer =
-        parquet::arrow::ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
-    writer.write(&batch).unwrap();
-    writer.close().unwrap();
-    bytes
 }
 
 /// Writes every broken input; `secret` is put into each record.
@@ -441,20 +426,6 @@ fn an_output_that_is_read_only_is_74() {
     job.run(&[]).expect(74).says(&["cannot be written", "fix"]);
     mount.remount("rw");
     job.run(&[]).expect(0).says(&["1 documents"]);
-}
-
-/// Peak resident memory of a process in bytes, looked at until it ends.
-pub fn peak(child: &mut std::process::Child) -> u64 {
-    let mut peak = 0;
-    let status = format!("/proc/{}/status", child.id());
-    while child.try_wait().unwrap().is_none() {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    peak
 }
 
 #[test]

@@ -15,7 +15,7 @@ use weir::{
     text::ByteSpan,
 };
 
-use crate::engine::{policy, runtime, scan};
+use crate::support::engine::{policy, runtime, scan};
 
 /// Finds each label where its words stand, or where they stand in capitals.
 struct Literal {
@@ -81,7 +81,7 @@ impl Family for Literal {
     }
 
     fn start(self: Arc<Self>) -> Result<(Arc<dyn Model>, Running), Error> {
-        let options = crate::engine::batches();
+        let options = crate::support::engine::batches();
         let (queue, running) = pool::start(vec![Session, Session], options, false);
         let in_capitals = self.in_capitals;
         Ok((Arc::new(Started { queue, in_capitals }), running))

@@ -4,7 +4,7 @@
 
 use std::io::Write as _;
 
-use crate::job::{Job, Ran, command, pack, run, weir_reads};
+use crate::support::job::{Job, Ran, command, pack, run, weir_reads};
 
 const MAIL: &str = "ana@mail.example";
 
@@ -714,8 +714,8 @@ fn a_line_of_20_mb_is_a_dead_letter_and_a_utf_16_text_streams() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let peak = crate::failures::peak(&mut child);
-    crate::job::ended(child).expect(0);
+    let peak = crate::support::job::peak(&mut child);
+    crate::support::job::ended(child).expect(0);
     assert_eq!(job.dead_letters(), ["a.log too_large"]);
     let files = job.files("out/redactions");
     let (_, b) = files

@@ -19,7 +19,7 @@ use parquet::{
 };
 use serde_json::json;
 
-use crate::job::Job;
+use crate::support::job::Job;
 
 fn job(sink: &str) -> Job {
     let config = std::fs::read_to_string(Job::new("").path("weir.toml")).unwrap();
@@ -82,7 +82,10 @@ fn redactions_as_json_lines_hold_tables_too() {
     let job = job("formats = { redactions = \"jsonl\" }");
     job.write(
         "in/table.parquet",
-        crate::failures::parquet("note", &[("p1", Some("at di@mail.example")), ("p2", None)]),
+        crate::support::tables::parquet(
+            "note",
+            &[("p1", Some("at di@mail.example")), ("p2", None)],
+        ),
     );
     job.run(&[]).expect(0);
     let records = job.records("out/redactions");
@@ -366,8 +369,8 @@ fn a_parquet_dictionary_that_claims_two_billion_values_is_a_dead_letter() {
         .stderr(std::process::Stdio::piped())
         .spawn()
         .unwrap();
-    let peak = crate::failures::peak(&mut child);
-    crate::job::ended(child).expect(0);
+    let peak = crate::support::job::peak(&mut child);
+    crate::support::job::ended(child).expect(0);
     assert_eq!(job.dead_letters(), ["hostile.parquet corrupt"]);
     assert_eq!(table(&job, "out/redactions", "whole").num_rows(), 3);
     assert!(peak < 1 << 30, "peak {} MiB", peak >> 20);

@@ -4,6 +4,8 @@ use std::{fs, path::Path, process::Command};
 
 use assert_cmd::cargo::CommandCargoExt;
 
+use crate::support::job::run;
+
 /// What a run showed, with the temporary folder named `DIR`.
 struct Shown {
     code: Option<i32>,
@@ -163,8 +165,9 @@ fn every_command_has_help_with_examples() {
         let shown = weir(dir.path(), &args);
         assert_eq!(shown.code, Some(0), "{command}");
         assert!(
-            shown.stdout.contains("Examples:\n  weir") || shown.stdout.contains("Examples:\n  "),
-            "{command}"
+            shown.stdout.contains("Examples:\n  ")
+                && shown.stdout.contains(&format!("weir {command}")),
+            "{shown}"
         );
         assert!(shown.stdout.contains("--color"), "{command}");
     }
@@ -251,9 +254,13 @@ fn a_wrong_command_line_gives_2() {
     "#);
     for args in [
         &["run", "--limit", "many"][..],
+        &["run", "--cnfig", "x"],
         &["redact", "--threshold", "2"],
+        &["redacted"],
         &["schema", "x"],
+        &["schema"],
         &["eval"],
+        &[],
     ] {
         assert_eq!(weir(dir.path(), args).code, Some(2), "{args:?}");
     }
@@ -324,14 +331,16 @@ fn check_counts_origins_and_lists_what_it_skipped() {
 
 #[test]
 fn check_reaches_a_sink_that_the_job_will_make() {
-    let job = crate::job::Job::new("");
+    let job = crate::support::job::Job::new("");
     let config = job.config();
     let check = ["check", "--config", &config, "--connect"];
-    let ran = crate::job::weir(&check).expect(0);
+    let ran = crate::support::job::weir(&check).expect(0);
     assert!(ran.stdout.contains("will be made"), "{}", ran.stdout);
     assert!(!job.path("out").exists());
     job.write("out", "a file");
-    crate::job::weir(&check).expect(1).says(&["sink.url"]);
+    crate::support::job::weir(&check)
+        .expect(1)
+        .says(&["sink.url"]);
 }
 
 #[test]
@@ -477,6 +486,13 @@ fn completions_and_schemas_are_for_pipes() {
             shown.code == Some(0) && shown.stdout.contains("redact"),
             "{shell}"
         );
+        // Checked by the shell where it is installed.
+        let is_checked = matches!(shell, "bash" | "zsh" | "fish");
+        if is_checked && Command::new(shell).arg("--version").output().is_ok() {
+            let mut parse = Command::new(shell);
+            parse.args(["-n", "/dev/stdin"]);
+            run(parse, shown.stdout.as_bytes()).expect(0);
+        }
     }
     for schema in ["config", "tenant", "entities", "redaction", "dead-letter"] {
         let shown = weir(dir.path(), &["schema", schema]);

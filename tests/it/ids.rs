@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::job::{Job, run};
+use crate::support::job::{Job, run};
 
 const MAIL: &str = "ana@mail.example";
 
@@ -23,7 +23,10 @@ fn job(id: &str) -> Job {
     job.write("in/docs.jsonl", documents.join("\n") + "\n");
     job.write(
         "in/table.parquet",
-        crate::failures::parquet("note", &[(MAIL, Some("to cy@mail.example")), ("p1", None)]),
+        crate::support::tables::parquet(
+            "note",
+            &[(MAIL, Some("to cy@mail.example")), ("p1", None)],
+        ),
     );
     job
 }

@@ -7,7 +7,7 @@ use std::{
     process::Command,
 };
 
-use crate::job::{Ran, run, walk};
+use crate::support::job::{Ran, run, walk};
 
 fn make(target: &str, stage: &Path) -> Ran {
     let mut command = Command::new("make");

@@ -1,9 +1,6 @@
 //! Avro to Avro on a real broker, with the registry's double.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use apache_avro::{Schema, types::Value as Avro, writer::datum::GenericDatumWriter};
 use rdkafka::{
@@ -19,10 +16,11 @@ use weir::{
     source::kafka as source,
 };
 
-use crate::{
+use crate::support::{
     engine,
-    kafka::{Place, topics_of},
-    registry_server::{Double, register, register_body},
+    eventually::{eventually, so},
+    registry::{Double, register, register_body},
+    topic::{Place, topics_of},
 };
 
 fn ticket() -> Value {
@@ -102,15 +100,11 @@ fn all(place: &Place) -> [Vec<OwnedMessage>; 3] {
 }
 
 fn wait_for(place: &Place, count: usize) -> [Vec<OwnedMessage>; 3] {
-    let start = Instant::now();
-    loop {
+    eventually(Duration::from_secs(30), || {
         let found = all(place);
-        if found[0].len() + found[2].len() >= count {
-            return found;
-        }
-        assert!(start.elapsed() < Duration::from_secs(30), "{count} records");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        let has = found[0].len() + found[2].len();
+        so(has >= count, format!("{has} of {count} records")).map(|()| found)
+    })
 }
 
 /// A message as the schema says that its prefix names.
@@ -220,16 +214,13 @@ fn records_wait_for_a_registry_that_does_not_answer() {
     let (registry, options) = with_registry(&place, &server);
     produce(&place, records(0..30));
     let slot = place.slot_with(options);
-    let start = Instant::now();
-    while server.requests().len() < 6 {
-        assert!(
-            start.elapsed() < Duration::from_secs(30),
-            "not asked again: {:?} {}",
-            server.requests(),
-            slot.thread_is_finished()
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    eventually(Duration::from_secs(30), || {
+        let (asked, ended) = (server.requests(), slot.thread_is_finished());
+        so(
+            asked.len() >= 6,
+            format!("not asked again: {asked:?} {ended}"),
+        )
+    });
     let [entities, redactions, letters] = all(&place);
     assert!(
         entities.is_empty() && redactions.is_empty() && letters.is_empty(),

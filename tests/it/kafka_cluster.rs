@@ -26,9 +26,10 @@ use weir::{
     telemetry::Health,
 };
 
-use crate::{
+use crate::support::{
+    broker::{self, Node},
     engine,
-    kafka_broker::{self, Node},
+    eventually::{eventually, so},
     worker::{PATTERNS_ONLY, job},
 };
 
@@ -58,7 +59,7 @@ impl Cluster {
         let brokers: Vec<String> = nodes.iter().map(Node::address).collect();
         let brokers = brokers.join(",");
         let topics = [("in", 4), ("entities", 4), ("redactions", 4), ("dead", 1)];
-        kafka_broker::create_copied_topics(&brokers, &topics, 3);
+        broker::create_copied_topics(&brokers, &topics, 3);
         Self { nodes, brokers }
     }
 
@@ -68,7 +69,7 @@ impl Cluster {
             session_timeout: Duration::from_secs(10),
             ..source::Options::new(brokers.clone(), GROUP, &["in"])
         };
-        let topics = kafka_broker::outputs();
+        let topics = broker::outputs();
         let sink = sink::Options {
             timeout: Duration::from_secs(20),
             ..sink::Options::new(brokers, "cluster-slot", topics)
@@ -100,8 +101,7 @@ impl Cluster {
         };
         let partition = (hash(GROUP) & i32::MAX) % 3;
         let consumer = self.consumer();
-        let start = Instant::now();
-        loop {
+        eventually(Duration::from_secs(60), || {
             let topic = Some("__consumer_offsets");
             let metadata = consumer.fetch_metadata(topic, Duration::from_secs(5));
             let leader = metadata.ok().and_then(|metadata| {
@@ -109,12 +109,9 @@ impl Cluster {
                 let own = topic.partitions().iter().find(|p| p.id() == partition)?;
                 usize::try_from(own.leader()).ok()
             });
-            match leader {
-                Some(leader) if leader >= 1 => return leader - 1,
-                _ => assert!(start.elapsed() < Duration::from_secs(60), "no coordinator"),
-            }
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            let leader = leader.filter(|leader| *leader >= 1);
+            leader.map(|leader| leader - 1).ok_or("no coordinator")
+        })
     }
 
     /// How often each id stands in the topic of the entities, as a read_committed reader sees it.
@@ -240,15 +237,10 @@ fn a_worker_goes_on_when_its_coordinators_are_killed_and_stay_away() {
         std::thread::sleep(Duration::from_secs(5));
     }
     let produced = load.stop();
-    let start = Instant::now();
-    while documents() < produced as u64 {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "{} of {produced}",
-            documents()
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    eventually(Duration::from_secs(120), || {
+        let has = documents();
+        so(has >= produced as u64, format!("{has} of {produced}"))
+    });
     drain.cancel();
     thread.join().unwrap().unwrap();
     let delivered = cluster.delivered();

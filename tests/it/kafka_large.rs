@@ -18,10 +18,10 @@ use rdkafka::{
 };
 use serde_json::Value;
 
-use crate::{
+use crate::support::{
+    broker::{self, Broker, Node},
     engine,
     job::signal,
-    kafka_broker::{self, Broker, Node},
     tiny_pack,
     worker::{PATTERNS_ONLY, write_tenant},
 };
@@ -325,7 +325,7 @@ fn a_limit_that_can_not_be_read_is_learnt_from_a_refusal() {
             "--topic",
             "*",
         ];
-        assert!(kafka_broker::tool(&args).status().unwrap().success());
+        assert!(broker::tool(&args).status().unwrap().success());
     }
     let passed = a_set_of_300(&place);
     println!("too_large: 275 of 300 exceed a limit that is not known: {passed:.1?}");

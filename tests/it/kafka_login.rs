@@ -14,9 +14,9 @@ use rdkafka::{
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 
-use crate::{
+use crate::support::{
+    broker::{Node, create_topics, free_port, tool},
     job::command,
-    kafka_broker::{Node, create_topics, free_port, tool},
     tiny_pack,
     worker::{self, PATTERNS_ONLY},
 };

@@ -26,8 +26,9 @@ use weir::{
     telemetry::Health,
 };
 
-use crate::{
+use crate::support::{
     engine,
+    eventually::{eventually, so},
     worker::{PATTERNS_ONLY, job},
 };
 
@@ -62,7 +63,7 @@ fn options(brokers: Brokers) -> Options {
         session_timeout: Duration::from_secs(6),
         ..source::Options::new(brokers.clone(), "group", &["in"])
     };
-    let topics = crate::kafka_broker::outputs();
+    let topics = crate::support::broker::outputs();
     let sink = sink::Options {
         timeout: Duration::from_secs(5),
         ..sink::Options::new(brokers, "slot", topics)
@@ -175,16 +176,12 @@ impl Mock {
 
 impl Counted {
     fn wait_for(&self, documents: u64) {
-        let start = Instant::now();
-        while self.documents() < documents {
-            assert!(!self.thread.is_finished(), "the slot ended early");
-            assert!(
-                start.elapsed() < Duration::from_secs(120),
-                "{} of {documents} documents",
-                self.documents()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(Duration::from_secs(120), || {
+            let has = self.documents();
+            let ended = self.thread.is_finished();
+            assert!(has >= documents || !ended, "the slot ended early");
+            so(has >= documents, format!("{has} of {documents} documents"))
+        });
     }
 
     fn documents(&self) -> u64 {
@@ -303,11 +300,9 @@ fn a_fenced_slot_stops() {
         mock.cluster
             .request_errors(api, &[RD_KAFKA_RESP_ERR_PRODUCER_FENCED]);
         let slot = mock.start();
-        let start = Instant::now();
-        while !slot.thread.is_finished() {
-            assert!(start.elapsed() < Duration::from_secs(60), "{api:?}");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        eventually(Duration::from_secs(60), || {
+            so(slot.thread.is_finished(), format!("{api:?}"))
+        });
         match slot.drained() {
             Err(Error::Sink(sink::Error::Fenced)) => {}
             other => panic!("{api:?}: {other:?}"),
@@ -367,15 +362,10 @@ fn a_call_that_does_not_return_is_given_up_and_the_set_is_sent_by_a_new_producer
     let slot = mock.start();
     slot.wait_for(20);
     mock.lose(3);
-    let start = Instant::now();
-    while calls::left_behind() == 0 {
+    eventually(Duration::from_secs(90), || {
         assert!(!slot.thread.is_finished(), "the slot ended early");
-        assert!(
-            start.elapsed() < Duration::from_secs(90),
-            "nothing given up"
-        );
-        std::thread::sleep(Duration::from_millis(20));
-    }
+        so(calls::left_behind() > 0, "nothing given up")
+    });
     mock.cluster.coordinator(group(), 2).unwrap();
     let moved = Instant::now();
     slot.wait_for(400);

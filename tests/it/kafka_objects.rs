@@ -3,7 +3,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fmt,
     sync::{
         Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -11,13 +10,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
-    memory::InMemory, path::Path,
+use futures::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::{BoxFuture, ready},
 };
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use proptest::prelude::*;
 use serde_json::Value;
 use tokio::sync::watch;
@@ -33,19 +30,21 @@ use weir::{
     store::{Compression, Location},
 };
 
-use crate::{
+use crate::support::{
+    eventually::{eventually, so},
     job::{Job, ended, pack, piped, terminate},
-    kafka::{Place, Running, record, runtime},
+    store::{Fate, Faulty, Operation},
+    topic::{Place, Running, record, runtime},
     worker,
 };
 
 macro_rules! store_contract {
     ($($promise:ident),* $(,)?) => {
         mod local {
-            $(#[test] fn $promise() { super::$promise(crate::worker::Place::local()); })*
+            $(#[test] fn $promise() { super::$promise(crate::support::worker::Place::local()); })*
         }
         mod s3 {
-            $(#[test] fn $promise() { super::$promise(crate::worker::Place::s3()); })*
+            $(#[test] fn $promise() { super::$promise(crate::support::worker::Place::s3()); })*
         }
     };
 }
@@ -390,7 +389,7 @@ fn answers_that_are_lost_and_refusals_are_tried_again() {
         // Seven, as no multiple of the three writes of a commit: each of them meets each fate.
         let fate = match counted.fetch_add(1, Ordering::SeqCst) % 7 {
             2 => Fate::Refused,
-            5 => Fate::AnswerLost,
+            5 => Fate::AskedAgain,
             _ => Fate::Done,
         };
         Box::pin(async move { fate })
@@ -507,137 +506,26 @@ impl Gate {
 }
 
 fn until(mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < Duration::from_secs(120), "never");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    eventually(Duration::from_secs(120), || so(done(), "never"));
 }
 
+/// The lake's store, its writes of objects with a fate.
 fn unsteady(
     lake: &Lake,
-    fate: impl Fn(&Path) -> futures::future::BoxFuture<'static, Fate> + Send + Sync + 'static,
+    fate: impl Fn(&Path) -> BoxFuture<'static, Fate> + Send + Sync + 'static,
 ) -> Location {
     let out = lake.store.at("out");
-    let store = Unsteady {
-        inner: out.store().clone(),
-        fate: Box::new(fate),
-        late: Mutex::default(),
-    };
-    Location::within(Arc::new(store), out.prefix().clone(), "unsteady")
+    let store = Faulty::new(out.store().clone(), of_puts(fate));
+    Location::within(store, out.prefix().clone(), "unsteady")
 }
 
-/// A store whose writes meet a fate.
-struct Unsteady {
-    inner: Arc<dyn ObjectStore>,
-    fate: Box<dyn Fn(&Path) -> futures::future::BoxFuture<'static, Fate> + Send + Sync>,
-    late: Mutex<Vec<(Path, PutPayload, PutOptions)>>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
-    Done,
-    /// Nothing is written.
-    Refused,
-    /// It is written, and asked for once more.
-    AnswerLost,
-    /// The caller is told that it failed; it is written later.
-    Late,
-}
-
-impl Unsteady {
-    async fn arrive(&self) {
-        let late: Vec<_> = self.late.lock().unwrap().drain(..).collect();
-        for (path, payload, options) in late {
-            let _ = self.inner.put_opts(&path, payload, options).await;
-        }
-    }
-}
-
-impl fmt::Display for Unsteady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "unsteady {}", self.inner)
-    }
-}
-
-impl fmt::Debug for Unsteady {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-fn failed() -> object_store::Error {
-    object_store::Error::Generic {
-        store: "test",
-        source: "no answer".into(),
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Unsteady {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> Result<PutResult> {
-        match (self.fate)(location).await {
-            Fate::Done => self.inner.put_opts(location, payload, options).await,
-            Fate::Refused => Err(failed()),
-            Fate::AnswerLost => {
-                // As object_store does after a lost answer: once more, and a create is told that it
-                // is there.
-                let first = self
-                    .inner
-                    .put_opts(location, payload.clone(), options.clone());
-                let _ = first.await;
-                self.inner.put_opts(location, payload, options).await
-            }
-            Fate::Late => {
-                let late = (location.clone(), payload, options);
-                self.late.lock().unwrap().push(late);
-                Err(failed())
-            }
-        }
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        self.inner.put_multipart_opts(location, options).await
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.inner.get_opts(location, options).await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        self.inner.delete_stream(locations)
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list(prefix)
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        self.inner.list_with_offset(prefix, offset)
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.inner.list_with_delimiter(prefix).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.inner.copy_opts(from, to, options).await
+/// Decides of the writes of objects; all else is done.
+fn of_puts(
+    fate: impl Fn(&Path) -> BoxFuture<'static, Fate> + Send + Sync + 'static,
+) -> impl Fn(Operation<'_>) -> BoxFuture<'static, Fate> + Send + Sync + 'static {
+    move |operation| match operation {
+        Operation::Put(path) => fate(path),
+        Operation::Part | Operation::Other => ready(Fate::Done).boxed(),
     }
 }
 
@@ -731,7 +619,7 @@ fn step() -> impl Strategy<Value = Step> {
     let fate = prop_oneof![
         4 => Just(Fate::Done),
         1 => Just(Fate::Refused),
-        2 => Just(Fate::AnswerLost),
+        2 => Just(Fate::AskedAgain),
         2 => Just(Fate::Late),
     ];
     prop_oneof![
@@ -754,7 +642,7 @@ struct Member {
 
 struct Model {
     log: Vec<i64>,
-    store: Arc<Unsteady>,
+    store: Arc<Faulty>,
     next_fate: Arc<Mutex<Fate>>,
     chains: Chains,
     location: Location,
@@ -768,18 +656,17 @@ impl Model {
     fn new(log: Vec<i64>) -> Self {
         let next_fate = Arc::new(Mutex::new(Fate::Done));
         let fate = next_fate.clone();
-        let store = Arc::new(Unsteady {
-            inner: Arc::new(InMemory::new()),
-            fate: Box::new(move |path| {
+        let store = Faulty::new(
+            Arc::new(InMemory::new()),
+            of_puts(move |path| {
                 let record = path.as_ref().contains("_weir/");
                 let fate = match record {
                     true => std::mem::replace(&mut *fate.lock().unwrap(), Fate::Done),
                     false => Fate::Done,
                 };
-                Box::pin(async move { fate })
+                ready(fate).boxed()
             }),
-            late: Mutex::default(),
-        });
+        );
         let location = Location::within(store.clone(), Path::ROOT, "memory");
         Self {
             log,
@@ -886,7 +773,7 @@ proptest! {
             for last in [
                 Step::LookUp { worker: 0, hint: true },
                 Step::Gather { worker: 0, count: usize::MAX },
-                Step::Commit { worker: 0, fate: Fate::AnswerLost },
+                Step::Commit { worker: 0, fate: Fate::AskedAgain },
                 Step::Arrive,
                 Step::LookUp { worker: 0, hint: false },
                 Step::Gather { worker: 0, count: usize::MAX },

@@ -17,10 +17,10 @@ use weir::{
     telemetry::Health,
 };
 
-use crate::{
+use crate::support::{
+    broker::{self, Node, free_port, tool},
     engine,
-    kafka_broker::{self, Node, free_port, tool},
-    kafka_stall::produce,
+    probe::produce,
     worker::{PATTERNS_ONLY, job},
 };
 
@@ -46,7 +46,7 @@ impl Guarded {
         );
         let node = Node::start(&["-XX:TieredStopAtLevel=1"], &properties);
         let topics = ["in", "entities", "redactions", "dead"];
-        kafka_broker::create_topics(&node.address(), &topics.map(|topic| (topic, 1)));
+        broker::create_topics(&node.address(), &topics.map(|topic| (topic, 1)));
         produce(&node.address(), 0);
         Self {
             node,
@@ -75,7 +75,7 @@ impl Guarded {
         ] {
             brokers.settings.set(name, value);
         }
-        let topics = kafka_broker::outputs();
+        let topics = broker::outputs();
         let sink = sink::Options {
             timeout: Duration::from_secs(10),
             ..sink::Options::new(brokers.clone(), ID, topics)

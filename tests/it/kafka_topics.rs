@@ -1,7 +1,7 @@
 //! Topics that change while a group reads them: partitions and topics that are added, records that
 //! retention deletes, topics that are deleted, created again, or not there.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rdkafka::{
@@ -13,12 +13,13 @@ use rdkafka::{
 };
 use weir::record::{Audit, audit::DigestKey};
 
-use crate::{
+use crate::support::{
+    broker::{self, Node, free_port},
     engine,
+    eventually::{eventually, so},
     job::{ended, piped, signal, terminate},
-    kafka::{Place, record},
-    kafka_broker::{self, Node, free_port},
-    kafka_stall::{page, produce, wait_for, worker_on},
+    probe::{page, produce, wait_for, worker_on},
+    topic::{Place, record},
 };
 
 fn admin(place: &Place) -> AdminClient<DefaultClientContext> {
@@ -29,17 +30,13 @@ fn admin(place: &Place) -> AdminClient<DefaultClientContext> {
 fn wait_until_begun(place: &Place, topic: &str) {
     let group = format!("group-{}", place.input);
     let consumer: BaseConsumer = place.client().set("group.id", group).create().unwrap();
-    let start = Instant::now();
-    loop {
+    eventually(Duration::from_secs(60), || {
         let mut list = TopicPartitionList::new();
         list.add_partition(topic, 0);
         let committed = consumer.committed_offsets(list, Duration::from_secs(10));
-        if committed.is_ok_and(|list| list.elements()[0].offset() != Offset::Invalid) {
-            return;
-        }
-        assert!(start.elapsed() < Duration::from_secs(60), "no group");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+        let has = committed.is_ok_and(|list| list.elements()[0].offset() != Offset::Invalid);
+        so(has, "no group")
+    });
 }
 
 fn send(client: &ClientConfig, topic: &str, partition: i32, from: usize, count: usize) {
@@ -85,7 +82,7 @@ fn a_partition_or_topic_that_is_added_is_read_from_its_beginning_by_a_group_that
     let runtime = engine::runtime();
     let made = runtime.block_on(admin.create_partitions([&more], &AdminOptions::new()));
     made.unwrap().remove(0).unwrap();
-    kafka_broker::create_topics(place.address(), &[(&also, 1)]);
+    broker::create_topics(place.address(), &[(&also, 1)]);
     // Before the worker can know of them.
     send(&place.client(), &place.input, 1, 25, 10);
     send(&place.client(), &also, 0, 35, 10);
@@ -94,7 +91,7 @@ fn a_partition_or_topic_that_is_added_is_read_from_its_beginning_by_a_group_that
 
     // Away while another topic comes: it is no reason to begin at an end, either.
     let third = format!("{also}-third");
-    kafka_broker::create_topics(place.address(), &[(&third, 1)]);
+    broker::create_topics(place.address(), &[(&third, 1)]);
     send(&place.client(), &third, 0, 45, 10);
     let slot = place.slot_with(options);
     place.wait_for(35);
@@ -190,7 +187,7 @@ fn a_topic_that_is_created_again_under_its_name_is_read_from_its_beginning() {
         engine::runtime().block_on(gone).unwrap().remove(0).unwrap();
         // The old name is free once the broker has let go of it.
         std::thread::sleep(Duration::from_secs(2));
-        kafka_broker::create_topics(place.address(), &[(&place.input, 1)]);
+        broker::create_topics(place.address(), &[(&place.input, 1)]);
         place.produce((50..70).map(record));
         place.wait_for(70);
         slot.drained().unwrap();
@@ -220,7 +217,7 @@ fn a_committed_offset_behind_the_end_of_a_topic_hides_nothing() {
 fn topics_that_are_not_there_are_named_and_waited_for_and_so_are_brokers_at_the_start() {
     let mut node = Node::start(&["-XX:TieredStopAtLevel=1"], "");
     let address = node.address();
-    kafka_broker::create_topics(&address, &[("dead", 1)]);
+    broker::create_topics(&address, &[("dead", 1)]);
     node.kill();
     let port = free_port();
     let job = worker_on(&address, ["in", "entities-{tenant}", "dead"], port);
@@ -240,26 +237,17 @@ fn topics_that_are_not_there_are_named_and_waited_for_and_so_are_brokers_at_the_
     node.start_again();
     node.wait_until_it_answers();
     std::thread::sleep(Duration::from_secs(15));
-    kafka_broker::create_topics(&address, &[("in", 1)]);
+    broker::create_topics(&address, &[("in", 1)]);
     produce(&address, 0);
-    let start = Instant::now();
-    let tells = |part: &str| page(port, "/metrics").is_some_and(|(_, text)| text.contains(part));
-    while !tells("error_type=\"no_topic\"") {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "nothing is said"
-        );
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    kafka_broker::create_topics(&address, &[("entities-acme", 1)]);
-    let start = Instant::now();
-    while !tells("outcome=\"delivered\"") {
-        assert!(
-            start.elapsed() < Duration::from_secs(120),
-            "nothing delivered"
-        );
-        std::thread::sleep(Duration::from_millis(500));
-    }
+    let tells = |part: &str| {
+        eventually(Duration::from_secs(120), || {
+            let told = page(port, "/metrics").is_some_and(|(_, text)| text.contains(part));
+            so(told, format!("no {part}"))
+        });
+    };
+    tells("error_type=\"no_topic\"");
+    broker::create_topics(&address, &[("entities-acme", 1)]);
+    tells("outcome=\"delivered\"");
     signal(child.id(), "TERM");
     let ran = ended(child).expect(0).says(&[
         "the topic `in` does not exist: create it, or correct source.topics",

@@ -10,10 +10,10 @@ use std::{
 
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 
-use crate::{
+use crate::support::{
     engine,
     job::command,
-    s3_server::S3Server,
+    s3::S3Server,
     tiny_pack,
     worker::{self, Kind, Outputs, PATTERNS_ONLY, Place},
 };

@@ -10,7 +10,7 @@ use weir::{
     pipeline::Engine,
 };
 
-use crate::{
+use crate::support::{
     engine::{options, policy, runtime, scan},
     job,
 };

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::job::Job;
+use crate::support::job::Job;
 
 const LINE: &str = "mail ana@mail.example\n";
 

@@ -13,7 +13,7 @@ use weir::{
     text::{ByteSpan, Tokenizer},
 };
 
-use crate::engine::{policy, runtime, scan, start};
+use crate::support::engine::{policy, runtime, scan, start};
 
 #[derive(Deserialize)]
 struct Fixtures {

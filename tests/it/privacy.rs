@@ -5,14 +5,17 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpStream,
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use weir::record::{Body, Document, Position};
 
 use crate::{
     failures,
-    job::{Job, command, ended, pack, piped, run, walk, weir_reads},
+    support::{
+        eventually::eventually,
+        job::{Job, command, ended, pack, piped, run, walk, weir_reads},
+    },
 };
 
 /// Values that patterns and the list find.
@@ -176,7 +179,6 @@ fn no_metric_tells_a_value() {
     let mut lines = String::new();
     output.read_line(&mut lines).unwrap();
     output.read_line(&mut lines).unwrap();
-    let start = Instant::now();
     let names = [
         "weir_documents_total{tenant=\"acme\",outcome=\"delivered\"} 1",
         "weir_documents_total{tenant=\"\",outcome=\"dead_lettered\"}",
@@ -197,21 +199,17 @@ fn no_metric_tells_a_value() {
         "weir_queue_limit_bytes{queue=\"documents\"}",
         "weir_build_info{version=\"",
     ];
-    let metrics = loop {
+    let metrics = eventually(Duration::from_secs(20), || {
         let metrics = scrape(&address).unwrap_or_default();
         let missing: Vec<&&str> = names
             .iter()
             .filter(|name| !metrics.contains(**name))
             .collect();
-        if missing.is_empty() {
-            break metrics;
+        match missing.is_empty() {
+            true => Ok(metrics),
+            false => Err(format!("missing {missing:#?} in:\n{metrics}")),
         }
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "missing {missing:#?} in:\n{metrics}"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    };
+    });
     holds_none("/metrics", &metrics, &all());
     drop(input);
     output.read_to_string(&mut lines).unwrap();
@@ -257,7 +255,7 @@ fn no_name_tells_a_value() {
         "[1]\nnot json\n{\"id\": 1, \"text\": \"x\"}\n",
     );
     // Columns whose names are values, one that is missing, one of another type, an id that is one.
-    let columns = |name: &str, id: &str| crate::failures::parquet(name, &[(id, Some("x"))]);
+    let columns = |name: &str, id: &str| crate::support::tables::parquet(name, &[(id, Some("x"))]);
     for (number, value) in all().into_iter().enumerate() {
         job.write(&format!("in/column{number}.parquet"), columns(value, "a"));
         job.write(&format!("in/id{number}.parquet"), columns("note", value));
@@ -267,7 +265,10 @@ fn no_name_tells_a_value() {
         ("wanda.canary7@mail.example", Some(long.as_str())),
         (UNFOUND, Some(long.as_str())),
     ];
-    job.write("in/large.parquet", crate::failures::parquet("note", &rows));
+    job.write(
+        "in/large.parquet",
+        crate::support::tables::parquet("note", &rows),
+    );
     let mut trace = job.command(&["--log-level", "trace"]);
     trace.env("RUST_BACKTRACE", "1").env("RUST_LOG", "trace");
     let ran = run(trace, b"").expect(0);

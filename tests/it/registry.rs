@@ -11,9 +11,9 @@ use weir::record::{
     },
 };
 
-use crate::{
+use crate::support::{
     engine,
-    registry_server::{Double, Real, register, register_body, request},
+    registry::{Double, Real, register, register_body, request},
 };
 
 fn options(url: &str) -> Options {

@@ -3,9 +3,8 @@
 //! One function a promise; the macro makes a `#[test]` of each for each store.
 
 use std::{
+    cmp::Ordering::{Equal, Greater, Less},
     collections::BTreeSet,
-    fmt,
-    ops::Range,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -13,23 +12,20 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
-use object_store::{
-    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore,
-    ObjectStoreExt, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result, UploadPart,
-    memory::InMemory, path::Path,
+use futures::{
+    FutureExt, StreamExt,
+    future::{BoxFuture, ready},
 };
-use tokio::sync::Notify;
+use object_store::{ObjectStore, ObjectStoreExt, memory::InMemory, path::Path};
 use weir::{
     pipeline::job::Target,
     record::{DeadLetter, Digests, Done, Entities, Position, Redacted},
     sink::{self, Claimed},
 };
 
-use crate::{
+use crate::support::{
     engine,
+    store::{Fate, Faulty, Operation},
     worker::{self, Kind, PATTERNS_ONLY, Place, fill, job, plain, run},
 };
 
@@ -37,12 +33,12 @@ macro_rules! store_contract {
     ($($promise:ident),* $(,)?) => {
         mod local {
             $(#[test] fn $promise() {
-                crate::engine::runtime().block_on(super::$promise(crate::worker::Place::local()));
+                crate::support::engine::runtime().block_on(super::$promise(crate::support::worker::Place::local()));
             })*
         }
         mod s3 {
             $(#[test] fn $promise() {
-                crate::engine::runtime().block_on(super::$promise(crate::worker::Place::s3()));
+                crate::support::engine::runtime().block_on(super::$promise(crate::support::worker::Place::s3()));
             })*
         }
     };
@@ -234,8 +230,15 @@ async fn an_object_larger_than_a_part_goes_up_in_parts(place: Place) {
         .put("large.jsonl", (0..count).map(line).collect::<String>())
         .await;
     let parts = Arc::new(AtomicUsize::new(0));
-    match watch(&place, Plan::Count(parts.clone())) {
-        Some(watched) => {
+    let counted = parts.clone();
+    let behind = behind(&place, move |operation| {
+        if let Operation::Part = operation {
+            counted.fetch_add(1, Ordering::Relaxed);
+        }
+        ready(Fate::Done).boxed()
+    });
+    match behind {
+        Some((watched, _)) => {
             run(&watched).await;
             assert_eq!(parts.load(Ordering::Relaxed), 3);
         }
@@ -503,14 +506,14 @@ async fn a_worker_takes_what_arrives_later_and_ends_when_drained(place: Place) {
 
 #[test]
 fn a_store_that_fails_at_any_operation_costs_nothing() {
-    engine::runtime().block_on(each_operation(&[Fault::Refused, Fault::AnswerLost], || {
+    engine::runtime().block_on(each_operation(&[Fate::Refused, Fate::AnswerLost], || {
         Place::of(Arc::new(InMemory::new()))
     }));
 }
 
 #[test]
 fn a_worker_that_dies_at_any_operation_costs_nothing() {
-    let faults = [Fault::DeadBefore, Fault::DeadAfter];
+    let faults = [Fate::DeadBefore, Fate::DeadAfter];
     engine::runtime().block_on(each_operation(&faults, || {
         Place::of(Arc::new(InMemory::new()))
     }));
@@ -519,26 +522,13 @@ fn a_worker_that_dies_at_any_operation_costs_nothing() {
 #[test]
 fn a_real_s3_that_fails_at_any_operation_costs_nothing() {
     engine::runtime().block_on(each_operation(
-        &[Fault::AnswerLost, Fault::DeadAfter],
+        &[Fate::AnswerLost, Fate::DeadAfter],
         Place::s3,
     ));
 }
 
-/// What happens at one operation of a store.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Fault {
-    /// Not done, and an error.
-    Refused,
-    /// Done, and an error.
-    AnswerLost,
-    /// The worker dies before it is done.
-    DeadBefore,
-    /// The worker dies after it is done.
-    DeadAfter,
-}
-
 /// For each operation of a job: a run in which it fails, and a run in which nothing does.
-async fn each_operation(faults: &[Fault], place: impl Fn() -> Place) {
+async fn each_operation(faults: &[Fate], place: impl Fn() -> Place) {
     // Short, because a worker that dies here is a future that is dropped: its process lives on, and
     // its claims have to be waited for.
     let lease = Duration::from_millis(150);
@@ -547,26 +537,27 @@ async fn each_operation(faults: &[Fault], place: impl Fn() -> Place) {
         loop {
             let place = place();
             let ids = fill(&place, 2, 2).await;
-            let died = Arc::new(Notify::new());
             let count = Arc::new(AtomicUsize::new(0));
-            let faulty = watch(
-                &place,
-                Plan::Fail {
-                    at,
-                    fault: *fault,
-                    count: count.clone(),
-                    died: died.clone(),
-                },
-            );
-            let faulty = faulty.expect("a store");
+            let (counted, fault) = (count.clone(), *fault);
+            let is_dead = matches!(fault, Fate::DeadBefore | Fate::DeadAfter);
+            let behind = behind(&place, move |_| {
+                let fate = match counted.fetch_add(1, Ordering::SeqCst).cmp(&at) {
+                    Equal => fault,
+                    // A dead worker does nothing any more.
+                    Greater if is_dead => Fate::DeadBefore,
+                    Less | Greater => Fate::Done,
+                };
+                ready(fate).boxed()
+            });
+            let (faulty, store) = behind.expect("a store");
             let first = job(PATTERNS_ONLY);
             let target = Target::Objects(faulty.ledger_of("out", plain(), "configuration", lease));
             let objects = faulty.objects();
             let ended = tokio::select! {
                 outcome = first.objects(&objects, &target) => Some(outcome.is_ok()),
-                () = died.notified() => None,
+                () = store.died() => None,
             };
-            drop((first, target, objects, faulty));
+            drop((first, target, objects, faulty, store));
             let seen = place.outputs().await;
             for file in seen.listed() {
                 assert!(
@@ -597,207 +588,18 @@ async fn each_operation(faults: &[Fault], place: impl Fn() -> Place) {
     }
 }
 
-/// The place, its store watched; `None` for a local folder, which [`super::kill`] looks after.
-fn watch(place: &Place, plan: Plan) -> Option<Place> {
+/// The place with `store` in front of its own; `None` for a local folder, which [`super::kill`] looks after.
+fn behind(
+    place: &Place,
+    decide: impl Fn(Operation<'_>) -> BoxFuture<'static, Fate> + Send + Sync + 'static,
+) -> Option<(Place, Arc<Faulty>)> {
     let Kind::Store(store, prefix) = &place.kind else {
         return None;
     };
-    let watched: Arc<dyn ObjectStore> = Arc::new(Watched {
-        inner: store.clone(),
-        plan: Arc::new(plan),
-    });
-    Some(Place {
-        kind: Kind::Store(watched, prefix.clone()),
+    let faulty = Faulty::new(store.clone(), decide);
+    let place = Place {
+        kind: Kind::Store(faulty.clone(), prefix.clone()),
         server: place.server.clone(),
-    })
-}
-
-/// A store that counts, and fails where it is told to.
-struct Watched {
-    inner: Arc<dyn ObjectStore>,
-    plan: Arc<Plan>,
-}
-
-enum Plan {
-    /// Counts the parts of uploads.
-    Count(Arc<AtomicUsize>),
-    Fail {
-        at: usize,
-        fault: Fault,
-        count: Arc<AtomicUsize>,
-        died: Arc<Notify>,
-    },
-}
-
-impl Plan {
-    async fn step<T>(&self, operation: impl Future<Output = Result<T>>) -> Result<T> {
-        let Self::Fail {
-            at,
-            fault,
-            count,
-            died,
-        } = self
-        else {
-            return operation.await;
-        };
-        let number = count.fetch_add(1, Ordering::SeqCst);
-        let dead = matches!(fault, Fault::DeadBefore | Fault::DeadAfter);
-        if number < *at || (number > *at && !dead) {
-            return operation.await;
-        }
-        // A dead worker does nothing any more, neither here nor in its other tasks.
-        if number > *at || *fault == Fault::DeadBefore {
-            died.notify_one();
-            return std::future::pending().await;
-        }
-        if *fault == Fault::Refused {
-            return Err(refused());
-        }
-        let done = operation.await;
-        if *fault == Fault::DeadAfter {
-            died.notify_one();
-            return std::future::pending().await;
-        }
-        done.and(Err(refused()))
-    }
-}
-
-fn refused() -> object_store::Error {
-    object_store::Error::Generic {
-        store: "test",
-        source: "refused".into(),
-    }
-}
-
-impl fmt::Display for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "watched {}", self.inner)
-    }
-}
-
-impl fmt::Debug for Watched {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
-
-#[async_trait]
-impl ObjectStore for Watched {
-    async fn put_opts(
-        &self,
-        location: &Path,
-        payload: PutPayload,
-        options: PutOptions,
-    ) -> Result<PutResult> {
-        self.plan
-            .step(self.inner.put_opts(location, payload, options))
-            .await
-    }
-
-    async fn put_multipart_opts(
-        &self,
-        location: &Path,
-        options: PutMultipartOptions,
-    ) -> Result<Box<dyn MultipartUpload>> {
-        let inner = self
-            .plan
-            .step(self.inner.put_multipart_opts(location, options))
-            .await?;
-        Ok(Box::new(WatchedUpload {
-            inner,
-            plan: self.plan.clone(),
-        }))
-    }
-
-    async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
-        self.plan.step(self.inner.get_opts(location, options)).await
-    }
-
-    async fn get_ranges(&self, location: &Path, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
-        self.plan
-            .step(self.inner.get_ranges(location, ranges))
-            .await
-    }
-
-    fn delete_stream(
-        &self,
-        locations: BoxStream<'static, Result<Path>>,
-    ) -> BoxStream<'static, Result<Path>> {
-        let (inner, plan) = (self.inner.clone(), self.plan.clone());
-        let delete = move |location: Result<Path>| {
-            let (inner, plan) = (inner.clone(), plan.clone());
-            async move {
-                let location = location?;
-                plan.step(inner.delete(&location)).await?;
-                Ok(location)
-            }
-        };
-        locations.then(delete).boxed()
-    }
-
-    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
-        watched(self.plan.clone(), self.inner.list(prefix))
-    }
-
-    fn list_with_offset(
-        &self,
-        prefix: Option<&Path>,
-        offset: &Path,
-    ) -> BoxStream<'static, Result<ObjectMeta>> {
-        watched(
-            self.plan.clone(),
-            self.inner.list_with_offset(prefix, offset),
-        )
-    }
-
-    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
-        self.plan.step(self.inner.list_with_delimiter(prefix)).await
-    }
-
-    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
-        self.plan
-            .step(self.inner.copy_opts(from, to, options))
-            .await
-    }
-}
-
-/// A listing is one operation.
-fn watched(
-    plan: Arc<Plan>,
-    listed: BoxStream<'static, Result<ObjectMeta>>,
-) -> BoxStream<'static, Result<ObjectMeta>> {
-    let first = async move { plan.step(async { Ok(()) }).await };
-    let first = futures::stream::once(first).filter_map(|step| async move { step.err().map(Err) });
-    // The error, if there is one, ends the listing: its callers stop at the first.
-    first.chain(listed).boxed()
-}
-
-struct WatchedUpload {
-    inner: Box<dyn MultipartUpload>,
-    plan: Arc<Plan>,
-}
-
-impl fmt::Debug for WatchedUpload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WatchedUpload")
-    }
-}
-
-#[async_trait]
-impl MultipartUpload for WatchedUpload {
-    fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        if let Plan::Count(parts) = &*self.plan {
-            parts.fetch_add(1, Ordering::Relaxed);
-        }
-        let (part, plan) = (self.inner.put_part(data), self.plan.clone());
-        Box::pin(async move { plan.step(part).await })
-    }
-
-    async fn complete(&mut self) -> Result<PutResult> {
-        self.plan.step(self.inner.complete()).await
-    }
-
-    async fn abort(&mut self) -> Result<()> {
-        self.plan.step(self.inner.abort()).await
-    }
+    };
+    Some((place, faulty))
 }

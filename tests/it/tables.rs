@@ -19,7 +19,7 @@ use parquet::{
 };
 use serde_json::json;
 
-use crate::job::Job;
+use crate::support::job::Job;
 
 /// A job with text columns `columns` and further keys of `[sink]`.
 fn job(columns: &str, sink: &str) -> Job {
@@ -301,7 +301,7 @@ fn nested_text_goes_to_json_lines_too_and_a_rule_chooses_parts_of_it() {
     assert_eq!(lines[0]["items"][1]["note"], "[EMAIL]");
     assert!(lines[1]["hive"].is_null() && lines[1].get("hive").is_some());
     let rules = "[[rules]]\nfields = { whole = [\"items\"] }\n";
-    let tenant = format!("{}{rules}", crate::job::TENANT);
+    let tenant = format!("{}{rules}", crate::support::job::TENANT);
     job.write("tenants/acme.toml", tenant);
     job.write("in/q.parquet", parquet(&nested()));
     job.run(&[]).expect(0);

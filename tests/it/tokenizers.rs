@@ -21,7 +21,7 @@ use serde::Deserialize;
 use unicode_segmentation::UnicodeSegmentation as _;
 use weir::text::{Tokenizer, Tokens, cut};
 
-use crate::job;
+use crate::support::job;
 
 static O200K: LazyLock<Tokenizer> = LazyLock::new(|| load("o200k"));
 static XLM_ROBERTA: LazyLock<Tokenizer> = LazyLock::new(|| load("xlm-roberta"));

@@ -32,7 +32,11 @@ use super::{
 use crate::{
     kafka::{Partition, offsets::offset_of},
     record::{PlainText, Stage, avro},
-    sink::kafka::{self, Delivery, calls::Calls, planted::{Fault, has}},
+    sink::kafka::{
+        self, Delivery,
+        calls::Calls,
+        planted::{Fault, has},
+    },
     source::kafka::Consumer,
     telemetry::metric,
 };

@@ -15,6 +15,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::{GROUP, INPUT, OUTPUTS, PARTITIONS, load::Acknowledged};
+use crate::support::eventually::{eventually, so};
 
 /// Partition and offset in the input topic.
 pub type Position = (i32, i64);
@@ -116,20 +117,15 @@ impl Ledger {
                 .flat_map(|topic| (0..PARTITIONS).map(|partition| end(topic, partition)))
                 .collect::<Result<Vec<i64>, KafkaError>>()
         };
-        let start = Instant::now();
-        loop {
+        eventually(Duration::from_secs(90), || {
             // The end of what is committed goes first: later it can only be farther.
             let committed = ends("read_committed");
             let all = ends("read_uncommitted");
-            if matches!((&committed, &all), (Ok(committed), Ok(all)) if committed == all) {
-                return;
-            }
-            assert!(
-                start.elapsed() < Duration::from_secs(90),
-                "transactions stay open: {committed:?} of {all:?}"
-            );
-            std::thread::sleep(Duration::from_millis(200));
-        }
+            so(
+                matches!((&committed, &all), (Ok(committed), Ok(all)) if committed == all),
+                format!("transactions stay open: {committed:?} of {all:?}"),
+            )
+        });
     }
 
     /// Offsets that the group has committed, by partition. Waits for transactions in which offsets

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{GROUP, INPUT, OUTPUTS, load::MAX_RECORD_BYTES};
-use crate::{
+use crate::support::{
     job::signal,
     tiny_pack,
     worker::{PATTERNS_ONLY, write_tenant},

@@ -23,7 +23,7 @@ use weir::{
     tenant::reload,
 };
 
-use crate::{engine, s3_server::S3Server, tiny_pack};
+use crate::support::{engine, s3::S3Server, tiny_pack};
 
 /// Tenants whose policy is patterns alone, so that every entity is known beforehand.
 pub const PATTERNS_ONLY: &str = "labels = []\npatterns = [\"email\"]\n";

@@ -7,11 +7,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::OnceLock,
+    time::Duration,
 };
 
 use tempfile::TempDir;
 
-use crate::tiny_pack;
+use crate::support::tiny_pack;
 
 /// What a run of the binary left.
 pub struct Ran {
@@ -291,4 +292,18 @@ pub fn walk(folder: &Path, visit: &mut impl FnMut(&Path)) {
             visit(&path);
         }
     }
+}
+
+/// Peak resident memory of a process in bytes, looked at until it ends.
+pub fn peak(child: &mut std::process::Child) -> u64 {
+    let mut peak = 0;
+    let status = format!("/proc/{}/status", child.id());
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(kilobytes.unwrap_or(0) * 1024);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    peak
 }

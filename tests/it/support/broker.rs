@@ -253,7 +253,7 @@ pub fn create_copied_topics(address: &str, topics: &[(&str, i32)], copies: i32) 
         .iter()
         .map(|(name, count)| NewTopic::new(name, *count, TopicReplication::Fixed(copies)))
         .collect();
-    let made = crate::engine::runtime().block_on(admin.create_topics(&new, &AdminOptions::new()));
+    let made = super::engine::runtime().block_on(admin.create_topics(&new, &AdminOptions::new()));
     for topic in made.unwrap() {
         topic.unwrap();
     }

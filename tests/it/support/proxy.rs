@@ -16,7 +16,7 @@ use tokio::{
     sync::watch,
 };
 
-use crate::engine;
+use crate::support::engine;
 
 /// What the network does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
