@@ -88,7 +88,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 /// Rooms that the code of a file names: `crate::ROOM`, and the first names of `use crate::{…}`.
 fn imported(code: &str) -> BTreeSet<String> {
-    let code = code.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let code = code.split("#[cfg(test)]\nmod tests {").next().unwrap();
     let code: String = code
         .lines()
         .map(|line| line.split("//").next().unwrap().to_owned() + "\n")
