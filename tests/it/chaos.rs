@@ -540,7 +540,10 @@ fn faults_of_every_kind_on_three_brokers_lose_and_double_nothing() {
     lose_and_double_nothing(3, kinds, FAULTS_OF_CLUSTER, "WEIR_CHAOS_CLUSTER_REPORT");
 }
 
-#[cfg(feature = "planted-faults")]
+#[cfg_attr(
+    not(feature = "planted-faults"),
+    ignore = "needs the feature planted-faults, as `make test` builds it"
+)]
 #[test]
 fn the_harness_finds_offsets_that_are_committed_before_their_records() {
     let seed = 5;

@@ -10,7 +10,10 @@ use crate::support::{
     topic::{Place, record},
 };
 
-#[cfg(feature = "planted-faults")]
+#[cfg_attr(
+    not(feature = "planted-faults"),
+    ignore = "needs the feature planted-faults, as `make test` builds it"
+)]
 #[test]
 fn a_worker_that_stands_still_says_so_turns_red_and_ends() {
     let kafka = Place::new(1);
