@@ -40,6 +40,11 @@ const LONGER: &[(&str, &str, &str)] = &[
         "encode_for_injection",
         "the steps are those of the published model, in its order",
     ),
+    (
+        "model/pack/hub.rs",
+        "read",
+        "each key of a published configuration becomes a part of one manifest, in its order",
+    ),
 ];
 
 /// A function, and the lines from its name to its last brace.
