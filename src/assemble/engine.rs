@@ -13,6 +13,7 @@ use crate::{
     config::{self, DEFAULT_MODEL, Model, Resolved},
     model::{Error, Machine, Pack, PackRef, Tuned},
     pipeline::{Models, Options},
+    tenant::{Label, Policy, label_digest},
 };
 
 /// Tokens that may wait for the model: enough for several thousand log lines, little memory.
@@ -118,6 +119,40 @@ fn configured(
 pub fn defaults(named: &PackRef) -> Result<Options, Error> {
     let batch = config::batch::Section::default();
     tuned(pack(named)?, None, &batch, false, None)
+}
+
+/// Several packs without a configuration, which share the cores. The first is the default; tenants call the others by
+/// the packs' names.
+pub fn several(named: &[PackRef]) -> Result<Models, Error> {
+    let equal = share(&vec![None; named.len()], cores());
+    let mut opened: Vec<(Arc<str>, Options)> = Vec::with_capacity(named.len());
+    for own in named {
+        let batch = config::batch::Section::default();
+        let options = tuned(pack(own)?, None, &batch, false, equal)?;
+        let name = match opened.is_empty() {
+            true => DEFAULT_MODEL,
+            false => options.pack.name(),
+        };
+        opened.push((name.into(), options));
+    }
+    Models::open(opened)
+}
+
+/// Has all models search for the labels that name none.
+pub fn ask_each(policy: &mut Policy, models: &Models) {
+    let names: Arc<[Arc<str>]> = models.names().cloned().collect();
+    if names.len() < 2 {
+        return;
+    }
+    let labels = policy.labels.labels.iter().map(|label| Label {
+        models: match label.models.is_empty() {
+            true => names.clone(),
+            false => label.models.clone(),
+        },
+        ..label.clone()
+    });
+    policy.labels.labels = labels.collect();
+    policy.labels.digest = label_digest(&policy.labels.labels, &policy.labels.balance);
 }
 
 /// A runtime for the stages around the model.

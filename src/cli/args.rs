@@ -213,7 +213,7 @@ pub struct Redact {
     /// Lowest probability of a span
     #[arg(long, value_name = "0..1", conflicts_with = "tenant", value_parser = probability)]
     pub threshold: Option<f32>,
-    /// Model pack: its name, or the path of its folder
+    /// Model pack: its name, or the path of its folder. Repeat it to ask several packs: what any of them finds counts
     #[arg(
         long,
         short,
@@ -222,7 +222,7 @@ pub struct Redact {
         default_value = PACK,
         value_parser = pack
     )]
-    pub model: PackRef,
+    pub model: Vec<PackRef>,
     /// Format of the input
     #[arg(long, short, value_name = "FORMAT", default_value = "auto")]
     pub format: RedactFormat,
@@ -407,7 +407,7 @@ pub struct Eval {
     /// Evaluation files: JSON lines with text, entities and types
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
-    /// Model pack: its name, or the path of its folder
+    /// Model pack: its name, or the path of its folder. Repeat it to ask several packs: what any of them finds counts
     #[arg(
         long,
         short,
@@ -416,7 +416,7 @@ pub struct Eval {
         default_value = PACK,
         value_parser = pack
     )]
-    pub model: PackRef,
+    pub model: Vec<PackRef>,
     /// Use a tenant's labels, patterns and thresholds instead of the corpus' own labels
     #[arg(long, short, value_name = "FILE", env = "WEIR_TENANT")]
     pub tenant: Option<PathBuf>,

@@ -49,7 +49,8 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
             .map_err(|error| Failure::new(Exit::Io, error))?;
         corpora.push((file.display().to_string(), examples));
     }
-    let (engine, _running) = Engine::start(engine::defaults(&args.model)?)?;
+    let models = engine::several(&args.model)?;
+    let (engine, _running) = Engine::with(models.clone())?;
     let runtime = engine::runtime()?;
     let io = |error: std::io::Error| Failure::new(Exit::Io, error);
     let mut found_file = match &args.found {
@@ -69,10 +70,11 @@ pub fn execute(args: &args::Eval) -> Result<Exit, Failure> {
             // All thresholds of a chunk one after another: its windows are computed once.
             for (at, threshold) in thresholds.iter().enumerate() {
                 let scans = chunk.iter().map(|example| async {
-                    let policy = match &tenant {
+                    let mut policy = match &tenant {
                         Some(policy) => policy.clone(),
                         None => policy(&example.types, *threshold, !args.no_patterns),
                     };
+                    engine::ask_each(&mut policy, &models);
                     found(&engine, policy, &example.text).await
                 });
                 let all = runtime.block_on(futures::future::join_all(scans));

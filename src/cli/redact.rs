@@ -42,7 +42,7 @@ const LINE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Redacts the input.
 pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
-    let policy = policy(args)?;
+    let mut policy = policy(args)?;
     let is_standard = args.input.as_os_str() == "-";
     let input = if is_standard {
         if io::stdin().is_terminal() {
@@ -58,7 +58,9 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
             )
         })?)
     };
-    let (engine, _running) = Engine::start(engine::defaults(&args.model)?)?;
+    let models = engine::several(&args.model)?;
+    engine::ask_each(&mut policy, &models);
+    let (engine, _running) = Engine::with(models)?;
     let runtime = engine::runtime()?;
     let exit = runtime.block_on(async {
         let input: Box<dyn AsyncRead + Send + Unpin> = match input {

@@ -93,6 +93,11 @@ impl Models {
         readings.collect()
     }
 
+    /// Their names, as tenants call them; the first is the default's.
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.all.iter().map(|named| &named.name)
+    }
+
     /// Name of the default pack.
     pub fn pack(&self) -> &str {
         self.all[0].family.pack()
