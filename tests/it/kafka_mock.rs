@@ -268,6 +268,34 @@ fn a_record_that_no_broker_answered_for_is_not_taken_for_written() {
     assert!(missing.is_empty(), "missing: {missing:?}");
 }
 
+/// librdkafka goes back to the first record if a broker says that an offset is out of range. A leader may say so in an
+/// election.
+#[test]
+fn a_client_that_goes_back_to_the_first_record_doubles_nothing() {
+    use Code::*;
+    let mock = Mock::with(40);
+    let slot = mock.start();
+    slot.wait_for(40);
+    mock.cluster
+        .request_errors(Api::Fetch, &[RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE; 4]);
+    mock.send(40..60);
+    slot.wait_for(60);
+    mock.cluster
+        .request_errors(Api::Fetch, &[RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE; 4]);
+    mock.send(60..80);
+    slot.wait_for(80);
+    // What comes twice would come now.
+    std::thread::sleep(Duration::from_secs(3));
+    let summary = slot.drained().unwrap();
+    assert_eq!((summary.documents, summary.dead_letters), (80, 0));
+    let found = mock.read("redactions");
+    for n in 0..80 {
+        let id = format!("\"d{n}\"");
+        let count = found.iter().filter(|own| own.contains(&id)).count();
+        assert_eq!(count, 1, "d{n}");
+    }
+}
+
 #[test]
 fn a_member_that_lost_its_partitions_aborts_and_goes_on() {
     use Code::*;
