@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics_util::debugging::DebuggingRecorder;
 use rdkafka::{
     ClientConfig, Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
@@ -159,13 +160,23 @@ impl Mock {
     }
 
     fn start(&self) -> Running {
+        self.start_within(|run| run())
+    }
+
+    /// The same, within something that is the thread's own.
+    fn start_within(
+        &self,
+        within: impl FnOnce(&mut dyn FnMut() -> Result<Summary, Error>) -> Result<Summary, Error>
+        + Send
+        + 'static,
+    ) -> Running {
         let brokers = Brokers::plain(&self.cluster.bootstrap_servers());
         let options = options(brokers);
         let worker = worker();
         let (progress, drain) = (worker.progress.clone(), worker.drain.clone());
         let thread = std::thread::spawn(move || {
             let runtime = engine::runtime();
-            Slot::open(0, worker, options)?.run(runtime.handle())
+            within(&mut || Slot::open(0, worker.clone(), options.clone())?.run(runtime.handle()))
         });
         Running {
             counted: Counted { progress, thread },
@@ -266,6 +277,41 @@ fn a_record_that_no_broker_answered_for_is_not_taken_for_written() {
     };
     let missing: Vec<usize> = (0..40).filter(is_missing).collect();
     assert!(missing.is_empty(), "missing: {missing:?}");
+}
+
+/// librdkafka goes back to the first record if a broker says that an offset is out of range. A leader may say so in an
+/// election.
+#[test]
+fn a_client_that_goes_back_to_the_first_record_doubles_nothing() {
+    use Code::*;
+    let mock = Mock::with(40);
+    let recorder = DebuggingRecorder::new();
+    let metrics = recorder.snapshotter();
+    let slot = mock.start_within(move |run| metrics::with_local_recorder(&recorder, run));
+    slot.wait_for(40);
+    mock.cluster
+        .request_errors(Api::Fetch, &[RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE; 4]);
+    mock.send(40..60);
+    slot.wait_for(60);
+    mock.cluster
+        .request_errors(Api::Fetch, &[RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE; 4]);
+    mock.send(60..80);
+    slot.wait_for(80);
+    // What comes twice would come now.
+    std::thread::sleep(Duration::from_secs(3));
+    let summary = slot.drained().unwrap();
+    assert_eq!((summary.documents, summary.dead_letters), (80, 0));
+    let found = mock.read("redactions");
+    for n in 0..80 {
+        let id = format!("\"d{n}\"");
+        let count = found.iter().filter(|own| own.contains(&id)).count();
+        assert_eq!(count, 1, "d{n}");
+    }
+    let went_back = metrics.snapshot().into_vec().into_iter().any(|(key, ..)| {
+        let mut labels = key.key().labels();
+        labels.any(|own| (own.key(), own.value()) == ("error_type", "position"))
+    });
+    assert!(went_back, "the client stayed where it was");
 }
 
 #[test]

@@ -24,6 +24,7 @@ mod kafka_objects;
 mod kafka_rights;
 mod kafka_stall;
 mod kafka_topics;
+mod kafka_unanswered;
 mod kill;
 mod large;
 mod names;

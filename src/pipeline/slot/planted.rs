@@ -24,6 +24,8 @@ pub(super) enum Bug {
     ReadsBehindUndone,
     /// After an unknown outcome, what came in behind the set counts as committed too.
     TakesAllForCommitted,
+    /// A producer that gave up records of an aborted set publishes the next one.
+    KeepsSpentProducer,
     /// A record that is too large is dropped instead of becoming a dead letter.
     DropsTooLarge,
     /// Files: a partition goes on one record behind the end of its chain.
@@ -49,7 +51,10 @@ pub(super) fn misplace(set: &mut Vec<Delivery>, gathered: &mut Gathering, error:
     match error {
         Error::TooLarge { records } if has(Bug::DropsTooLarge) => {
             for record in records.iter().rev() {
-                set.remove(record.index);
+                // Others may have been revoked meanwhile.
+                if record.index < set.len() {
+                    set.remove(record.index);
+                }
             }
         }
         Error::Aborted { .. } if has(Bug::DropsAborted) => set.clear(),

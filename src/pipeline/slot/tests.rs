@@ -95,6 +95,7 @@ fn verdict() -> impl Strategy<Value = Verdict> {
     prop_oneof![
         6 => Just(Verdict::Commit),
         2 => Just(Verdict::Abort),
+        2 => Just(Verdict::AbortUnanswered),
         2 => Just(Verdict::UnknownCommitted),
         2 => Just(Verdict::UnknownAborted),
         2 => (0_usize..8).prop_map(Verdict::TooLarge),
@@ -539,6 +540,13 @@ fn records_that_are_kept_after_a_revocation_are_found() {
 fn a_set_of_unknown_outcome_that_is_sent_again_is_found() {
     let found = finds(Bug::SendsUnknownAgain);
     assert!(matches!(found, Violation::Twice { .. }), "{found:?}");
+}
+
+#[test]
+fn a_producer_that_publishes_again_after_it_gave_up_records_is_found() {
+    let found = finds(Bug::KeepsSpentProducer);
+    let is = matches!(found, Violation::TakenForAnother { .. });
+    assert!(is, "{found:?}");
 }
 
 #[test]

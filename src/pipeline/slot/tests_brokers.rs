@@ -43,6 +43,8 @@ pub(super) enum Violation {
     Ended { slot: usize, error: String },
     /// In the end a record is missing.
     Missing { offset: i64 },
+    /// A record was taken for one of an aborted set, and its offset is committed.
+    TakenForAnother { offset: i64 },
 }
 
 /// What becomes of a record.
@@ -63,6 +65,8 @@ pub(super) enum Kind {
 pub(super) enum Verdict {
     Commit,
     Abort,
+    /// It is aborted, and the brokers have records of it that they did not answer for.
+    AbortUnanswered,
     /// It is committed, and the answer got lost.
     UnknownCommitted,
     /// It is aborted, and the answer got lost.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
     time::Duration,
@@ -19,7 +20,7 @@ use tokio::sync::oneshot;
 use super::{
     group::Group,
     process::Process,
-    tests_brokers::{Kind, State, TOPIC, Verdict, World, letter},
+    tests_brokers::{Kind, State, TOPIC, Verdict, Violation, World, letter},
     topics::Producer,
 };
 use crate::{
@@ -146,6 +147,8 @@ struct Publishing {
     epoch: u64,
     verdicts: Arc<Mutex<Receiver<Verdict>>>,
     calls: Arc<Calls>,
+    /// Whether brokers have records that it gave up.
+    gave_up: AtomicBool,
 }
 
 /// A slot's producers, and how their sets are decided.
@@ -171,6 +174,7 @@ pub(super) fn producers(
             epoch: state.seats[slot].epoch,
             verdicts: verdicts.clone(),
             calls: Arc::default(),
+            gave_up: AtomicBool::new(false),
         }) as Box<dyn Producer<u64>>)
     };
     (make, sender)
@@ -191,11 +195,23 @@ impl Producer<u64> for Publishing {
         if state.seats[self.slot].epoch != self.epoch {
             return Err(Error::Fenced);
         }
+        // The brokers would take the next set for the one that was given up.
+        if self.gave_up.load(Ordering::Relaxed)
+            && let Some(first) = set.first()
+        {
+            let offset = first.envelope.offset;
+            let violation = Violation::TakenForAnother { offset };
+            state.violation.get_or_insert(violation);
+        }
         self.decide(&mut state, set, member, verdict)
     }
 
     fn calls(&self) -> Arc<Calls> {
         self.calls.clone()
+    }
+
+    fn is_spent(&self) -> bool {
+        self.gave_up.load(Ordering::Relaxed)
     }
 }
 
@@ -221,6 +237,10 @@ impl Publishing {
             }
             Verdict::UnknownAborted => Err(Error::Unknown { code: None }),
             Verdict::Abort => aborted,
+            Verdict::AbortUnanswered => {
+                self.gave_up.store(true, Ordering::Relaxed);
+                aborted
+            }
             Verdict::TooLarge(nth) => {
                 let documents = set.iter().enumerate().filter(|own| own.1.outcome.is_ok());
                 let documents: Vec<usize> = documents.map(|(index, _)| index).collect();

@@ -53,6 +53,9 @@ pub(super) trait Producer<M>: Send {
 
     /// The call that [`Self::publish`] is in.
     fn calls(&self) -> Arc<Calls>;
+
+    /// Whether it must not publish another set.
+    fn is_spent(&self) -> bool;
 }
 
 impl Producer<ConsumerGroupMetadata> for kafka::Producer {
@@ -67,6 +70,10 @@ impl Producer<ConsumerGroupMetadata> for kafka::Producer {
     fn calls(&self) -> Arc<Calls> {
         Self::calls(self)
     }
+
+    fn is_spent(&self) -> bool {
+        Self::is_spent(self)
+    }
 }
 
 /// Makes a producer, which ends what an earlier one of its id left open. Blocks.
@@ -75,7 +82,8 @@ pub(super) type Renewal<M> = Box<dyn Fn() -> Result<Box<dyn Producer<M>>, kafka:
 /// A slot's producer, and the set that it publishes.
 pub(super) struct Topics<M> {
     make: Renewal<M>,
-    /// `None` while a set is under way, and once an outcome was unknown, until a new one is made.
+    /// `None` while a set is under way, and once an outcome was unknown or the last one is spent, until a new one
+    /// is made.
     producer: Option<Box<dyn Producer<M>>>,
     form: PlainText,
     /// Whether offsets are part of a set; otherwise they are committed after it.
@@ -297,7 +305,7 @@ impl<M: Send + 'static> Topics<M> {
             Err(kafka::Error::Unknown { .. }) => self.unsure = true,
             // A new one sends smaller batches.
             Err(kafka::Error::Batches { .. }) => {}
-            _ => self.producer = producer,
+            _ => self.producer = producer.filter(|own| !is_spent(&**own)),
         }
         Ok(Some(Ended {
             set,
@@ -477,6 +485,14 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         turn.gathered.since = Instant::now();
         Ok(true)
     }
+}
+
+fn is_spent<M>(producer: &dyn Producer<M>) -> bool {
+    #[cfg(test)]
+    if super::planted::has(super::planted::Bug::KeepsSpentProducer) {
+        return false;
+    }
+    producer.is_spent()
 }
 
 /// Whether trying again may help.

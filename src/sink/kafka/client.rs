@@ -6,7 +6,7 @@ use std::{
     path::PathBuf,
     sync::{
         Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
 };
 
@@ -35,6 +35,8 @@ pub(super) struct Context {
     pub(super) refused: Mutex<BTreeSet<String>>,
     /// Records of batches that were too large.
     pub(super) too_large: Mutex<Vec<Refused>>,
+    /// Whether the client gave up a record: nobody knows whether a broker has it. Never false again.
+    pub(super) gave_up: AtomicBool,
 }
 
 /// A record that was not taken.
@@ -148,8 +150,10 @@ impl ProducerContext for Context {
         {
             let error = KafkaError::MessageProduction(RDKafkaErrorCode::Inconsistent);
             self.fail(index, message.topic(), &error);
+            self.gave_up.store(true, Ordering::Release);
         }
         if let Err((error, message)) = result {
+            self.gave_up.store(true, Ordering::Release);
             if is_of_size(error) {
                 self.refuse(index, message);
             }

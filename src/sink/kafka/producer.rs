@@ -249,6 +249,19 @@ impl Producer {
         self.calls.clone()
     }
 
+    /// Whether this producer must not write another transaction, because it gave up records of an aborted one.
+    ///
+    /// When a transaction is aborted, librdkafka gives up what it has in its queue, and gives the same sequence
+    /// numbers to the records that come next (2.12, `rd_kafka_toppar_purge_queues`). Records that it had sent
+    /// before and was about to send again are in the queue too. If a broker has them, it takes a batch with the
+    /// same numbers for the same batch: it answers that it has it, with an offset, and does not write it. The
+    /// next transaction would be committed without that batch. A new producer has a new epoch, in which no number
+    /// was used.
+    pub fn is_spent(&self) -> bool {
+        let gave_up = self.inner.context().gave_up.load(Ordering::Acquire);
+        self.options.transactional_id.is_some() && gave_up
+    }
+
     /// Begins a call that is given `wait`, and looks at it.
     fn enter(&self, call: &'static str, wait: Duration) -> Result<(), KafkaError> {
         self.calls.enter(call, wait + GRACE)

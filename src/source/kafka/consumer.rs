@@ -18,10 +18,10 @@ use regex::Regex;
 use tracing::warn;
 
 use super::{
-    ANSWER, Error, Options, Record,
-    beginning::{self, Place},
+    ANSWER, Error, Options, Reader, Record, beginning,
     client::{Context, End, locked, taken},
     decode::NotYet,
+    place::{Came, Look, Place, Print},
 };
 use crate::{
     kafka::{Lost, Partition, brokers, offsets::offset_of},
@@ -46,6 +46,8 @@ pub struct Consumer {
     /// Topics that can't be read and of which that was said.
     absent: BTreeSet<String>,
     waiting: Waiting,
+    /// Reads what the member's own reading is compared with, once that is needed.
+    reader: Option<Reader>,
 }
 
 /// Records that can't be taken yet, in their order. They are not read again from the broker, and
@@ -88,19 +90,13 @@ impl Consumer {
             // The broker has the session timeout then; librdkafka refuses one of the client's.
             config.set("group.protocol", "consumer");
         } else {
+            let session = options.session_timeout.as_millis();
+            // A third of it, as Kafka's documentation advises.
+            let heartbeat = (session / 3).clamp(1, 3000);
             config
                 .set("partition.assignment.strategy", "cooperative-sticky")
-                .set(
-                    "session.timeout.ms",
-                    options.session_timeout.as_millis().to_string(),
-                )
-                // A third of it, as Kafka's documentation advises.
-                .set(
-                    "heartbeat.interval.ms",
-                    (options.session_timeout.as_millis() / 3)
-                        .clamp(1, 3000)
-                        .to_string(),
-                );
+                .set("session.timeout.ms", session.to_string())
+                .set("heartbeat.interval.ms", heartbeat.to_string());
         }
         let context = Context {
             token_file: options.brokers.token_file.clone(),
@@ -128,6 +124,7 @@ impl Consumer {
             begun: BTreeMap::new(),
             absent: BTreeSet::new(),
             waiting: Waiting::default(),
+            reader: None,
         })
     }
 
@@ -149,7 +146,7 @@ impl Consumer {
         }))
     }
 
-    /// A message as a record; `None` if it stands where its partition should not have begun.
+    /// A message as a record; `None` if it is not the next one of its partition.
     fn take(&mut self, message: &OwnedMessage) -> Result<Option<Record>, NotYet> {
         let topic = name(&mut self.names, message.topic());
         let partition = (topic, message.partition());
@@ -158,16 +155,56 @@ impl Consumer {
             return Ok(None);
         }
         let mut record = self.record(partition, message)?;
-        let place = self.begun.get_mut(&record.envelope.partition);
+        let of = &record.envelope.partition;
+        let place = self.begun.get_mut(of);
         let place = place.expect("a partition that begins right has a place");
-        let (inner, of) = (&self.inner, &record.envelope.partition);
-        let first = || bounds(inner, of, ANSWER).map(|(first, _)| first);
-        let lost = place.take(record.envelope.offset, Instant::now(), first);
-        record.envelope.lost = lost.map_err(NotYet::Offsets)?;
+        let mut look = Looking {
+            consumer: &self.inner,
+            reader: &mut self.reader,
+            options: &self.options,
+            of,
+        };
+        let print = Print::of(message);
+        let came = place.take(record.envelope.offset, print, Instant::now(), &mut look);
+        match came.map_err(NotYet::Offsets)? {
+            Came::Next(lost) => record.envelope.lost = lost,
+            Came::Unsure => return Err(NotYet::Unsure),
+            Came::Elsewhere { at } => {
+                let of = record.envelope.partition;
+                self.go_back(&of, record.envelope.offset, at)
+                    .map_err(NotYet::Offsets)?;
+                return Ok(None);
+            }
+        }
         if let Some(lost) = record.envelope.lost {
             self.tell_lost(&record.envelope.partition, record.envelope.offset, lost);
         }
         Ok(Some(record))
+    }
+
+    /// Reading goes on at another offset than the client's.
+    fn go_back(&mut self, of: &Partition, offset: i64, at: i64) -> Result<(), KafkaError> {
+        counter!(metric::ERRORS_TOTAL, "stage" => "source", "error_type" => "position")
+            .increment(1);
+        warn!(
+            topic = &*of.0,
+            partition = of.1,
+            offset,
+            at,
+            "the Kafka client did not deliver the next record of a partition; weir drops the record and seeks to \
+             the right offset"
+        );
+        let to = Offset::Offset(at);
+        self.inner.seek(&of.0, of.1, to, ANSWER)?;
+        self.forget_waiting(of);
+        Ok(())
+    }
+
+    /// What was fetched of a partition is not read any more.
+    fn forget_waiting(&mut self, (topic, partition): &Partition) {
+        self.waiting
+            .records
+            .retain(|waiting| (waiting.topic(), waiting.partition()) != (topic, *partition));
     }
 
     fn tell_lost(&self, of: &Partition, offset: i64, lost: Lost) {
@@ -240,7 +277,9 @@ impl Consumer {
         let committed = self.committed(list, ANSWER)?;
         let Some(from) = offset_of(&committed, &partition.0, partition.1) else {
             // Nothing is committed: it begins with what it holds.
-            self.begun.insert(partition.clone(), Place::at(offset));
+            let (first, _) = self.bounds(partition, ANSWER)?;
+            let place = Place::at(first.min(offset));
+            self.begun.insert(partition.clone(), place);
             return Ok(true);
         };
         if offset == from {
@@ -265,9 +304,7 @@ impl Consumer {
         // Also if it is behind: there may be nothing between, or all that is between was passed over.
         self.seek(partition, from, ANSWER)?;
         self.begun.insert(partition.clone(), Place::at(from));
-        self.waiting.records.retain(|waiting| {
-            (waiting.topic(), waiting.partition()) != (&*partition.0, partition.1)
-        });
+        self.forget_waiting(partition);
         Ok(false)
     }
 
@@ -302,6 +339,7 @@ impl Consumer {
         let error_type = match error {
             NotYet::Registry(_) => "registry",
             NotYet::Offsets(_) => "offsets",
+            NotYet::Unsure => "position",
         };
         counter!(metric::ERRORS_TOTAL, "stage" => "source", "error_type" => error_type)
             .increment(1);
@@ -406,7 +444,7 @@ impl Consumer {
         let to = Offset::Offset(offset);
         self.inner.seek(&partition.0, partition.1, to, wait)?;
         if let Some(place) = self.begun.get_mut(partition) {
-            *place = Place::at(offset);
+            place.send_to(offset);
         }
         Ok(())
     }
@@ -497,6 +535,31 @@ impl Consumer {
         wait: Duration,
     ) -> Result<TopicPartitionList, KafkaError> {
         committed(&self.inner, partitions, wait)
+    }
+}
+
+/// A look into a partition past the member's own reading.
+struct Looking<'c> {
+    consumer: &'c BaseConsumer<Context>,
+    reader: &'c mut Option<Reader>,
+    options: &'c Options,
+    of: &'c Partition,
+}
+
+impl Look for Looking<'_> {
+    type Error = KafkaError;
+
+    fn bounds(&mut self) -> Result<(i64, i64), KafkaError> {
+        bounds(self.consumer, self.of, ANSWER)
+    }
+
+    fn at(&mut self, offset: i64) -> Result<Option<(i64, Print)>, KafkaError> {
+        if self.reader.is_none() {
+            let made = Reader::open(&self.options.brokers, &self.options.group_id)?;
+            *self.reader = Some(made);
+        }
+        let reader = self.reader.as_ref().expect("made above");
+        reader.at(self.of, offset, ANSWER)
     }
 }
 

@@ -44,6 +44,11 @@ pub(super) enum NotYet {
     /// The committed offset of its partition is not known.
     #[error("can't read the group's offsets ({:?})", .0.rdkafka_error_code())]
     Offsets(KafkaError),
+    /// Its partition looks as if it began again.
+    #[error(
+        "a partition looks as if its topic was created again or its brokers lost its end: weir checks again"
+    )]
+    Unsure,
 }
 
 impl From<DeadLetter> for Unread {

@@ -8,6 +8,7 @@ mod beginning;
 mod client;
 mod consumer;
 mod decode;
+mod place;
 mod reader;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use rdkafka::{
-    Offset, TopicPartitionList,
+    Message as _, Offset, TopicPartitionList,
     consumer::{BaseConsumer, Consumer as _},
-    error::KafkaError,
+    error::{KafkaError, RDKafkaErrorCode},
 };
 
-use super::{ANSWER, Error, client::Context, consumer::committed};
-use crate::kafka::{Brokers, brokers};
+use super::{ANSWER, Error, client::Context, consumer::committed, place::Print};
+use crate::kafka::{Brokers, Partition, brokers};
 
 /// A reader of partitions that it is given: no member of its group, whose name only says under
 /// which offsets are committed.
@@ -17,6 +17,11 @@ pub(crate) struct Reader(BaseConsumer<Context>);
 
 impl Reader {
     pub(crate) fn new(brokers: &Brokers, group_id: &str) -> Result<Self, Error> {
+        Self::open(brokers, group_id).map_err(Error::Options)
+    }
+
+    /// The same with the client's own error.
+    pub(super) fn open(brokers: &Brokers, group_id: &str) -> Result<Self, KafkaError> {
         let mut config = brokers.config();
         config
             .set("group.id", group_id)
@@ -29,9 +34,7 @@ impl Reader {
             token_file: brokers.token_file.clone(),
             ..Context::default()
         };
-        let inner: BaseConsumer<Context> = config
-            .create_with_context(context)
-            .map_err(Error::Options)?;
+        let inner: BaseConsumer<Context> = config.create_with_context(context)?;
         if brokers.token_file.is_some() {
             let _ = inner.poll(Duration::from_millis(100));
         }
@@ -40,6 +43,45 @@ impl Reader {
 
     pub(crate) fn client(&self) -> &BaseConsumer<Context> {
         &self.0
+    }
+
+    /// The first record of a partition at an offset or behind it. Blocks.
+    pub(super) fn at(
+        &self,
+        (topic, partition): &Partition,
+        offset: i64,
+        wait: Duration,
+    ) -> Result<Option<(i64, Print)>, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(1);
+        list.add_partition_offset(topic, *partition, Offset::Offset(offset))?;
+        self.0.assign(&list)?;
+        let found = self.first(offset, wait);
+        // Nothing more is fetched.
+        self.0.unassign()?;
+        found
+    }
+
+    /// The first record that comes from an offset or behind it.
+    fn first(&self, offset: i64, wait: Duration) -> Result<Option<(i64, Print)>, KafkaError> {
+        let start = Instant::now();
+        while start.elapsed() < wait {
+            match self.0.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) if message.offset() >= offset => {
+                    return Ok(Some((message.offset(), Print::of(&message))));
+                }
+                Some(Ok(_)) | None => {}
+                Some(Err(KafkaError::PartitionEOF(_))) => return Ok(None),
+                Some(Err(error)) => {
+                    let code = error.rdkafka_error_code();
+                    if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
+                        return Err(error);
+                    }
+                    // The client goes on from others.
+                }
+            }
+        }
+        let code = RDKafkaErrorCode::OperationTimedOut;
+        Err(KafkaError::MessageConsumption(code))
     }
 
     /// Whether the brokers refuse to give out the records of a topic.

@@ -20,6 +20,9 @@ use crate::support::eventually::{eventually, so};
 /// Partition and offset in the input topic.
 pub type Position = (i32, i64);
 
+/// Where outputs of a record stand, and when they were written: partition, offset, milliseconds.
+type Spots = Vec<(i32, i64, i64)>;
+
 /// All that was read so far.
 pub struct Ledger {
     address: String,
@@ -28,10 +31,10 @@ pub struct Ledger {
     inputs: BTreeMap<Position, Input>,
     /// Positions by the number of the record.
     numbers: BTreeMap<u64, Vec<Position>>,
-    entities: BTreeMap<Position, u32>,
-    redactions: BTreeMap<u64, u32>,
-    dead_letters: BTreeMap<Position, u32>,
-    audited: BTreeMap<Position, u32>,
+    entities: BTreeMap<Position, Spots>,
+    redactions: BTreeMap<u64, Spots>,
+    dead_letters: BTreeMap<Position, Spots>,
+    audited: BTreeMap<Position, Spots>,
     /// Last audit record of each partition of the input: its offset and its hash.
     heads: BTreeMap<i32, (i64, String)>,
     broken_chains: Vec<String>,
@@ -195,12 +198,14 @@ impl Ledger {
         if topic == INPUT {
             return self.take_input(message);
         }
+        let written = message.timestamp().to_millis().unwrap_or(-1);
+        let spot = (message.partition(), message.offset(), written);
         let text = std::str::from_utf8(message.payload().unwrap()).unwrap();
         let value: Value = serde_json::from_str(text).unwrap();
         // Order by number where the position is not told; both grow with each key.
         let order = if topic == OUTPUTS[1] {
             let number = value["n"].as_u64().unwrap();
-            *self.redactions.entry(number).or_default() += 1;
+            self.redactions.entry(number).or_default().push(spot);
             if value["text"] != "ask [EMAIL]" {
                 self.wrong.push(format!("number {number} is not redacted"));
             }
@@ -209,12 +214,12 @@ impl Ledger {
             let source = &value["source"];
             let partition = source["partition"].as_i64().unwrap() as i32;
             let offset = source["offset"].as_i64().unwrap();
-            let counts = match OUTPUTS.iter().position(|output| *output == topic) {
+            let spots = match OUTPUTS.iter().position(|output| *output == topic) {
                 Some(0) => &mut self.entities,
                 Some(2) => &mut self.dead_letters,
                 _ => &mut self.audited,
             };
-            *counts.entry((partition, offset)).or_default() += 1;
+            spots.entry((partition, offset)).or_default().push(spot);
             if topic == OUTPUTS[3] {
                 self.follow((partition, offset), text, &value);
             }
@@ -286,14 +291,28 @@ impl Ledger {
     }
 
     fn judge(&self, position: Position, input: &Input, behind: bool, verdict: &mut Verdict) {
-        let entities = self.entities.get(&position).copied().unwrap_or(0);
-        let redactions = self.redactions.get(&input.number).copied().unwrap_or(0);
-        let dead_letters = self.dead_letters.get(&position).copied().unwrap_or(0);
-        let audited = self.audited.get(&position).copied().unwrap_or(0);
-        let name = format!(
-            "{}@{} (number {}; {entities} entities, {redactions} redactions, {dead_letters} dead letters, {audited} audits)",
-            position.0, position.1, input.number
-        );
+        let outputs = [
+            self.entities.get(&position),
+            self.redactions.get(&input.number),
+            self.dead_letters.get(&position),
+            self.audited.get(&position),
+        ];
+        let [entities, redactions, dead_letters, audited] =
+            outputs.map(|own| own.map_or(0, |spots| spots.len() as u32));
+        let tell = || {
+            let names = ["entities", "redactions", "dead letters", "audit"];
+            let parts = names.iter().zip(outputs);
+            let parts = parts.map(|(name, spots)| format!("{name} {}", in_words(spots)));
+            let parts: Vec<String> = parts.collect();
+            format!(
+                "{}@{} (number {}{}; {})",
+                position.0,
+                position.1,
+                input.number,
+                if input.poison { ", poison" } else { "" },
+                parts.join(", ")
+            )
+        };
         let (own, foreign) = match input.poison {
             true => ([dead_letters, audited, audited], entities.max(redactions)),
             false => ([entities, redactions, audited], dead_letters),
@@ -305,24 +324,25 @@ impl Ledger {
             }
         }
         if behind && own.contains(&0) {
-            verdict.lost.push(name.clone());
+            verdict.lost.push(tell());
         }
         // Redactions are known by their number only: of records that the load wrote twice they count together.
         let places = &self.numbers[&input.number];
         let twice = [own[0] > 1, redactions > places.len() as u32, audited > 1];
         if twice.contains(&true) {
-            verdict.doubled.push(name.clone());
+            verdict.doubled.push(tell());
         }
         if !behind && own.iter().any(|count| *count > 0) {
-            verdict.uncommitted.push(name.clone());
+            verdict.uncommitted.push(tell());
         }
         let of_places = places.iter().filter_map(|place| self.entities.get(place));
+        let of_places = of_places.map(|spots| spots.len() as u32);
         let redacted = input.poison || redactions == of_places.sum::<u32>();
         if !redacted || own[0] != audited {
-            verdict.apart.push(name.clone());
+            verdict.apart.push(tell());
         }
         if foreign > 0 {
-            verdict.misplaced.push(name);
+            verdict.misplaced.push(tell());
         }
     }
 
@@ -357,5 +377,23 @@ impl Ledger {
             .set("log_level", "0")
             .create()
             .unwrap()
+    }
+}
+
+/// Where outputs stand, as `partition@offset` with the time of day in UTC.
+fn in_words(spots: Option<&Spots>) -> String {
+    let spots = spots.map_or(&[][..], |spots| spots);
+    let spot = |(partition, offset, millis): &(i32, i64, i64)| {
+        let seconds = millis / 1000 % 86_400;
+        let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
+        format!(
+            "{partition}@{offset} at {hours:02}:{minutes:02}:{:02}.{:03}",
+            seconds % 60,
+            millis % 1000
+        )
+    };
+    match spots {
+        [] => "none".to_owned(),
+        spots => spots.iter().map(spot).collect::<Vec<_>>().join(" and "),
     }
 }

@@ -193,6 +193,11 @@ impl Node {
         self.folder.path().join("data")
     }
 
+    /// Keeps its folder after its end.
+    pub fn keep(&mut self) {
+        self.folder.disable_cleanup(true);
+    }
+
     /// What it has said.
     pub fn log(&self) -> PathBuf {
         self.folder.path().join("log")

@@ -3,7 +3,10 @@
 
 use std::{
     net::{SocketAddr, TcpListener as Bound},
-    sync::OnceLock,
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,6 +33,8 @@ pub enum Network {
     SilentToClient,
     /// Nothing passes, and connections that are made lead nowhere.
     BlackHole,
+    /// The broker gets the records that a client writes, and the connection ends instead of its answer.
+    WritesUnanswered,
 }
 
 /// One broker's proxy, as long as it is held.
@@ -129,8 +134,15 @@ async fn lead(
     let is_reset = {
         let (from_client, to_client) = client.split();
         let (from_broker, to_broker) = broker.split();
-        let there = pass(from_client, to_broker, Direction::ToBroker, network.clone());
-        let back = pass(from_broker, to_client, Direction::ToClient, network);
+        let ends = AtomicBool::new(false);
+        let there = pass(
+            from_client,
+            to_broker,
+            Direction::ToBroker,
+            network.clone(),
+            &ends,
+        );
+        let back = pass(from_broker, to_client, Direction::ToClient, network, &ends);
         tokio::select! {
             ((), ()) = async { tokio::join!(there, back) } => false,
             _ = resets.changed() => true,
@@ -142,20 +154,32 @@ async fn lead(
     }
 }
 
-/// Passes bytes on until either end closes.
+/// Passes bytes on until either end closes. `ends`: the next answer is not passed on, but ends the connection.
 async fn pass(
     mut from: ReadHalf<'_>,
     mut to: WriteHalf<'_>,
     direction: Direction,
     mut network: watch::Receiver<Network>,
+    ends: &AtomicBool,
 ) {
     let mut buffer = vec![0; 64 << 10];
+    let mut requests = Requests::default();
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         let passes = network.wait_for(|network| !network.holds(direction));
         let now = match passes.await {
             Ok(now) => *now,
             Err(_) => return,
         };
+        match direction {
+            Direction::ToBroker => {
+                let writes = requests.write_in(&buffer[..count]);
+                if writes && now == Network::WritesUnanswered {
+                    ends.store(true, Ordering::Release);
+                }
+            }
+            Direction::ToClient if ends.load(Ordering::Acquire) => break,
+            Direction::ToClient => {}
+        }
         if let Network::Slow(by) = now {
             tokio::time::sleep(by).await;
         }
@@ -164,4 +188,39 @@ async fn pass(
         }
     }
     let _ = to.shutdown().await;
+}
+
+/// Follows the requests of a connection: each is its length in four bytes, then its kind in two.
+#[derive(Default)]
+struct Requests {
+    /// What is known of the request that has begun.
+    head: Vec<u8>,
+    /// Bytes of it that are still to come.
+    left: usize,
+}
+
+impl Requests {
+    /// Whether a request to write records begins in these bytes, which follow those of the last call.
+    fn write_in(&mut self, mut bytes: &[u8]) -> bool {
+        const HEAD: usize = 6;
+        let mut found = false;
+        while !bytes.is_empty() {
+            let passed = self.left.min(bytes.len());
+            self.left -= passed;
+            bytes = &bytes[passed..];
+            let of_head = (HEAD - self.head.len()).min(bytes.len());
+            self.head.extend_from_slice(&bytes[..of_head]);
+            bytes = &bytes[of_head..];
+            if let [a, b, c, d, kind @ ..] = &*self.head
+                && let Ok(kind) = <[u8; 2]>::try_from(kind)
+            {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                self.left = length - kind.len();
+                // Produce, in Kafka's protocol.
+                found |= u16::from_be_bytes(kind) == 0;
+                self.head.clear();
+            }
+        }
+        found
+    }
 }
