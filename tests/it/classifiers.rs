@@ -212,7 +212,10 @@ fn rampart_reads_a_long_text_in_windows() {
             covered += usize::from(found.get(next).is_some_and(|tag| tag.bytes.start <= at));
         }
     }
-    assert!(covered * 100 > expected * 85, "{covered} of {expected} bytes");
+    assert!(
+        covered * 100 > expected * 85,
+        "{covered} of {expected} bytes"
+    );
     let mut before = 0;
     for tag in &found {
         assert!(
