@@ -94,9 +94,12 @@ impl Gliner {
                 options.label_cache.clone(),
             )?),
         };
-        let pad = ["[PAD]", "<pad>"]
-            .iter()
-            .find_map(|name| tokenizer.id(name));
+        let by_name = || {
+            ["[PAD]", "<pad>"]
+                .iter()
+                .find_map(|name| tokenizer.id(name))
+        };
+        let pad = pad.or_else(by_name);
         Ok(Self {
             limit: limit(&config, &settings),
             form: Form {

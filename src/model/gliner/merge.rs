@@ -93,9 +93,10 @@ mod tests {
         let words = [
             word(0, 0, 0, 0.6),
             word(1, 0, 2, 0.9),
-            word(2, 0, 5, 0.8),    // two characters apart
-            word(3, 1, 6, 0.7),    // another label
-            word(5, 1, true, 0.5), // a word apart
+            word(2, 0, 5, 0.8),  // two characters apart
+            word(3, 1, 6, 0.7),  // another label
+            word(5, 1, 8, 0.5),  // a word of one character between
+            word(7, 1, 11, 0.4), // a longer one
         ];
         let expected = [(0, 1, 0.6), (2, 2, 0.8), (3, 5, 0.7), (7, 7, 0.4)];
         assert_eq!(merged(true, &words), expected);
