@@ -184,7 +184,7 @@ fn complete(
         let labels = labels.or_else(|| first(&places.map(str::to_owned))).ok_or_else(|| {
             unsupported(&name, Refusal {
                 what: "it is a bi-encoder, and the tokenizer of its labels is missing (labels_tokenizer/tokenizer.json)".to_owned(),
-                hint: "copy the folder labels_tokenizer of the published model beside gliner_config.json",
+                hint: "copy the folder labels_tokenizer of the published model into the folder of gliner_config.json",
             })
         })?;
         files.extend(labels_graph.clone());
