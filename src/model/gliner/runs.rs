@@ -165,8 +165,8 @@ mod tests {
         let mut from = 0;
         for cut in cuts.iter().copied().chain([words.len()]) {
             let to = cut.clamp(from, words.len());
-            for at in from..to {
-                let [start, end, inside] = words[at];
+            for (at, word) in words.iter().enumerate().take(to).skip(from) {
+                let [start, end, inside] = *word;
                 if inside >= FLOOR {
                     let score = WordScore {
                         word: 0,
