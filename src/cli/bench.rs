@@ -23,7 +23,11 @@ use super::{
 use crate::{
     assemble::engine,
     measure::{Share, bare, share, windows},
-    model::{Backbone, Classes, Encoder, Layout},
+    model::{
+        self, Backbone, Classes, Conditions, Encoder, Kind, Layout,
+        family::{Ask, Label},
+        gliner,
+    },
     pipeline::{
         Engine, Options, Progress,
         job::{Job, Limits, Target},
@@ -31,7 +35,7 @@ use crate::{
     sink::{Formats, Ledger, Redactions},
     source::{self, Objects, TenantFrom},
     store::Location,
-    tenant::reload,
+    tenant::{THRESHOLD, reload},
     text::Window,
 };
 
@@ -111,15 +115,14 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     let bench = Bench::new(args)?;
     let first_result_secs = bench.first_result(&unique[..1])?;
     let options = &bench.options;
-    let documents = windows(&options.pack, &unique)?;
-    // Equal windows are computed once by the job, so they are in the bare run once.
-    let mut seen = HashSet::new();
-    let distinct: Vec<&Window> = documents
-        .iter()
-        .flatten()
-        .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)))
-        .collect();
-    let rounds = bench.rounds(&unique, &distinct)?;
+    let mut documents = Vec::new();
+    if options.pack.manifest().family != Kind::Gliner {
+        documents = windows(&options.pack, &unique)?;
+    }
+    let mut alone = Alone::load(options, &documents, bench.encoder.as_ref(), &unique)?;
+    let windows = alone.windows();
+    let rounds = bench.rounds(&unique, &mut alone)?;
+    drop(alone);
     let (peak_memory, own_memory) = (memory("VmHWM:"), memory("RssAnon:"));
     let ratios: Vec<f64> = rounds
         .jobs
@@ -133,7 +136,7 @@ pub fn execute(args: &args::Bench) -> Result<Exit, Failure> {
     };
     let report = Report {
         texts: texts.len(),
-        windows: distinct.len(),
+        windows,
         sessions: options.sessions,
         max_tokens: options.batch.max_tokens,
         bare: median(&rounds.bares),
@@ -188,6 +191,9 @@ impl<'a> Bench<'a> {
         // A fixed head has no label encoder, and is asked for what it knows.
         let (encoder, asked) = match options.pack.manifest().head {
             Some(_) => (None, Classes::new(&options.pack)?.categories().to_vec()),
+            None if options.pack.manifest().family == Kind::Gliner => {
+                (None, ASKED.map(str::to_owned).to_vec())
+            }
             None => {
                 let (runtime, cache) = (options.runtime.clone(), options.label_cache.clone());
                 let encoder = Encoder::new(&options.pack, runtime, cache)?;
@@ -211,31 +217,13 @@ impl<'a> Bench<'a> {
         Ok(started.elapsed().as_secs_f64())
     }
 
-    fn rounds(&self, unique: &[String], distinct: &[&Window]) -> Result<Rounds, Failure> {
-        let options = &self.options;
-        let conditions = match &self.encoder {
-            Some(encoder) => encoder.encode_for_injection(&ASKED)?.1,
-            None => None,
-        };
-        let mut without_cache = options.clone();
+    fn rounds(&self, unique: &[String], alone: &mut Alone) -> Result<Rounds, Failure> {
+        let mut without_cache = self.options.clone();
         without_cache.batch.cache_bytes = 0;
         let (mut bares, mut jobs, mut padding) = (Vec::new(), Vec::new(), 0.0);
-        let mut sessions = Backbone::load(
-            &options.pack,
-            options.runtime.clone(),
-            options.sessions,
-            options.session_threads,
-        )?;
-        let padded = options.pack.manifest().backbone.layout == Layout::Padded;
         let (engine, _running) = Engine::start(without_cache)?;
         for _ in 0..self.args.rounds {
-            let (tokens, time) = bare(
-                &mut sessions,
-                distinct,
-                conditions.as_ref(),
-                options.batch.max_tokens,
-                padded,
-            )?;
+            let (tokens, time) = alone.run(self.options.batch.max_tokens)?;
             bares.push(tokens as f64 / time.as_secs_f64());
             let job = job(&engine, &self.asked, unique);
             let measured = self.runtime.block_on(job)?;
@@ -283,6 +271,89 @@ impl<'a> Bench<'a> {
             }
         }
         Ok(shares)
+    }
+}
+
+/// What a model of any label is asked.
+pub(super) fn ask() -> Ask {
+    let label = |wording: &str| Label {
+        wording: wording.into(),
+        threshold: THRESHOLD,
+    };
+    Ask {
+        labels: ASKED.map(label).to_vec(),
+        ..Ask::default()
+    }
+}
+
+/// The model alone.
+enum Alone<'a> {
+    Bioes {
+        sessions: Vec<Backbone>,
+        windows: Vec<&'a Window>,
+        conditions: Option<Conditions>,
+        padded: bool,
+    },
+    Gliner(gliner::Bare),
+}
+
+impl<'a> Alone<'a> {
+    fn load(
+        options: &Options,
+        documents: &'a [Vec<Window>],
+        encoder: Option<&Encoder>,
+        texts: &[String],
+    ) -> Result<Self, model::Error> {
+        if options.pack.manifest().family == Kind::Gliner {
+            return Ok(Self::Gliner(gliner::Bare::load(
+                options.clone(),
+                &ask(),
+                texts,
+            )?));
+        }
+        // Equal windows are computed once by the job, so they are in the bare run once.
+        let mut seen = HashSet::new();
+        let windows = documents
+            .iter()
+            .flatten()
+            .filter(|window| seen.insert((window.ids.clone(), window.core.clone(), window.alone)));
+        let windows = windows.collect();
+        let conditions = match encoder {
+            Some(encoder) => encoder.encode_for_injection(&ASKED)?.1,
+            None => None,
+        };
+        let sessions = Backbone::load(
+            &options.pack,
+            options.runtime.clone(),
+            options.sessions,
+            options.session_threads,
+        )?;
+        Ok(Self::Bioes {
+            sessions,
+            windows,
+            conditions,
+            padded: options.pack.manifest().backbone.layout == Layout::Padded,
+        })
+    }
+
+    fn windows(&self) -> usize {
+        match self {
+            Self::Bioes { windows, .. } => windows.len(),
+            Self::Gliner(alone) => alone.windows(),
+        }
+    }
+
+    /// Tokens and time, on perfectly packed batches.
+    fn run(&mut self, max_tokens: usize) -> Result<(u64, Duration), model::Error> {
+        match self {
+            Self::Bioes {
+                sessions,
+                windows,
+                conditions,
+                padded,
+            } => bare(sessions, windows, conditions.as_ref(), max_tokens, *padded),
+            Self::Gliner(alone) => alone.run(max_tokens),
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
-use crate::model::Pack;
+use crate::model::{Kind, Manifest, Pack, gliner};
 
 /// Shows what a pack is.
 pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
@@ -33,6 +33,14 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
             manifest.licence.clone()
         },
     );
+    if manifest.family == Kind::Gliner {
+        for (name, value) in gliner::described(&pack)? {
+            row(name, value);
+        }
+        files(&mut text, manifest);
+        out::data(&text)?;
+        return Ok(Exit::Done);
+    }
     row("hidden", manifest.dimensions.hidden.to_string());
     let limits = &manifest.limits;
     let shape = pack.shape();
@@ -61,6 +69,16 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
             _ => "score       as label_score, of the gain".to_owned(),
         },
     );
+    files(&mut text, manifest);
+    out::data(&text)?;
+    Ok(Exit::Done)
+}
+
+/// Adds the files and measured figures.
+fn files(text: &mut String, manifest: &Manifest) {
+    let mut row = |name: &str, value: String| {
+        writeln!(text, "{name:<12} {value}").expect("writing to a string")
+    };
     for file in &manifest.files {
         let size = file
             .bytes
@@ -76,8 +94,6 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
                 .replace('\n', "\n             "),
         );
     }
-    out::data(&text)?;
-    Ok(Exit::Done)
 }
 
 /// Compares every file with its digest.

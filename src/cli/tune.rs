@@ -21,7 +21,8 @@ use crate::{
     assemble::engine,
     measure,
     model::{
-        self, Backbone, Conditions, Copied, Encoder, Layout, Machine, Measured, Pack, Row, Tuned,
+        self, Backbone, Conditions, Copied, Encoder, Kind, Layout, Machine, Measured, Options,
+        Pack, Row, Tuned, gliner,
     },
 };
 
@@ -53,9 +54,20 @@ struct Best<'a> {
 
 /// What all ways are measured on.
 struct Sample {
-    windows: Vec<crate::text::Window>,
-    conditions: Option<Conditions>,
+    of: Sampled,
     time: Duration,
+}
+
+enum Sampled {
+    Windows {
+        windows: Vec<crate::text::Window>,
+        conditions: Option<Conditions>,
+    },
+    /// Of a family that cuts them in its own way.
+    Texts {
+        texts: Vec<String>,
+        options: Options,
+    },
 }
 
 /// Measures, writes `tuned.toml` and tells what it found.
@@ -223,12 +235,21 @@ fn remove(pack: &Pack, copy: &Copied) {
 impl Way<'_> {
     /// Speed with each size of batches.
     fn measure(&self, sample: &Sample, batches: &[usize]) -> Result<Vec<Measured>, Failure> {
+        let (windows, conditions) = match &sample.of {
+            Sampled::Windows {
+                windows,
+                conditions,
+            } => (windows, conditions),
+            Sampled::Texts { texts, options } => {
+                return self.measure_texts(texts, options, batches, sample.time);
+            }
+        };
         let mut sessions = Backbone::load(self.pack, None, self.sessions, self.threads)?;
         let mut measured = Vec::new();
         for &max_tokens in batches {
-            let rows = sample.windows.iter().map(|window| Row {
+            let rows = windows.iter().map(|window| Row {
                 ids: &window.ids,
-                conditions: sample.conditions.as_ref(),
+                conditions: conditions.as_ref(),
             });
             let padded = self.pack.manifest().backbone.layout == Layout::Padded;
             let special = sessions[0].padded_tokens(0);
@@ -243,6 +264,41 @@ impl Way<'_> {
                 threads: self.threads,
                 max_tokens,
                 tokens_per_second: speed(&mut sessions, &batches, sample.time)?,
+            });
+        }
+        Ok(measured)
+    }
+}
+
+impl Way<'_> {
+    fn measure_texts(
+        &self,
+        texts: &[String],
+        options: &Options,
+        batches: &[usize],
+        time: Duration,
+    ) -> Result<Vec<Measured>, Failure> {
+        let options = Options {
+            pack: self.pack.clone(),
+            sessions: self.sessions,
+            session_threads: self.threads,
+            ..options.clone()
+        };
+        let mut alone = gliner::Bare::load(options, &bench::ask(), texts)?;
+        let mut measured = Vec::new();
+        for &max_tokens in batches {
+            alone.run(max_tokens)?; // weights come from the disk with it
+            let (mut tokens, mut spent) = (0, Duration::ZERO);
+            while spent < time {
+                let (own, took) = alone.run(max_tokens)?;
+                (tokens, spent) = (tokens + own, spent + took);
+            }
+            measured.push(Measured {
+                graph: self.graph.to_owned(),
+                sessions: self.sessions,
+                threads: self.threads,
+                max_tokens,
+                tokens_per_second: (tokens as f64 / spent.as_secs_f64()).round(),
             });
         }
         Ok(measured)
@@ -290,6 +346,14 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         texts = mixture();
     }
     texts.truncate(2000);
+    let time = Duration::from_secs_f64(args.seconds);
+    if pack.manifest().family == Kind::Gliner {
+        let options = engine::defaults(&args.pack.model)?;
+        return Ok(Sample {
+            of: Sampled::Texts { texts, options },
+            time,
+        });
+    }
     let windows: Vec<_> = measure::windows(pack, &texts)?
         .into_iter()
         .flatten()
@@ -309,9 +373,11 @@ fn sample(pack: &Pack, args: &args::Tune) -> Result<Sample, Failure> {
         }
     };
     Ok(Sample {
-        windows,
-        conditions,
-        time: Duration::from_secs_f64(args.seconds),
+        of: Sampled::Windows {
+            windows,
+            conditions,
+        },
+        time,
     })
 }
 

@@ -11,6 +11,8 @@ use crate::batch;
 pub mod bioes;
 mod classifier;
 pub mod family;
+pub mod gliner;
+mod label_cache;
 mod onnx;
 mod operating_points;
 mod pack;
@@ -23,7 +25,8 @@ pub use classifier::Classes;
 pub use family::Fit;
 pub use onnx::{Backbone, Conditions, Hidden, Row};
 pub use pack::{
-    Calibration, Copied, Graph, Kind, Layout, Machine, Measured, Pack, PackRef, Tuned, library_path,
+    Calibration, Copied, Graph, Kind, Layout, Machine, Manifest, Measured, Pack, PackRef, Tuned,
+    library_path,
 };
 pub use pool::Running;
 
@@ -53,6 +56,7 @@ pub fn open(options: Options) -> Result<Arc<dyn family::Family>, Error> {
     Ok(match options.pack.manifest().family {
         Kind::Adaptive => Arc::new(bioes::Bioes::open(options)?),
         Kind::FixedHead => Arc::new(classifier::Classifier::open(options)?),
+        Kind::Gliner => Arc::new(gliner::Gliner::open(options)?),
     })
 }
 
@@ -86,6 +90,16 @@ pub enum Error {
     NoPack {
         /// Path.
         path: String,
+    },
+    /// A model of a kind that this version does not run.
+    #[error("pack {pack} can't be run: {what}")]
+    Unsupported {
+        /// Name of the pack.
+        pack: String,
+        /// What it is.
+        what: String,
+        /// What to do.
+        hint: &'static str,
     },
     /// The manifest can't be read.
     #[error("{path}: {problem}")]
@@ -209,6 +223,7 @@ impl Error {
             Self::NoOperatingPoint { .. } => {
                 "set operating_point in the tenant's file to one of them, or leave it out"
             }
+            Self::Unsupported { hint, .. } => hint,
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",
             _ => return None,

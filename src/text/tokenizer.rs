@@ -158,6 +158,23 @@ impl Tokenizer {
         })
     }
 
+    /// The ids of a word that stands by itself, as models read it whose texts were split into words beforehand.
+    pub fn word(&self, word: &str) -> Result<Vec<u32>, Error> {
+        let encoding = self.inner.encode_fast(word, false);
+        let encoding = encoding.map_err(|_| Error::Tokenize { bytes: word.len() })?;
+        Ok(encoding.get_ids().to_vec())
+    }
+
+    /// Most characters of a word that the vocabulary is tried on, where there is such a limit.
+    pub fn longest_word(&self) -> Option<usize> {
+        self.longest_word
+    }
+
+    /// The id of a token by its content, special ones included.
+    pub fn id(&self, token: &str) -> Option<u32> {
+        self.inner.token_to_id(token)
+    }
+
     fn append(
         &self,
         text: &str,

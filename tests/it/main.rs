@@ -12,6 +12,7 @@ mod files;
 mod formats;
 mod frame;
 mod fuzz;
+mod gliner;
 mod ids;
 mod install;
 mod kafka;

@@ -45,6 +45,31 @@ const LONGER: &[(&str, &str, &str)] = &[
         "read",
         "each key of a published configuration becomes a part of one manifest, in its order",
     ),
+    (
+        "model/gliner/config.rs",
+        "read",
+        "each field of a published configuration becomes a part of one value, in the reference's order",
+    ),
+    (
+        "model/gliner/graph.rs",
+        "feeds",
+        "one call of ONNX Runtime: each input that a graph may have",
+    ),
+    (
+        "model/gliner/prompt.rs",
+        "make",
+        "labels are put into rows until one is full: the state of a row has no use apart",
+    ),
+    (
+        "model/gliner/published.rs",
+        "complete",
+        "each file of a published folder is found in turn, and the digest is of all",
+    ),
+    (
+        "model/gliner/runner.rs",
+        "answer",
+        "the inner loops over what a graph scores",
+    ),
 ];
 
 /// A function, and the lines from its name to its last brace.

@@ -1,11 +1,13 @@
 //! The label encoder: four texts a label through a graph, kept on disk by pack and text.
 
-use std::{collections::HashMap, fs, io::Write, path::PathBuf, sync::Mutex};
+use std::{collections::HashMap, path::PathBuf, sync::Mutex};
 
 use ort::{session::Session, value::Tensor};
 
 use crate::model::{
-    Conditions, Error, Pack, onnx,
+    Conditions, Error, Pack,
+    label_cache::LabelCache,
+    onnx,
     pack::{LabelEncoder, Projection},
 };
 use crate::text::Tokenizer;
@@ -43,7 +45,7 @@ pub struct Encoder {
     pack: Pack,
     options: LabelEncoder,
     runtime: Option<PathBuf>,
-    cache: Option<PathBuf>,
+    cache: LabelCache,
     projection: Projection,
     loaded: Mutex<Option<Loaded>>,
 }
@@ -82,7 +84,7 @@ impl Encoder {
             });
         }
         // The digest covers the templates, so a folder per pack needs no other key than the text.
-        let cache = cache.map(|folder| folder.join(pack.digest()));
+        let cache = LabelCache::new(cache.map(|folder| folder.join(pack.digest())));
         Ok(Self {
             pack: pack.clone(),
             options,
@@ -114,7 +116,7 @@ impl Encoder {
             if vectors.contains_key(text.as_str()) {
                 continue;
             }
-            match self.cached(text) {
+            match self.cache.read(text, Some(self.numbers())) {
                 Some(vector) => drop(vectors.insert(text, vector)),
                 None => {
                     vectors.insert(text, Vec::new());
@@ -133,7 +135,7 @@ impl Encoder {
             let loaded = loaded.as_mut().expect("loaded above");
             for batch in missing.chunks(TEXTS_PER_BATCH) {
                 for (text, vector) in batch.iter().zip(self.run(loaded, batch)?) {
-                    self.keep(text, &vector);
+                    self.cache.write(text, &vector);
                     vectors.insert(text, vector);
                 }
             }
@@ -288,54 +290,5 @@ impl Encoder {
             own.extend_from_slice(more);
         }
         Ok(found)
-    }
-
-    fn file_of(&self, text: &str) -> Option<PathBuf> {
-        Some(self.cache.as_ref()?.join(format!(
-            "{}.f32",
-            &blake3::hash(text.as_bytes()).to_hex()[..32]
-        )))
-    }
-
-    /// A vector from the cache; a file of another size is as good as none.
-    fn cached(&self, text: &str) -> Option<Vec<f32>> {
-        let bytes = fs::read(self.file_of(text)?).ok()?;
-        let (checksum, numbers) = bytes.split_at_checked(8)?;
-        if numbers.len() != self.numbers() * 4 || checksum != &blake3::hash(numbers).as_bytes()[..8]
-        {
-            return None;
-        }
-        Some(
-            numbers
-                .chunks_exact(4)
-                .map(|four| f32::from_le_bytes(four.try_into().expect("four bytes")))
-                .collect(),
-        )
-    }
-
-    /// Keeps a vector; a cache that can't be written costs time and nothing else.
-    fn keep(&self, text: &str, vector: &[f32]) {
-        let Some(path) = self.file_of(text) else {
-            return;
-        };
-        let numbers: Vec<u8> = vector
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect();
-        let written = path
-            .parent()
-            .ok_or_else(|| std::io::ErrorKind::InvalidInput.into())
-            .and_then(|folder| {
-                fs::create_dir_all(folder)?;
-                let mut file = tempfile::NamedTempFile::new_in(folder)?;
-                file.write_all(&blake3::hash(&numbers).as_bytes()[..8])?;
-                file.write_all(&numbers)?;
-                file.persist(&path).map_err(|error| error.error)?;
-                Ok(())
-            });
-        if let Err(error) = written {
-            let error: std::io::Error = error;
-            tracing::debug!(kind = ?error.kind(), "label vector not cached");
-        }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::gliner::Settings;
+
 /// Kinds of model that this version runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -12,6 +14,8 @@ pub enum Kind {
     Adaptive,
     /// A fixed set of classes.
     FixedHead,
+    /// GLiNER and NuNER: any label at run time.
+    Gliner,
 }
 
 /// `pack.toml`, version 1.
@@ -48,6 +52,9 @@ pub struct Manifest {
     /// Of a fixed head: the categories that a label stands for, where it is not called as one.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub categories: BTreeMap<String, Vec<String>>,
+    /// How a GLiNER model is run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gliner: Option<Settings>,
     /// How the labels that are asked for reach the backbone's layers, if they do.
     #[serde(default)]
     pub injection: Option<Injection>,
@@ -344,7 +351,7 @@ fn logistic(x: f32) -> f32 {
 
 impl Manifest {
     /// What is known of a pack that was published without a manifest. No published graph has VtV.
-    pub(super) fn published(
+    pub(in crate::model) fn published(
         name: &str,
         family: Kind,
         hidden: usize,
@@ -366,6 +373,7 @@ impl Manifest {
             label_encoder: None,
             head: None,
             categories: BTreeMap::new(),
+            gliner: None,
             injection: None,
             calibration: Calibration::default(),
             training: toml::Table::new(),
@@ -376,7 +384,7 @@ impl Manifest {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 2] = [Self::Adaptive, Self::FixedHead];
+    pub(super) const ALL: [Self; 3] = [Self::Adaptive, Self::FixedHead, Self::Gliner];
 }
 
 impl std::fmt::Display for Kind {
@@ -384,6 +392,7 @@ impl std::fmt::Display for Kind {
         f.write_str(match self {
             Self::Adaptive => "adaptive",
             Self::FixedHead => "fixed_head",
+            Self::Gliner => "gliner",
         })
     }
 }

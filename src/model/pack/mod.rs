@@ -17,14 +17,15 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 pub use manifest::{
-    Calibration, Classes, Decoding, Graph, Kind, LabelEncoder, Layout, Manifest, Step, Templates,
+    Calibration, Classes, Decoding, Graph, Kind, LabelEncoder, Layout, Limits, Manifest, PackFile,
+    Step, Templates, TokenizerFiles,
 };
 pub use places::{PackRef, library_path};
 pub(super) use projection::Projection;
 pub use tuned::{Copied, Machine, Measured, Tuned};
 
-use self::manifest::{Head, Limits, TokenizerFiles, attention_mask, input_ids};
-use super::Error;
+use self::manifest::{Head, attention_mask, input_ids};
+use super::{Error, gliner};
 use crate::text::Shape;
 
 /// An opened pack: its manifest is read and fits; its graphs are not loaded yet.
@@ -47,6 +48,9 @@ impl Pack {
         let manifest = path.join("pack.toml");
         if manifest.is_file() {
             return Self::with_manifest(path, &manifest);
+        }
+        if let Some(pack) = gliner::published::open(path)? {
+            return Ok(pack);
         }
         for folder in [path.join("onnx"), path.to_path_buf()] {
             if folder
@@ -100,6 +104,12 @@ impl Pack {
                 head.name,
                 known.join(", ")
             )));
+        }
+        if family == Kind::Gliner.to_string() {
+            return match file.ends_with("pack.toml") {
+                true => gliner::published::with_manifest(folder, file, &text),
+                false => gliner::published::with_manifest(&file.with_extension(""), file, &text),
+            };
         }
         let manifest: Manifest =
             toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
@@ -180,7 +190,12 @@ impl Pack {
         Self::checked(folder.to_path_buf(), manifest, digest)
     }
 
-    fn checked(folder: PathBuf, manifest: Manifest, digest: String) -> Result<Self, Error> {
+    /// A pack of a manifest that fits its family.
+    pub(super) fn checked(
+        folder: PathBuf,
+        manifest: Manifest,
+        digest: String,
+    ) -> Result<Self, Error> {
         let pack = Self {
             folder,
             manifest,
@@ -189,6 +204,7 @@ impl Pack {
         let manifest = &pack.manifest;
         let missing = match manifest.family {
             Kind::FixedHead => manifest.head.is_none().then_some("head"),
+            Kind::Gliner => manifest.gliner.is_none().then_some("gliner"),
             Kind::Adaptive => manifest.label_encoder.is_none().then_some("label_encoder"),
         };
         if let Some(section) = missing {
@@ -304,7 +320,12 @@ impl Pack {
 }
 
 /// 16 hex digits of a manifest's text and of the content of files.
-fn digest_of(folder: &Path, pack: &str, text: &str, files: &[&str]) -> Result<String, Error> {
+pub(super) fn digest_of(
+    folder: &Path,
+    pack: &str,
+    text: &str,
+    files: &[&str],
+) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(text.as_bytes());
     for file in files {

@@ -116,9 +116,15 @@ fn manifest_beside(folder: &Path) -> PathBuf {
 
 /// Whether a folder looks like a pack: it has a manifest, or one of the layouts of published models.
 fn is_pack(folder: &Path) -> bool {
-    ["pack.toml", "config.json", "onnx", "backbone"]
-        .iter()
-        .any(|inside| folder.join(inside).exists())
+    [
+        "pack.toml",
+        "gliner_config.json",
+        "config.json",
+        "onnx",
+        "backbone",
+    ]
+    .iter()
+    .any(|inside| folder.join(inside).exists())
 }
 
 /// ONNX Runtime: `ORT_DYLIB_PATH`, else the configured path, else the first that is found.
