@@ -110,7 +110,7 @@ impl Scheme {
                 None => &mut own.plain,
             };
             if slot.replace(at).is_some() {
-                return Err(format!("the class `{class}` is there twice"));
+                return Err(format!("the class `{class}` is defined twice"));
             }
         }
         if categories.is_empty() {
@@ -224,7 +224,7 @@ mod tests {
             ("LABEL_0 LABEL_1", "head.classes"),
             ("O B-x LABEL_12", "`LABEL_12`"),
             ("B-x I-x", "head.outside"),
-            ("O B-x I-x B-x", "`B-x` is there twice"),
+            ("O B-x I-x B-x", "`B-x` is defined twice"),
             ("O", "no class but"),
         ] {
             let problem = scheme(classes).unwrap_err();

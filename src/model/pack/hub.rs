@@ -19,7 +19,7 @@ use super::{
 };
 use crate::text::Tokenizer;
 
-/// Graphs in the order in which one is taken: whoever wants fewer bits names the file.
+/// Graphs in the order in which one is taken: users who want fewer bits name the file.
 const GRAPHS: [&str; 9] = [
     "model.onnx",
     "model_quantized.onnx",
