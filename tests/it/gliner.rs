@@ -211,7 +211,7 @@ type Found = Vec<(usize, usize, usize, f32)>;
 fn found(tags: &[model::family::Tag]) -> Found {
     let short = |tag: &model::family::Tag| (tag.bytes.start, tag.bytes.end, tag.label, tag.score);
     let mut found: Found = tags.iter().map(short).collect();
-    found.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    found.sort_by_key(|own| (own.0, own.1, own.2));
     found
 }
 
@@ -429,7 +429,7 @@ fn the_order_of_labels_does_not_matter_and_a_label_is_asked_once() {
         let back =
             |own: &(usize, usize, usize, f32)| (own.0, own.1, case.labels.len() - own.2, own.3);
         let mut back: Found = found.iter().map(back).collect();
-        back.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+        back.sort_by_key(|own| (own.0, own.1, own.2));
         assert_eq!(back, expected);
     }
 }
@@ -452,7 +452,7 @@ fn more_than_25_labels_are_asked_in_groups() {
     let mut expected: Found = groups
         .flat_map(|(group, labels)| of(labels, group * 25))
         .collect();
-    expected.sort_by(|a, b| (a.0, a.1, a.2).cmp(&(b.0, b.1, b.2)));
+    expected.sort_by_key(|own| (own.0, own.1, own.2));
     assert!(expected.len() > 20);
     same(&all, &expected, "60 labels");
 }
@@ -559,11 +559,7 @@ fn nuner_puts_words_together_and_reads_labels_in_lower_case() {
             .iter()
             .map(|label| label.to_uppercase())
             .collect();
-        if {
-            let mut sorted = lower.clone();
-            sorted.sort();
-            sorted != lower
-        } {
+        if !lower.is_sorted() {
             continue;
         }
         let before = found(
