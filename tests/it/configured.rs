@@ -340,6 +340,33 @@ fn a_label_is_found_by_the_pack_that_it_names() {
 }
 
 #[test]
+fn a_published_classifier_runs_beside_a_zero_shot_pack() {
+    let labels = "labels = [{ name = \"person\", model = [\"mini\", \"pii\"] }, { name = \"street\", model = \"pii\" }]\n";
+    let job = job_of_two_packs(labels);
+    let config = fs::read_to_string(job.config()).unwrap();
+    fs::write(job.config(), config + "[models.pii]\npack = \"rampart\"\n").unwrap();
+    let checked = check(&job, &[], &[]).expect(0).stdout;
+    assert!(checked.contains("models/rampart"), "{checked}");
+    let text = "Me llamo Luc\u{ed}a Fern\u{e1}ndez y vivo en la calle Mayor 14, 28013 Madrid.\n";
+    let ran = run(job.command(&[]), text.as_bytes()).expect(0);
+    assert!(
+        ran.stdout
+            .contains("Me llamo [PERSON] y vivo en la [STREET], 28013 Madrid."),
+        "{}",
+        ran.stdout
+    );
+    // A label that no pack of its list can find is refused where the tenant names it.
+    let job = job_of_two_packs("labels = [\"person\", { name = \"song\", model = [\"pii\"] }]\n");
+    let config = fs::read_to_string(job.config()).unwrap();
+    fs::write(job.config(), config + "[models.pii]\npack = \"rampart\"\n").unwrap();
+    check(&job, &[], &[]).expect(1).says(&[
+        "acme.toml:1:",
+        "no category for the label `song`",
+        "GIVEN_NAME",
+    ]);
+}
+
+#[test]
 fn a_pack_that_no_section_names_is_told_where_the_tenant_names_it() {
     for (labels, place) in [
         ("model = \"big\"\nlabels = [\"person\"]\n", "acme.toml:1:"),

@@ -35,7 +35,7 @@ WORDS = (
     "Ana Ruiz works at ACME in Paris, mail ana.ruiz@mail.example call +1 202-555-0143 Zaccarino Springfield "
     "(12 Mill Lane) IL62704 fox dogs. the over user=jdoe_42"
 ).split()
-TEXTS = 60
+TEXTS = 80
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 
 
@@ -201,13 +201,14 @@ def main() -> None:
         for _ in range(TEXTS):
             text = " ".join(rng.choice(WORDS) for _ in range(rng.randint(1, 9)))
             encoding = tokenizer.encode(text)
-            if len(encoding.ids) > 60:
+            grouped = words(text, encoding)
+            # weir cuts longer words where a window has 64 places; what the tokenizers learn differs from run to run.
+            if len(encoding.ids) > 60 or max(map(len, grouped)) > 9:
                 continue
             ids = torch.tensor([encoding.ids])
             with torch.no_grad():
                 logits = model(input_ids=ids, attention_mask=torch.ones_like(ids)).logits[0]
             logits = (logits.half().float() if kind == HALF else logits).numpy()
-            grouped = words(text, encoding)
             for how in ("first", "average", "max", "tokens"):
                 steps = [[at] for word in grouped for at in word] if how == "tokens" else grouped
                 rows = np.array([row(logits[word], how) for word in steps])
