@@ -73,6 +73,11 @@ fn entities_are_those_of_a_plain_reading() {
         }
         assert_eq!(by_reading.len(), 8, "{kind}");
         for ((words, decode), cases) in by_reading {
+            // Each way to read is tried on one architecture, and half of them on the others, which takes half the time.
+            let is_usual = ["first", "max"].contains(&words) == (decode == "viterbi");
+            if kind != "bert" && !is_usual {
+                continue;
+            }
             assert!(
                 cases.len() >= 20,
                 "{kind}, {words}, {decode}: {} cases are clear",
