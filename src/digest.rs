@@ -8,6 +8,13 @@ pub(crate) fn part(hasher: &mut blake3::Hasher, part: impl AsRef<[u8]>) {
         .update(part);
 }
 
+/// The first 16 bytes of a digest, which are enough to tell equal work from other.
+pub(crate) fn key(hasher: &blake3::Hasher) -> [u8; 16] {
+    hasher.finalize().as_bytes()[..16]
+        .try_into()
+        .expect("a digest is longer than a key")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

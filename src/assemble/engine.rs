@@ -117,8 +117,12 @@ fn configured(
 
 /// How a pack is run without a configuration.
 pub fn defaults(named: &PackRef) -> Result<Options, Error> {
+    by_default(named, None)
+}
+
+fn by_default(named: &PackRef, threads: Option<u16>) -> Result<Options, Error> {
     let batch = config::batch::Section::default();
-    tuned(pack(named)?, None, &batch, false, None)
+    tuned(pack(named)?, None, &batch, false, threads)
 }
 
 /// Several packs without a configuration, which share the cores. The first is the default; tenants call the others by
@@ -127,8 +131,7 @@ pub fn several(named: &[PackRef]) -> Result<Models, Error> {
     let equal = share(&vec![None; named.len()], cores());
     let mut opened: Vec<(Arc<str>, Options)> = Vec::with_capacity(named.len());
     for own in named {
-        let batch = config::batch::Section::default();
-        let options = tuned(pack(own)?, None, &batch, false, equal)?;
+        let options = by_default(own, equal)?;
         let name = match opened.is_empty() {
             true => DEFAULT_MODEL,
             false => options.pack.name(),

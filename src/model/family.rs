@@ -9,7 +9,10 @@ use std::{fmt, sync::Arc};
 use futures::future::BoxFuture;
 
 use super::{Error as ModelError, pool::Running};
-use crate::{batch, text::ByteSpan};
+use crate::{
+    batch,
+    text::{ByteSpan, IN_PLACE_BYTES},
+};
 
 /// What a model is asked for.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -156,6 +159,26 @@ pub trait Tagger: Send {
 
     /// Tokens and windows so far.
     fn counts(&self) -> (u64, u64);
+}
+
+/// Windows of one text that may be on their way to a model at a time.
+///
+/// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
+pub(super) const WINDOWS_IN_FLIGHT: usize = 256;
+
+/// Does work on a text of so many bytes: in place where it is short, else on a thread that may block.
+///
+/// # Errors
+/// The work panicked on that thread.
+pub(crate) async fn on_text<T: Send + 'static>(
+    bytes: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Error> {
+    if bytes <= IN_PLACE_BYTES {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Error::Panicked)
 }
 
 /// Why a model could not search a text.

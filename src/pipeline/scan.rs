@@ -20,10 +20,11 @@ use crate::{
         patterns::{self, Patterns},
         whole,
     },
+    model::family::on_text,
     record::Stage,
     telemetry::metric,
     tenant::Policy,
-    text::{self, ByteSpan, IN_PLACE_BYTES, SEGMENT_BYTES},
+    text::{self, ByteSpan, SEGMENT_BYTES},
 };
 
 /// A stretch of the text that is decided. Pieces follow one another without a gap.
@@ -153,13 +154,7 @@ impl Scan {
         };
         let base = self.start + before;
         let began = Instant::now();
-        let result = if search.text.len() <= IN_PLACE_BYTES {
-            search.run()
-        } else {
-            tokio::task::spawn_blocking(|| search.run())
-                .await
-                .map_err(|_| Error::Panicked)?
-        };
+        let result = on_text(search.text.len(), || search.run()).await?;
         let segment = &self.buffer[from - self.start..end - self.start];
         for model in &mut self.models {
             model.push(segment, from).await?;

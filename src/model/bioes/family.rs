@@ -127,7 +127,7 @@ impl Running {
         let item = Item {
             tokens: window.ids.len() + special,
             tenant,
-            key: key(&hasher),
+            key: digest::key(&hasher),
             payload: Work { window, labels },
         };
         self.windows.run(item).await?
@@ -151,7 +151,7 @@ impl Running {
             matrix: LabelMatrix::new(&vectors),
             conditions,
             o_bias,
-            scored_by: key(&hasher),
+            scored_by: digest::key(&hasher),
         })
     }
 }
@@ -242,10 +242,4 @@ impl pool::Runner for Session {
         }
         Ok(answers)
     }
-}
-
-fn key(hasher: &blake3::Hasher) -> Key {
-    hasher.finalize().as_bytes()[..16]
-        .try_into()
-        .expect("a digest is longer than a key")
 }

@@ -37,8 +37,6 @@ struct Vectors {
     /// `(4 · labels) × hidden`, rows by label, then B, I, E, S.
     classes: Vec<f32>,
     bounds: Option<Bounds>,
-    /// No score is left out.
-    whole: bool,
 }
 
 /// Classes less O in a space of few dimensions.
@@ -84,18 +82,9 @@ const SLACK: f32 = 1e-3;
 impl LabelMatrix {
     /// Lays vectors out.
     pub fn new(vectors: &LabelVectors) -> Self {
-        Self::laid_out(vectors, false)
-    }
-
-    /// Lays vectors out for a decoder with transitions: what is left out otherwise may matter there.
-    pub fn whole(vectors: &LabelVectors) -> Self {
-        Self::laid_out(vectors, true)
-    }
-
-    fn laid_out(vectors: &LabelVectors, whole: bool) -> Self {
         let classes: Vec<f32> = vectors.labels.iter().flatten().flatten().copied().collect();
-        let bounds = (vectors.labels.len() > FEW_LABELS && !whole)
-            .then(|| Bounds::new(&classes, &vectors.outside));
+        let bounds =
+            (vectors.labels.len() > FEW_LABELS).then(|| Bounds::new(&classes, &vectors.outside));
         let outside = vectors.outside.clone();
         Self {
             vectors: Arc::new(Vectors {
@@ -103,7 +92,6 @@ impl LabelMatrix {
                 outside,
                 classes,
                 bounds,
-                whole,
             }),
         }
     }
@@ -232,7 +220,7 @@ impl Scorer {
             let scores = self.scores.as_chunks::<4>().0;
             for label in 0..labels {
                 let rows = scores[label..].iter().step_by(labels);
-                if !alone || vectors.whole {
+                if !alone {
                     emissions.push(label as u32, 0, rows.copied());
                     continue;
                 }

@@ -9,15 +9,10 @@ use super::{
     family::{Labels, Loaded, Running},
 };
 use crate::{
-    model::family::{self, Error, Tag, Tags},
+    model::family::{self, Error, Tag, Tags, WINDOWS_IN_FLIGHT},
     telemetry::metric::{self, Stage},
-    text::{ByteSpan, IN_PLACE_BYTES, Tokens, Window, Windower},
+    text::{ByteSpan, Tokens, Window, Windower},
 };
-
-/// Windows of one text that may be on their way to the model at a time.
-///
-/// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
-const WINDOWS_IN_FLIGHT: usize = 256;
 
 /// A text on its way through the model.
 pub(super) struct Tagger {
@@ -123,14 +118,9 @@ impl Tagger {
 }
 
 async fn tokens(loaded: Arc<Loaded>, segment: &str) -> Result<Tokens, Error> {
-    let tokens = if segment.len() <= IN_PLACE_BYTES {
-        loaded.tokenizer.tokens(segment)
-    } else {
-        let segment = segment.to_owned();
-        tokio::task::spawn_blocking(move || loaded.tokenizer.tokens(&segment))
-            .await
-            .map_err(|_| Error::Panicked)?
-    };
+    let (bytes, segment) = (segment.len(), segment.to_owned());
+    let work = move || loaded.tokenizer.tokens(&segment);
+    let tokens = family::on_text(bytes, work).await?;
     Ok(tokens.map_err(crate::model::Error::from)?)
 }
 

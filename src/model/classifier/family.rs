@@ -10,7 +10,8 @@ use super::{
     words::{self, Window, Word},
 };
 use crate::{
-    batch::{self, Item, Key},
+    batch::{self, Item},
+    digest,
     model::{
         Backbone, Calibration, Decoder, Emissions, Encoder, Error, Layout, Options, Pack, Row,
         Transitions,
@@ -161,7 +162,7 @@ impl Running {
         let item = Item {
             tokens: window.ids.len() + special,
             tenant,
-            key: key(&hasher),
+            key: digest::key(&hasher),
             payload: Work { window, o_bias },
         };
         self.windows.run(item).await?
@@ -295,10 +296,4 @@ impl pool::Runner for Session {
         });
         Ok(emissions.collect())
     }
-}
-
-fn key(hasher: &blake3::Hasher) -> Key {
-    hasher.finalize().as_bytes()[..16]
-        .try_into()
-        .expect("a digest is longer than a key")
 }

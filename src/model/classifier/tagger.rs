@@ -13,14 +13,11 @@ use super::{
 use crate::{
     model::{
         Decoder, Emissions, Entity,
-        family::{self, Error, Tag, Tags},
+        family::{self, Error, Tag, Tags, WINDOWS_IN_FLIGHT},
     },
     telemetry::metric::{self, Stage},
-    text::{ByteSpan, IN_PLACE_BYTES},
+    text::ByteSpan,
 };
-
-/// Windows of one text that may be on their way to the model at a time, as of the adaptive family.
-const WINDOWS_IN_FLIGHT: usize = 256;
 
 /// Reads the emissions of a text.
 #[derive(Debug)]
@@ -179,14 +176,8 @@ impl Reader {
 }
 
 async fn words(loaded: Arc<Loaded>, segment: &str) -> Result<(Vec<u32>, Vec<Word>), Error> {
-    let words = if segment.len() <= IN_PLACE_BYTES {
-        loaded.words(segment)
-    } else {
-        let segment = segment.to_owned();
-        tokio::task::spawn_blocking(move || loaded.words(&segment))
-            .await
-            .map_err(|_| Error::Panicked)?
-    };
+    let (bytes, segment) = (segment.len(), segment.to_owned());
+    let words = family::on_text(bytes, move || loaded.words(&segment)).await?;
     Ok(words?)
 }
 

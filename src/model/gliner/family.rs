@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     batch::{self, Item},
+    digest,
     model::{
         Error, Options, Pack,
         family::{self, Ask, Explained, Fit, Label},
@@ -552,12 +553,11 @@ impl Asked {
             for number in window.ends.iter().chain(&*window.ids) {
                 hasher.update(&number.to_le_bytes());
             }
-            let key = hasher.finalize().as_bytes()[..16].try_into();
             let (tokens, payload) = self.family.row(window, prompt);
             Item {
                 tokens,
                 tenant: tenant.clone(),
-                key: key.expect("a digest is longer than a key"),
+                key: digest::key(&hasher),
                 payload,
             }
         };

@@ -252,12 +252,11 @@ fn prompt(prefix: Vec<u32>, labels: Vec<Arc<BesideText>>, classes: Vec<Class>) -
         hasher.update(&(class.at as u64).to_le_bytes());
         hasher.update(&class.floor.to_le_bytes());
     }
-    let key = hasher.finalize().as_bytes()[..16].try_into();
     Prompt {
         prefix,
         labels,
         classes,
         floor,
-        key: key.expect("a digest is longer than a key"),
+        key: digest::key(&hasher),
     }
 }

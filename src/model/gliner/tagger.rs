@@ -18,15 +18,10 @@ use super::{
     words::{Place, Splitter, Words},
 };
 use crate::{
-    model::family::{self, Error, Tag, Tags},
+    model::family::{self, Error, Tag, Tags, WINDOWS_IN_FLIGHT},
     telemetry::metric::{self, Stage},
-    text::{ByteSpan, CodePointSpan, IN_PLACE_BYTES},
+    text::{ByteSpan, CodePointSpan},
 };
-
-/// Windows of one text that may be on their way to the model at a time.
-///
-/// Fewer: a long text leaves the model idle. More: memory, and other texts wait longer.
-const WINDOWS_IN_FLIGHT: usize = 256;
 
 /// A text on its way through the model.
 pub(super) struct Tagger {
@@ -112,18 +107,13 @@ impl Tagger {
     /// Tokenizes the words of a text that begins at byte `at`.
     async fn words(&mut self, text: String, at: usize) -> Result<Words, Error> {
         let (asked, mut chars) = (self.asked.clone(), self.chars);
-        let mut split = move |text: &str| {
+        let split = family::on_text(text.len(), move || {
             let mut words = Words::default();
             let (tokenizer, longest) = (asked.tokenizer(), asked.longest_word());
-            words.add(tokenizer, text, at, longest, &mut chars)?;
+            words.add(tokenizer, &text, at, longest, &mut chars)?;
             Ok::<_, crate::text::Error>((words, chars))
-        };
-        let split = match text.len() <= IN_PLACE_BYTES {
-            true => split(&text),
-            false => tokio::task::spawn_blocking(move || split(&text))
-                .await
-                .map_err(|_| Error::Panicked)?,
-        };
+        })
+        .await?;
         let (words, chars) = split.map_err(crate::model::Error::from)?;
         self.chars = chars;
         Ok(words)

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     decode::{Span, conflict},
-    pipeline::{Engine, Error as EngineError, names::Keys},
+    model::family::on_text,
+    pipeline::{Engine, names::Keys},
     record::{
         Document, IdTreatment, Position, Text,
         json::{Edit, Json, Leaf, Literal, Scalar, Selector, quoted},
@@ -234,20 +235,11 @@ impl Value {
 
 /// What patterns and lists find in a line as a whole.
 async fn of_line(policy: &Policy, text: &Text) -> Result<Vec<Span>, Error> {
-    /// Searched in place: about half a millisecond.
-    const IN_PLACE_BYTES: usize = 1024;
-    let patterns = policy.patterns.clone();
-    let search = |text: &str| conflict::resolve(text, patterns.find(text), &patterns.allowed(text));
-    if text.len() <= IN_PLACE_BYTES {
-        return Ok(search(text));
-    }
-    let text = text.clone();
-    let patterns = policy.patterns.clone();
-    tokio::task::spawn_blocking(move || {
+    let (text, patterns) = (text.clone(), policy.patterns.clone());
+    let search = on_text(text.len(), move || {
         conflict::resolve(&text, patterns.find(&text), &patterns.allowed(&text))
-    })
-    .await
-    .map_err(|_| Error::Engine(EngineError::Panicked))
+    });
+    search.await.map_err(Error::Engine)
 }
 
 /// Whether a span of a JSON line holds letters or digits of a key.
