@@ -63,9 +63,10 @@ pub async fn process(
     } = document;
     let mut found = Found::default();
     let shown = shown_id(policy, id)?;
+    let read = Treatment::Scan(policy.reuse(position));
     let redacted = match body {
         Body::Text(text) => {
-            let field = scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
+            let field = scan(engine, policy, "text", text, read, Vec::new()).await?;
             text_record(engine, policy, &shown, plain_text, field, &mut found)
         }
         Body::JsonLine(text) => {
@@ -77,8 +78,7 @@ pub async fn process(
                 }
                 Some(line) => Redacted::Text(line),
                 None => {
-                    let field =
-                        scan(engine, policy, "text", text, Treatment::Scan, Vec::new()).await?;
+                    let field = scan(engine, policy, "text", text, read, Vec::new()).await?;
                     text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
@@ -119,7 +119,7 @@ async fn row(
     for (column, text) in cells {
         let treatment = match rule.map_or(Some(false), |rule| rule.column(column)) {
             None => Treatment::Pass,
-            Some(false) => Treatment::Scan,
+            Some(false) => Treatment::Scan(policy.reuse(position)),
             Some(true) => Treatment::Whole,
         };
         scans.push(match text {

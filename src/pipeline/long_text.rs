@@ -59,9 +59,10 @@ impl From<super::Error> for Error {
 impl<'p> LongText<'p> {
     /// Begins with a text.
     pub async fn start(engine: &Engine, policy: &'p Policy, stream: Stream) -> Result<Self, Error> {
+        let reuse = policy.reuse(&stream.position);
         Ok(Self {
             stream,
-            scan: Scan::start(engine, policy).await?,
+            scan: Scan::start(engine, policy, reuse).await?,
             pieces: Pieces::new(policy, "text"),
             bytes: Vec::with_capacity(CHUNK_BYTES * 2),
             read: 0,

@@ -5,7 +5,7 @@
 //! over the seams, and what every path of the Viterbi agrees on leaves as a [`Piece`]. Memory holds
 //! a few segments and what is undecided, however long the text is.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use futures::future::try_join_all;
 use unicode_segmentation::GraphemeCursor;
@@ -23,7 +23,7 @@ use crate::{
     model::family::on_text,
     record::Stage,
     telemetry::metric,
-    tenant::Policy,
+    tenant::{Policy, Reuse},
     text::{self, ByteSpan, SEGMENT_BYTES},
 };
 
@@ -41,6 +41,8 @@ pub struct Scan {
     patterns: Patterns,
     /// One for each model that the tenant's labels ask; none where it asks for patterns only.
     models: Vec<Tagging>,
+    /// Which texts share what the models find.
+    reuse: Reuse,
     /// Text from byte `start` of the document on.
     buffer: String,
     start: usize,
@@ -60,8 +62,8 @@ const MARGIN: usize = Patterns::MAX_MATCH_BYTES;
 const BLOCK_BYTES: usize = 1024 * 1024;
 
 impl Scan {
-    /// Starts a text.
-    pub async fn start(engine: &Engine, policy: &Policy) -> Result<Self, Error> {
+    /// Starts a text. `reuse`: of the rule for its record.
+    pub async fn start(engine: &Engine, policy: &Policy, reuse: Reuse) -> Result<Self, Error> {
         let mut models = Vec::new();
         if !policy.labels.labels.is_empty() {
             let labels = engine.labels(&policy.labels).await?;
@@ -70,6 +72,7 @@ impl Scan {
         Ok(Self {
             patterns: policy.patterns.clone(),
             models,
+            reuse,
             buffer: String::new(),
             start: 0,
             searched: 0,
@@ -156,8 +159,12 @@ impl Scan {
         let began = Instant::now();
         let result = on_text(search.text.len(), || search.run()).await?;
         let segment = &self.buffer[from - self.start..end - self.start];
+        let folded = match self.reuse {
+            Reuse::Equal => Cow::Borrowed(segment),
+            Reuse::Digits => fold_digits(segment),
+        };
         for model in &mut self.models {
-            model.push(segment, from).await?;
+            model.push(&folded, from).await?;
         }
         metric::stage(Stage::Text, began);
         self.searched = end;
@@ -337,6 +344,15 @@ impl Search {
         let mut allowed = self.patterns.allowed(&self.text);
         allowed.retain(begins_here);
         Found { found, allowed }
+    }
+}
+
+/// `0` for each ASCII digit: log lines that differ in times and numbers become equal, and each byte keeps its place. The
+/// same text gives the same folded text wherever it stands.
+fn fold_digits(text: &str) -> Cow<'_, str> {
+    match text.contains(|c: char| matches!(c, '1'..='9')) {
+        true => Cow::Owned(text.replace(|c: char| c.is_ascii_digit(), "0")),
+        false => Cow::Borrowed(text),
     }
 }
 

@@ -316,6 +316,29 @@ pub struct RuleEntry {
     pub matches: MatchEntry,
     /// Fields that weir reads.
     pub fields: FieldsEntry,
+    /// Which texts share what the models found. `digits`: texts that differ in nothing but ASCII digits. The models read
+    /// `0` for each digit, so they compute log lines of one form once; patterns and lists read the text as it is.
+    /// For log files: a model that was not trained with such text may find fewer dates and numbers.
+    #[serde(skip_serializing_if = "Reuse::is_equal")]
+    pub reuse: Reuse,
+}
+
+/// Which texts share what the model found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reuse {
+    /// Equal ones.
+    #[default]
+    Equal,
+    /// Those that differ in ASCII digits only.
+    Digits,
+}
+
+impl Reuse {
+    /// A policy that says nothing of it keeps its digest.
+    fn is_equal(&self) -> bool {
+        *self == Self::Equal
+    }
 }
 
 /// Records to which a rule applies.

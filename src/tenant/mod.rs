@@ -28,7 +28,7 @@ use crate::{decode::patterns::Patterns, redact::Redactor};
 
 pub use crate::config::DEFAULT_MODEL;
 pub use digest::label_digest;
-pub use file::THRESHOLD;
+pub use file::{Reuse, THRESHOLD};
 pub use folder::{check_text, place};
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 

@@ -473,6 +473,7 @@ impl Resolver<'_> {
                 include: entry.fields.include.clone().into(),
                 exclude: entry.fields.exclude.clone().into(),
                 whole: entry.fields.whole.clone().into(),
+                reuse: entry.reuse,
             });
         }
         rules

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use super::Policy;
+use super::{Policy, Reuse};
 use crate::record::Position;
 
 /// Fields read in the records that match; the first rule that matches wins. Fields are JSON
@@ -20,6 +20,8 @@ pub struct Rule {
     pub exclude: Arc<[String]>,
     /// Fields that are redacted as a whole.
     pub whole: Arc<[String]>,
+    /// Which texts share what the model found.
+    pub reuse: Reuse,
 }
 
 /// Objects that a rule is for.
@@ -155,6 +157,13 @@ impl Policy {
             .iter()
             .find(|rule| rule.objects.matches(position))
     }
+
+    /// Which texts of a record share what the model found.
+    pub fn reuse(&self, position: &Position) -> Reuse {
+        self.rule(position)
+            .map(|rule| rule.reuse)
+            .unwrap_or_default()
+    }
 }
 
 #[cfg(test)]
@@ -168,6 +177,7 @@ mod tests {
             include: list(include),
             exclude: list(exclude),
             whole: list(whole),
+            reuse: Reuse::Equal,
         }
     }
 

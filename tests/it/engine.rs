@@ -1,17 +1,18 @@
 //! The engine on a tiny pack, and on the one in the box.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use proptest::prelude::*;
+use safetensors::{Dtype, tensor::TensorView};
 use weir::{
     decode::{Span, patterns::Patterns},
-    model::{self, Pack},
+    model::{self, Encoder, Pack},
     pipeline::Engine,
-    tenant::{Balance, Policy, label_digest},
+    tenant::{Balance, Policy, Reuse, label_digest},
 };
 
 use crate::support::{
-    engine::{options, policy, runtime, scan, start},
+    engine::{options, policy, runtime, scan, scan_with, start},
     tiny_pack,
 };
 
@@ -149,6 +150,114 @@ fn batch_mates_do_not_matter() {
     for (alone, together) in alone.iter().zip(&together) {
         assert!(same(alone, together), "{alone:?} against {together:?}");
     }
+}
+
+/// The model reads zeros, so each byte keeps its place and what it finds is that of the folded text; patterns read what
+/// is there.
+#[test]
+fn texts_that_differ_in_digits_share_what_the_model_found_where_a_rule_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = tiny_pack::Options {
+        o_bias: 0.4,
+        ..Default::default()
+    };
+    tiny_pack::write(folder.path(), &options);
+    let (engine, _running) = start(folder.path(), 1);
+    let runtime = runtime();
+    let mut policy = policy(&LABELS[..3]);
+    let found = std::cell::Cell::new(0);
+    proptest!(ProptestConfig { cases: 64, failure_persistence: None, ..Default::default() },
+        |(text in "[a-c0-9 .é日٣]{0,300}")| {
+        let folded = text.replace(|c: char| c.is_ascii_digit(), "0");
+        let of = |text: &str, reuse| runtime.block_on(scan_with(&engine, &policy, reuse, &[text]));
+        let (whole, spans) = of(&text, Reuse::Digits);
+        prop_assert_eq!(&whole, &text);
+        // The words around a mark are those of the text, and they have their ends at the same bytes.
+        let (_, expected) = of(&folded, Reuse::Equal);
+        prop_assert!(same(&spans, &expected), "{:?} against {:?}", spans, expected);
+        found.set(found.get() + spans.len());
+    });
+    assert!(found.get() > 200, "{} entities say little", found.get());
+
+    policy.patterns = Patterns::build(weir::decode::patterns::Options {
+        builtin: vec![("card".to_owned(), "card".into())],
+        ..Default::default()
+    })
+    .unwrap();
+    let card = "paid with 4111 1111 1111 1111 today";
+    for (reuse, reused) in [(Reuse::Digits, true), (Reuse::Equal, false)] {
+        let before = engine.counts().reused.load(Ordering::Relaxed);
+        let texts = [card, "paid with 4111 1111 1111 1112 today"];
+        let scans = texts.map(|text| {
+            runtime
+                .block_on(scan_with(&engine, &policy, reuse, &[text]))
+                .1
+        });
+        let cards = scans.map(|spans| spans.iter().filter(|span| &*span.label == "card").count());
+        assert_eq!(cards, [1, 0], "the last digit is the checksum");
+        let after = engine.counts().reused.load(Ordering::Relaxed);
+        assert_eq!(after > before, reused, "{reuse:?}");
+    }
+}
+
+/// As nerfit writes them: a vector, or a description, by the name of a label.
+#[test]
+fn labels_that_a_pack_brings_are_found_as_those_that_it_encodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = tiny_pack::Options {
+        o_bias: 0.4,
+        ..Default::default()
+    };
+    tiny_pack::write(folder.path(), &options);
+    let encoder = Encoder::new(&Pack::open(folder.path()).unwrap(), None, None).unwrap();
+    let four = encoder.encode(&["city"]).unwrap().labels.remove(0);
+    let hidden = four[0].len();
+    let bytes: Vec<u8> = four.concat().iter().flat_map(|n| n.to_le_bytes()).collect();
+    let save = |shape: Vec<usize>, bytes: &[u8]| {
+        let view = TensorView::new(Dtype::F32, shape, bytes).unwrap();
+        let file = folder.path().join("ent2emb.safetensors");
+        std::fs::write(file, safetensors::serialize([("hub", view)], None).unwrap()).unwrap();
+    };
+    save(vec![4, hidden], &bytes);
+    std::fs::write(folder.path().join("ent2desc.json"), r#"{"spot": "city"}"#).unwrap();
+    let manifest = folder.path().join("pack.toml");
+    let mut table: toml::Table = std::fs::read_to_string(&manifest).unwrap().parse().unwrap();
+    let own = table["label_encoder"].as_table_mut().unwrap();
+    own.insert("vectors".to_owned(), "ent2emb.safetensors".into());
+    own.insert("descriptions".to_owned(), "ent2desc.json".into());
+    std::fs::write(&manifest, table.to_string()).unwrap();
+
+    let (engine, _running) = start(folder.path(), 1);
+    let text = "ana ruiz 555 lives in b7 ".repeat(20);
+    let of = |labels: &[&str]| {
+        runtime()
+            .block_on(scan(&engine, &policy(labels), &[&text]))
+            .1
+    };
+    let places = |spans: Vec<Span>| {
+        spans
+            .into_iter()
+            .map(|span| (span.bytes, span.score))
+            .collect::<Vec<_>>()
+    };
+    let expected = places(of(&["city"]));
+    assert!(!expected.is_empty());
+    assert_eq!(places(of(&["hub"])), expected);
+    assert_eq!(places(of(&["spot"])), expected);
+    // Among labels that are encoded, each keeps its own vectors.
+    let together = of(&["phone number", "hub", "order id"]);
+    let again = of(&["phone number", "city", "order id"]);
+    let named = |spans: &[Span]| {
+        spans
+            .iter()
+            .map(|span| (span.bytes, span.label.replace("city", "hub")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(named(&together), named(&again));
+
+    save(vec![hidden + 1], &vec![0; (hidden + 1) * 4]);
+    let error = Encoder::new(&Pack::open(folder.path()).unwrap(), None, None).unwrap_err();
+    assert!(error.to_string().contains("ent2emb.safetensors"), "{error}");
 }
 
 /// The balances that tenants of one engine have, the first one that of tenants who set nothing.

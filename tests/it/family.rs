@@ -11,7 +11,7 @@ use weir::{
         pool::{self, Queue, Runner, Running},
     },
     pipeline::{Engine, Models},
-    tenant::{Label, Policy},
+    tenant::{Label, Policy, Reuse},
     text::ByteSpan,
 };
 
@@ -228,7 +228,7 @@ fn a_panic_costs_its_own_text_only() {
         let one = |text: &'static str| {
             let (engine, policy) = (engine.clone(), policy.clone());
             async move {
-                let mut scan = weir::pipeline::Scan::start(&engine, &policy).await?;
+                let mut scan = weir::pipeline::Scan::start(&engine, &policy, Reuse::Equal).await?;
                 scan.push(text).await?;
                 scan.finish().await
             }

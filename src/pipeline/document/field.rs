@@ -9,7 +9,7 @@ use crate::{
     record::{Change, Entity, Stage},
     redact::Applied,
     telemetry::metric,
-    tenant::{Policy, WHOLE_LABEL},
+    tenant::{Policy, Reuse, WHOLE_LABEL},
     text::{ByteSpan, CodePointCursor},
 };
 
@@ -17,7 +17,8 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Treatment {
     Pass,
-    Scan,
+    /// Models read it, and share what they found with which other texts.
+    Scan(Reuse),
     /// Redacted as a whole, whatever it holds.
     Whole,
     /// A name of the record: patterns and lists look at it, and no model, which reads prose.
@@ -85,8 +86,8 @@ pub(super) async fn scan(
         }
         Treatment::Whole => {}
         Treatment::Name => pieces.redact(text, &in_name(policy, text), &mut redacted)?,
-        Treatment::Scan => {
-            let mut scan = Scan::start(engine, policy).await?;
+        Treatment::Scan(reuse) => {
+            let mut scan = Scan::start(engine, policy, reuse).await?;
             scan.add_found(found);
             let first = scan.push(text).await?;
             let last = scan.finish().await?;

@@ -16,7 +16,7 @@ use crate::{
         Document, IdTreatment, Position, Text,
         json::{Edit, Json, Leaf, Literal, Scalar, Selector, quoted},
     },
-    tenant::{NOT_TEXT, Policy, Rule},
+    tenant::{NOT_TEXT, Policy, Reuse, Rule},
     text::ByteSpan,
 };
 
@@ -147,7 +147,7 @@ pub(super) async fn json_line(
             (_, Treatment::Whole) => Treatment::Whole,
             // A number by itself is a card or a time; the line around it tells.
             (Value::Number(..), _) if spans.is_empty() => continue,
-            _ => Treatment::Scan,
+            _ => Treatment::Scan(selectors.reuse),
         };
         scans.push(Box::pin(async move {
             let field = scan(
@@ -268,6 +268,8 @@ struct Selectors {
     whole: Option<Selector>,
     /// Those of `read` that are names of the record.
     named: Option<Selector>,
+    /// Of what is read.
+    reuse: Reuse,
 }
 
 impl Selectors {
@@ -304,6 +306,7 @@ impl Selectors {
             read: selector(&include, &exclude),
             whole: (!whole.is_empty()).then(|| selector(&whole, &[])),
             named: (!named.is_empty()).then(|| selector(&named, &[])),
+            reuse: rule.map(|rule| rule.reuse).unwrap_or_default(),
         }
     }
 
@@ -316,7 +319,7 @@ impl Selectors {
         match pointer {
             _ if is(&self.whole) => Treatment::Whole,
             _ if is(&self.named) => Treatment::Name,
-            _ => Treatment::Scan,
+            _ => Treatment::Scan(self.reuse),
         }
     }
 }

@@ -8,7 +8,7 @@ use weir::{
     model::Pack,
     pipeline::{Engine, Options, Piece, Running, Scan},
     redact::{Operator, Redactor},
-    tenant::{Balance, Label, LabelSet, Policy},
+    tenant::{Balance, Label, LabelSet, Policy, Reuse},
 };
 
 pub fn start(folder: &Path, sessions: usize) -> (Engine, Running) {
@@ -71,7 +71,17 @@ pub fn policy(labels: &[&str]) -> Policy {
 
 /// Scans a text that comes in parts; spans are of the whole text.
 pub async fn scan(engine: &Engine, policy: &Policy, parts: &[&str]) -> (String, Vec<Span>) {
-    let mut scan = Scan::start(engine, policy).await.unwrap();
+    scan_with(engine, policy, Reuse::Equal, parts).await
+}
+
+/// The same, with what its rule says of reuse.
+pub async fn scan_with(
+    engine: &Engine,
+    policy: &Policy,
+    reuse: Reuse,
+    parts: &[&str],
+) -> (String, Vec<Span>) {
+    let mut scan = Scan::start(engine, policy, reuse).await.unwrap();
     let (mut text, mut spans) = (String::new(), Vec::new());
     let mut take = |piece: Option<Piece>| {
         let Some(piece) = piece else { return };
