@@ -60,6 +60,8 @@ pub fn execute(args: &args::Redact) -> Result<Exit, Failure> {
     };
     let models = engine::several(&args.model)?;
     engine::ask_each(&mut policy, &models);
+    // Before the input: else each line says it again.
+    models.fits(&policy.labels)?;
     let (engine, _running) = Engine::with(models)?;
     let runtime = engine::runtime()?;
     let exit = runtime.block_on(async {

@@ -4,6 +4,7 @@ use std::{collections::HashMap, path::PathBuf, sync::Mutex};
 
 use ort::{session::Session, value::Tensor};
 
+use super::given::Given;
 use crate::model::{
     Conditions, Error, Pack,
     label_cache::LabelCache,
@@ -47,6 +48,7 @@ pub struct Encoder {
     runtime: Option<PathBuf>,
     cache: LabelCache,
     projection: Projection,
+    given: Given,
     loaded: Mutex<Option<Loaded>>,
 }
 
@@ -83,6 +85,7 @@ impl Encoder {
                 ),
             });
         }
+        let given = Given::read(pack, &options)?;
         // The digest covers the templates, so a folder per pack needs no other key than the text.
         let cache = LabelCache::new(cache.map(|folder| folder.join(pack.digest())));
         Ok(Self {
@@ -91,6 +94,7 @@ impl Encoder {
             runtime,
             cache,
             projection,
+            given,
             loaded: Mutex::new(None),
         })
     }
@@ -106,9 +110,11 @@ impl Encoder {
         &self,
         wordings: &[&str],
     ) -> Result<(LabelVectors, Option<Conditions>), Error> {
-        let texts: Vec<String> = wordings
+        let encoded = wordings
             .iter()
-            .flat_map(|wording| self.options.templates.texts(wording))
+            .filter(|wording| self.given.vectors(wording).is_none());
+        let texts: Vec<String> = encoded
+            .flat_map(|wording| self.options.templates.texts(self.given.described(wording)))
             .collect();
         let mut vectors: HashMap<&str, Vec<f32>> = HashMap::new();
         let mut missing: Vec<&str> = Vec::new();
@@ -142,10 +148,19 @@ impl Encoder {
         }
         let hidden = self.projection.outside.len();
         let of = |text: &String| &vectors[text.as_str()][..];
-        let labels = texts
-            .chunks_exact(4)
-            .map(|four| [0, 1, 2, 3].map(|at| of(&four[at])[..hidden].to_vec()))
-            .collect();
+        let mut encoded = texts.chunks_exact(4);
+        let labels = wordings
+            .iter()
+            .map(|wording| match self.given.vectors(wording) {
+                Some(given) => given.clone(),
+                None => {
+                    let four = encoded
+                        .next()
+                        .expect("four texts for each label that is not given");
+                    [0, 1, 2, 3].map(|at| of(&four[at])[..hidden].to_vec())
+                }
+            });
+        let labels = labels.collect();
         let conditions = (self.points() > 0).then(|| {
             let mut values = Vec::with_capacity(self.points() * wordings.len() * hidden);
             for point in 1..=self.points() {

@@ -5,6 +5,7 @@ mod alone;
 mod decoder;
 mod emissions;
 mod family;
+mod given;
 mod labels;
 mod lanes;
 mod score;

@@ -12,7 +12,7 @@ use ort::{
 };
 
 use super::config::{Config, Pooling, Scores};
-use crate::model::{Error, Pack};
+use crate::model::{Error, Pack, onnx};
 
 /// One session, run by one thread at a time.
 pub(super) struct Graph {
@@ -243,9 +243,9 @@ impl Graph {
             .session
             .run(feeds)
             .map_err(|error| failed(error.to_string()))?;
-        let output = outputs[self.output.as_str()].try_extract_tensor::<f32>();
+        let output = onnx::numbers(&outputs[self.output.as_str()]);
         let (shape, values) = output.map_err(|error| failed(error.to_string()))?;
-        read(shape, values).map_err(failed)
+        read(&shape, &values).map_err(failed)
     }
 
     fn error(&self, problem: String) -> Error {

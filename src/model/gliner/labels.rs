@@ -121,7 +121,7 @@ impl Labels {
         let mask = Tensor::from_array((shape, mask)).map_err(run)?;
         let outputs = session.run(ort::inputs! { "input_ids" => ids, "attention_mask" => mask });
         let outputs = outputs.map_err(run)?;
-        let (found, values) = outputs[0].try_extract_tensor::<f32>().map_err(run)?;
+        let (found, values) = onnx::numbers(&outputs[0]).map_err(run)?;
         match found[..] {
             [labels, width] if labels == shape[0] as i64 && width > 0 => {
                 if !values.iter().all(|value| value.is_finite()) {

@@ -213,7 +213,7 @@ fn complete(
             digest_of(folder, &name, text.unwrap_or_default(), &files)?
         }
     };
-    Pack::checked(folder.to_path_buf(), manifest, digest)
+    Pack::checked(folder.to_path_buf(), manifest, digest, folder)
 }
 
 /// Files beside graphs in which their weights are: `model.onnx_data`, `model.onnx.data` and the like.

@@ -6,12 +6,12 @@ use ort::{
         Session,
         builder::{GraphOptimizationLevel, SessionBuilder},
     },
-    value::{DynValue, TensorElementType},
 };
 
 use super::{
     Conditions, environment,
     feeds::{self, LABEL_SETS, POSITIONS, SEGMENTS, TOKEN_SETS, TOKEN_TYPES},
+    numbers,
 };
 use crate::model::{Error, Graph, Layout, Pack};
 
@@ -217,7 +217,7 @@ impl Backbone {
             )));
         }
         Ok(Hidden {
-            values,
+            values: values.into_owned(),
             starts,
             hidden,
             skipped: options.prefix.len(),
@@ -253,20 +253,6 @@ impl Hidden {
 
 /// Inputs that published graphs may have besides ids and mask: of the first segment, and places in the window.
 const FURTHER: [&str; 2] = [TOKEN_TYPES, POSITIONS];
-
-/// Shape and numbers of an output; those of half precision become whole.
-fn numbers(output: &DynValue) -> Result<(Vec<i64>, Vec<f32>), ort::Error> {
-    let is_half = output.dtype().tensor_type() == Some(TensorElementType::Float16);
-    if is_half {
-        let (shape, values) = output.try_extract_tensor::<half::f16>()?;
-        return Ok((
-            shape.to_vec(),
-            values.iter().map(|value| value.to_f32()).collect(),
-        ));
-    }
-    let (shape, values) = output.try_extract_tensor::<f32>()?;
-    Ok((shape.to_vec(), values.to_vec()))
-}
 
 /// The output that the manifest names; else `logits`, else the only one whose last dimension is the pack's, else the
 /// first one.

@@ -8,17 +8,32 @@ mod backbone;
 mod feeds;
 
 use std::{
+    borrow::Cow,
     path::Path,
     sync::{Mutex, OnceLock},
 };
 
-use ort::environment::Environment;
+use ort::{
+    environment::Environment,
+    value::{DynValue, TensorElementType},
+};
 
 use super::{Error, library_path};
 
 pub use backbone::{Backbone, Hidden, Row};
 pub use feeds::Conditions;
 pub(super) use feeds::filled_up;
+
+/// Shape and numbers of an output; those of half precision become whole.
+pub(super) fn numbers(output: &DynValue) -> Result<(Vec<i64>, Cow<'_, [f32]>), ort::Error> {
+    if output.dtype().tensor_type() == Some(TensorElementType::Float16) {
+        let (shape, values) = output.try_extract_tensor::<half::f16>()?;
+        let values = values.iter().map(|value| value.to_f32()).collect();
+        return Ok((shape.to_vec(), values));
+    }
+    let (shape, values) = output.try_extract_tensor::<f32>()?;
+    Ok((shape.to_vec(), values.into()))
+}
 
 static ENVIRONMENT: OnceLock<Environment> = OnceLock::new();
 static LOADING: Mutex<()> = Mutex::new(());

@@ -175,6 +175,13 @@ pub struct LabelEncoder {
     /// The four texts of a label.
     #[serde(default)]
     pub templates: Templates,
+    /// Vectors of labels that need no encoder, by name, as nerfit's `ent2emb.safetensors`: `(hidden)` for all four
+    /// classes, or `(4, hidden)`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vectors: Option<String>,
+    /// What the encoder reads in place of a name, as nerfit's `ent2desc.json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub descriptions: Option<String>,
 }
 
 /// Classes of a fixed head; its backbone gives logits.

@@ -1,5 +1,6 @@
 //! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
 
+mod foreign;
 mod hub;
 mod manifest;
 mod places;
@@ -65,10 +66,18 @@ impl Pack {
             _ => path,
         };
         if hub::is_here(root) {
-            return Self::classifier(root, &hub::Beside::default(), "");
+            let said = root.join("config.json");
+            return Self::classifier(root, &hub::Beside::default(), "", &said);
         }
-        Err(Error::NoPack {
-            path: path.display().to_string(),
+        Err(match foreign::look(root) {
+            Some(foreign) => Error::Unsupported {
+                pack: path.display().to_string(),
+                what: format!("it is {}", foreign.what),
+                hint: foreign.hint,
+            },
+            None => Error::NoPack {
+                path: path.display().to_string(),
+            },
         })
     }
 
@@ -95,7 +104,7 @@ impl Pack {
                     own.display()
                 )));
             }
-            return Self::classifier(&own, &beside, &text);
+            return Self::classifier(&own, &beside, &text, file);
         };
         let known = Kind::ALL.map(|kind| kind.to_string());
         if !known.contains(&family) {
@@ -120,15 +129,20 @@ impl Pack {
             )));
         }
         let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
-        Self::checked(folder.to_path_buf(), manifest, digest)
+        Self::checked(folder.to_path_buf(), manifest, digest, file)
     }
 
-    /// A token classifier of the hub. `text` is that of the manifest beside it.
-    fn classifier(folder: &Path, beside: &hub::Beside, text: &str) -> Result<Self, Error> {
+    /// A token classifier of the hub. `text` is that of the manifest beside it, `said` the file that says how it is run.
+    fn classifier(
+        folder: &Path,
+        beside: &hub::Beside,
+        text: &str,
+        said: &Path,
+    ) -> Result<Self, Error> {
         let hub::Published { manifest, files } = hub::read(folder, beside)?;
         let files: Vec<&str> = files.iter().map(String::as_str).collect();
         let digest = digest_of(folder, &manifest.name, text, &files)?;
-        Self::checked(folder.to_path_buf(), manifest, digest)
+        Self::checked(folder.to_path_buf(), manifest, digest, said)
     }
 
     /// The layout of the published adaptive models, as it is.
@@ -180,6 +194,8 @@ impl Pack {
             pad: 1, // XLM-R
             projection: projection.to_owned(),
             templates: Templates::default(),
+            vectors: None,
+            descriptions: None,
         });
         let files = [
             "backbone/model_quantized_hidden.onnx",
@@ -187,14 +203,15 @@ impl Pack {
             projection,
         ];
         let digest = digest_of(folder, &name, "", &files)?;
-        Self::checked(folder.to_path_buf(), manifest, digest)
+        Self::checked(folder.to_path_buf(), manifest, digest, folder)
     }
 
-    /// A pack of a manifest that fits its family.
+    /// A pack of a manifest that fits its family. `said`: where the manifest stands, for the message if it does not.
     pub(super) fn checked(
         folder: PathBuf,
         manifest: Manifest,
         digest: String,
+        said: &Path,
     ) -> Result<Self, Error> {
         let pack = Self {
             folder,
@@ -209,7 +226,7 @@ impl Pack {
         };
         if let Some(section) = missing {
             return Err(Error::Manifest {
-                path: pack.folder.join("pack.toml").display().to_string(),
+                path: said.display().to_string(),
                 problem: format!(
                     "a pack of family `{}` needs a section [{section}]",
                     manifest.family
@@ -218,7 +235,7 @@ impl Pack {
         }
         if pack.window_shape().is_none() {
             return Err(Error::Manifest {
-                path: pack.folder.join("pack.toml").display().to_string(),
+                path: said.display().to_string(),
                 problem: format!(
                     "max_window_tokens ({}) leaves no token between two halos of {} tokens",
                     pack.manifest.limits.max_window_tokens, pack.manifest.limits.halo_tokens
