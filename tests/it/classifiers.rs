@@ -4,14 +4,18 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use serde::Deserialize;
-use weir::model::{
-    self, Pack,
-    family::{Ask, Label, Tag},
+use weir::{
+    model::{
+        self, Pack,
+        family::{Ask, Label, Tag},
+    },
+    sink::kafka as sink,
 };
 
 use crate::support::{
     engine::{options, runtime},
-    job,
+    job::{self, Job},
+    topic::Place,
 };
 
 #[derive(Deserialize)]
@@ -363,5 +367,84 @@ fn a_folder_that_weir_does_not_run_says_what_to_do() {
     assert!(
         error.contains("absent of the model does not exist"),
         "{error}"
+    );
+
+    // What is wrong is said of the file in which it stands.
+    fs::write(
+        &manifest,
+        "folder = \"x\"\nlimits = { max_window_tokens = 8, halo_tokens = 8 }\n",
+    )
+    .unwrap();
+    let own = folder(&["O", "B-x"]);
+    std::os::unix::fs::symlink(own.path(), beside.path().join("x")).unwrap();
+    let error = refused(&manifest);
+    assert!(
+        error.starts_with(&manifest.display().to_string())
+            && error.contains("max_window_tokens (8)"),
+        "{error}"
+    );
+}
+
+/// The program, a broker, and a model that somebody else published.
+#[test]
+fn a_published_classifier_redacts_a_stream() {
+    let place = Place::new(1);
+    let sink::Topics {
+        entities,
+        redactions,
+        dead_letters,
+        ..
+    } = &place.outputs;
+    let (entities, redactions) = (entities.as_ref().unwrap(), redactions.as_ref().unwrap());
+    let config = format!(
+        "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{}\"]\ngroup_id = \"{}\"\n\
+         [sink]\ntype = \"kafka\"\ntransaction = {{ max_ms = 50 }}\n\
+         topics = {{ entities = \"{entities}\", redactions = \"{redactions}\", dead_letters = \"{dead_letters}\" }}\n\
+         [limits]\nmax_dead_letters = 0\n\
+         [tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n[model]\npack = {:?}\n",
+        place.address(),
+        place.input,
+        place.input,
+        fs::canonicalize("models/rampart.toml").unwrap(),
+    );
+    let job = Job::with(&config);
+    job.write(
+        "tenants/acme.toml",
+        "labels = [\"person\", \"home address\"]\n",
+    );
+    let texts = [
+        "Please call Ana Ruiz before noon.",
+        "Rechnung an Jonas Weber, 12 Birch Road, Springfield.",
+        "The parcel arrived and nobody was named.",
+    ];
+    let record = |(at, text): (usize, &&str)| {
+        let value = serde_json::json!({"id": format!("d{at}"), "text": text});
+        ("key".to_owned(), value.to_string())
+    };
+    // The worker ends by itself at the poison behind the records.
+    place.produce(texts.iter().enumerate().map(record));
+    place.produce([("key".to_owned(), "poison".to_owned())]);
+    job.run(&[]).expect(65);
+    let redacted = place.read(redactions);
+    let redacted: Vec<&str> = redacted
+        .iter()
+        .map(|(_, record)| record["text"].as_str().unwrap())
+        .collect();
+    assert_eq!(redacted.len(), texts.len(), "each record once");
+    for name in ["Ana", "Ruiz", "Jonas", "Weber", "Birch"] {
+        assert!(!redacted.concat().contains(name), "{redacted:?}");
+    }
+    assert_eq!(redacted[2], texts[2]);
+    let digest = rampart().digest().to_owned();
+    let of_pack = |record: &serde_json::Value| {
+        record["pack"]
+            .as_str()
+            .is_some_and(|pack| pack.contains(&digest))
+    };
+    assert!(
+        place
+            .read(entities)
+            .iter()
+            .all(|(_, record)| of_pack(record))
     );
 }

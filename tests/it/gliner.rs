@@ -13,13 +13,16 @@ use serde::Deserialize;
 use weir::{
     model::{
         self, Error, Options, Pack, Running,
-        family::{Ask, Explained, Family, Label, Model, Tags},
+        family::{Ask, Explained, Family, Label, Model, Tag, Tags},
     },
     pipeline::Engine,
     tenant::{Balance, LabelSet},
 };
 
-use crate::support::engine::{options, policy, runtime, scan};
+use crate::support::{
+    engine::{options, policy, runtime, scan},
+    job,
+};
 
 const FIXTURES: &str = "tests/fixtures/gliner";
 
@@ -330,6 +333,44 @@ fn the_token_layout_of_older_exports_is_told_by_the_probe() {
     let graph = unpacked(&Path::new(FIXTURES).join("token-bert/old.onnx.gz"));
     fs::write(old.join("onnx/model.onnx"), graph).unwrap();
     parity("token-bert", &old, "");
+}
+
+#[test]
+fn logits_of_half_precision_are_read() {
+    const NEAR: f32 = 5e-3;
+    for kind in ["span-bert", "token-bert"] {
+        let whole = folder(kind);
+        let half = copied(&whole);
+        let (from, to) = (whole.join("onnx/model.onnx"), half.join("onnx/model.onnx"));
+        let mut script = job::python("tools/tests/half_logits.py");
+        script.args([&from, &to]);
+        job::run(script, b"").expect(0);
+        let [whole, half] =
+            [&whole, &half].map(|folder| start(options(Pack::open(folder).unwrap(), 1)));
+        let mut found = 0;
+        for case in some(kind) {
+            let ask = ask(&case.labels, case.threshold);
+            let of = |model: &dyn Model| {
+                runtime()
+                    .block_on(tags(model, &ask, &case.text, 1 << 20))
+                    .marked
+            };
+            let (whole, half) = (of(&*whole.model), of(&*half.model));
+            found += half.len();
+            for (one, others) in [(&whole, &half), (&half, &whole)] {
+                for tag in one {
+                    let same = |other: &&Tag| (other.bytes, other.label) == (tag.bytes, tag.label);
+                    match others.iter().find(same) {
+                        Some(other) => assert!((other.score - tag.score).abs() < NEAR),
+                        None => {
+                            assert!((tag.score - case.threshold).abs() < NEAR, "{kind}: {tag:?}")
+                        }
+                    }
+                }
+            }
+        }
+        assert!(found > 50, "{kind}: {found} spans say little");
+    }
 }
 
 /// Texts and labels of a model's cases, with the greedy choice of none.

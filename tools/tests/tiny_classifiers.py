@@ -13,17 +13,14 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+sys.path.insert(0, str(Path(__file__).parent.parent))
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 import transformers  # noqa: E402
-import transformers.models.bert.modeling_bert as bert  # noqa: E402
-import transformers.models.distilbert.modeling_distilbert as distilbert  # noqa: E402
-import transformers.models.modernbert.modeling_modernbert as modernbert  # noqa: E402
-import transformers.models.roberta.modeling_roberta as roberta  # noqa: E402
-import transformers.models.xlm_roberta.modeling_xlm_roberta as xlm_roberta  # noqa: E402
 from plain_reading import read, row, spans, words  # noqa: E402
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers  # noqa: E402
+from weir_tools import classifier  # noqa: E402
 
 CORPUS = [
     "Ana Ruiz works at ACME in Paris since 2019 .",
@@ -38,29 +35,7 @@ WORDS = (
 TEXTS = 80
 SIZES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
 
-
-def additive(keep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    return torch.zeros_like(keep, dtype=like.dtype).masked_fill(~keep, torch.finfo(like.dtype).min)
-
-
-def full_mask(config=None, inputs_embeds=None, attention_mask=None, **_):  # noqa: ANN001, ANN003, ANN201
-    return additive(attention_mask.bool()[:, None, None, :], inputs_embeds)
-
-
-def banded_mask(config=None, inputs_embeds=None, attention_mask=None, **_):  # noqa: ANN001, ANN003, ANN201
-    at = torch.cumsum(torch.ones_like(attention_mask[:1]), 1)[0]
-    near = (at[:, None] - at[None, :]).abs() <= config.sliding_window
-    return additive(attention_mask.bool()[:, None, None, :] & near[None, None], inputs_embeds)
-
-
-# The stand-ins for CUDA's libraries (scripts/torch-without-cuda.py) crash when this is asked.
-torch.cuda.is_current_stream_capturing = lambda: False
 torch.set_num_threads(1)
-# The masks of transformers 5 can't be traced by this exporter.
-for module in (bert, distilbert, modernbert, roberta, xlm_roberta):
-    if hasattr(module, "create_bidirectional_mask"):
-        module.create_bidirectional_mask = full_mask
-modernbert.create_bidirectional_sliding_window_mask = banded_mask
 
 
 def word_piece() -> Tokenizer:
@@ -166,30 +141,8 @@ def build(out: Path, kind: str) -> tuple[torch.nn.Module, Tokenizer, list[str]]:
     (folder / "onnx").mkdir(parents=True)
     config.save_pretrained(folder)
     tokenizer.save(str(folder / "tokenizer.json"))
-    export(model, kind, folder / "onnx" / "model.onnx")
+    classifier.graph(model, folder / "onnx" / "model.onnx", half=kind == HALF)
     return model, tokenizer, names
-
-
-class Logits(torch.nn.Module):
-    def __init__(self, model: torch.nn.Module, kind: str) -> None:
-        super().__init__()
-        self.model, self.typed, self.half = model, kind == "bert", kind == HALF
-
-    def forward(self, ids: torch.Tensor, mask: torch.Tensor, types: torch.Tensor | None = None) -> torch.Tensor:
-        more = {"token_type_ids": types} if self.typed else {}
-        logits = self.model(input_ids=ids, attention_mask=mask, **more).logits
-        return logits.half() if self.half else logits
-
-
-def export(model: torch.nn.Module, kind: str, path: Path) -> None:
-    ids = torch.ones(2, 9, dtype=torch.int64)
-    names = ["input_ids", "attention_mask"] + (["token_type_ids"] if kind == "bert" else [])
-    inputs = (ids, torch.ones_like(ids)) + ((torch.zeros_like(ids),) if kind == "bert" else ())
-    axes = {name: {0: "batch", 1: "tokens"} for name in [*names, "logits"]}
-    torch.onnx.export(
-        Logits(model, kind).eval(), inputs, str(path), input_names=names, output_names=["logits"], dynamic_axes=axes,
-        opset_version=18, dynamo=False,
-    )  # fmt: skip
 
 
 def main() -> None:
