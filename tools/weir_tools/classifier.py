@@ -45,13 +45,15 @@ def additive(keep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
 
 
 def full_mask(config: Any = None, inputs_embeds: Any = None, attention_mask: Any = None, **_: Any) -> torch.Tensor:
-    return additive(attention_mask.bool()[:, None, None, :], inputs_embeds)
+    given = torch.ones(inputs_embeds.shape[:2]).bool() if attention_mask is None else attention_mask.bool()
+    return additive(given[:, None, None, :], inputs_embeds)
 
 
 def banded_mask(config: Any = None, inputs_embeds: Any = None, attention_mask: Any = None, **_: Any) -> torch.Tensor:
-    at = torch.cumsum(torch.ones_like(attention_mask[:1]), 1)[0]
+    given = torch.ones(inputs_embeds.shape[:2]).bool() if attention_mask is None else attention_mask.bool()
+    at = torch.cumsum(torch.ones_like(given[:1], dtype=torch.int64), 1)[0]
     near = (at[:, None] - at[None, :]).abs() <= config.sliding_window
-    return additive(attention_mask.bool()[:, None, None, :] & near[None, None], inputs_embeds)
+    return additive(given[:, None, None, :] & near[None, None], inputs_embeds)
 
 
 def plain_masks(model: torch.nn.Module) -> None:
