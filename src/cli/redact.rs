@@ -248,6 +248,10 @@ async fn redact(
                 painter.print(&source, &done, &around, args.entities)?
             }
             Outcome::Failed { code, reason } => {
+                // No line after it would be searched.
+                if let Some(why) = engine.why_stopped().filter(|_| code == Code::ModelFailed) {
+                    return Err(why.into());
+                }
                 failed += 1;
                 // What is left of an array is one.
                 if !args.entities && around.in_array() {

@@ -131,6 +131,11 @@ pub trait Model: Send + Sync {
 
     /// Whether its threads have ended: what fails then is no fault of a document.
     fn has_stopped(&self) -> bool;
+
+    /// Why it has stopped, where it knows.
+    fn why_stopped(&self) -> Option<ModelError> {
+        None
+    }
 }
 
 /// What is asked, ready for texts.
@@ -193,6 +198,16 @@ pub enum Error {
     /// The model has been stopped.
     #[error(transparent)]
     Stopped(#[from] batch::Stopped),
+}
+
+impl Error {
+    /// Whether another attempt at the text may succeed. A model over HTTP was asked again already.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Model(error) => !matches!(**error, ModelError::Server(_)),
+            Self::Panicked | Self::Stopped(_) => true,
+        }
+    }
 }
 
 impl From<ModelError> for Error {
