@@ -280,7 +280,17 @@ mod tests {
         let no_pack = model::Error::NoPack {
             path: "x".to_owned(),
         };
+        let away = || model::prompted::Error::Unreachable {
+            at: "x".to_owned(),
+            why: "x".to_owned(),
+        };
+        let no_server = model::prompted::Error::NoServer {
+            pack: "x".to_owned(),
+        };
         for (error, exit) in [
+            (model::Error::from(away()).into(), Exit::Unavailable),
+            (job::Error::Model(away().into()).into(), Exit::Unavailable),
+            (model::Error::from(no_server).into(), Exit::Config),
             (Error::from(Problems::default()), Exit::Config),
             (no_pack.into(), Exit::Config),
             (nothing().into(), Exit::Unavailable),

@@ -36,8 +36,8 @@ pub struct Section {
     /// code 69 and delivers nothing of what it could not search.
     #[schemars(range(min = 1, max = 86400))]
     pub deadline_secs: u32,
-    /// Most retries of a request for which the server failed (status 500, an answer that is truncated or no completion). A
-    /// server that is not there, or that is busy (408, 429, 502 to 504), is retried until the deadline.
+    /// Most retries of a request that the server fails on: status 500, a truncated answer, an answer that is not a
+    /// completion. If the server does not answer at all or is busy (408, 429, 502 to 504), weir retries until the deadline.
     #[schemars(range(max = 1000))]
     pub retries: u16,
     /// What becomes of a document for which the model named a value that is not in its text. Unset: as the pack says.

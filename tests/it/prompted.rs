@@ -133,7 +133,7 @@ fn llama_cpp_is_asked_through_run_and_a_long_text_is_searched_whole() {
     let url = &Llama::shared().url;
     let pack = forced("http://127.0.0.1:9/v1", "");
     let job = job(&pack, &format!("[model.server]\nurl = {url:?}\n"));
-    let filler = "The committee met again and nothing was decided about the harbour. ".repeat(120);
+    let filler = "The committee met again and nothing was decided about the harbour. ".repeat(40);
     let long = format!("{filler}Ana Ruiz spoke. {filler}Then 张伟 and Ana\nRuiz left.");
     job.write(
         "in/docs.jsonl",
@@ -142,29 +142,26 @@ fn llama_cpp_is_asked_through_run_and_a_long_text_is_searched_whole() {
     job.write("in/whole.txt", &long);
     let ran = job.run(&[]).expect(0);
     let found = redacted(&job);
-    assert_eq!(found.len(), 3, "{}", ran.stderr);
+    assert_eq!(found.len(), 4, "{}", ran.stderr);
     let expected = long
         .replace("Ana Ruiz", "[PERSON]")
         .replace("Ana\nRuiz", "[PERSON]")
         .replace("张伟", "[PERSON]");
     assert!(
-        long.len() > 16_000 && found["a"] == expected,
+        long.len() > 5_000 && found["a"] == expected,
         "{}",
         found["a"]
     );
     assert_eq!((&*found["b"], &*found["c"]), ("[PERSON]", "ok"));
-    let files = job.files("out/redactions");
-    assert!(
-        files.values().any(|bytes| bytes == expected.as_bytes()),
-        "the text file is redacted as a whole"
-    );
+    let whole = found.iter().find(|(id, _)| id.contains("whole")).unwrap();
+    assert_eq!(whole.1, &expected);
     // Offsets and scores of the records.
     let entities = job.records("out/entities");
     let of_a = entities
         .iter()
         .find(|record| record["document_id"] == "a")
         .unwrap();
-    assert!(of_a["windows"].as_u64().unwrap() >= 10);
+    assert!(of_a["windows"].as_u64().unwrap() >= 4);
     for entity in of_a["entities"].as_array().unwrap() {
         let at = |key: &str| entity[key].as_u64().unwrap() as usize;
         let value = &long[at("start_byte")..at("end_byte")];
@@ -184,12 +181,12 @@ fn a_window_that_does_not_fit_llama_cpps_context_is_asked_in_halves() {
     let ran = redact(&job, &["person"], &text).expect(0);
     assert_eq!(ran.stdout.trim_end(), text.replace("Ana Ruiz", "[PERSON]"));
     drop(small);
-    // A prompt of labels alone that does not fit.
+    // No part of a text fits.
     let tiny = Llama::start(256);
     let job = self::job(&forced(&tiny.url, ""), "");
-    let ran = redact(&job, &["person"], "Ana Ruiz\n").expect(69);
+    let ran = redact(&job, &["person"], "Ana Ruiz and others\n").expect(74);
     assert!(
-        ran.stdout.is_empty() && ran.stderr.contains("context"),
+        ran.stdout.is_empty() && ran.stderr.contains("too long for the model's context"),
         "{}",
         ran.stderr
     );
@@ -302,7 +299,7 @@ fn what_does_not_pass_is_a_dead_letter_and_other_documents_are_delivered() {
             Fault::Says(" person: nobody; company: Ana Ruiz".to_owned()),
             "not asked for",
         ),
-        (Fault::Says(large), "invented"),
+        (Fault::Says(large), "does not have the form"),
         (Fault::Says(" person: Eva Braun".to_owned()), "invented"),
     ];
     std::thread::scope(|scope| {
@@ -348,9 +345,9 @@ fn hostile_answers_redact_what_they_name() {
         " person: Ana Ruiz; person: http://a;b:c".to_owned(),
         "PERSON:ana  ruiz".to_owned(),
         " person: \"Ana Ruiz\".".to_owned(),
-        format!(" person: Ana Ruiz; person: {}", "x;:".repeat(350_000)),
+        format!(" person: Ana Ruiz; person: {}", "x;:".repeat(5_000)),
         " person: Ana Ruiz\nText: more".to_owned(),
-        format!(" {}", ["person: Ana Ruiz"; 2000].join("; ")),
+        format!(" {}", ["person: Ana Ruiz"; 500].join("; ")),
     ];
     std::thread::scope(|scope| {
         for answer in answers {

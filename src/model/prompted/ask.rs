@@ -34,14 +34,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(10);
 /// Time between two log lines about one trouble.
 const TELL_EVERY: Duration = Duration::from_secs(30);
 
-/// Longest time for the question that decides whether a server is away.
-const PROBE: Duration = Duration::from_secs(10);
-
 /// A server that is asked. All threads share it.
 pub(super) struct Server {
     client: Client,
     deadline: Duration,
     retries: u32,
+    /// Longest time for the question that decides whether the server is away: as long as any other may take.
+    patience: Duration,
     /// Tells pending requests to end.
     stop: CancellationToken,
     /// Why nothing is asked any more.
@@ -84,6 +83,7 @@ impl Server {
             client,
             deadline: access.deadline,
             retries: access.retries,
+            patience: access.read_timeout,
             stop: CancellationToken::new(),
             out: OnceLock::new(),
             told: Mutex::new(None),
@@ -195,8 +195,8 @@ impl Server {
         attempts: u32,
         why: String,
     ) -> Error {
-        let asked = timeout(PROBE, self.client.complete(probe, question.stop)).await;
-        match asked {
+        let asked = self.client.complete(probe, question.stop);
+        match timeout(self.patience, asked).await {
             // Whatever it says of the small question, it is there.
             Ok(Ok(_) | Err(Failure::TooLong | Failure::Rejected { .. })) => Error::NoAnswer {
                 bytes: question.bytes,

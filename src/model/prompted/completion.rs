@@ -117,12 +117,10 @@ impl Completion {
         let (Some(choice), None) = (choices.next(), choices.next()) else {
             return None;
         };
-        let tokens = choice.logprobs.and_then(tokens).unwrap_or_default();
-        // What belongs to no token, or to several answers, would give a value the score of another one.
-        let tokens = match tokens.bytes() >= choice.text.len() {
-            true => tokens,
-            false => Tokens::default(),
-        };
+        let tokens = choice
+            .logprobs
+            .and_then(|shape| tokens(&shape, &choice.text));
+        let tokens = tokens.unwrap_or_default();
         // One server leaves what ends an answer in its text.
         let text = match choice.text.find(stop) {
             Some(at) => choice.text[..at].to_owned(),
@@ -139,19 +137,32 @@ impl Completion {
     }
 }
 
-fn tokens(shape: serde_json::Value) -> Option<Tokens> {
-    if let Ok(Content { content }) = Content::deserialize(&shape) {
-        let own = content.into_iter().map(|token| {
-            let bytes = token.bytes.map_or(token.token.len(), |bytes| bytes.len());
-            (bytes, token.logprob)
-        });
-        return Some(Tokens::new(own));
+/// The tokens of a text. None if they are others than the text's: a value would get the score of another one.
+fn tokens(shape: &serde_json::Value, text: &str) -> Option<Tokens> {
+    let own: Vec<(Vec<u8>, Option<f64>)> = match Content::deserialize(shape) {
+        Ok(Content { content }) => {
+            let own = content.into_iter().map(|token| {
+                let bytes = token.bytes.unwrap_or_else(|| token.token.into_bytes());
+                (bytes, token.logprob)
+            });
+            own.collect()
+        }
+        Err(_) => {
+            let lists = Lists::deserialize(shape).ok()?;
+            let own = lists.tokens.into_iter().map(String::into_bytes);
+            own.zip(lists.token_logprobs).collect()
+        }
+    };
+    let mut rest = text.as_bytes();
+    for (bytes, _) in &own {
+        let (now, later) = rest.split_at(bytes.len().min(rest.len()));
+        if !bytes.starts_with(now) {
+            return None;
+        }
+        rest = later;
     }
-    let lists = Lists::deserialize(&shape).ok()?;
-    let own = lists.tokens.into_iter().zip(lists.token_logprobs);
-    Some(Tokens::new(
-        own.map(|(token, logprob)| (token.len(), logprob)),
-    ))
+    let own = own.iter().map(|(bytes, logprob)| (bytes.len(), *logprob));
+    rest.is_empty().then(|| Tokens::new(own))
 }
 
 /// What a server says about a refusal. Its message may quote the prompt, and is read for one question alone.
@@ -239,6 +250,8 @@ mod tests {
         let body = r#"{"choices": [{"text": " person: Ana", "finish_reason": "stop",
             "logprobs": {"tokens": [" person"], "token_logprobs": [-9]}}]}"#;
         assert_eq!(read(body).unwrap().tokens.score(&(9..12)), 1.0);
+        let other = body.replace("[\" person\"]", "[\" person: bytes\"]");
+        assert_eq!(read(&other).unwrap().tokens.score(&(9..12)), 1.0);
     }
 
     #[test]

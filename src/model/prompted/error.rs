@@ -136,7 +136,7 @@ impl Error {
                 "start the server, or check model.server.url (docs/models.md shows how to serve the model)"
             }
             Self::Refused { .. } => {
-                "check model.server.url, model and api_key_file; `weir check --connect` tells what the server serves"
+                "check model.server.url, model and api_key_file; `weir check --connect` shows what the server serves"
             }
             Self::NoServer { .. } => {
                 "remove the section server, or name a pack of family `prompted`"

@@ -10,7 +10,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
 use super::{answer::is_item, view::View};
 use crate::text::ByteSpan;
@@ -163,7 +163,9 @@ impl Search {
             let own = own.as_str();
             let has_word = own.chars().any(char::is_alphanumeric);
             let long = on_borders || own.chars().nth(LEAST_INSIDE - 1).is_some();
-            match has_word && long {
+            // What is longer than the text is nowhere in it.
+            let fits = own.len() <= view.as_str().len();
+            match has_word && long && fits {
                 true => own.to_owned(),
                 false => String::new(),
             }
@@ -180,6 +182,8 @@ impl Search {
         }
         let builder = AhoCorasick::builder()
             .match_kind(MatchKind::Standard)
+            // The faster kinds take time and memory that long values of a hostile answer multiply.
+            .kind(Some(AhoCorasickKind::ContiguousNFA))
             .build(&patterns);
         // Too many states: the values are gigabytes. What can't be searched for is nowhere.
         let Ok(searcher) = builder else { return wanted };
@@ -318,6 +322,26 @@ mod tests {
             found("--- ---", &["-"]),
             [""; 0],
             "signs alone are no value"
+        );
+    }
+
+    #[test]
+    fn values_of_a_megabyte_take_no_time() {
+        let began = std::time::Instant::now();
+        let text = "ask Ana Ruiz now ".repeat(4000);
+        let long = [
+            "x;:".repeat(60_000),
+            "y".repeat(200_000),
+            "now ask ".repeat(8000),
+        ];
+        let mut named: Vec<&str> = long.iter().map(String::as_str).collect();
+        named.push("Ana Ruiz");
+        let located = locate(&text, &values(&named));
+        assert_eq!(located.places.len(), 4000);
+        assert!(
+            began.elapsed() < std::time::Duration::from_secs(20),
+            "{:?}",
+            began.elapsed()
         );
     }
 

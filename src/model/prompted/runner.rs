@@ -97,16 +97,23 @@ impl Asking {
         let asked = self.server.ask(&question, &probe);
         match self.server.block_on(asked)? {
             Outcome::TooLong => Ok(Answer::TooLong),
-            Outcome::Completed(completion) => read(&work.group, &completion),
+            Outcome::Completed(completion) => read(&work.group, &completion, max_tokens),
         }
     }
 }
 
-fn read(group: &Group, completion: &Completion) -> Result<Answer, Error> {
+/// Bytes that a token of an answer may be long, far more than any is.
+const LONGEST_TOKEN: usize = 256;
+
+fn read(group: &Group, completion: &Completion, max_tokens: usize) -> Result<Answer, Error> {
+    let bytes = completion.text.len();
+    // No model that was asked for so many tokens answered this.
+    if bytes > max_tokens * LONGEST_TOKEN {
+        return Err(Error::Unreadable { bytes });
+    }
     if completion.is_cut {
         return Ok(Answer::TooLong);
     }
-    let bytes = completion.text.len();
     let items = group.anchors.read(&completion.text);
     let items = items.map_err(|_| Error::Unreadable { bytes })?;
     let values = items.named.into_iter().map(|named| Value {

@@ -10,10 +10,7 @@ use std::ops::Range;
 pub(super) struct Tokens(Vec<(Range<usize>, f64)>);
 
 impl Tokens {
-    /// Tokens by their texts, one behind the other.
-    ///
-    /// Byte-level tokens may be parts of characters, which servers write as replacement signs: `bytes` is how long a token
-    /// is, where the server says so.
+    /// Tokens by their bytes, one behind the other, with what the server says of each.
     pub(super) fn new(tokens: impl IntoIterator<Item = (usize, Option<f64>)>) -> Self {
         let mut at = 0;
         let tokens = tokens.into_iter().filter_map(|(bytes, logprob)| {
@@ -22,11 +19,6 @@ impl Tokens {
             logprob.map(|logprob| (own, logprob))
         });
         Self(tokens.collect())
-    }
-
-    /// Bytes of all tokens.
-    pub(super) fn bytes(&self) -> usize {
-        self.0.last().map_or(0, |(own, _)| own.end)
     }
 
     /// The score of a stretch of the answer; 1 where nothing is known of it.
@@ -78,6 +70,5 @@ mod tests {
         assert_eq!(odd.score(&(3..6)), 1.0);
         assert_eq!(odd.score(&(6..9)), 1.0);
         assert_eq!(odd.score(&(9..12)), 0.0);
-        assert_eq!(odd.bytes(), 12);
     }
 }
