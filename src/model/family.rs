@@ -23,6 +23,8 @@ pub struct Ask {
     pub operating_point: Option<Arc<str>>,
     /// Above 0 the model finds more, and more that is nothing.
     pub recall_bias: f32,
+    /// Whether a text fails for which a language model named a value that is not in it; `None` is as the pack says.
+    pub fails_if_invented: Option<bool>,
 }
 
 /// A label that a model looks for.

@@ -624,6 +624,31 @@ fn redact_says_that_no_server_is_there() {
 }
 
 #[test]
+fn a_tenant_may_want_no_document_with_invented_values() {
+    let front = Front::alone(|_, _| Fault::Says(" person: Eva Braun; person: Ana Ruiz".to_owned()));
+    let job = job(&pack(&front.url, ""), "");
+    job.write(
+        "tenants/strict.toml",
+        format!("{TENANT}invented = \"dead_letter\"\n"),
+    );
+    let strict = serde_json::json!({"id": "b", "tenant": "strict", "text": "ask Ana Ruiz"});
+    job.write(
+        "in/docs.jsonl",
+        line("a", "ask Ana Ruiz") + &strict.to_string() + "\n",
+    );
+    job.run(&[]).expect(0);
+    let found = redacted(&job);
+    assert_eq!((found.len(), &*found["a"]), (1, "ask [PERSON]"));
+    let letters = job.records("out/dead_letters");
+    assert!(letters.len() == 1 && letters[0]["tenant"] == "strict");
+    assert_eq!(
+        front.asked().len(),
+        1,
+        "both ask the same, and one was asked"
+    );
+}
+
+#[test]
 fn a_text_above_the_limit_is_a_dead_letter() {
     let front = Front::alone(|asked, _| names(asked));
     let job = job(

@@ -44,6 +44,7 @@ pub(super) struct Asked {
     queue: pool::Queue<Session>,
     labels: Vec<Label>,
     recall_bias: f32,
+    invented: Treatment,
     classes: Vec<Class>,
     groups: Vec<Arc<Group>>,
 }
@@ -215,6 +216,11 @@ impl family::Model for Running {
             queue: self.queue.clone(),
             labels: ask.labels.clone(),
             recall_bias: ask.recall_bias,
+            invented: match ask.fails_if_invented {
+                Some(true) => Treatment::DeadLetter,
+                Some(false) => Treatment::Drop,
+                None => self.family.settings.invented,
+            },
             classes,
             groups: groups.into_iter().map(Arc::new).collect(),
         }))
@@ -256,7 +262,7 @@ impl Asked {
     }
 
     pub(super) fn invented(&self) -> Treatment {
-        self.family.settings.invented
+        self.invented
     }
 
     pub(super) fn unasked(&self) -> Treatment {

@@ -52,7 +52,7 @@ pub(in crate::model) fn open(folder: &Path, file: &Path, text: &str) -> Result<P
     manifest.metrics = written.metrics;
     manifest.prompted = Some(written.prompted);
     let digest = digest(&manifest);
-    Pack::checked(folder.to_path_buf(), manifest, digest)
+    Pack::checked(folder.to_path_buf(), manifest, digest, file)
 }
 
 /// 16 hex digits of what changes results: everything but where the server is.

@@ -47,7 +47,7 @@ impl Windower {
         let rest = &text[self.start..];
         if rest.len() <= self.shape.width {
             self.ended = ended;
-            return (ended && !rest.is_empty()).then(|| self.start..text.len());
+            return (ended && !rest.is_empty()).then_some(self.start..text.len());
         }
         let end = self.start + cut(rest, self.shape.width);
         let window = self.start..end;
@@ -128,7 +128,8 @@ mod tests {
             width: 40,
             overlap: 10,
         };
-        assert_eq!(windows("one two three", &[], shape), [0..13]);
+        let found = windows("one two three", &[], shape);
+        assert_eq!((found.len(), found[0].len()), (1, 13));
         assert!(windows("", &[], shape).is_empty());
     }
 
