@@ -29,6 +29,7 @@ setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, P
 	@tests/setup-registry.sh
 	@scripts/setup-python.sh
 	@tests/setup-tokenizers.sh
+	@tests/setup-llama.sh
 
 .PHONY: build
 build: setup ## Build weir (release)
@@ -60,7 +61,7 @@ lint: ## Format and lints, warnings denied
 
 # Each combination; `none` is weir without any.
 combinations := none $(foreach k,no kafka,$(foreach c,no clouds,$(foreach t,no tables,$(foreach s,no server,\
-	$(subst $(space),$(comma),$(filter-out no,$(k) $(c) $(t) $(s)))))))
+	$(foreach p,no prompted,$(subst $(space),$(comma),$(filter-out no,$(k) $(c) $(t) $(s) $(p))))))))
 .PHONY: features
 features: ## Lint weir with each combination of its cargo features, or with FEATURES="none tables,server"
 	@for set in $(or $(FEATURES),$(combinations)); do \
@@ -76,7 +77,7 @@ test: setup-tests ## Install what the tests need and run all of them
 	.weir/python/bin/python -m pytest -q tools/tests
 
 # Tests that start servers or Python, or that take more than ten seconds.
-slow := kafka stores registry chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
+slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
 	one_text_of_any_length sigterm_drains a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
 .PHONY: test-fast
 test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build

@@ -172,6 +172,7 @@ impl Bench {
             label_cache: None,
             categories: Default::default(),
             category_encoder: None,
+            access: Default::default(),
         };
         let (engine, running) = Engine::start(options).expect("ONNX Runtime, by `make setup`");
         std::mem::forget(running); // until the process ends

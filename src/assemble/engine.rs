@@ -11,7 +11,7 @@ use std::{
 use crate::{
     batch,
     config::{self, DEFAULT_MODEL, Model, Resolved},
-    model::{Error, Machine, Pack, PackRef, Tuned},
+    model::{Error, Kind, Machine, Pack, PackRef, Tuned, prompted::Access},
     pipeline::{Models, Options},
     tenant::{Label, Policy, label_digest},
 };
@@ -55,7 +55,10 @@ pub fn models(resolved: &Resolved) -> Result<Models, Error> {
 /// The models of a configuration whose packs were verified, one for each of [`sections`].
 pub fn models_of(resolved: &Resolved, packs: Vec<Packs>) -> Result<Models, Error> {
     let parts = packs.len();
-    let threads = sections(resolved).map(|(_, model)| model.threads);
+    // A server's packs take no core here.
+    let here = sections(resolved).zip(&packs);
+    let here = here.filter(|(_, packs)| packs.pack.manifest().family != Kind::Prompted);
+    let threads = here.map(|((_, model), _)| model.threads);
     let equal = share(&threads.collect::<Vec<_>>(), cores());
     let mut opened = Vec::with_capacity(parts);
     for ((name, model), packs) in sections(resolved).zip(packs) {
@@ -94,6 +97,7 @@ fn configured(
         label_cache_dir,
         categories,
         category_encoder: _, // packs
+        access,
     } = model;
     let mut options = tuned(
         packs.pack,
@@ -112,7 +116,19 @@ fn configured(
     }
     options.categories.clone_from(categories);
     options.category_encoder = packs.encoder;
+    options.access.clone_from(access);
     Ok(options)
+}
+
+/// How a section's pack is asked over HTTP; `None` for a pack that runs here.
+pub fn served(model: &Model) -> Result<Option<Options>, Error> {
+    let pack = pack(&model.pack)?;
+    if pack.manifest().family != Kind::Prompted {
+        return Ok(None);
+    }
+    let mut options = plain(pack, &config::batch::Section::default(), None);
+    options.access.clone_from(&model.access);
+    Ok(Some(options))
 }
 
 /// How a pack is run without a configuration.
@@ -215,6 +231,7 @@ fn plain(pack: Pack, batch: &config::batch::Section, threads: Option<u16>) -> Op
         label_cache: user_cache(),
         categories: BTreeMap::new(),
         category_encoder: None,
+        access: Access::default(),
     }
 }
 

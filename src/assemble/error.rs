@@ -46,7 +46,11 @@ impl Error {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Model(error) => error.hint().map(str::to_owned),
+            Self::Model(error) | Self::Job(job::Error::Model(error)) => {
+                error.hint().map(str::to_owned)
+            }
+            #[cfg(feature = "kafka")]
+            Self::Stream(slot::Error::Model(error)) => error.hint().map(str::to_owned),
             Self::Source(error) | Self::Job(job::Error::Source(error)) => error.hint(),
             Self::Sink(error) | Self::Job(job::Error::Sink(error)) => error.hint(),
             #[cfg(feature = "kafka")]

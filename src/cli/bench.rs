@@ -24,7 +24,7 @@ use crate::{
     assemble::engine,
     measure::{Share, bare, share, windows},
     model::{
-        self, Backbone, Classes, Conditions, Encoder, Kind, Layout,
+        self, Backbone, Classes, Conditions, Encoder, Kind, Layout, Pack,
         family::{Ask, Label},
         gliner,
     },
@@ -182,6 +182,7 @@ fn texts(args: &args::Bench) -> Result<Vec<String>, Failure> {
 impl<'a> Bench<'a> {
     fn new(args: &'a args::Bench) -> Result<Self, Failure> {
         let mut options = engine::defaults(&args.model)?;
+        runs_here(&options.pack)?;
         if let Some(max_tokens) = args.max_tokens {
             options.batch.max_tokens = max_tokens as usize;
         }
@@ -272,6 +273,18 @@ impl<'a> Bench<'a> {
         }
         Ok(shares)
     }
+}
+
+/// A model that another program runs has no speed of its own here.
+pub(super) fn runs_here(pack: &Pack) -> Result<(), Failure> {
+    if pack.manifest().family != Kind::Prompted {
+        return Ok(());
+    }
+    let name = pack.name();
+    let error = anyhow::anyhow!("pack {name} runs at a server: weir cannot measure or tune it");
+    Err(Failure::new(Exit::Usage, error).hint(
+        "measure the server with its own tools; weir_model_requests_total and weir_model_tokens_total count what it does for weir",
+    ))
 }
 
 /// What a model of any label is asked.

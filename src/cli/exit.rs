@@ -27,7 +27,7 @@ pub enum Exit {
     DeadLetters = 65,
     /// There is no file to read.
     NoInput = 66,
-    /// A store or broker can't be reached, or refuses.
+    /// A store, broker or model server can't be reached, or refuses.
     Unavailable = 69,
     /// A bug in weir.
     Bug = 70,
@@ -49,7 +49,7 @@ Exit codes:
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
   66   no file to read
-  69   a store or broker can't be reached, or refuses
+  69   a store, broker or model server can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
   75   a worker committed nothing for too long (pipeline.stall_secs); start it again
@@ -118,7 +118,8 @@ impl From<assemble::Error> for Failure {
     fn from(error: assemble::Error) -> Self {
         use assemble::Error;
         let exit = match &error {
-            Error::Tenants(_) | Error::Model(_) => Exit::Config,
+            Error::Model(error) | Error::Job(job::Error::Model(error)) => of_model(error),
+            Error::Tenants(_) => Exit::Config,
             Error::Source(_) | Error::Job(job::Error::Source(_)) => Exit::Unavailable,
             Error::Sink(error) | Error::Job(job::Error::Sink(error)) => {
                 if is_broken_pipe(error) {
@@ -150,6 +151,14 @@ impl From<assemble::Error> for Failure {
     }
 }
 
+/// A model that can't be loaded, or whose server is away.
+fn of_model(error: &model::Error) -> Exit {
+    match error {
+        model::Error::Server(error) if error.is_of_server() => Exit::Unavailable,
+        _ => Exit::Config,
+    }
+}
+
 /// A sink that can't be opened or written.
 fn of_sink(error: &sink::Error) -> Exit {
     match error {
@@ -178,6 +187,7 @@ fn of_stream(error: &slot::Error) -> Exit {
         )
         | slot::Error::Store(sink::Error::Shorter { .. })
         | slot::Error::TwoClusters => Exit::Config,
+        slot::Error::Model(error) => of_model(error),
         slot::Error::Engine | slot::Error::Panicked => Exit::Bug,
         slot::Error::Stalled(_) => Exit::Stalled,
         slot::Error::Store(_) => Exit::Io,
@@ -270,7 +280,17 @@ mod tests {
         let no_pack = model::Error::NoPack {
             path: "x".to_owned(),
         };
+        let away = || model::prompted::Error::Unreachable {
+            at: "x".to_owned(),
+            why: "x".to_owned(),
+        };
+        let no_server = model::prompted::Error::NoServer {
+            pack: "x".to_owned(),
+        };
         for (error, exit) in [
+            (model::Error::from(away()).into(), Exit::Unavailable),
+            (job::Error::Model(away().into()).into(), Exit::Unavailable),
+            (model::Error::from(no_server).into(), Exit::Config),
             (Error::from(Problems::default()), Exit::Config),
             (no_pack.into(), Exit::Config),
             (nothing().into(), Exit::Unavailable),

@@ -7,7 +7,7 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
-use crate::model::{Kind, Manifest, Pack, gliner};
+use crate::model::{Kind, Manifest, Pack, gliner, prompted};
 
 /// Shows what a pack is.
 pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
@@ -33,8 +33,13 @@ pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
             manifest.licence.clone()
         },
     );
-    if manifest.family == Kind::Gliner {
-        for (name, value) in gliner::described(&pack)? {
+    let described = match manifest.family {
+        Kind::Gliner => Some(gliner::described(&pack)?),
+        Kind::Prompted => Some(prompted::described(&pack)),
+        Kind::Adaptive | Kind::FixedHead => None,
+    };
+    if let Some(described) = described {
+        for (name, value) in described {
             row(name, value);
         }
         files(&mut text, manifest);

@@ -164,6 +164,22 @@ struct Item {
     is_whole: bool,
 }
 
+/// The server of a model may be away: no line after the one that failed would be searched.
+fn still_runs(engine: &Engine, code: Code) -> Result<(), Failure> {
+    match engine.why_stopped() {
+        Some(why) if code == Code::ModelFailed => Err(why.into()),
+        _ => Ok(()),
+    }
+}
+
+/// How a message names what was read.
+fn named(position: &Position, is_whole: bool, unit: &str) -> String {
+    match position {
+        Position::Stdin { line } if !is_whole => format!("{unit} {}", line + 1),
+        _ => "the input".to_owned(),
+    }
+}
+
 /// Reports what failed.
 fn not_printed(what: &str, reason: &str, code: Code) {
     let error = out::ERROR;
@@ -248,16 +264,13 @@ async fn redact(
                 painter.print(&source, &done, &around, args.entities)?
             }
             Outcome::Failed { code, reason } => {
+                still_runs(&engine, code)?;
                 failed += 1;
                 // What is left of an array is one.
                 if !args.entities && around.in_array() {
                     painter.print_raw(&format!("{}null{}", around.before, around.after))?;
                 }
-                let what = match position {
-                    Position::Stdin { line } if !is_whole => format!("{unit} {}", line + 1),
-                    _ => "the input".to_owned(),
-                };
-                not_printed(&what, &reason, code);
+                not_printed(&named(&position, is_whole, unit), &reason, code);
             }
         }
     }

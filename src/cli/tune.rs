@@ -79,6 +79,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
         ));
     }
     let pack = engine::pack(&args.pack.model)?;
+    bench::runs_here(&pack)?;
     let machine = Machine::here(None)?;
     let cores = args.threads.map_or(machine.cores, usize::from).max(1);
     let sample = sample(&pack, args)?;

@@ -14,6 +14,8 @@ pub enum Feature {
     Tables,
     /// `/metrics`, `/livez` and `/readyz`.
     Server,
+    /// Models that are asked over HTTP.
+    Prompted,
 }
 
 impl Feature {
@@ -27,6 +29,7 @@ impl Feature {
             Self::Clouds => "clouds",
             Self::Tables => "tables",
             Self::Server => "server",
+            Self::Prompted => "prompted",
         }
     }
 
@@ -37,6 +40,7 @@ impl Feature {
             Self::Clouds => cfg!(feature = "clouds"),
             Self::Tables => cfg!(feature = "tables"),
             Self::Server => cfg!(feature = "server"),
+            Self::Prompted => cfg!(feature = "prompted"),
         }
     }
 }
@@ -47,6 +51,8 @@ fn needed(written: &Written) -> Vec<(&'static str, Feature)> {
         source,
         sink,
         telemetry,
+        model,
+        models,
         ..
     } = &written.config;
     let mut needed = Vec::new();
@@ -96,6 +102,12 @@ fn needed(written: &Written) -> Vec<(&'static str, Feature)> {
     }
     if telemetry.listen.is_some() {
         needed.push(("telemetry.listen", Feature::Server));
+    }
+    if model.server.is_some() {
+        needed.push(("model.server", Feature::Prompted));
+    }
+    if models.values().any(|model| model.server.is_some()) {
+        needed.push(("models", Feature::Prompted));
     }
     needed
 }

@@ -21,6 +21,7 @@ pub mod pipeline;
 pub mod reference;
 mod resolve;
 mod route;
+pub mod server;
 pub mod sink;
 pub mod source;
 pub mod telemetry;

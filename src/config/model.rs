@@ -46,4 +46,7 @@ pub struct Section {
     /// gets the category with the nearest label vector. Unset: such a label is an error.
     #[serde(default)]
     pub category_encoder: Option<String>,
+    /// For a pack that asks a server, such as `b2ner`: the server, and how weir asks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<super::server::Section>,
 }

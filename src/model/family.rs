@@ -23,6 +23,8 @@ pub struct Ask {
     pub operating_point: Option<Arc<str>>,
     /// Above 0 the model finds more, and more that is nothing.
     pub recall_bias: f32,
+    /// Whether a text fails for which a language model named a value that is not in it; `None` is as the pack says.
+    pub fails_if_invented: Option<bool>,
 }
 
 /// A label that a model looks for.
@@ -131,6 +133,11 @@ pub trait Model: Send + Sync {
 
     /// Whether its threads have ended: what fails then is no fault of a document.
     fn has_stopped(&self) -> bool;
+
+    /// Why it has stopped, where it knows.
+    fn why_stopped(&self) -> Option<ModelError> {
+        None
+    }
 }
 
 /// What is asked, ready for texts.
@@ -193,6 +200,16 @@ pub enum Error {
     /// The model has been stopped.
     #[error(transparent)]
     Stopped(#[from] batch::Stopped),
+}
+
+impl Error {
+    /// Whether another attempt at the text may succeed. A model over HTTP was asked again already.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Model(error) => !matches!(**error, ModelError::Server(_)),
+            Self::Panicked | Self::Stopped(_) => true,
+        }
+    }
 }
 
 impl From<ModelError> for Error {

@@ -17,6 +17,7 @@ mod onnx;
 mod operating_points;
 mod pack;
 pub mod pool;
+pub mod prompted;
 
 pub use bioes::{
     Decoder, Emissions, Encoder, Entity, Found, LabelMatrix, LabelVectors, Run, Scorer, Transitions,
@@ -49,14 +50,31 @@ pub struct Options {
     pub categories: BTreeMap<String, Vec<String>>,
     /// Of a token classifier: an adaptive pack whose label encoder finds the nearest category for other labels.
     pub category_encoder: Option<Pack>,
+    /// Of a model over HTTP: where its server is.
+    pub access: prompted::Access,
 }
 
 /// Opens a pack as the family that runs it: the one place that knows all of them.
 pub fn open(options: Options) -> Result<Arc<dyn family::Family>, Error> {
-    Ok(match options.pack.manifest().family {
+    let family = options.pack.manifest().family;
+    if family != Kind::Prompted && options.access != prompted::Access::default() {
+        let pack = options.pack.name().to_owned();
+        return Err(prompted::Error::NoServer { pack }.into());
+    }
+    Ok(match family {
         Kind::Adaptive => Arc::new(bioes::Bioes::open(options)?),
         Kind::FixedHead => Arc::new(classifier::Classifier::open(options)?),
         Kind::Gliner => Arc::new(gliner::Gliner::open(options)?),
+        #[cfg(feature = "prompted")]
+        Kind::Prompted => Arc::new(prompted::Prompted::open(options)?),
+        #[cfg(not(feature = "prompted"))]
+        Kind::Prompted => {
+            return Err(Error::Unsupported {
+                pack: options.pack.name().to_owned(),
+                what: "this weir was built without the feature `prompted`".to_owned(),
+                hint: "use a build with this feature; only cargo's --no-default-features leaves it out",
+            });
+        }
     })
 }
 
@@ -185,6 +203,9 @@ pub enum Error {
         /// Limit of the pack.
         limit: usize,
     },
+    /// A model over HTTP did not answer, or not as it has to.
+    #[error(transparent)]
+    Server(#[from] prompted::Error),
     /// The tokenizer failed.
     #[error(transparent)]
     Tokenizer(#[from] crate::text::Error),
@@ -224,6 +245,7 @@ impl Error {
                 "set operating_point in the tenant's file to one of them, or leave it out"
             }
             Self::Unsupported { hint, .. } => hint,
+            Self::Server(error) => return error.hint(),
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",
             _ => return None,

@@ -9,6 +9,7 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{Error as ModelError, family::Error};
@@ -33,6 +34,8 @@ type Batches<R> = batch::Batches<<R as Runner>::Work, <R as Runner>::Answer, Err
 /// The threads of a pack. Dropping it stops them.
 pub struct Running {
     stop: Arc<AtomicBool>,
+    /// Ends what a runner waits for.
+    cancel: Option<CancellationToken>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -54,12 +57,28 @@ pub fn start<R: Runner>(
     }
     let ended = stop.clone();
     threads.push(spawn("batch".to_owned(), move || service.run(&ended)));
-    (queue, Running { stop, threads })
+    let running = Running {
+        stop,
+        cancel: None,
+        threads,
+    };
+    (queue, running)
+}
+
+impl Running {
+    /// Cancels a token when it is dropped, before it waits for the threads.
+    pub fn and_cancel(mut self, token: CancellationToken) -> Self {
+        self.cancel = Some(token);
+        self
+    }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
+        if let Some(cancel) = &self.cancel {
+            cancel.cancel();
+        }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 error!("a thread of the model panicked");

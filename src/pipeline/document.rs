@@ -239,6 +239,15 @@ impl Error {
         }
     }
 
+    /// Whether another attempt may succeed: a model may fail for want of memory, which passes; a record's own fault does
+    /// not.
+    pub(super) fn may_pass(&self) -> bool {
+        match self {
+            Self::Engine(error) => self.code() == Code::ModelFailed && error.may_pass(),
+            Self::Record { .. } | Self::Redact(_) => false,
+        }
+    }
+
     /// The dead letter of a document that failed this way.
     pub fn dead_letter(
         &self,

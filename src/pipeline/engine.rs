@@ -143,6 +143,12 @@ impl Engine {
         running.any(|model| model.has_stopped())
     }
 
+    /// Why a model has stopped, where it knows.
+    pub fn why_stopped(&self) -> Option<model::Error> {
+        let mut running = self.shared.running.iter();
+        running.find_map(|model| model.why_stopped())
+    }
+
     /// Tokens so far, of all models.
     pub fn counts(&self) -> batch::Counts {
         let sum = batch::Counts::default();

@@ -159,6 +159,7 @@ impl Models {
                                 labels: vec![wanted.clone()],
                                 operating_point: point.filter(|_| model == of_tenant),
                                 recall_bias: set.balance.recall_bias,
+                                fails_if_invented: set.balance.fails_if_invented,
                             },
                         });
                     }

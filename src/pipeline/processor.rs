@@ -92,8 +92,7 @@ async fn tried(
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        // A model may fail for want of memory, which passes; a record's own fault does not.
-        if error.code() == Code::ModelFailed && attempts < ATTEMPTS && !engine.has_stopped() {
+        if error.may_pass() && attempts < ATTEMPTS && !engine.has_stopped() {
             tokio::time::sleep(Duration::from_millis(100) * attempts).await;
             attempts += 1;
             continue;

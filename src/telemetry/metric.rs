@@ -68,6 +68,12 @@ metrics_table! {
         "Errors of source, model and sink that did not become dead letters, including those that a retry fixed.";
     TOKENS_TOTAL = "weir_tokens_total", Counter, None, ["kind"],
         "Tokens of the model by kind: real, padding, reused.";
+    MODEL_REQUESTS_TOTAL = "weir_model_requests_total", Counter, None, ["tenant", "outcome"],
+        "Requests to a model over HTTP by outcome: answered, retried, too_long, failed.";
+    MODEL_TOKENS_TOTAL = "weir_model_tokens_total", Counter, None, ["tenant", "kind"],
+        "Tokens of answered requests to a model over HTTP, by the server's count: prompt, completion.";
+    MODEL_VALUES_DROPPED_TOTAL = "weir_model_values_dropped_total", Counter, None, ["tenant", "reason"],
+        "Values that a model over HTTP named and that could not be used: invented (not in the text), unasked (of a label that nobody asked for).";
     STAGE_DURATION_SECONDS = "weir_stage_duration_seconds", Histogram, Some(Unit::Seconds), ["stage"],
         "Time that a stage took.";
     END_TO_END_SECONDS = "weir_end_to_end_seconds", Histogram, Some(Unit::Seconds), [],

@@ -23,6 +23,11 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
         digest::part(&mut hash, point);
         digest::part(&mut hash, balance.recall_bias.to_le_bytes());
     }
+    if let Some(fails) = balance.fails_if_invented {
+        // No part is that long, nor is it the mark of models.
+        hash.update(&(u64::MAX - 1).to_le_bytes());
+        digest::part(&mut hash, [u8::from(fails)]);
+    }
     let models = labels.iter().map(|label| &label.models);
     let models: Vec<_> = models.chain([&balance.models]).collect();
     if models.iter().any(|models| !models.is_empty()) {

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::config::server::Treatment;
+
 /// What one tenant asked for. The name of the file, without `.toml`, is the tenant's name.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +24,9 @@ pub struct File {
     /// finds more (recall), below 0 is wrong less often (precision). A step of 1 is a large one.
     #[schemars(range(min = -100.0, max = 100.0))]
     pub recall_bias: f32,
+    /// For a model that weir asks over HTTP, such as `b2ner`: what becomes of a document for which the model named a value
+    /// that is not in its text. Unset: as the model's section `server` or its pack says.
+    pub invented: Option<Treatment>,
     /// Operator of every label and pattern that names none. Default: `replace`.
     pub operator: Option<OperatorEntry>,
     /// Built-in recognisers: names, or tables with more.
@@ -406,6 +411,7 @@ impl Default for File {
             model: None,
             operating_point: None,
             recall_bias: 0.0,
+            invented: None,
             operator: None,
             patterns: Vec::new(),
             // A label that is covered by a checksum and not checked by it would surprise.

@@ -52,6 +52,9 @@ pub struct Balance {
     pub operating_point: Option<Arc<str>>,
     /// Taken from the score of "no entity" at every token: above 0 finds more.
     pub recall_bias: f32,
+    /// Whether a document fails for which a language model named a value that is not in its text. `None` is as the model's
+    /// server or pack says.
+    pub fails_if_invented: Option<bool>,
     /// Models of the tenant's labels that name none; the operating point is one of the first. None: the worker's
     /// default.
     pub models: Arc<[Arc<str>]>,

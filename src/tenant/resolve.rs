@@ -17,6 +17,7 @@ use super::{
     schema,
 };
 use crate::{
+    config::server::Treatment,
     decode::patterns::{self, Patterns},
     diagnose::{
         Kind, Problems,
@@ -97,6 +98,7 @@ impl Resolver<'_> {
         let balance = Balance {
             operating_point: file.operating_point.as_deref().map(Arc::from),
             recall_bias: file.recall_bias,
+            fails_if_invented: file.invented.map(|own| own == Treatment::DeadLetter),
             models,
         };
         let labels = LabelSet {

@@ -32,6 +32,7 @@ mod names;
 mod parity;
 mod patterns;
 mod privacy;
+mod prompted;
 mod prose;
 mod registry;
 mod rooms;

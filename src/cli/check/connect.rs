@@ -12,6 +12,8 @@ use crate::{
 impl Report {
     /// Opens both ends of the route as the job does, but that nothing is made.
     pub(super) fn connect(&mut self, resolved: &Resolved, written: &Written) {
+        #[cfg(feature = "prompted")]
+        self.model_servers(resolved, written);
         match resolved.route() {
             Route::ObjectsToObjects(source, sink) => {
                 let objects = self.source(source, resolved, written);

@@ -4,6 +4,8 @@ mod connect;
 mod files;
 mod model;
 mod report;
+#[cfg(feature = "prompted")]
+mod servers;
 #[cfg(feature = "kafka")]
 mod topics;
 

@@ -9,7 +9,7 @@ use crate::{
     cli::labels::CLASH,
     config::{DEFAULT_MODEL, Model, Resolved, Written},
     diagnose::Kind,
-    model::{Error, Machine, Pack, PackRef, Tuned, family::Explained},
+    model::{self, Error, Machine, Pack, PackRef, Tuned, family::Explained},
     pipeline::Models,
     tenant::Tenants,
 };
@@ -43,24 +43,34 @@ impl Report {
                     self.clashes(&models, resolved, tenants);
                 }
             }
-            Err(error) => self.refused("model.pack", &error, "export the pack again", written),
+            Err(error) => {
+                // An address that cannot be used is the section's; what is not is the pack's.
+                let key = match &error {
+                    Error::Server(_) => "model.server",
+                    _ => "model.pack",
+                };
+                self.refused(key, &error, "export the pack again", written);
+            }
         }
     }
 
     /// The packs of a section, if they are whole.
-    fn pack(&mut self, section: &str, model: &Model, written: &Written) -> Option<Packs> {
-        let encoder = model.category_encoder.as_ref().map(|named| {
+    fn pack(&mut self, section: &str, named: &Model, written: &Written) -> Option<Packs> {
+        let encoder = named.category_encoder.as_ref().map(|encoder| {
             let key = format!("{section}.category_encoder");
-            self.whole(&key, named, written)
+            self.whole(&key, encoder, written)
         });
         let key = format!("{section}.pack");
-        let pack = self.whole(&key, &model.pack, written)?;
+        let pack = self.whole(&key, &named.pack, written)?;
         let family = pack.manifest().family;
-        self.ok(
-            &pack.folder().display().to_string(),
-            &format!("{family}, sha256 match"),
-        );
-        self.tuned(&pack, &key, model, written);
+        match family == model::Kind::Prompted {
+            true => self.ok(pack.name(), "prompted: weir asks a server for it"),
+            false => self.ok(
+                &pack.folder().display().to_string(),
+                &format!("{family}, sha256 match"),
+            ),
+        }
+        self.tuned(&pack, &key, named, written);
         let encoder = match encoder {
             None => None,
             Some(opened) => Some(opened?),

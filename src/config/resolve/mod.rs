@@ -4,6 +4,7 @@ mod brokers;
 mod reading;
 mod registry;
 mod rules;
+mod server;
 mod stores;
 mod topics;
 mod types;
@@ -89,7 +90,7 @@ impl Resolver<'_> {
         })
     }
 
-    fn model(&self, section: &model::Section) -> Model {
+    fn model(&mut self, section: &model::Section) -> Model {
         // All of them: a key that is documented and never read does not compile.
         let model::Section {
             pack,
@@ -99,7 +100,9 @@ impl Resolver<'_> {
             label_cache_dir,
             categories,
             category_encoder,
+            server,
         } = section;
+        let access = self.server("model.server", server.as_ref());
         let path = |key, path: &Option<String>| path.as_ref().map(|path| self.path(key, path));
         let encoder = category_encoder.as_ref();
         Model {
@@ -110,6 +113,7 @@ impl Resolver<'_> {
             label_cache_dir: path("model.label_cache_dir", label_cache_dir),
             categories: categories.clone(),
             category_encoder: encoder.map(|named| self.pack("model.category_encoder", named)),
+            access,
         }
     }
 
@@ -126,6 +130,7 @@ impl Resolver<'_> {
             sessions,
             categories,
             category_encoder,
+            server,
         } = section;
         let key = format!("models.{name}");
         if name == DEFAULT_MODEL || name.trim().is_empty() {
@@ -137,6 +142,7 @@ impl Resolver<'_> {
             );
         }
         let encoder = category_encoder.as_ref();
+        let access = self.server(&format!("{key}.server"), server.as_ref());
         let encoder_key = format!("{key}.category_encoder");
         let model = Model {
             pack: self.pack(&format!("{key}.pack"), pack),
@@ -146,6 +152,7 @@ impl Resolver<'_> {
             label_cache_dir: shared.label_cache_dir.clone(),
             categories: categories.clone(),
             category_encoder: encoder.map(|named| self.pack(&encoder_key, named)),
+            access,
         };
         (name.to_owned(), model)
     }

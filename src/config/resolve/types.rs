@@ -10,7 +10,7 @@ use crate::{
         kafka::{KafkaSink, KafkaSource, Secret},
         limits, pipeline, sink, source, telemetry,
     },
-    model::PackRef,
+    model::{PackRef, prompted::Access},
     store,
 };
 
@@ -197,6 +197,8 @@ pub struct Model {
     pub categories: BTreeMap<String, Vec<String>>,
     /// The pack whose label encoder finds the nearest category.
     pub category_encoder: Option<PackRef>,
+    /// The server of a model over HTTP.
+    pub access: Access,
 }
 
 /// An address to listen on.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::gliner::Settings;
+use crate::model::{gliner::Settings, prompted};
 
 /// Kinds of model that this version runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,6 +16,8 @@ pub enum Kind {
     FixedHead,
     /// GLiNER and NuNER: any label at run time.
     Gliner,
+    /// A language model over HTTP: any label at run time.
+    Prompted,
 }
 
 /// `pack.toml`, version 1.
@@ -55,6 +57,9 @@ pub struct Manifest {
     /// How a GLiNER model is run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gliner: Option<Settings>,
+    /// How a language model is asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompted: Option<prompted::Settings>,
     /// How the labels that are asked for reach the backbone's layers, if they do.
     #[serde(default)]
     pub injection: Option<Injection>,
@@ -381,6 +386,7 @@ impl Manifest {
             head: None,
             categories: BTreeMap::new(),
             gliner: None,
+            prompted: None,
             injection: None,
             calibration: Calibration::default(),
             training: toml::Table::new(),
@@ -391,7 +397,12 @@ impl Manifest {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 3] = [Self::Adaptive, Self::FixedHead, Self::Gliner];
+    pub(super) const ALL: [Self; 4] = [
+        Self::Adaptive,
+        Self::FixedHead,
+        Self::Gliner,
+        Self::Prompted,
+    ];
 }
 
 impl std::fmt::Display for Kind {
@@ -400,6 +411,7 @@ impl std::fmt::Display for Kind {
             Self::Adaptive => "adaptive",
             Self::FixedHead => "fixed_head",
             Self::Gliner => "gliner",
+            Self::Prompted => "prompted",
         })
     }
 }

@@ -26,7 +26,7 @@ pub(super) use projection::Projection;
 pub use tuned::{Copied, Machine, Measured, Tuned};
 
 use self::manifest::{Head, attention_mask, input_ids};
-use super::{Error, gliner};
+use super::{Error, gliner, prompted};
 use crate::text::Shape;
 
 /// An opened pack: its manifest is read and fits; its graphs are not loaded yet.
@@ -119,6 +119,9 @@ impl Pack {
                 true => gliner::published::with_manifest(folder, file, &text),
                 false => gliner::published::with_manifest(&file.with_extension(""), file, &text),
             };
+        }
+        if family == Kind::Prompted.to_string() {
+            return prompted::manifest::open(folder, file, &text);
         }
         let manifest: Manifest =
             toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
@@ -222,6 +225,7 @@ impl Pack {
         let missing = match manifest.family {
             Kind::FixedHead => manifest.head.is_none().then_some("head"),
             Kind::Gliner => manifest.gliner.is_none().then_some("gliner"),
+            Kind::Prompted => manifest.prompted.is_none().then_some("prompted"),
             Kind::Adaptive => manifest.label_encoder.is_none().then_some("label_encoder"),
         };
         if let Some(section) = missing {

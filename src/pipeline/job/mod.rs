@@ -21,6 +21,7 @@ use tracing::{info, warn};
 use self::run::{Feed, Outlet, Run};
 use super::{Engine, progress::Progress};
 use crate::{
+    model,
     record::{PlainText, Stage},
     sink::{self, Claimed, Ledger},
     source::{self, Object, Objects, Reader},
@@ -73,6 +74,9 @@ pub enum Error {
     /// The engine ended.
     #[error("the model's threads have ended")]
     Engine,
+    /// The server of a model is away, or refuses what it is asked.
+    #[error(transparent)]
+    Model(model::Error),
 }
 
 impl Error {
@@ -95,6 +99,7 @@ impl Error {
             Self::Sink(sink::Error::Write { .. }) => (Stage::Sink, "write"),
             Self::Sink(_) => (Stage::Sink, "other"),
             Self::Engine => (Stage::Model, "engine"),
+            Self::Model(_) => (Stage::Model, "server"),
         };
         counter!(metric::ERRORS_TOTAL, "stage" => stage.as_str(), "error_type" => error_type)
             .increment(1);

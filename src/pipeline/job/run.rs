@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{Error, Job};
 use crate::{
     pipeline::{Processor, Working, progress::Counts},
-    record::{DeadLetter, Document, DocumentId, PlainText, Position, Stage},
+    record::{Code, DeadLetter, Document, DocumentId, PlainText, Position, Stage},
     sink::{self, Output},
     source::{self, Around, Reader, Table, Unit},
     telemetry::metric,
@@ -321,6 +321,11 @@ impl<'a> Run<'a> {
         letter: DeadLetter,
         outlet: &mut Outlet,
     ) -> Result<(), Error> {
+        let engine = &self.job.engine;
+        // What fails then is no fault of a document: the next run does its object again.
+        if letter.code == Code::ModelFailed && engine.has_stopped() {
+            return Err(engine.why_stopped().map_or(Error::Engine, Error::Model));
+        }
         match outlet {
             Outlet::Output(output) => output.dead_letter(&letter).await?,
             Outlet::Printer(printer) => printer.dead_letter(&letter)?,

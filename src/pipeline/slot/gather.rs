@@ -79,7 +79,7 @@ impl Gathering {
                 && letter.code == Code::ModelFailed
                 && process.has_stopped()
             {
-                return Err(Error::Engine);
+                return Err(process.why_stopped().map_or(Error::Engine, Error::Model));
             }
             if self.ready.is_empty() {
                 self.since = Instant::now();

@@ -45,6 +45,7 @@ use self::{
 };
 use super::{Engine, Progress};
 use crate::{
+    model,
     sink::{self, kafka},
     source::kafka as source,
     telemetry::Health,
@@ -138,6 +139,9 @@ pub enum Error {
     /// The engine ended.
     #[error("the model's threads have ended")]
     Engine,
+    /// The server of a model is away, or refuses what it is asked.
+    #[error(transparent)]
+    Model(model::Error),
     /// A slot's thread panicked.
     #[error("a slot's thread has panicked")]
     Panicked,

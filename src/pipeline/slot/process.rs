@@ -2,6 +2,7 @@
 
 use super::Worker;
 use crate::{
+    model,
     pipeline::{Processor, Working},
     record::{DeadLetter, Document, PlainText},
 };
@@ -17,6 +18,11 @@ pub(super) trait Process {
     /// Whether nothing can be processed any more.
     fn has_stopped(&self) -> bool;
 
+    /// Why that is so, where it is known.
+    fn why_stopped(&self) -> Option<model::Error> {
+        None
+    }
+
     /// Tokens that the model has answered for: they grow while a long text is processed.
     fn tokens(&self) -> u64;
 }
@@ -28,6 +34,10 @@ impl Process for Worker {
 
     fn has_stopped(&self) -> bool {
         self.engine.has_stopped()
+    }
+
+    fn why_stopped(&self) -> Option<model::Error> {
+        self.engine.why_stopped()
     }
 
     fn tokens(&self) -> u64 {

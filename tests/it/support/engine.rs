@@ -25,6 +25,7 @@ pub fn options(pack: Pack, sessions: usize) -> Options {
         label_cache: None,
         categories: Default::default(),
         category_encoder: None,
+        access: Default::default(),
     }
 }
 

@@ -3,6 +3,7 @@ pub mod broker;
 pub mod engine;
 pub mod eventually;
 pub mod job;
+pub mod llama;
 pub mod probe;
 pub mod proxy;
 pub mod registry;
