@@ -37,7 +37,7 @@ pub(super) fn look(folder: &Path) -> Option<Foreign> {
         return Some(Foreign {
             what: format!("a LoRA adapter of {base}, not a whole model"),
             hint: "of a token classifier: `python -m weir_tools.classifier FOLDER OUT` in weir's tools/ merges and exports it; \
-                   of a language model: serve it over HTTP",
+                   of a language model: serve it, and ask it over HTTP (a pack of family prompted)",
         });
     }
     if is_here("config.json") {
@@ -60,7 +60,7 @@ pub(super) fn look(folder: &Path) -> Option<Foreign> {
     if let Some(file) = ends(".gguf") {
         return Some(Foreign {
             what: format!("a language model for llama.cpp ({file})"),
-            hint: "serve it with llama-server and ask it over HTTP",
+            hint: "serve it with llama-server, and ask it over HTTP (a pack of family prompted)",
         });
     }
     if let Some(file) = ends(".onnx") {
@@ -95,7 +95,7 @@ fn of_transformers(config: Config, folder: &Path) -> Foreign {
     if name.ends_with("ForCausalLM") || name.ends_with("ForConditionalGeneration") {
         return Foreign {
             what: format!("a language model ({name})"),
-            hint: "serve it over HTTP, with vLLM or llama.cpp",
+            hint: "serve it with vLLM or llama.cpp, and ask it over HTTP (a pack of family prompted)",
         };
     }
     if folder.join("modules.json").is_file() {

@@ -276,10 +276,13 @@ impl Consumer {
         list.add_partition(&partition.0, partition.1);
         let committed = self.committed(list, ANSWER)?;
         let Some(from) = offset_of(&committed, &partition.0, partition.1) else {
-            // Nothing is committed: it begins with what it holds.
-            let (first, _) = self.bounds(partition, ANSWER)?;
-            let place = Place::at(first.min(offset));
-            self.begun.insert(partition.clone(), place);
+            // Nothing is committed: it begins with what it holds. No record stands in front of offset 0, so the brokers
+            // are not asked: their answer may wait behind a fetch for `fetch.wait.max.ms`.
+            let first = match offset {
+                0 => 0,
+                _ => self.bounds(partition, ANSWER)?.0.min(offset),
+            };
+            self.begun.insert(partition.clone(), Place::at(first));
             return Ok(true);
         };
         if offset == from {
