@@ -390,7 +390,8 @@ fn odd_texts_go_through() {
     let (engine, _running) = start(folder.path(), 1);
     let runtime = runtime();
     let policy = policy(&LABELS);
-    let long_word = "x".repeat(1 << 20);
+    // Longer than a segment of a text (256 KiB).
+    let long_word = "x".repeat(400 << 10);
     let odd = [
         "",
         " ",

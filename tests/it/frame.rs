@@ -132,7 +132,7 @@ fn help_names_every_command() {
       2    the command line is wrong
       65   more dead letters than limits.max_dead_letters
       66   no file to read
-      69   a store or broker can't be reached, or refuses
+      69   a store, broker or model server can't be reached, or refuses
       70   a bug in weir
       74   reading or writing failed
       75   a worker committed nothing for too long (pipeline.stall_secs); start it again
@@ -321,7 +321,7 @@ fn check_counts_origins_and_lists_what_it_skipped() {
     insta::assert_snapshot!(shown, @r#"
     exit 0
     -- stdout
-    ok    weir.toml  30 keys: 18 default, 10 file, 1 environment, 1 flag
+    ok    weir.toml  36 keys: 24 default, 10 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
@@ -372,6 +372,12 @@ fn check_explains_where_each_value_comes_from() {
     sink.lease_secs = 60  # default
     tenants.dir = "./tenants"  # weir.toml:17:1
     model.pack = "weir-mini"  # weir.toml:20:1
+    model.server.allow_http = false  # default
+    model.server.requests = 8  # default
+    model.server.connect_timeout_secs = 10  # default
+    model.server.read_timeout_secs = 120  # default
+    model.server.deadline_secs = 180  # default
+    model.server.retries = 8  # default
     batch.max_tokens = 1024  # default
     batch.linger_ms = 5  # default
     batch.look_ahead = 256  # default
@@ -385,7 +391,7 @@ fn check_explains_where_each_value_comes_from() {
     telemetry.log_format = "auto"  # weir.toml:23:1
     telemetry.log_level = "info"  # default
 
-    ok    weir.toml  30 keys: 19 default, 9 file, 1 environment, 1 flag
+    ok    weir.toml  36 keys: 25 default, 9 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
