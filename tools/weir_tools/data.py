@@ -1,32 +1,37 @@
 """Everything that is trained on or watched during training, as windows of tokens.
 
-In:  the folder of annotated corpora, the folder `dict` of WordNet, the generator of synthetic records, our passages.
+In:  the folder of annotated corpora, the folder `dict` of WordNet, the generators of records and lines, our passages.
 Out: `Collection`: windows by part, the names of concepts, the shares in which groups are drawn.
 """
 
 import random
+import re
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tokenizers import Tokenizer
 
-from . import corpora, passages, wordnet
-from .examples import Item, Names, Relatives, Text, windows
+from . import corpora, lines, passages, personal, wordnet
+from .examples import Item, Names, Relatives, Text, both_ways, windows
 
 # What share of the tokens a group gets, whatever its size and the length of its texts.
 SHARES = {
-    "synthetic": 0.30,
-    "passages": 0.22,
-    "wordnet": 0.12,
-    "multiconer2": 0.10,
-    "pii_anon": 0.05,
-    "lifebench": 0.02,
-    "bio": 0.06,
-    "news": 0.07,  # people, places, organisations in tweets, novels and encyclopedia
-    "snips": 0.02,
-    "cyner": 0.02,
-    "tasteset": 0.02,
+    "synthetic": 0.14,
+    "orchard": 0.24,  # personal data in seven languages, with traps
+    "names": 0.05,
+    "traps": 0.02,
+    "logs": 0.05,
+    "passages": 0.23,
+    "wordnet": 0.08,
+    "multiconer2": 0.07,
+    "pii_anon": 0.03,
+    "lifebench": 0.01,
+    "bio": 0.03,
+    "news": 0.02,  # people, places, organisations in tweets, novels and encyclopedia
+    "snips": 0.01,
+    "cyner": 0.01,
+    "tasteset": 0.01,
 }
 NEWS = ("wnut17", "btc", "litbank", "wikigold")
 BIO = ("bio_", "anem")
@@ -83,6 +88,30 @@ SYNONYMS = {
     "quantity": ["quantity", "amount"],
     "software": ["software", "computer program"],
 }
+# litbank marks every phrase that means somebody or some place ("a wife"). Without a name in it, it is only a mention.
+MENTIONED = {
+    "person": ["mention of a person", "mention of a character", "character in a story", "person mentioned, named or not"],
+    "location": ["mention of a place", "place mentioned, named or not"],
+    "facility": ["mention of a building", "building or room mentioned"],
+    "geo-political entity": ["mention of a country or town", "settlement mentioned"],
+    "organization": ["mention of a group or organization", "organization mentioned"],
+    "vehicle": ["mention of a vehicle", "vehicle mentioned, named or not"],
+}
+NO_NAME = frozenset(
+    "The A An My His Her Its Our Your Their This That These Those Some Any Every Each No One Two Three Many All Both"
+    " Another Such Mr Mrs Ms Miss Dr Sir Madam Lady Lord Master Captain Doctor Aunt Uncle I".split()
+)
+TITLE = re.compile(r"(?:Mr|Mrs|Ms|Miss|Dr|Messrs|Mme|Madame|Monsieur|Mademoiselle)\b\.?\s+(?=[A-Z])")
+# Corpora that mark no personal data, and hold none where a text looks like this.
+WITHOUT_PERSONAL_DATA = {"multiconer2", "bio", "snips", "tasteset"}
+LIKE_PERSONAL_DATA = re.compile(r"@|\d{5,}|\d[ -]\d{3}")
+FAR = tuple(
+    personal.PREFIX + concept
+    for concept in (
+        "phone", "mobile", "email", "dob", "national_id", "passport", "licence", "account", "iban", "card", "ssn", "tax",
+        "mrn", "insurance", "plate", "mac", "imei", "password", "api_key", "ip", "customer_no", "employee_no",
+    )
+)  # fmt: skip
 GENERAL_OF_FINE = {"group": "organization"}
 
 
@@ -100,12 +129,15 @@ def collect(
 ) -> Collection:
     """A part that has no folder, or of which no records are wanted, is left out."""
     found = Collection([], defaultdict(list), Names(), None)
+    for concept, names in personal.NAMES.items():
+        found.names.add(concept, names)
     if corpora_folder:
         _add_corpora(found, tokenizer, corpora_folder)
     if wordnet_folder:
         _add_wordnet(found, tokenizer, wordnet_folder, seed)
     if synthetic:
         _add_synthetic(found, tokenizer, synthetic, seed)
+        _add_personal(found, tokenizer, synthetic, seed)
     if corpora_folder or wordnet_folder:
         _add_passages(found, tokenizer)
     return found
@@ -122,17 +154,21 @@ def _add_corpora(found: Collection, tokenizer: Tokenizer, folder: Path) -> None:
                 continue
             text = _mixed(record, coarse[record.text]) if record.text in coarse else None
             if text and record.part == "train":
-                train.append(text)
+                train.append(_with_far_labels(text))
                 continue
         spans = [(e["start"], e["end"], chains[e["label"]]) for e in record.entities]
         text = Text(_group(record.corpus), record.text, spans, tuple(record.types))
+        if record.corpus == "litbank" and record.part == "train":
+            text = _mentions(text)
         if record.part == "train":
-            train.append(text)
+            train.append(_with_far_labels(text))
         else:
             dev[f"withheld/{record.corpus}" if record.part == "withheld" else record.corpus].append(text)
     for label, names in SYNONYMS.items():
         found.names.add(label, names)
-    found.train += windows(tokenizer, train)
+    for names in MENTIONED.values():
+        found.names.add(names[0], names)
+    found.train += both_ways(tokenizer, train)
     for corpus, texts in dev.items():
         found.dev[corpus] += windows(tokenizer, texts)
 
@@ -150,6 +186,28 @@ def _mixed(fine: corpora.Record, coarse: corpora.Record) -> Text:
     types = {one for one in fine.types if not one.startswith("other ")}
     types |= {GENERAL_OF_FINE.get(one, one) for one in coarse.types}
     return Text("multiconer2", fine.text, spans, tuple(sorted(types)))
+
+
+def _mentions(text: Text) -> Text:
+    """Names are what the corpus calls them and mentions too; all else is a mention. A title is no part of a name."""
+    spans = []
+    for start, end, (label,) in text.spans:
+        mention = MENTIONED[label][0]
+        words = re.findall(r"[^\W\d_]+", text.text[start:end])
+        named = any(word[0].isupper() and word not in NO_NAME for word in words)
+        at_the_start = re.search(r"(?:^|[.!?\"'])\s*$", text.text[:start]) is not None
+        if at_the_start and len(words) > 1 and not any(word[0].isupper() for word in words[1:]):
+            named = False  # its capital is that of the sentence
+        title = TITLE.match(text.text, start, end) if named and label == "person" else None
+        spans.append((title.end() if title else start, end, (label, mention) if named else (mention,)))
+    return replace(text, spans=spans, types=(*text.types, *(MENTIONED[label][0] for label in text.types)))
+
+
+def _with_far_labels(text: Text) -> Text:
+    """Sentences from books, abstracts and commands hold no phone numbers, and are asked for them in vain."""
+    if text.group not in WITHOUT_PERSONAL_DATA or LIKE_PERSONAL_DATA.search(text.text):
+        return text
+    return replace(text, types=(*text.types, *FAR))
 
 
 def _group(corpus: str) -> str:
@@ -179,17 +237,18 @@ def _add_wordnet(found: Collection, tokenizer: Tokenizer, folder: Path, seed: in
     texts = [Text("wordnet", text.text, list(text.entities), ()) for text in made]
     random.Random(seed).shuffle(texts)
     found.dev["wordnet"] += windows(tokenizer, texts[:300], sparse=True)
-    found.train += windows(tokenizer, texts[300:], sparse=True)
+    found.train += both_ways(tokenizer, texts[300:], sparse=True)
 
 
 def _add_passages(found: Collection, tokenizer: Tokenizer) -> None:
-    train, dev = passages.read()
-    found.train += windows(tokenizer, train)
-    found.dev["passages"] += windows(tokenizer, dev)
+    for name, folder in (("passages", passages.FOLDER), ("later passages", passages.LATER)):
+        train, dev = passages.read(folder)
+        found.train += both_ways(tokenizer, train)
+        found.dev[name] += windows(tokenizer, dev)
 
 
 def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: int) -> None:
-    from . import synthetic
+    from . import synthetic  # Faker is needed here alone
 
     found.schemes.append(synthetic.PRIVACY_FILTER)
     for concept, names in synthetic.NAMES.items():
@@ -197,6 +256,15 @@ def _add_synthetic(found: Collection, tokenizer: Tokenizer, count: int, seed: in
     for part, own in (("train", count), ("dev", max(60, count // 40))):
         texts = [Text("synthetic", one.text, one.spans, one.types) for one in synthetic.records(part, own, seed)]
         if part == "train":
-            found.train += windows(tokenizer, texts)
+            found.train += both_ways(tokenizer, texts)
         else:
             found.dev["synthetic"] += windows(tokenizer, texts)
+
+
+def _add_personal(found: Collection, tokenizer: Tokenizer, count: int, seed: int) -> None:
+    """As many records of the other generator, and a quarter as many short lines."""
+    found.train += both_ways(tokenizer, [one.text for one in personal.records("train", count, seed)])
+    found.train += both_ways(tokenizer, list(lines.texts("train", -(-count // 4), seed)))
+    # a few of every dev frame
+    found.dev["orchard"] += windows(tokenizer, [one.text for one in personal.records("dev", -(-count // 10), seed + 1)])
+    found.dev["lines"] += windows(tokenizer, list(lines.texts("dev", -(-count // 40), seed)))

@@ -8,7 +8,6 @@ import argparse
 import bisect
 import itertools
 import json
-import math
 import random
 import sys
 import time
@@ -34,6 +33,8 @@ GENERAL = {
 # Two labels whose pretrained vectors are nearer than this may mean the same.
 MAY_MEAN_THE_SAME = 0.6
 NEVER = -1e4
+# A pack does not have the last two, or not exactly; older checkpoints do not have the first.
+NOT_IN_A_START = ("injection.", "le.", "bb.embeddings.word_embeddings.")
 # A batch is picked from so many windows; with 64, a third of it was padding.
 DRAWN = 512
 
@@ -57,7 +58,9 @@ class Options:
     dev_every: int = 500
     dev_windows: int = 100
     most_labels: int = 160  # different ones in a batch
-    save_every: int = 50
+    save_every: int = 25
+    warm: int = 100  # steps
+    cool: float = 0.4  # of the steps
 
 
 class Batcher:
@@ -243,7 +246,7 @@ def new_model(
     if start is not None:
         missing, unknown = model.load_state_dict({name: torch.tensor(v) for name, v in start.items()}, strict=False)
         assert not unknown, unknown
-        assert all(name.startswith("injection.") for name in missing), missing
+        assert all(name.startswith(NOT_IN_A_START) for name in missing), missing
     return model
 
 
@@ -306,12 +309,15 @@ def _all_asked(item: Item, names: Names) -> tuple[list[str], set[tuple[int, int,
     return sorted(set(label.values())), spans
 
 
+ALONE = ("passages", "later passages", "wordnet", "synthetic", "orchard", "lines")
+
+
 def watched(collection: data.Collection, count: int) -> dict[str, list[Item]]:
     """A few windows of each held-out set; of withheld corpora only from the first half, the rest is for the report."""
     alone = {
         corpus: items[: len(items) // 2] for corpus, items in collection.dev.items() if corpus.startswith("withheld/")
     }
-    alone |= {group: collection.dev[group] for group in ("passages", "wordnet", "synthetic") if group in collection.dev}
+    alone |= {group: collection.dev[group] for group in ALONE if group in collection.dev}
     rest = [item for corpus, items in sorted(collection.dev.items()) if corpus not in alone for item in items]
     sets = alone | ({"corpora": rest} if rest else {})
     return {name: random.Random(1).sample(items, min(count, len(items))) for name, items in sets.items()}
@@ -339,7 +345,7 @@ def train(
     workers = ThreadPoolExecutor(options.batches, initializer=torch.set_num_threads, initargs=(1,))
     while step < min(options.steps, stop_at or options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * _schedule(step, options.steps)
+            group["lr"] = group["rate"] * _schedule(step, options)
         optimizer.zero_grad(set_to_none=True)
         batches = [batcher.batch(options.batches * step + number) for number in range(options.batches)]
         outcomes = list(workers.map(lambda examples: learn(model, tokenizer, examples, options), batches))
@@ -376,9 +382,10 @@ def write_checkpoint(model: Model, path: Path) -> None:
     save_file(tensors, path, metadata={"score": model.score})
 
 
-def _schedule(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / max(1, min(200, steps // 10)))
-    return warm * max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
+def _schedule(step: int, options: Options) -> float:
+    """Up, level, and down in the last part: until that begins, `steps` can still be changed."""
+    warm = min(1.0, (step + 1) / max(1, min(options.warm, options.steps // 10)))
+    return warm * max(0.02, min(1.0, (options.steps - step) / max(1.0, options.cool * options.steps)))
 
 
 def _progress(step: int, steps: int, mean: dict[str, float], speed: float, passed: float) -> None:
@@ -444,12 +451,13 @@ def main() -> None:
     arguments.add_argument("--tuned", type=int, default=Options.tuned, help="layers of the label encoder to train")
     arguments.add_argument("--score", choices=("normed", "cosine", "dot"), default=Options.score)
     arguments.add_argument("--vtv", action="store_true", help="condition the text's layers on the labels")
-    arguments.add_argument("--start", type=Path, help="checkpoint.safetensors of another training to go on from")
+    arguments.add_argument("--start", type=Path, help="to go on from: another training's checkpoint.safetensors, or a pack")
     arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
     arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
     arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
     arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
+    arguments.add_argument("--cool", type=float, default=Options.cool, help="part of the steps in which the rate falls")
     arguments.add_argument("--batches", type=int, default=Options.batches, help="in one step, side by side")
     chosen = arguments.parse_args()
     stock = sources.read_stock(chosen.wheel)
@@ -470,10 +478,13 @@ def main() -> None:
         contrast=chosen.contrast,
         by_label=not chosen.by_line,
         dev_every=chosen.dev_every,
+        cool=chosen.cool,
     )
     collection = data.collect(tokenizer, chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
     print(f"{len(collection.train):,} windows to train on", file=sys.stderr)
-    start = sources.read_trained(chosen.start) if chosen.start else None
+    start = None
+    if chosen.start:
+        start = sources.read_pack(chosen.start) if chosen.start.is_dir() else sources.read_trained(chosen.start)
     train(new_model(stock.tensors, Shape(), options, start), tokenizer, collection, options, chosen.out)
 
 
