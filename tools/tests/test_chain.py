@@ -233,6 +233,16 @@ def test_steps_can_be_changed_until_the_rate_falls() -> None:
     assert train._schedule(999, long) == 0.02
 
 
+def test_a_training_under_way_has_a_snapshot(trained: Path, tmp_path: Path) -> None:
+    (tmp_path / "last.pt").write_bytes((trained / "last.pt").read_bytes())
+    train.snapshot(train.new_model(None, Shape(), replace(OPTIONS, seed=9)), OPTIONS, tmp_path)
+    average = torch.load(trained / "last.pt", weights_only=True)["average"]
+    for name, value in sources.read_trained(tmp_path / "checkpoint.safetensors").items():
+        if name in average:
+            np.testing.assert_allclose(value, average[name], atol=2e-3, err_msg=name)
+    assert json.loads((tmp_path / "training.json").read_text())["steps"] == OPTIONS.steps
+
+
 def test_the_most_specific_asked_for_label_is_right(tokenizer: Tokenizer) -> None:
     text = PlainText(
         "x", "Curie won", [(0, 5, ("physicist", "scientist", "person"))], ("physicist", "scientist", "person")

@@ -1,7 +1,7 @@
 """What packs find on sets for development: side by side, by `weir eval` with its default settings.
 
 usage: python -m weir_tools.develop OUT [--corpora DATA] [--logs LOGS] [--folded]      writes the sets
-       python -m weir_tools.develop OUT --weir PROGRAM PACK...                         measures packs on them
+       python -m weir_tools.develop OUT --weir PROGRAM --packs PACK...                      measures packs on them
 
 Sets, none of which is reported in CARD.md:
 
@@ -175,7 +175,7 @@ def table(by_pack: dict[str, dict[str, dict[str, float]]]) -> str:
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("out", type=Path)
-    arguments.add_argument("packs", type=Path, nargs="*")
+    arguments.add_argument("--packs", type=Path, nargs="+", default=[])
     arguments.add_argument("--corpora", type=Path)
     arguments.add_argument("--logs", type=Path)
     arguments.add_argument("--folded", action="store_true", help="write the sets with their digits folded")

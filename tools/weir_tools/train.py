@@ -231,6 +231,9 @@ class Average:
                 kept.copy_(now)
 
 
+Progress = tuple[int, int, float]  # steps, tokens, seconds
+
+
 def new_model(
     stock: sources.Tensors | None, shape: Shape, options: Options, start: sources.Tensors | None = None
 ) -> Model:
@@ -372,8 +375,21 @@ def train(
         return
     average.swap(model)
     write_checkpoint(model, out / "checkpoint.safetensors")
-    totals = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "tokens": seen, "seconds": round(time.time() - began)}
-    training = asdict(options) | {"batch_tokens": options.tokens} | totals  # what the pack's manifest says
+    _write_totals(out, options, (step, seen, time.time() - began))
+
+
+def snapshot(model: Model, options: Options, out: Path) -> None:
+    """The averaged weights of a training that is under way, as it was saved last."""
+    state = torch.load(out / "last.pt", weights_only=True)
+    model.load_state_dict(state["model"] | state["average"], strict=False)
+    write_checkpoint(model, out / "checkpoint.safetensors")
+    _write_totals(out, options, state["progress"])
+
+
+def _write_totals(out: Path, options: Options, progress: Progress) -> None:
+    step, seen, spent = progress
+    totals = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "tokens": seen, "seconds": round(spent)}
+    training = asdict(options) | {"steps": step, "batch_tokens": options.tokens} | totals  # what the manifest says
     (out / "training.json").write_text(json.dumps(training, indent=1) + "\n")
 
 
@@ -409,9 +425,6 @@ def _log(path: Path, step: int, mean: dict[str, float], passed: float, figures: 
     with path.open("a") as out:
         out.write(json.dumps(line) + "\n")
     print(f"\n{json.dumps(line)}", file=sys.stderr)
-
-
-Progress = tuple[int, int, float]  # steps, tokens, seconds
 
 
 def _save(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average, progress: Progress) -> None:
@@ -452,6 +465,7 @@ def main() -> None:
     arguments.add_argument("--score", choices=("normed", "cosine", "dot"), default=Options.score)
     arguments.add_argument("--vtv", action="store_true", help="condition the text's layers on the labels")
     arguments.add_argument("--start", type=Path, help="to go on from: another training's checkpoint.safetensors, or a pack")
+    arguments.add_argument("--snapshot", action="store_true", help="write the checkpoint of OUT/last.pt as it stands")
     arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
     arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
@@ -480,6 +494,9 @@ def main() -> None:
         dev_every=chosen.dev_every,
         cool=chosen.cool,
     )
+    if chosen.snapshot:
+        snapshot(new_model(stock.tensors, Shape(), options), options, chosen.out)
+        return
     collection = data.collect(tokenizer, chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
     print(f"{len(collection.train):,} windows to train on", file=sys.stderr)
     start = None
