@@ -3,7 +3,9 @@
 The model starts from random weights, so nothing is fetched, and what it finds means nothing.
 """
 
+import itertools
 import json
+import operator
 from dataclasses import replace
 from pathlib import Path
 
@@ -165,18 +167,17 @@ def test_a_training_that_was_cut_short_ends_where_an_uncut_one_ends(
 
 @torch.no_grad()
 def test_a_training_goes_on_from_a_pack_as_from_its_checkpoint(
-    made: Path, trained: Path, model: Model, rows: list[list[int]]
+    made: Path, model: Model, tokenizer: Tokenizer, rows: list[list[int]]
 ) -> None:
-    """The pack has 7 bits of the weights; word vectors and label encoder are the stock's, here the checkpoint's."""
-    weights = sources.read_trained(trained / "checkpoint.safetensors")
-    given = {name: value for name, value in weights.items() if name.startswith(train.NOT_IN_A_START)}
-    again = train.new_model(None, Shape(), OPTIONS, sources.read_pack(made) | given).eval()
+    """The pack has 7 bits of what was trained, and 8 of word vectors and label encoder."""
+    stock, words = sources.stock_of_pack(made), "embeddings.word_embeddings.weight"
+    again = train.new_model(stock.tensors, Shape(), OPTIONS, sources.read_pack(made)).eval()
+    # the two encoders have words of their own here: they begin from random weights, not both from the stock
+    again.bb.load_state_dict({words: model.bb.state_dict()[words]}, strict=False)
     for row in rows:
         ids, mask = padded([row])
         assert relative_error(again.hidden(ids, mask)[0].numpy(), model.hidden(ids, mask)[0].numpy()) < 0.06
     labels = ["person", "serial number of a device"]
-    tokenizer = Tokenizer.from_file(str(made / "tokenizer.json"))
-    tokenizer.encode_special_tokens = True
     own, other = (one.label_vectors(tokenizer, labels).numpy() for one in (again, model))
     assert relative_error(own, other) < 0.06
 
@@ -241,6 +242,45 @@ def test_a_training_under_way_has_a_snapshot(trained: Path, tmp_path: Path) -> N
         if name in average:
             np.testing.assert_allclose(value, average[name], atol=2e-3, err_msg=name)
     assert json.loads((tmp_path / "training.json").read_text())["steps"] == OPTIONS.steps
+
+
+def test_texts_are_packed_and_cut_as_they_were(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    texts = data.gather(None, None, synthetic=20, seed=2)
+    texts.pack(tmp_path / "texts", most=10**9)
+    again = data.Texts.unpack(tmp_path / "texts")
+    key = operator.attrgetter("ids")
+    assert sorted(again.cut(tokenizer).train, key=key) == sorted(texts.cut(tokenizer).train, key=key)
+    assert again.dev.keys() == texts.dev.keys()
+    texts.pack(tmp_path / "few", most=500)
+    few = data.Texts.unpack(tmp_path / "few").train
+    assert {text.group for text in few} == {text.group for text in texts.train}
+    assert len(few) < len(texts.train)
+
+
+def test_what_was_trained_elsewhere_comes_home_without_what_was_not(trained: Path, tmp_path: Path) -> None:
+    whole = sources.read_trained(trained / "checkpoint.safetensors")
+    (tmp_path / train.TRAINED).write_bytes((trained / train.TRAINED).read_bytes())
+    assert (trained / train.TRAINED).stat().st_size < (trained / "checkpoint.safetensors").stat().st_size / 3
+    train.snapshot(train.new_model(None, Shape(), replace(OPTIONS, seed=9)), OPTIONS, tmp_path)
+    found = sources.read_trained(tmp_path / "checkpoint.safetensors")
+    for name in sources.read_trained(tmp_path / train.TRAINED):
+        np.testing.assert_array_equal(found[name], whole[name])
+
+
+def test_many_processes_make_the_batches_that_one_makes(collection: data.Collection) -> None:
+    batcher = train.Batcher(collection, OPTIONS)
+    made = train._made(batcher, 3, torch.device("cuda"))
+    assert list(itertools.islice(made, 4)) == [batcher.batch(number) for number in range(3, 7)]
+    made.close()
+
+
+def test_a_training_takes_the_time_it_is_given(
+    tokenizer: Tokenizer, collection: data.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train, "TRIAL", 1)
+    options = train.Options(steps=500, tokens=60, dev_every=999, dev_windows=1, save_every=999)
+    train.train(train.new_model(None, TINY, options), tokenizer, collection, options, tmp_path, seconds=0.01)
+    assert json.loads((tmp_path / "training.json").read_text())["steps"] == 3
 
 
 def test_the_most_specific_asked_for_label_is_right(tokenizer: Tokenizer) -> None:

@@ -51,25 +51,32 @@ def read_pack(folder: Path) -> Tensors:
         (graphs[0], "hidden", "hp"), (graphs[1], "proj.wide", "proj.0"), (graphs[1], "raw", "proj.2")
     ):  # fmt: skip
         found |= _dense(own, node, name)
-    found |= _encoder(graphs[0])
-    return found
+    return found | {f"bb.{name}": value for name, value in _encoder(graphs[0]).items()}
+
+
+def stock_of_pack(folder: Path) -> Stock:
+    """The stock out of a pack: its word vectors and its label encoder, which training leaves as they are, in 8 bits."""
+    own = _constants(folder / "label_encoder.onnx")
+    words = own["words"].astype(np.float32) * own["words.scale"].reshape(-1, 1)
+    tensors = {"embeddings.word_embeddings.weight": words, **_encoder(own)}
+    return Stock(tensors, json.loads((folder / "tokenizer.json").read_text()))
 
 
 def _encoder(own: Tensors) -> Tensors:
     positions = own["embed.positions"]
     found = {
-        "bb.embeddings.position_embeddings.weight": positions,
-        "bb.embeddings.token_type_embeddings.weight": np.zeros((2, positions.shape[1]), np.float32),
-        **_norm(own, "embed", "bb.embeddings.LayerNorm"),
+        "embeddings.position_embeddings.weight": positions,
+        "embeddings.token_type_embeddings.weight": np.zeros((2, positions.shape[1]), np.float32),
+        **_norm(own, "embed", "embeddings.LayerNorm"),
     }
     for layer in itertools.takewhile(lambda number: f"layer{number}.query.weight" in own, itertools.count()):
         for node, name in (
             ("query", "attention.self.query"), ("key", "attention.self.key"), ("value", "attention.self.value"),
             ("attended", "attention.output.dense"), ("wide", "intermediate.dense"), ("narrow", "output.dense"),
         ):  # fmt: skip
-            found |= _dense(own, f"layer{layer}.{node}", f"bb.encoder.layer.{layer}.{name}")
+            found |= _dense(own, f"layer{layer}.{node}", f"encoder.layer.{layer}.{name}")
         for node, name in (("middle", "attention.output.LayerNorm"), ("out", "output.LayerNorm")):
-            found |= _norm(own, f"layer{layer}.{node}", f"bb.encoder.layer.{layer}.{name}")
+            found |= _norm(own, f"layer{layer}.{node}", f"encoder.layer.{layer}.{name}")
     return found
 
 
