@@ -7,6 +7,7 @@ Holds: a label is a negative only where the text was annotated for it; a span wh
 Does not know: vectors, batches.
 """
 
+import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -229,19 +230,20 @@ class Drawer:
                     holders[concept].append(item)
             counts = Counter({concept: len(held) for concept, held in holders.items()})
             concepts = sorted(counts)
-            self._holders[group] = (concepts, [counts[one] ** 0.35 for one in concepts], holders)
+            sums = list(itertools.accumulate(counts[one] ** 0.35 for one in concepts))
+            self._holders[group] = (concepts, sums, holders)
             self._bare[group] = [item for item in own if not item.spans]
 
     def draw(self, rng: random.Random, count: int) -> list[Item]:
         return [self._one(group, rng) for group in rng.choices(self._groups, self._shares, k=count)]
 
     def _one(self, group: str, rng: random.Random) -> Item:
-        concepts, weights, holders = self._holders[group]
+        concepts, sums, holders = self._holders[group]
         if rng.random() * len(self._items[group]) < len(self._bare[group]):
             return rng.choice(self._bare[group])
         if not concepts or not self._by_label or rng.random() < 0.15:
             return rng.choice(self._items[group])
-        return rng.choice(holders[rng.choices(concepts, weights)[0]])
+        return rng.choice(holders[rng.choices(concepts, cum_weights=sums)[0]])
 
 
 def _mean_length(items: Sequence[Item]) -> float:

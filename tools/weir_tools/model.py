@@ -249,7 +249,8 @@ class Model(nn.Module):
                 return x
 
             after = tap if self.injection else None
-            states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned, after)
+            with torch.autocast(rows.device.type, enabled=False):  # once for each text, so exactly
+                states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned, after)
             for text, state, row in zip(own, states, ids, strict=True):
                 kept = state[: len(row)]
                 self._below[text] = (kept if self.tuned else kept.mean(0, keepdim=True)).half().clone()
