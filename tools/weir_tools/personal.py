@@ -62,7 +62,7 @@ def text(
 
 
 def chain(kind: str, role: str | None) -> tuple[str, ...]:
-    """Whoever asks for addresses means a street alone too, whoever asks for phone numbers a fax's."""
+    """A street alone is an address too, and a fax number is a phone number."""
     concepts = labels.path(kind, role)
     above = [one for concept in concepts for one in (concept, *ALSO.get(concept, ()))]
     return tuple(_called(one) for one in above)
