@@ -119,7 +119,7 @@ bench-large: build setup-tests ## Measure a full-size large model of random weig
 # The machine needs PyTorch, onnx, tokenizers and safetensors, and no network: tools/README.md tells what TEXTS is.
 .PHONY: train-gpu
 train-gpu: ## Train weir-mini on a GPU for SECONDS (default 480) with the packed TEXTS; trained.safetensors and log in OUT
-	cd tools && python3 -m weir_tools.train ../models/weir-mini $(or $(OUT),$(CURDIR)/out/gpu) --packed $(TEXTS) \
+	cd tools && python3 -m weir_tools.train ../models/weir-mini $(abspath $(or $(OUT),out/gpu)) --packed $(abspath $(TEXTS)) \
 		--start ../models/weir-mini --device cuda --batches 1 --tokens 12000 --most-labels 500 \
 		--seconds $(or $(SECONDS),480) --dev-every 1000000 --save-every 1000000
 
