@@ -116,6 +116,13 @@ bench-large: build setup-tests ## Measure a full-size large model of random weig
 	cd tools && ../.weir/python/bin/python -m weir_tools.profile_large ../.weir/large/pack
 	cd tools && ../.weir/python/bin/python -m weir_tools.halo ../.weir/large/pack
 
+# The machine needs PyTorch, onnx, tokenizers and safetensors, and no network: tools/README.md tells what TEXTS is.
+.PHONY: train-gpu
+train-gpu: ## Train weir-mini on a GPU for SECONDS (default 480) with the packed TEXTS; trained.safetensors and log in OUT
+	cd tools && python3 -m weir_tools.train ../models/weir-mini $(abspath $(or $(OUT),out/gpu)) --packed $(abspath $(TEXTS)) \
+		--start ../models/weir-mini --device cuda --batches 1 --tokens 12000 --most-labels 500 \
+		--seconds $(or $(SECONDS),480) --dev-every 1000000 --save-every 1000000
+
 .PHONY: fuzz
 fuzz: ## Fuzz every parser of outside bytes for FUZZ_SECONDS each (default 60)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-60} cargo test --release --test it fuzz -- --nocapture

@@ -73,9 +73,7 @@ def _figures(measured: dict) -> str:
             *(f"Never trained on, {name}:\n\n{_labels(own)}\n" for name, own in measured["zero_shot"].items()),
             "### How far a score can be trusted",
             "",
-            "Fitted on every other record of the unseen templates and the held-out documents, measured on the rest:"
-            " spans of the common path before any threshold. On labels of a kind that training did not have both are"
-            " too sure of themselves.",
+            _fitted_on(measured),
             "",
             "`score`: an entity of some asked label has the span's start and end"
             f" (expected calibration error {measured['expected_calibration_error']:.3f}).",
@@ -87,11 +85,41 @@ def _figures(measured: dict) -> str:
             "",
             _reliability(measured["label_reliability"]),
             "",
+            *_unseen(measured),
             f"![Share of spans that are right, by score]({PICTURE})",
             "",
             *_halos(measured),
         ]
     )
+
+
+def _fitted_on(measured: dict) -> str:
+    known = "Fitted on every other record of the unseen templates and the held-out documents"
+    if "unseen_reliability" not in measured:
+        return (
+            f"{known}, measured on the rest: spans of the common path before any threshold. On labels of a kind that"
+            " training did not have both are too sure of themselves."
+        )
+    return (
+        f"{known}, and, counting as much, of the corpora that were never trained on (the half of each that is not reported"
+        " above); measured on the rest: spans of the common path before any threshold. First labels of kinds that training had."
+    )
+
+
+def _unseen(measured: dict) -> list[str]:
+    if "unseen_reliability" not in measured:
+        return []
+    return [
+        "Labels of kinds that training did not have:"
+        f" `score` (expected calibration error {measured['unseen_expected_calibration_error']:.3f}),",
+        "",
+        _reliability(measured["unseen_reliability"]),
+        "",
+        f"`label_score` (expected calibration error {measured['unseen_label_expected_calibration_error']:.3f}).",
+        "",
+        _reliability(measured["unseen_label_reliability"]),
+        "",
+    ]
 
 
 def _reliability(rows: list[dict]) -> str:

@@ -29,7 +29,7 @@ import subprocess
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +158,17 @@ def corpus_records(pack: Pack, folder: Path, most: int = MOST_RECORDS) -> tuple[
     return [_record(pack, one) for one in unseen], [_record(pack, one) for one in kept]
 
 
+def unseen_records(pack: Pack, folder: Path, most: int = MOST_RECORDS) -> list[Record]:
+    """Of each withheld corpus the half that is watched during training: the other is for the report."""
+    withheld: dict[str, list[corpora.Record]] = defaultdict(list)
+    for record in corpora.read(folder):
+        if record.part == "withheld":
+            withheld[record.corpus].append(record)
+    watched = [own[: (len(own) + 1) // 2] for own in withheld.values()]
+    some = [one for own in watched for one in random.Random(SEED).sample(own, min(most // 3, len(own)))]
+    return [_record(pack, one) for one in some]
+
+
 def _record(pack: Pack, record: corpora.Record) -> Record:
     ids, offsets = pack.tokens(record.text)
     gold = {(e["start"], e["end"]): e["label"] for e in record.entities}
@@ -267,14 +278,15 @@ def _row(counts: np.ndarray) -> dict:
     return {"gold": int(gold)} | {name: _round(value) for name, value in values.items()}
 
 
-def fit_logistic(margins: np.ndarray, correct: np.ndarray) -> tuple[float, float]:
-    """Slope and intercept of greatest likelihood, by Newton's method."""
+def fit_logistic(margins: np.ndarray, correct: np.ndarray, shares: np.ndarray | None = None) -> tuple[float, float]:
+    """Slope and intercept of greatest likelihood, by Newton's method; `shares`: how much each row counts."""
     design = np.stack([margins, np.ones_like(margins)], axis=1)
+    counted = np.ones_like(margins) if shares is None else shares
     weights = np.zeros(2)
     for _ in range(50):
         chance = 1 / (1 + np.exp(-design @ weights))
-        hessian = (design * (chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
-        step = np.linalg.solve(hessian, design.T @ (correct - chance))
+        hessian = (design * (counted * chance * (1 - chance))[:, None]).T @ design + 1e-6 * np.eye(2)
+        step = np.linalg.solve(hessian, design.T @ (counted * (correct - chance)))
         weights += step
         if np.abs(step).max() < 1e-9:
             break
@@ -299,24 +311,49 @@ class Chances:
                 rows.append((span.gain, span.margin, label is not None, label == record.labels[span.label]))
         return cls(*np.array(rows, float).reshape(-1, 4).T)
 
+    def and_(self, other: "Chances") -> "Chances":
+        return Chances(*(np.concatenate([own, more]) for own, more in zip(self, other, strict=True)))
 
-def calibration(records: list[Record], scores: list[np.ndarray], o_bias: float) -> dict:
-    """Fitted on every other record, reported on the rest."""
-    fitted, rest = (Chances.of(records[part::2], scores[part::2], o_bias) for part in (0, 1))
-    slope, intercept = fit_logistic(fitted.margins, fitted.right)
-    gain_slope, gain_intercept = fit_logistic(fitted.gains, fitted.placed)
-    score = 1 / (1 + np.exp(-(gain_slope * rest.gains + gain_intercept)))
-    label_score = np.minimum(1 / (1 + np.exp(-(slope * rest.margins + intercept))), score)
-    return {
+    def __iter__(self) -> Iterator[np.ndarray]:
+        return iter((self.gains, self.margins, self.placed, self.right))
+
+    def __len__(self) -> int:
+        return len(self.gains)
+
+
+Scored = tuple[list[Record], list[np.ndarray]]
+
+
+def calibration(known: Scored, o_bias: float, unseen: Scored | None = None) -> dict:
+    """Fitted on every other record, reported on the rest.
+
+    `unseen`: records of labels that training did not have. Both kinds count alike, however many spans each has: a score
+    must hold for labels of either, and nobody knows of which kind a tenant's are.
+    """
+    fitted, rest = (Chances.of(known[0][part::2], known[1][part::2], o_bias) for part in (0, 1))
+    shares = np.ones(len(fitted))
+    if unseen:
+        new, new_rest = (Chances.of(unseen[0][part::2], unseen[1][part::2], o_bias) for part in (0, 1))
+        shares = np.concatenate([shares, np.full(len(new), len(fitted) / max(1, len(new)))])
+        fitted = fitted.and_(new)
+    slope, intercept = fit_logistic(fitted.margins, fitted.right, shares)
+    gain_slope, gain_intercept = fit_logistic(fitted.gains, fitted.placed, shares)
+    figures = {
         "slope": _round(slope),
         "intercept": _round(intercept),
         "gain_slope": _round(gain_slope),
         "gain_intercept": _round(gain_intercept),
-        "reliability": reliability(score, rest.placed),
-        "expected_calibration_error": _round(_calibration_error(score, rest.placed)),
-        "label_reliability": reliability(label_score, rest.right),
-        "label_expected_calibration_error": _round(_calibration_error(label_score, rest.right)),
     }
+    for prefix, own in (("", rest), *((("unseen_", new_rest),) if unseen else ())):
+        score = 1 / (1 + np.exp(-(gain_slope * own.gains + gain_intercept)))
+        label_score = np.minimum(1 / (1 + np.exp(-(slope * own.margins + intercept))), score)
+        figures |= {
+            f"{prefix}reliability": reliability(score, own.placed),
+            f"{prefix}expected_calibration_error": _round(_calibration_error(score, own.placed)),
+            f"{prefix}label_reliability": reliability(label_score, own.right),
+            f"{prefix}label_expected_calibration_error": _round(_calibration_error(label_score, own.right)),
+        }
+    return figures
 
 
 def reliability(chances: np.ndarray, correct: np.ndarray) -> list[dict]:
@@ -341,6 +378,7 @@ class Sets:
     """What is measured on, by the name of its file."""
 
     records: dict[str, list[Record]]
+    unseen: list[Record] = field(default_factory=list)  # of labels that training did not have, and of no set above
 
     @classmethod
     def make(cls, pack: Pack, folder: Path | None, synthetic: int, most: int) -> "Sets":
@@ -361,7 +399,7 @@ class Sets:
                     for source, rows in sorted(by_source.items())
                     if any(record.gold for record in rows)
                 }
-        return cls(records)
+        return cls(records, unseen_records(pack, folder, most) if folder else [])
 
     def of(self, kind: str) -> dict[str, list[Record]]:
         """The sets of a kind, without the kind in their names."""
@@ -420,7 +458,8 @@ def fit(pack: Pack, sets: Sets) -> dict:
     held_out = [record for own in sets.of("held-out").values() for record in own]
     # like what the pack was trained on, but unseen
     records = [*sets.records["personal"], *sets.records["private"], *held_out]
-    fitted = calibration(records, _scores(pack, records), o_bias)
+    new = (sets.unseen, _scores(pack, sets.unseen)) if sets.unseen else None
+    fitted = calibration((records, _scores(pack, records)), o_bias, new)
     long = [record for record in held_out if len(record.ids) > pack.width]
     if long:
         fitted["long_texts"] = len(long)

@@ -7,10 +7,11 @@ Holds: a label is a negative only where the text was annotated for it; a span wh
 Does not know: vectors, batches.
 """
 
+import itertools
 import random
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tokenizers import Tokenizer
 
@@ -87,6 +88,19 @@ def _token_spans(offsets: list[tuple[int, int]], spans: Sequence[Span]) -> list[
         if own:
             found.append((own[0], own[-1] + 1, chain))
     return found
+
+
+# Every ASCII digit as 0: what the model reads where a rule says `reuse = "digits"`.
+FOLD = str.maketrans("123456789", "0" * 9)
+
+
+def both_ways(tokenizer: Tokenizer, texts: Sequence[Text], sparse: bool = False) -> list[Item]:
+    """The windows of texts as they are and with their digits folded: half of what is drawn is folded."""
+    folded = [replace(text, text=text.text.translate(FOLD)) for text in texts]
+    changed = [new.text != old.text for old, new in zip(texts, folded, strict=True)]
+    same = windows(tokenizer, [text for text, own in zip(texts, changed, strict=True) if not own], sparse)
+    plain = windows(tokenizer, [text for text, own in zip(texts, changed, strict=True) if own], sparse)
+    return [*same, *same, *plain, *windows(tokenizer, [new for new, own in zip(folded, changed, strict=True) if own], sparse)]
 
 
 class Names:
@@ -192,7 +206,10 @@ class Relatives:
 
 
 class Drawer:
-    """Draws items: a group by its share of the tokens, in it a concept by its (flattened) frequency, then an item."""
+    """Draws items: a group by its share of the tokens, in it a concept by its (flattened) frequency, then an item.
+
+    Items without any entity are as frequent as they are in their group: where nothing is, nothing must be found.
+    """
 
     def __init__(self, items: Sequence[Item], shares: dict[str, float], by_label: bool) -> None:
         self._by_label = by_label
@@ -204,6 +221,7 @@ class Drawer:
             raise ValueError(f"no share for {sorted(unknown)}")
         self._groups = [group for group in shares if group in self._items]
         self._shares = [shares[group] / _mean_length(self._items[group]) for group in self._groups]
+        self._bare: dict[str, list[Item]] = {}
         self._holders: dict[str, tuple[list[str], list[float], dict[str, list[Item]]]] = {}
         for group, own in self._items.items():
             holders = defaultdict(list)
@@ -212,16 +230,20 @@ class Drawer:
                     holders[concept].append(item)
             counts = Counter({concept: len(held) for concept, held in holders.items()})
             concepts = sorted(counts)
-            self._holders[group] = (concepts, [counts[one] ** 0.35 for one in concepts], holders)
+            sums = list(itertools.accumulate(counts[one] ** 0.35 for one in concepts))
+            self._holders[group] = (concepts, sums, holders)
+            self._bare[group] = [item for item in own if not item.spans]
 
     def draw(self, rng: random.Random, count: int) -> list[Item]:
         return [self._one(group, rng) for group in rng.choices(self._groups, self._shares, k=count)]
 
     def _one(self, group: str, rng: random.Random) -> Item:
-        concepts, weights, holders = self._holders[group]
+        concepts, sums, holders = self._holders[group]
+        if rng.random() * len(self._items[group]) < len(self._bare[group]):
+            return rng.choice(self._bare[group])
         if not concepts or not self._by_label or rng.random() < 0.15:
             return rng.choice(self._items[group])
-        return rng.choice(holders[rng.choices(concepts, weights)[0]])
+        return rng.choice(holders[rng.choices(concepts, cum_weights=sums)[0]])
 
 
 def _mean_length(items: Sequence[Item]) -> float:

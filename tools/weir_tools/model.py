@@ -115,7 +115,7 @@ class Injection(nn.Module):
 
     def of(self, taps: Tensor, counts: Tensor) -> After:
         """taps (rows, labels, points, width), zeros behind a row's own labels; counts (rows)."""
-        real = torch.arange(taps.shape[1])[None] < counts[:, None]
+        real = torch.arange(taps.shape[1], device=taps.device)[None] < counts[:, None]
         points = [
             project(F.normalize(taps[:, :, point], dim=-1) * self._LENGTH) * real[..., None]
             for point, project in enumerate(self.project)
@@ -163,8 +163,12 @@ class Model(nn.Module):
         last = self.le.encoder["layer"][self.shape.layers - self.tuned :]
         self._pretrained_layers = tuple(copy.deepcopy(layer).requires_grad_(False) for layer in last)
 
+    @property
+    def device(self) -> torch.device:
+        return self.o.device
+
     def hidden(self, ids: Tensor, mask: Tensor, after: After | None = None) -> Tensor:
-        states = self.hp(self.bb(ids, mask, after))
+        states = self.hp(self.bb(ids.to(self.device), mask.to(self.device), after))
         if self.score == "cosine":
             states = F.normalize(states, dim=-1)
         return states * self.scale
@@ -177,9 +181,9 @@ class Model(nn.Module):
         texts = {label: [template.format(label) for template in TEMPLATES] for label in labels}
         self._remember(tokenizer, [text for own in texts.values() for text in own if text not in self._taps])
         of = {label: torch.stack([self._taps[text] for text in own]).mean(0) for label, own in texts.items()}
-        nothing = torch.zeros(0, len(Injection.TAPPED), self.shape.width)
+        nothing = torch.zeros(0, len(Injection.TAPPED), self.shape.width, device=self.device)
         rows = [torch.stack([of[label] for label in own]) if own else nothing for own in asked]
-        counts = torch.tensor([len(own) for own in asked])
+        counts = torch.tensor([len(own) for own in asked], device=self.device)
         return self.injection.of(nn.utils.rnn.pad_sequence(rows, batch_first=True), counts)
 
     def outside(self) -> Tensor:
@@ -209,12 +213,15 @@ class Model(nn.Module):
 
     def _pooled(self, tokenizer: Tokenizer, texts: list[str], layers: Iterable[Layer]) -> Tensor:
         self._remember(tokenizer, [text for text in texts if text not in self._below])
+        if not self.tuned:  # nothing follows: what is remembered is the mean
+            return torch.cat([self._below[text] for text in texts]).float()
         order = sorted(range(len(texts)), key=lambda index: len(self._below[texts[index]]))
         pooled: list[Tensor] = []
         for first in range(0, len(order), 128):
             states = [self._below[texts[index]] for index in order[first : first + 128]]
             rows = nn.utils.rnn.pad_sequence([own.float() for own in states], batch_first=True)
-            mask = torch.arange(rows.shape[1])[None] < torch.tensor([len(own) for own in states])[:, None]
+            lengths = torch.tensor([len(own) for own in states], device=self.device)
+            mask = torch.arange(rows.shape[1], device=self.device)[None] < lengths[:, None]
             for layer in layers:
                 rows = layer(rows, mask[:, None, None, :])
             weights = mask[..., None].float()
@@ -232,7 +239,7 @@ class Model(nn.Module):
                 [PREFIX, *encoding.ids[: LONGEST_LABEL - 2], SUFFIX]
                 for encoding in tokenizer.encode_batch(own, add_special_tokens=False)
             ]
-            rows, mask = padded(ids)
+            rows, mask = (own.to(self.device) for own in padded(ids))
             tapped: list[Tensor] = []
             weights = mask[..., None].float()
 
@@ -242,9 +249,11 @@ class Model(nn.Module):
                 return x
 
             after = tap if self.injection else None
-            states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned, after)
+            with torch.autocast(rows.device.type, enabled=False):  # once for each text, so exactly
+                states = self.le.run(self.le.embed(rows), mask, 0, self.shape.layers - self.tuned, after)
             for text, state, row in zip(own, states, ids, strict=True):
-                self._below[text] = state[: len(row)].half().clone()
+                kept = state[: len(row)]
+                self._below[text] = (kept if self.tuned else kept.mean(0, keepdim=True)).half().clone()
             if tapped:
                 self._taps.update(zip(own, torch.stack(tapped, 1), strict=True))
 

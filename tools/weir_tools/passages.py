@@ -17,6 +17,8 @@ from pathlib import Path
 from .examples import Text
 
 FOLDER = Path(__file__).parent / "passages"
+# By other writers, for weir-mini 0.5: professions and sciences, personal data in every form, six more languages.
+LATER = Path(__file__).parents[1] / "corpora" / "passages"
 MARK = re.compile(r"\[\[([^\[\]|]+)\|([^\[\]|]+)\]\]")
 DEV_EVERY = 20
 FAR = 10

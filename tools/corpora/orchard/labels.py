@@ -328,15 +328,21 @@ def draw(rng: random.Random, present: list[tuple[str, str | None]]) -> dict[tupl
     return {key: [words[c] for c in concepts if c in active] for key, concepts in paths.items()}
 
 
-def absent(
-    rng: random.Random, present: list[tuple[str, str | None]], forbidden: set[str], nothing: bool, hard: bool
-) -> list[str]:
-    """Wordings of concepts that the text does not hold."""
+def not_offered(present: list[tuple[str, str | None]], forbidden: set[str]) -> set[str]:
+    """Concepts that the text holds, and those whose border with one of them is not sharp."""
     held = {c for key in present for c in path(*key)}
     blocked = set(held) | forbidden
     for group in GROUPS:
         if group & held:
             blocked |= group
+    return blocked
+
+
+def absent(
+    rng: random.Random, present: list[tuple[str, str | None]], forbidden: set[str], nothing: bool, hard: bool
+) -> list[str]:
+    """Wordings of concepts that the text does not hold."""
+    blocked = not_offered(present, forbidden)
     out: list[str] = []
     used: set[str] = set()
     if nothing:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -141,8 +141,30 @@ def unsharp(frame: Frame, rest: str) -> set[str]:
     return out
 
 
-def make(frame: Frame, number: int, seed: int, hard: bool) -> dict[str, Any] | None:
-    """One record; None where a sentence with a trap was wanted and the frame has no place for one."""
+@dataclass(frozen=True)
+class Draft:
+    """A record before its labels are worded."""
+
+    id: str
+    frame: Frame
+    text: str
+    spans: list[tuple[int, int, str, str | None]]  # start, end, kind, role
+    forbidden: set[str]  # concepts whose absence nobody could vouch for
+    hard: bool
+    rng: random.Random  # as the text left it
+
+    @property
+    def present(self) -> list[tuple[str, str | None]]:
+        return [(kind, role) for _, _, kind, role in self.spans]
+
+    @property
+    def also_absent(self) -> list[str]:
+        """What the frame says that its text does not hold: concepts, or labels of its own with _ for blanks."""
+        return list(filter(None, self.frame.options.get("not", "").split(",")))
+
+
+def draft(frame: Frame, number: int, seed: int, hard: bool) -> Draft | None:
+    """None where a sentence with a trap was wanted and the frame has no place for one."""
     rng = random.Random(f"orchard {seed} {number} {frame.language} {frame.key}")
     scribe = Scribe(rng, frame.language, frame.options)
     segs = scribe.render(frame.text)
@@ -165,25 +187,27 @@ def make(frame: Frame, number: int, seed: int, hard: bool) -> dict[str, Any] | N
         segs = insert(segs, (i, at), more, own_line=segs[i][0][at:].startswith("\n\n") and rng.random() < 0.5)
     segs = noise.apply(rng, segs, frame.register, frame.flag("raw"))
     text, spans = join(segs)
-    nothing = frame.flag("none")
     forbidden |= unsharp(frame, " ".join(piece for piece, kind, _ in segs if kind is None))
-    present = [(kind, role) for _, _, kind, role in spans]
-    words = labels.draw(rng, present)
-    entities = [{"start": a, "end": b, "labels": words[kind, role]} for a, b, kind, role in spans]
-    gone = labels.absent(rng, present, forbidden, nothing, is_hard)
+    name = f"orchard-{frame.language}-{frame.key}-{seed}-{number:06d}"
+    return Draft(name, frame, text, spans, forbidden, is_hard, rng)
+
+
+def worded(made: Draft) -> dict[str, Any]:
+    words = labels.draw(made.rng, made.present)
+    entities = [{"start": a, "end": b, "labels": words[kind, role]} for a, b, kind, role in made.spans]
+    gone = labels.absent(made.rng, made.present, made.forbidden, made.frame.flag("none"), made.hard)
     taken = {w for ws in words.values() for w in ws}
-    for concept in filter(None, frame.options.get("not", "").split(",")):
-        gone.append(labels.wording(rng, concept) if concept in labels.CONCEPTS else concept.replace("_", " "))
+    for concept in made.also_absent:
+        gone.append(labels.wording(made.rng, concept) if concept in labels.CONCEPTS else concept.replace("_", " "))
     gone = [w for w in dict.fromkeys(gone) if w not in taken]
-    return {
-        "id": f"orchard-{frame.language}-{frame.key}-{seed}-{number:06d}",
-        "text": text,
-        "entities": entities,
-        "absent": gone,
-    }
+    return {"id": made.id, "text": made.text, "entities": entities, "absent": gone}
 
 
 def records(count: int, seed: int, language: str) -> Iterator[dict[str, Any]]:
+    return map(worded, drafts(count, seed, language))
+
+
+def drafts(count: int, seed: int, language: str) -> Iterator[Draft]:
     rng = random.Random(f"orchard order {seed} {language}")
     chosen = lists.LANGUAGES if language == "all" else [language]
     decks: dict[tuple[str, str], Deck] = {}
@@ -207,7 +231,7 @@ def records(count: int, seed: int, language: str) -> Iterator[dict[str, Any]]:
         name = "nothing" if u < NOTHING else "plain"
         if NOTHING <= u < NOTHING + HARD:
             name = "hard" if rng.random() < 0.4 else "prose"
-        record = None
-        while record is None:
-            record = make(decks[code, name].take(), number, seed, name in ("hard", "prose"))
-        yield record
+        made = None
+        while made is None:
+            made = draft(decks[code, name].take(), number, seed, name in ("hard", "prose"))
+        yield made
