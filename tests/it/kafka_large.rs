@@ -334,7 +334,8 @@ fn a_limit_that_can_not_be_read_is_learnt_from_a_refusal() {
         "{}",
         place.told()
     );
-    assert!(passed < Duration::from_secs(120), "{passed:?}");
+    // 280 s when sets were cut down one by one.
+    assert!(passed < Duration::from_secs(200), "{passed:?}");
 }
 
 /// A topic that takes more than librdkafka's default needs no option of the producer.
