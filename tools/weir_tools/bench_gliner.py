@@ -8,6 +8,12 @@ passages of tools/corpora, put together to mixed lengths: of ten texts, six have
 to 1,200. Seconds are of whole processes, the model's loading and all output included: `weir run` from a file to files with
 default settings, and benches/gline_rs, which prints nothing of what it finds, with as many threads as there are cores.
 gline-rs cuts a text off at 512 words; weir reads all of it.
+
+gline-rs is built against the ONNX Runtime of `make setup`, and finds it as libonnxruntime.so.1 in LD_LIBRARY_PATH:
+
+    ln -s libonnxruntime.so ../.weir/onnxruntime/libonnxruntime.so.1
+    ORT_STRATEGY=system ORT_PREFER_DYNAMIC_LINK=1 ORT_LIB_LOCATION=$PWD/../.weir/onnxruntime \\
+        cargo build --release --manifest-path ../benches/gline_rs/Cargo.toml
 """
 
 import argparse
