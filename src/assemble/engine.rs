@@ -120,9 +120,9 @@ fn configured(
     Ok(options)
 }
 
-/// How a section's pack is asked over HTTP; `None` for a pack that runs here.
+/// How a section's pack is asked over HTTP; `None` for a pack that runs here. Such a pack has no files to verify.
 pub fn served(model: &Model) -> Result<Option<Options>, Error> {
-    let pack = pack(&model.pack)?;
+    let pack = Pack::open(&model.pack.find()?)?;
     if pack.manifest().family != Kind::Prompted {
         return Ok(None);
     }

@@ -26,7 +26,7 @@ use crate::{
         json::{Json, NotJson},
     },
     redact,
-    tenant::Policy,
+    tenant::{Policy, Reuse},
 };
 
 /// Why a document did not go downstream. Holds counts and codes, no text (I7).
@@ -63,10 +63,10 @@ pub async fn process(
     } = document;
     let mut found = Found::default();
     let shown = shown_id(policy, id)?;
-    let read = Treatment::Scan(policy.reuse(position));
+    let read = || Treatment::Scan(policy.reuse(position));
     let redacted = match body {
         Body::Text(text) => {
-            let field = scan(engine, policy, "text", text, read, Vec::new()).await?;
+            let field = scan(engine, policy, "text", text, read(), Vec::new()).await?;
             text_record(engine, policy, &shown, plain_text, field, &mut found)
         }
         Body::JsonLine(text) => {
@@ -78,7 +78,7 @@ pub async fn process(
                 }
                 Some(line) => Redacted::Text(line),
                 None => {
-                    let field = scan(engine, policy, "text", text, read, Vec::new()).await?;
+                    let field = scan(engine, policy, "text", text, read(), Vec::new()).await?;
                     text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
@@ -115,11 +115,12 @@ async fn row(
     found: &mut Found,
 ) -> Result<Vec<Option<String>>, Error> {
     let rule = policy.rule(position);
+    let read = Treatment::Scan(Reuse::of(rule));
     let mut scans: Vec<BoxFuture<'_, Result<Option<Field>, Error>>> = Vec::new();
     for (column, text) in cells {
         let treatment = match rule.map_or(Some(false), |rule| rule.column(column)) {
             None => Treatment::Pass,
-            Some(false) => Treatment::Scan(policy.reuse(position)),
+            Some(false) => read,
             Some(true) => Treatment::Whole,
         };
         scans.push(match text {

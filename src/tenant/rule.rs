@@ -72,6 +72,13 @@ impl Objects {
     }
 }
 
+impl Reuse {
+    /// What the rule for a record says, if one matches.
+    pub fn of(rule: Option<&Rule>) -> Self {
+        rule.map(|rule| rule.reuse).unwrap_or_default()
+    }
+}
+
 impl Rule {
     /// Whether a column is read, and whether as a whole. A rule for `items`, `items[]` or
     /// `items[].note` is for `items[0].note` too.
@@ -160,9 +167,7 @@ impl Policy {
 
     /// Which texts of a record share what the model found.
     pub fn reuse(&self, position: &Position) -> Reuse {
-        self.rule(position)
-            .map(|rule| rule.reuse)
-            .unwrap_or_default()
+        Reuse::of(self.rule(position))
     }
 }
 

@@ -49,7 +49,22 @@ fn all() -> Vec<&'static str> {
 }
 
 /// The body of `/metrics`.
-pub fn scrape(address: &str) -> Option<String> {
+/// The page of metrics, once it has all of these.
+pub fn metrics_with(address: &str, names: &[&str], limit: Duration) -> String {
+    eventually(limit, || {
+        let metrics = scrape(address).unwrap_or_default();
+        let missing: Vec<&&str> = names
+            .iter()
+            .filter(|name| !metrics.contains(**name))
+            .collect();
+        match missing.is_empty() {
+            true => Ok(metrics),
+            false => Err(format!("missing {missing:#?} in:\n{metrics}")),
+        }
+    })
+}
+
+fn scrape(address: &str) -> Option<String> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream
         .write_all(
@@ -199,17 +214,7 @@ fn no_metric_tells_a_value() {
         "weir_queue_limit_bytes{queue=\"documents\"}",
         "weir_build_info{version=\"",
     ];
-    let metrics = eventually(Duration::from_secs(20), || {
-        let metrics = scrape(&address).unwrap_or_default();
-        let missing: Vec<&&str> = names
-            .iter()
-            .filter(|name| !metrics.contains(**name))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(metrics),
-            false => Err(format!("missing {missing:#?} in:\n{metrics}")),
-        }
-    });
+    let metrics = metrics_with(&address, &names, Duration::from_secs(20));
     holds_none("/metrics", &metrics, &all());
     drop(input);
     output.read_to_string(&mut lines).unwrap();

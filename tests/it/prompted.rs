@@ -672,7 +672,7 @@ fn a_text_above_the_limit_is_a_dead_letter() {
 /// Values of a text, and others that only the server says, reach no log line, metric or dead letter.
 #[test]
 fn nothing_of_a_prompt_or_an_answer_is_told() {
-    use crate::privacy::{free_address, scrape};
+    use crate::privacy::{free_address, metrics_with};
     const TEXT: &str = "wanda-canary-4471";
     const ANSWER: &str = "heron-canary-9982";
     let says = |answer: &str| Fault::Says(format!(" {answer}"));
@@ -721,17 +721,7 @@ fn nothing_of_a_prompt_or_an_answer_is_told() {
         "weir_model_values_dropped_total{tenant=\"acme\",reason=\"unasked\"} 1",
         "weir_dead_letters_total{stage=\"model\",code=\"model_failed\"} 5",
     ];
-    let metrics = crate::support::eventually::eventually(Duration::from_secs(30), || {
-        let metrics = scrape(&address).unwrap_or_default();
-        let missing: Vec<&&str> = names
-            .iter()
-            .filter(|name| !metrics.contains(**name))
-            .collect();
-        match missing.is_empty() {
-            true => Ok(metrics),
-            false => Err(format!("missing {missing:#?} in:\n{metrics}")),
-        }
-    });
+    let metrics = metrics_with(&address, &names, Duration::from_secs(30));
     drop(input);
     let ran = ended(child).expect(0);
     for (what, text) in [("/metrics", &metrics), ("standard error", &ran.stderr)] {

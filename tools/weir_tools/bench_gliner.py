@@ -20,16 +20,16 @@ import argparse
 import json
 import os
 import random
-import re
 import shutil
 import statistics
 import subprocess
 import time
 from pathlib import Path
 
+from .passages import parse
+
 LABELS = ["person", "organization", "place", "date", "product", "event"]
 CORPORA = Path(__file__).parent.parent / "corpora" / "passages"
-MARKED = re.compile(r"\[\[(.*?)\|.*?\]\]")
 CONFIG = """[source]
 type = "object_store"
 url = "in"
@@ -46,8 +46,8 @@ pack = "{pack}"
 
 def passages() -> list[str]:
     lines = [line for file in sorted(CORPORA.glob("*.txt")) for line in file.read_text().splitlines()]
-    # Other lines are about a passage, not of it.
-    return [MARKED.sub(r"\1", line) for line in lines if "[[" in line and len(line.split()) > 20]
+    texts = [parse(line).text for line in lines if line.strip()]
+    return [text for text in texts if len(text.split()) > 20]
 
 
 def mixed(count: int) -> list[str]:
@@ -71,7 +71,7 @@ def make(folder: Path) -> None:
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import PreTrainedTokenizerFast
 
-    from . import gliner
+    from . import gliner, gliner_fixtures
 
     special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]", "[MASK]"]
     made = Tokenizer(models.Unigram())
@@ -90,11 +90,9 @@ def make(folder: Path) -> None:
     PreTrainedTokenizerFast(tokenizer_object=made, **names).save_pretrained(tokenizer)
     gliner.plain_masks()
     torch.manual_seed(7)
-    encoder = dict(
-        model_type="deberta-v2", hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072,
-        relative_attention=True, max_relative_positions=-1, position_buckets=256, norm_rel_ebd="layer_norm",
-        share_att_key=True, pos_att_type=["p2c", "c2p"], position_biased_input=False, type_vocab_size=0,
-        max_position_embeddings=512, layer_norm_eps=1e-7, vocab_size=made.get_vocab_size(),
+    encoder = gliner_fixtures.BACKBONES["deberta"] | dict(
+        hidden_size=768, num_hidden_layers=12, num_attention_heads=12, intermediate_size=3072, position_buckets=256,
+        vocab_size=made.get_vocab_size(),
     )  # fmt: skip
     settings = dict(
         model_name=str(tokenizer), hidden_size=512, max_width=12, max_len=384, dropout=0.0, max_types=25,

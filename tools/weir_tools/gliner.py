@@ -32,8 +32,7 @@ import transformers.models.bert.modeling_bert as bert  # noqa: E402
 import transformers.models.modernbert.modeling_modernbert as modernbert  # noqa: E402
 from gliner import GLiNER  # noqa: E402
 
-# transformers asks at every mask; PyTorch with stand-ins for CUDA's libraries (scripts/torch-without-cuda.py) crashes.
-torch.cuda.is_current_stream_capturing = lambda: False
+from .classifier import banded_mask, full_mask  # noqa: E402
 
 OPSET = 19
 # Floats of two runtimes; more is another model.
@@ -44,21 +43,9 @@ PROBE_LABELS = ["person", "email address", "phone number"]
 
 def plain_masks() -> None:
     """Masks as sums: those of transformers 5 do not survive `torch.onnx.export(dynamo=False)`."""
-
-    def additive(keep: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-        return torch.zeros_like(keep, dtype=like.dtype).masked_fill(~keep, torch.finfo(like.dtype).min)
-
-    def full(config: Any = None, inputs_embeds: Any = None, attention_mask: Any = None, **_: Any) -> torch.Tensor:
-        return additive(attention_mask.bool()[:, None, None, :], inputs_embeds)
-
-    def window(config: Any = None, inputs_embeds: Any = None, attention_mask: Any = None, **_: Any) -> torch.Tensor:
-        at = torch.cumsum(torch.ones_like(attention_mask[:1]), 1)[0]
-        near = (at[:, None] - at[None, :]).abs() <= config.sliding_window
-        return additive(attention_mask.bool()[:, None, None, :] & near[None, None], inputs_embeds)
-
-    bert.create_bidirectional_mask = full
-    modernbert.create_bidirectional_mask = full
-    modernbert.create_bidirectional_sliding_window_mask = window
+    bert.create_bidirectional_mask = full_mask
+    modernbert.create_bidirectional_mask = full_mask
+    modernbert.create_bidirectional_sliding_window_mask = banded_mask
 
 
 def load(folder: Path) -> Any:

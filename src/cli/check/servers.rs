@@ -5,7 +5,7 @@ use crate::{
     assemble::engine,
     config::{DEFAULT_MODEL, Resolved, Written},
     diagnose::Kind,
-    model::{self, prompted},
+    model::prompted,
 };
 
 impl Report {
@@ -27,13 +27,9 @@ impl Report {
                         true => format!("{key}.server"),
                         false => format!("{key}.pack"),
                     };
-                    let fix = match &error {
-                        model::Error::Server(error) => error.hint(),
-                        error => error.hint(),
-                    };
+                    let fix = error.hint().unwrap_or_default();
                     let kind = Kind::Invalid(error.to_string());
-                    self.problems
-                        .push(kind, &written.place(&key), fix.unwrap_or_default());
+                    self.problems.push(kind, &written.place(&key), fix);
                 }
             }
         }

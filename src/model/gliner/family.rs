@@ -19,7 +19,9 @@ use crate::{
     model::{
         Error, Options, Pack,
         family::{self, Ask, Explained, Fit, Label},
-        onnx, pool,
+        onnx,
+        operating_points::OperatingPoints,
+        pool,
     },
     text::{Special, Tokenizer},
 };
@@ -400,15 +402,7 @@ impl family::Family for Gliner {
 
     /// Whether the prompts fit, and, where the graph knows its labels, it has each.
     fn fits(&self, ask: &Ask) -> Result<(), Error> {
-        // A pack without operating points has this one.
-        let known = |name: &Arc<str>| &**name == "default";
-        if let Some(name) = ask.operating_point.as_ref().filter(|name| !known(name)) {
-            return Err(Error::NoOperatingPoint {
-                pack: self.pack().name().to_owned(),
-                name: name.to_string(),
-                points: "default".to_owned(),
-            });
-        }
+        OperatingPoints::none(self.pack().name()).knows(ask.operating_point.as_deref())?;
         let check = |wordings: &[&str]| {
             let labels = self
                 .labels

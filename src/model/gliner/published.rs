@@ -13,7 +13,7 @@ use super::{
 };
 use crate::model::{
     Error, Kind, Pack,
-    pack::{Calibration, Limits, Manifest, PackFile, TokenizerFiles, digest_of},
+    pack::{Calibration, Manifest, PackFile, digest_of},
 };
 
 const CONFIG: &str = "gliner_config.json";
@@ -74,7 +74,7 @@ pub(in crate::model) fn open(folder: &Path) -> Result<Option<Pack>, Error> {
             false => Ok(None),
         };
     }
-    let manifest = Manifest::gliner(&name, "published");
+    let manifest = Manifest::without_files(&name, Kind::Gliner);
     complete(folder, manifest, Settings::default(), None).map(Some)
 }
 
@@ -114,7 +114,8 @@ pub(in crate::model) fn with_manifest(
     if written.calibration.slope.is_nan() || written.calibration.slope <= 0.0 {
         return Err(problem("calibration.slope must be above 0".to_owned()));
     }
-    let mut manifest = Manifest::gliner(&written.name, &written.version);
+    let mut manifest = Manifest::without_files(&written.name, Kind::Gliner);
+    manifest.version = written.version;
     manifest.licence = written.licence;
     manifest.calibration = written.calibration;
     manifest.training = written.training;
@@ -278,35 +279,5 @@ fn unsupported(pack: &str, refusal: Refusal) -> Error {
         pack: pack.to_owned(),
         what: refusal.what,
         hint: refusal.hint,
-    }
-}
-
-impl Manifest {
-    /// A manifest to which the files are still missing.
-    fn gliner(name: &str, version: &str) -> Self {
-        let graph = crate::model::Graph {
-            file: String::new(),
-            layout: crate::model::Layout::Padded,
-            max_window_tokens: None,
-            optimised: false,
-            input_ids: String::new(),
-            attention_mask: String::new(),
-            output: String::new(),
-        };
-        let tokenizer = TokenizerFiles {
-            file: String::new(),
-            prefix: Vec::new(),
-            suffix: Vec::new(),
-            pad: 0,
-        };
-        // Windows are of words: the settings have their sizes.
-        let limits = Limits {
-            max_window_tokens: 1,
-            halo_tokens: 0,
-            max_label_tokens: 0,
-        };
-        let mut manifest = Self::published(name, Kind::Gliner, 0, tokenizer, graph, limits);
-        version.clone_into(&mut manifest.version);
-        manifest
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Classes, Error, Graph, Kind, Layout,
+    Classes, Error, Graph, Kind,
     manifest::{Calibration, Decoding, Limits, Manifest, PackFile, Step, TokenizerFiles},
     published::{Config, Head},
 };
@@ -203,15 +203,7 @@ pub(super) fn read(folder: &Path, beside: &Beside) -> Result<Published, Error> {
         }
         files.push(data);
     }
-    let backbone = Graph {
-        file: graph,
-        layout: Layout::Padded,
-        max_window_tokens: None,
-        optimised: false,
-        input_ids: String::new(),
-        attention_mask: String::new(),
-        output: String::new(),
-    };
+    let backbone = Graph::published(graph);
     let hidden = classes.len();
     let mut manifest =
         Manifest::published(&name, Kind::FixedHead, hidden, tokenizer, backbone, limits);

@@ -361,7 +361,39 @@ fn logistic(x: f32) -> f32 {
     1.0 / (1.0 + (-x).exp())
 }
 
+impl Graph {
+    /// A padded graph whose inputs and outputs are found when it is loaded.
+    pub(in crate::model) fn published(file: String) -> Self {
+        Self {
+            file,
+            layout: Layout::Padded,
+            max_window_tokens: None,
+            optimised: false,
+            input_ids: String::new(),
+            attention_mask: String::new(),
+            output: String::new(),
+        }
+    }
+}
+
 impl Manifest {
+    /// A pack whose own section says what it is and how long its windows are; it names no file yet.
+    pub(in crate::model) fn without_files(name: &str, family: Kind) -> Self {
+        let tokenizer = TokenizerFiles {
+            file: String::new(),
+            prefix: Vec::new(),
+            suffix: Vec::new(),
+            pad: 0,
+        };
+        let limits = Limits {
+            max_window_tokens: 1,
+            halo_tokens: 0,
+            max_label_tokens: 0,
+        };
+        let graph = Graph::published(String::new());
+        Self::published(name, family, 0, tokenizer, graph, limits)
+    }
+
     /// What is known of a pack that was published without a manifest. No published graph has VtV.
     pub(in crate::model) fn published(
         name: &str,

@@ -30,7 +30,8 @@ const MOST_BYTES: usize = 4 << 20;
 /// Most bytes of a refusal's body that are read.
 const MOST_BYTES_OF_REFUSAL: usize = 64 << 10;
 
-/// A client of one server.
+/// A client of one server. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Client {
     http: reqwest::Client,
     completions: Url,

@@ -19,6 +19,7 @@ use crate::{
     model::{
         Error, Options,
         family::{self, Ask, Explained, Label},
+        operating_points::OperatingPoints,
         pool,
     },
 };
@@ -28,6 +29,7 @@ pub struct Prompted {
     options: Options,
     settings: Settings,
     prompts: Prompts,
+    client: Client,
     digest: String,
 }
 
@@ -73,12 +75,13 @@ impl Prompted {
         settings.unasked = access.unasked.unwrap_or(settings.unasked);
         settings.max_text_bytes = access.max_text_bytes.unwrap_or(settings.max_text_bytes);
         // What can be wrong with the address is told now, not when the first document comes.
-        Client::new(&settings, access)?;
+        let client = Client::new(&settings, access)?;
         let mut hasher = blake3::Hasher::new();
         digest::part(&mut hasher, options.pack.digest());
         digest::part(&mut hasher, &settings.model);
         Ok(Self {
             prompts: Prompts::new(&settings),
+            client,
             digest: hasher.finalize().to_hex()[..16].to_owned(),
             settings,
             options,
@@ -91,7 +94,6 @@ impl Prompted {
 
     /// What asks this pack's server; nothing is sent yet.
     fn asking(&self) -> Result<Asking, Error> {
-        let client = Client::new(&self.settings, &self.options.access)?;
         let label = Label {
             wording: "person".into(),
             threshold: 0.5,
@@ -102,9 +104,8 @@ impl Prompted {
         };
         let group = self.groups(&ask)?.1.remove(0);
         Ok(Asking {
-            server: Server::new(client, &self.options.access)?,
+            server: Server::new(self.client.clone(), &self.options.access)?,
             settings: self.settings.clone(),
-            model: self.settings.model.clone(),
             probe: Probe {
                 prompt: self.prompts.fill(&group, "weir"),
                 group,
@@ -126,7 +127,7 @@ pub fn reach(options: Options) -> Result<Reached, Error> {
     })?;
     Ok(Reached {
         at: asking.server.client().at().to_owned(),
-        model: asking.model.clone(),
+        model: asking.settings.model.clone(),
         serves,
     })
 }
@@ -163,18 +164,8 @@ impl family::Family for Prompted {
     }
 
     fn fits(&self, ask: &Ask) -> Result<(), Error> {
-        // There is no operating point but the default.
-        if let Some(name) = ask
-            .operating_point
-            .as_ref()
-            .filter(|name| &***name != "default")
-        {
-            return Err(Error::NoOperatingPoint {
-                pack: self.options.pack.name().to_owned(),
-                name: name.to_string(),
-                points: "default".to_owned(),
-            });
-        }
+        let points = OperatingPoints::none(self.options.pack.name());
+        points.knows(ask.operating_point.as_deref())?;
         self.groups(ask).map(drop)
     }
 

@@ -5,10 +5,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use super::{Dialect, Grammar, Language, Settings, Treatment, settings::Prompt};
-use crate::model::{
-    Error, Graph, Kind, Layout, Pack,
-    pack::{Limits, Manifest, TokenizerFiles},
-};
+use crate::model::{Error, Kind, Pack, pack::Manifest};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -45,7 +42,8 @@ pub(in crate::model) fn open(folder: &Path, file: &Path, text: &str) -> Result<P
     if let Some(wrong) = written.prompted.problem() {
         return Err(problem(wrong));
     }
-    let mut manifest = empty(&written.name);
+    // There are no files: weir runs no part of the model.
+    let mut manifest = Manifest::without_files(&written.name, Kind::Prompted);
     manifest.version = written.version;
     manifest.licence = written.licence;
     manifest.training = written.training;
@@ -65,31 +63,6 @@ fn digest(manifest: &Manifest) -> String {
         crate::digest::part(&mut hasher, part);
     }
     hasher.finalize().to_hex()[..16].to_owned()
-}
-
-/// There are no files: weir runs no part of the model.
-fn empty(name: &str) -> Manifest {
-    let graph = Graph {
-        file: String::new(),
-        layout: Layout::Padded,
-        max_window_tokens: None,
-        optimised: false,
-        input_ids: String::new(),
-        attention_mask: String::new(),
-        output: String::new(),
-    };
-    let tokenizer = TokenizerFiles {
-        file: String::new(),
-        prefix: Vec::new(),
-        suffix: Vec::new(),
-        pad: 0,
-    };
-    let limits = Limits {
-        max_window_tokens: 1,
-        halo_tokens: 0,
-        max_label_tokens: 0,
-    };
-    Manifest::published(name, Kind::Prompted, 0, tokenizer, graph, limits)
 }
 
 /// What a pack of the family is, for people: names and values.

@@ -56,8 +56,6 @@ impl batch::Weigh for Answer {
 pub(super) struct Asking {
     pub(super) server: Arc<Server>,
     pub(super) settings: Settings,
-    /// Name of the model at its server.
-    pub(super) model: String,
     /// A small question, to learn whether the server answers any.
     pub(super) probe: Probe,
 }
@@ -71,7 +69,7 @@ pub(super) struct Probe {
 impl Asking {
     fn request<'r>(&'r self, prompt: &'r str, group: &'r Group, max_tokens: usize) -> Request<'r> {
         Request::new(
-            &self.model,
+            &self.settings.model,
             prompt,
             max_tokens,
             &self.settings.stop,

@@ -306,7 +306,7 @@ impl Selectors {
             read: selector(&include, &exclude),
             whole: (!whole.is_empty()).then(|| selector(&whole, &[])),
             named: (!named.is_empty()).then(|| selector(&named, &[])),
-            reuse: rule.map(|rule| rule.reuse).unwrap_or_default(),
+            reuse: Reuse::of(rule),
         }
     }
 

@@ -12,14 +12,13 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::{HeaderMap, Method, StatusCode, Uri, header},
     response::{IntoResponse, Response},
 };
 use serde_json::{Value, json};
 
-use crate::support::job::python;
+use crate::support::{job::python, served::serve};
 
 /// Tokens, which are bytes, of a request's prompt and answer.
 const CONTEXT: usize = 4096;
@@ -148,24 +147,14 @@ impl Front {
             asked: Mutex::default(),
             http: reqwest::Client::builder().no_proxy().build().unwrap(),
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let url = format!("http://{}/v1", listener.local_addr().unwrap());
         let served = shared.clone();
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let shared = served.clone();
             async move { shared.answer(&method, &uri, &headers, body).await }
         };
-        let app = Router::new().fallback(answer);
-        runtime.spawn(async move { axum::serve(listener, app).await });
+        let (address, runtime) = serve(answer);
         Self {
-            url,
+            url: format!("{address}/v1"),
             shared,
             _runtime: runtime,
         }

@@ -8,6 +8,7 @@ pub mod probe;
 pub mod proxy;
 pub mod registry;
 pub mod s3;
+pub mod served;
 pub mod store;
 pub mod tables;
 pub mod tiny_pack;

@@ -19,13 +19,14 @@ use std::{
 
 use apache_avro::{Schema, schema_compatibility::SchemaCompatibility};
 use axum::{
-    Router,
     body::Bytes,
     http::{HeaderMap, Method, StatusCode, Uri, header::AUTHORIZATION},
     response::{IntoResponse, Response},
 };
 use base64::Engine as _;
 use serde_json::{Value, json};
+
+use super::served::serve;
 
 /// A registry in this process.
 pub struct Double {
@@ -76,22 +77,12 @@ impl Double {
             authorization,
             ..Shared::default()
         });
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
-        let listener = runtime
-            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
-            .unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
         let served = shared.clone();
         let answer = move |method: Method, uri: Uri, headers: HeaderMap, body: Bytes| {
             let shared = served.clone();
             async move { shared.answer(&method, &uri, &headers, &body) }
         };
-        let app = Router::new().fallback(answer);
-        runtime.spawn(async move { axum::serve(listener, app).await });
+        let (url, runtime) = serve(answer);
         Self {
             url,
             shared,
