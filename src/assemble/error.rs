@@ -30,6 +30,13 @@ pub enum Error {
     #[cfg(feature = "server")]
     #[error(transparent)]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// Metrics are recorded already.
+    #[error(transparent)]
+    Recorded(#[from] crate::telemetry::metric::Installed),
+    /// Nothing can be sent to a collector.
+    #[cfg(feature = "otlp")]
+    #[error(transparent)]
+    Collector(#[from] crate::telemetry::otlp::Error),
     /// The thread that loads the model panicked.
     #[error(transparent)]
     Panicked(#[from] tokio::task::JoinError),

@@ -7,7 +7,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     Error, engine, objects,
     opened::{Opened, Target},
-    stdio, tenants,
+    stdio,
+    telemetry::Telemetry,
+    tenants,
 };
 #[cfg(feature = "kafka")]
 use crate::pipeline::slot;
@@ -50,6 +52,7 @@ impl<'c> Worker<'c> {
     pub async fn open(
         resolved: &'c Resolved,
         trial: Trial,
+        telemetry: &Telemetry,
         health: Health,
         drain: CancellationToken,
     ) -> Result<Self, Error> {
@@ -60,11 +63,12 @@ impl<'c> Worker<'c> {
             models: _,            // engine.rs
             batch: _,             // engine.rs
             batch_size_is_set: _, // engine.rs
-            telemetry: _,         // telemetry.rs: logs begin before a worker is opened
+            telemetry: _,         // telemetry.rs: it begins before a worker is opened
             tenants,
             limits,
             pipeline,
             listen,
+            collector: _, // telemetry.rs
             digest,
         } = resolved;
         let models = engine::models(resolved)?;
@@ -72,9 +76,11 @@ impl<'c> Worker<'c> {
         let (reload, tenants) = tenants::reloaded(tenants, misfits)?;
         let stop = CancellationToken::new();
         #[cfg(feature = "server")]
-        if let Some(listen) = *listen {
-            super::telemetry::serve(listen, health.clone(), stop.clone()).await?;
+        if let Some((listen, metrics)) = listen.zip(telemetry.metrics.clone()) {
+            super::telemetry::serve(listen, health.clone(), metrics, stop.clone()).await?;
         }
+        #[cfg(not(feature = "server"))]
+        let _ = telemetry;
         #[cfg(not(feature = "server"))]
         debug_assert!(
             listen.is_none(),

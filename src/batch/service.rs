@@ -15,7 +15,7 @@ use super::{
     cache::Cache,
     queue::{Queue, Waiting},
 };
-use crate::telemetry::metric;
+use crate::telemetry::{metric, trace};
 
 /// How items are put together.
 #[derive(Debug, Clone)]
@@ -64,6 +64,8 @@ type Answer<R, E> = Result<Arc<R>, E>;
 enum Command<P, R, E> {
     Push {
         item: Item<P>,
+        /// To what its pusher is at work on.
+        link: trace::Link,
         reply: oneshot::Sender<Answer<R, E>>,
     },
     Next {
@@ -120,6 +122,7 @@ pub struct Service<P, R, E> {
 
 struct Queued<P> {
     key: Key,
+    link: trace::Link,
     payload: P,
 }
 
@@ -149,6 +152,8 @@ pub struct Ticket<P, R, E> {
     pub payload: P,
     /// Tokens it takes in a batch.
     pub tokens: usize,
+    /// To the span of its document.
+    pub link: trace::Link,
     promise: Promise<P, R, E>,
 }
 
@@ -204,8 +209,9 @@ impl<P, R, E> Handle<P, R, E> {
         let permits = item.tokens.clamp(1, self.queue_tokens) as u32;
         let _room = self.room.acquire_many(permits).await.map_err(|_| Stopped)?;
         let (reply, answer) = oneshot::channel();
+        let link = trace::current().link();
         self.commands
-            .send(Command::Push { item, reply })
+            .send(Command::Push { item, link, reply })
             .map_err(|_| Stopped)?;
         answer.await.map_err(|_| Stopped)
     }
@@ -294,14 +300,14 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
 
     fn apply(&mut self, command: Command<P, R, E>) {
         match command {
-            Command::Push { item, reply } => self.push(item, reply),
+            Command::Push { item, link, reply } => self.push(item, link, reply),
             Command::Next { reply } => self.workers.push_back(reply),
             Command::Done { key, answer } => self.done(key, answer),
             Command::Lost { key } => drop(self.waiters.remove(&key)),
         }
     }
 
-    fn push(&mut self, item: Item<P>, reply: oneshot::Sender<Answer<R, E>>) {
+    fn push(&mut self, item: Item<P>, link: trace::Link, reply: oneshot::Sender<Answer<R, E>>) {
         if reply.is_closed() {
             return; // its pusher has left
         }
@@ -318,6 +324,7 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
         self.waiters.insert(item.key, vec![reply]);
         let what = Queued {
             key: item.key,
+            link,
             payload: item.payload,
         };
         self.queue.push(
@@ -368,6 +375,7 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                 .map(|waiting| Ticket {
                     payload: waiting.what.payload,
                     tokens: waiting.tokens,
+                    link: waiting.what.link,
                     promise: Promise {
                         key: waiting.what.key,
                         commands: self.sender.clone(),
@@ -382,6 +390,7 @@ impl<P, R: Weigh, E: Clone> Service<P, R, E> {
                     ticket.promise.kept = true;
                     let what = Queued {
                         key: ticket.promise.key,
+                        link: ticket.link,
                         payload: ticket.payload,
                     };
                     let since = Instant::now();

@@ -137,6 +137,9 @@ impl From<assemble::Error> for Failure {
             Error::Listen(_) => Exit::Unavailable,
             #[cfg(feature = "server")]
             Error::Metrics(_) => Exit::Bug,
+            Error::Recorded(_) => Exit::Bug,
+            #[cfg(feature = "otlp")]
+            Error::Collector(_) => Exit::Config,
             Error::Panicked(_) | Error::Job(job::Error::Engine) => Exit::Bug,
         };
         let hint = error.hint();

@@ -10,7 +10,7 @@ use super::{
     out, progress, summary,
 };
 use crate::{
-    assemble::{self, Trial, Worker, engine},
+    assemble::{self, Trial, Worker, engine, telemetry::Telemetry},
     config::Resolved,
     telemetry::{Health, log},
 };
@@ -21,15 +21,23 @@ pub fn execute(args: &args::Run, global: &args::Global) -> Result<Exit, Failure>
     let colour = anstream::AutoStream::choice(&std::io::stderr()) != anstream::ColorChoice::Never;
     let (style, level) = assemble::telemetry::logs(&resolved.telemetry, colour);
     let lines = log::init(style, global.log_level.unwrap_or(level));
+    let telemetry = Telemetry::start(&resolved)?;
     let runtime = engine::runtime()?;
-    let exit = runtime.block_on(run(args, &resolved));
+    let exit = runtime.block_on(run(args, &resolved, &telemetry));
+    lines.flush();
+    telemetry.finish();
+    // What it had to say about the collector.
     lines.flush();
     // A reader of standard input may stay in its read for ever.
     runtime.shutdown_background();
     exit
 }
 
-async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
+async fn run(
+    args: &args::Run,
+    resolved: &Resolved,
+    telemetry: &Telemetry,
+) -> Result<Exit, Failure> {
     if let Some(why) = resolved.route().refuses_trial().filter(|_| args.is_trial()) {
         return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{why}"))
             .hint("to see what weir finds in a few records, give them to `weir redact`"));
@@ -39,7 +47,7 @@ async fn run(args: &args::Run, resolved: &Resolved) -> Result<Exit, Failure> {
         limit: args.limit,
     };
     let (health, drain) = (Health::new(), CancellationToken::new());
-    let worker = Worker::open(resolved, trial, health.clone(), drain.clone()).await?;
+    let worker = Worker::open(resolved, trial, telemetry, health.clone(), drain.clone()).await?;
     signals(drain, health, assemble::drain_timeout(resolved));
     let shown = progress::show(worker.progress(), worker.engine());
     let shown = (!args.quiet).then(|| tokio::spawn(shown));

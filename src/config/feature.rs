@@ -16,6 +16,8 @@ pub enum Feature {
     Server,
     /// Models that are asked over HTTP.
     Prompted,
+    /// Traces, metrics and logs to an OpenTelemetry collector.
+    Otlp,
 }
 
 impl Feature {
@@ -30,6 +32,7 @@ impl Feature {
             Self::Tables => "tables",
             Self::Server => "server",
             Self::Prompted => "prompted",
+            Self::Otlp => "otlp",
         }
     }
 
@@ -41,6 +44,7 @@ impl Feature {
             Self::Tables => cfg!(feature = "tables"),
             Self::Server => cfg!(feature = "server"),
             Self::Prompted => cfg!(feature = "prompted"),
+            Self::Otlp => cfg!(feature = "otlp"),
         }
     }
 }
@@ -102,6 +106,9 @@ fn needed(written: &Written) -> Vec<(&'static str, Feature)> {
     }
     if telemetry.listen.is_some() {
         needed.push(("telemetry.listen", Feature::Server));
+    }
+    if telemetry.otlp.is_some() {
+        needed.push(("telemetry.otlp", Feature::Otlp));
     }
     if model.server.is_some() {
         needed.push(("model.server", Feature::Prompted));
@@ -177,5 +184,7 @@ mod tests {
             of(local, out, listen),
             [("telemetry.listen", Feature::Server)]
         );
+        let otlp = "[telemetry]\notlp = { endpoint = \"http://127.0.0.1:4318\" }\n";
+        assert_eq!(of(local, out, otlp), [("telemetry.otlp", Feature::Otlp)]);
     }
 }

@@ -32,6 +32,23 @@ impl Envelope {
     }
 }
 
+impl Envelope {
+    /// The header of a name that goes on, as text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let header = self.headers.iter().find(|header| &*header.name == name)?;
+        std::str::from_utf8(&header.value.as_ref()?.0).ok()
+    }
+
+    /// Puts a header in the place of all of its name.
+    pub fn set_header(&mut self, name: &str, value: String) {
+        self.headers.retain(|header| &*header.name != name);
+        self.headers.push(Header {
+            name: name.into(),
+            value: Some(Bytes(value.into_bytes())),
+        });
+    }
+}
+
 /// A place in a partition, as records name it.
 pub(crate) fn position((topic, partition): &Partition, offset: i64) -> Position {
     Position::Kafka {

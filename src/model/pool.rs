@@ -13,7 +13,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::{Error as ModelError, family::Error};
-use crate::batch::{self, Ticket};
+use crate::{
+    batch::{self, Ticket},
+    telemetry::trace,
+};
 
 /// What one thread runs: a session of a model.
 pub trait Runner: Send + 'static {
@@ -89,7 +92,13 @@ impl Drop for Running {
 
 fn work<R: Runner>(mut runner: R, mut batches: Batches<R>) {
     while let Some(batch) = batches.take() {
-        match answers(&mut runner, &batch.tickets) {
+        let tickets = &batch.tickets;
+        let tokens = tickets.iter().map(|ticket| ticket.tokens).sum();
+        let links = tickets.iter().map(|ticket| &ticket.link);
+        let span = trace::infer(tickets.len(), tokens, links);
+        let outcome = answers(&mut runner, tickets);
+        span.end(outcome.as_ref().err().map(|_| "model_failed"));
+        match outcome {
             Ok(answers) => {
                 for (ticket, answer) in batch.tickets.into_iter().zip(answers) {
                     ticket.answer(Ok(answer));

@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use super::{Engine, document};
 use crate::{
     record::{Code, DeadLetter, Document, DocumentId, Done, PlainText, Position, Stage},
+    telemetry::trace,
     tenant::{Policy, Tenants},
 };
 
@@ -135,11 +136,12 @@ impl Working {
     ) -> Self {
         let made = Arc::new(AtomicU64::new(0));
         let told = made.clone();
-        let task = tokio::spawn(async move {
+        // What is done for the document belongs to the span that its work began in.
+        let task = tokio::spawn(trace::current().around(async move {
             let done = work.await?;
             told.store(done.held(), Ordering::Release);
             Ok(done)
-        });
+        }));
         Self {
             task,
             finished: None,

@@ -234,11 +234,10 @@ impl Counts {
                 .increment(*bytes);
         }
         for ((tenant, name, recognizer), count) in &self.found {
+            let (tenant, name, recognizer) = metric::entity_labels(tenant, name, recognizer);
             counter!(
                 metric::ENTITIES_TOTAL,
-                "tenant" => label("tenant", tenant),
-                "label" => label("label", name),
-                "recognizer" => label("recognizer", recognizer)
+                "tenant" => tenant, "label" => name, "recognizer" => recognizer
             )
             .increment(*count);
         }

@@ -32,7 +32,11 @@ use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path}
 use serde::{Deserialize, Serialize};
 
 use super::{Error, Sealed, writer::Writer};
-use crate::{kafka::Partition, store::Location};
+use crate::{
+    kafka::Partition,
+    store::Location,
+    telemetry::trace::{self, Step, To},
+};
 
 /// Where files and commit records go, and what they say about their making.
 #[derive(Debug, Clone)]
@@ -179,7 +183,10 @@ impl Chains {
             // Once it is being finished there is nothing to abort: object_store's writer panics.
             writer.finish().await
         });
-        try_join_all(files).await?;
+        let step = trace::step(Step::Send, To::Store);
+        let written = try_join_all(files).await;
+        step.end(written.as_ref().err().map(|_| "store"));
+        written?;
         let record = self.record(partition, set);
         let path = self.path(partition, head.next);
         let bytes = serde_json::to_vec(&record).expect("strings and numbers are JSON");
@@ -187,7 +194,9 @@ impl Chains {
             mode: PutMode::Create,
             ..PutOptions::default()
         };
+        let step = trace::step(Step::Commit, To::Store);
         let created = self.store().put_opts(&path, bytes.into(), options).await;
+        step.end(created.as_ref().err().map(|_| "store"));
         let found = match created {
             Ok(_) => record,
             Err(source) => match self.read(&path).await? {

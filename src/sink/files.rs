@@ -44,8 +44,10 @@ pub struct Sealed {
     pub(super) next: i64,
     pub(super) gap_from: Option<i64>,
     pub(super) files: Vec<SealedFile>,
-    pub(super) documents: u64,
-    pub(super) dead_letters: u64,
+    /// Records that became documents.
+    pub documents: u64,
+    /// Records that became dead letters.
+    pub dead_letters: u64,
 }
 
 /// One of them.

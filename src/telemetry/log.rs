@@ -20,6 +20,7 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
+use super::trace;
 use crate::config::telemetry::{LogFormat, LogLevel};
 
 /// A line that repeats is printed once in this time, with a count.
@@ -76,6 +77,9 @@ fn targets(level: LogLevel) -> Targets {
         .with_target("weir", level)
         // Prints URLs and headers, credentials among them, at its lower levels.
         .with_target("hyper", LevelFilter::ERROR)
+        // weir tells what a collector does not take (`telemetry/otlp/flow.rs`). A line from inside of a processor that
+        // a line is being given to would wait for itself.
+        .with_target("opentelemetry", LevelFilter::OFF)
 }
 
 /// A layer that writes lines.
@@ -177,6 +181,8 @@ impl Lines {
         text.push('\n');
         // Standard error is the last place to complain to.
         let _ = state.out.write_all(text.as_bytes());
+        #[cfg(feature = "otlp")]
+        line.send(repeats);
     }
 }
 
@@ -198,8 +204,31 @@ impl Line {
         }
         if repeats > 0 {
             object.insert("repeated".to_owned(), repeats.into());
+        } else if let Some((trace, span)) = trace::current_ids() {
+            object.insert("trace_id".to_owned(), trace.into());
+            object.insert("span_id".to_owned(), span.into());
         }
         Json::Object(object).to_string()
+    }
+
+    /// To the collector, if lines go there.
+    #[cfg(feature = "otlp")]
+    fn send(&self, repeats: u64) {
+        use opentelemetry::logs::AnyValue;
+        let fields = self.fields.iter().map(|(name, value)| {
+            let value = match value {
+                Scalar::Text(text) => AnyValue::from(text.clone()),
+                Scalar::Signed(i) => AnyValue::Int(*i),
+                Scalar::Unsigned(u) => AnyValue::Int(i64::try_from(*u).unwrap_or(i64::MAX)),
+                Scalar::Float(bits) => AnyValue::Double(f64::from_bits(*bits)),
+                Scalar::Bool(b) => AnyValue::Boolean(*b),
+            };
+            (*name, value)
+        });
+        let repeated = i64::try_from(repeats).unwrap_or(i64::MAX);
+        let repeated = (repeats > 0).then_some(("repeated", AnyValue::Int(repeated)));
+        let attributes = fields.chain(repeated);
+        super::otlp::logs::emit(self.level, self.target, &self.message, attributes);
     }
 
     fn text(&self, repeats: u64, colour: bool) -> String {

@@ -1,15 +1,20 @@
 //! Logs, metrics and health.
 //!
 //! In:  [`Event`]s of every room, heartbeats of the pipeline's loops.
-//! Out: log lines on standard error; `/metrics`, `/livez` and `/readyz` over HTTP.
+//! Out: log lines on standard error; `/metrics`, `/livez` and `/readyz` over HTTP; traces, metrics and log lines to an
+//!      OpenTelemetry collector.
 //! Holds: a field or label can't hold text of a document (I7): events are structs of places, names
 //!        and counts. The values of a label are bounded.
 //! Does not know: what the loops do.
 pub mod health;
 pub mod log;
 pub mod metric;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 #[cfg(feature = "server")]
 mod server;
+#[cfg_attr(not(feature = "otlp"), path = "no_trace.rs")]
+pub mod trace;
 
 pub use health::{Health, Heart};
 #[cfg(feature = "server")]

@@ -13,7 +13,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::Health;
+use super::{Health, metric};
 
 /// Why the server could not start or ended.
 #[derive(Debug, thiserror::Error)]
@@ -101,6 +101,7 @@ impl Server {
             loop {
                 every.tick().await;
                 metrics.run_upkeep();
+                metric::refresh();
             }
         };
         let stopped = stop.clone();
@@ -118,7 +119,18 @@ impl Server {
 
 async fn render(State(shared): State<Shared>) -> impl IntoResponse {
     let kind = "text/plain; version=0.0.4; charset=utf-8";
-    ([(header::CONTENT_TYPE, kind)], shared.metrics.render())
+    metric::refresh();
+    let rendered = shared.metrics.render();
+    ([(header::CONTENT_TYPE, kind)], without_nan(&rendered))
+}
+
+/// Leaves out series that are not a number: gauges of partitions that another worker has now. A sum over partitions
+/// would be none with one of them.
+fn without_nan(rendered: &str) -> String {
+    let lines = rendered.split_inclusive('\n');
+    lines
+        .filter(|line| !line.trim_end().ends_with(" NaN"))
+        .collect()
 }
 
 async fn live(State(shared): State<Shared>) -> (StatusCode, String) {
@@ -149,7 +161,7 @@ mod tests {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
-    use crate::telemetry::{health::Part, metric};
+    use crate::telemetry::health::Part;
 
     async fn ask(address: SocketAddr, path: &str) -> (u16, String) {
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();

@@ -17,7 +17,7 @@ use super::{
     out,
 };
 use crate::{
-    assemble::tenants,
+    assemble::{telemetry::Telemetry, tenants},
     config::{Config, Resolved, Source},
     diagnose::Kind,
     tenant::Tenants,
@@ -80,6 +80,12 @@ impl Report {
         }
         let tenants = self.tenants(&resolved);
         self.packs(&resolved, tenants.as_ref(), &written);
+        if let Err(error) = Telemetry::check(&resolved) {
+            let kind = Kind::Invalid(error.to_string());
+            let place = written.place("telemetry.otlp");
+            self.problems
+                .push(kind, &place, "or unset the endpoint of the collector");
+        }
         match args.connect {
             true => self.connect(&resolved, &written),
             false => {

@@ -1,6 +1,7 @@
 //! What a written configuration means: paths, patterns, secrets and rules across keys.
 
 mod brokers;
+mod collector;
 mod reading;
 mod registry;
 mod rules;
@@ -13,8 +14,8 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 pub use types::{
-    Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink, Source,
-    StdinSource, StdoutSink, TenantFrom, Tenants,
+    Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
+    Source, StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
 use super::{Config, Written, kafka::Secret, model, models, route::Route};
@@ -62,6 +63,7 @@ impl Resolver<'_> {
         let sink = self.sink(config, source.as_ref());
         self.rules(config);
         let listen = self.listen(config.telemetry.listen.as_deref());
+        let collector = self.collector(config.telemetry.otlp.as_ref());
         let tenants = Tenants {
             dir: self.path("tenants.dir", &config.tenants.dir),
             default: config.tenants.default.clone(),
@@ -86,6 +88,7 @@ impl Resolver<'_> {
             pipeline: config.pipeline.clone(),
             telemetry: config.telemetry.clone(),
             listen,
+            collector,
             digest: digest(config),
         })
     }

@@ -32,9 +32,30 @@ pub struct Resolved {
     pub telemetry: telemetry::Section,
     /// Address for metrics and health.
     pub listen: Option<Listen>,
+    /// Where telemetry is sent.
+    pub collector: Collector,
     /// 16 hex digits of what decides the outputs' content and names: source, sink formats and
     /// limits; not credentials, threads or logs.
     pub digest: String,
+}
+
+/// An OpenTelemetry collector, as far as the configuration names it: variables of the environment say the rest.
+#[derive(Debug, Clone, Default)]
+pub struct Collector {
+    /// Address without the paths of the signals.
+    pub endpoint: Option<String>,
+    /// Sent with each request.
+    pub headers: Vec<(String, Secret)>,
+    /// Trusted authorities, PEM.
+    pub ca_file: Option<PathBuf>,
+    /// weir's certificate, PEM.
+    pub certificate_file: Option<PathBuf>,
+    /// weir's private key, PEM.
+    pub key_file: Option<PathBuf>,
+    /// Longest time for one request, with its retries.
+    pub timeout: Option<std::time::Duration>,
+    /// Whether requests are compressed.
+    pub gzip: Option<bool>,
 }
 
 /// Where documents come from.

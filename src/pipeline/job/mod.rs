@@ -25,7 +25,7 @@ use crate::{
     record::{PlainText, Stage},
     sink::{self, Claimed, Ledger},
     source::{self, Object, Objects, Reader},
-    telemetry::metric,
+    telemetry::{metric, trace},
     tenant::reload,
 };
 
@@ -348,7 +348,14 @@ impl Job {
         gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
             .set(self.limits.in_flight_bytes as f64);
         let mut outlet = printer.map_or(Outlet::Nothing, Outlet::Printer);
-        run.through(&mut Feed::ahead(reader), &mut outlet).await?;
+        let span = trace::object();
+        let mut feed = Feed::ahead(reader);
+        let outcome = span
+            .clone()
+            .around(run.through(&mut feed, &mut outlet))
+            .await;
+        span.end(outcome.as_ref().err().map(|_| "failed"));
+        outcome?;
         Ok(Summary {
             drained: self.drain.is_cancelled(),
             ..Summary::of(&self.progress)
@@ -379,7 +386,7 @@ impl Job {
         }
         let tenants = self.tenants.current();
         let policies = tenants.digest();
-        let (mut outlet, plain_text) = match sink {
+        let (outlet, plain_text) = match sink {
             Target::Nothing => (Outlet::Nothing, PlainText::Record),
             Target::Printer(printer) => (Outlet::Printer(*printer), PlainText::Text),
             Target::Objects(ledger) => {
@@ -396,7 +403,25 @@ impl Job {
                 }
             }
         };
-        let mut run = Run::new(self, plain_text, tenants);
+        let span = trace::object();
+        let work = self.process(objects, object, outlet, Run::new(self, plain_text, tenants));
+        let outcome = span.clone().around(work).await;
+        span.end(match &outcome {
+            Ok(Outcome::Committed) => None,
+            Ok(_) => Some("not_committed"),
+            Err(_) => Some("failed"),
+        });
+        outcome
+    }
+
+    /// Reads an object to its end, and makes what became of it visible.
+    async fn process(
+        &self,
+        objects: &Objects,
+        object: Object,
+        mut outlet: Outlet,
+        mut run: Run<'_>,
+    ) -> Result<Outcome, Error> {
         let mut feed = Feed::Reader(objects.reader(&object));
         if let Err(error) = run.through(&mut feed, &mut outlet).await {
             let Some(reason) = error.of_content() else {
@@ -426,6 +451,7 @@ impl Job {
         {
             return Ok(Outcome::Busy(object));
         }
+        trace::current().documents(run.counts.documents);
         self.progress.count(run.counts);
         self.finished(&object);
         self.progress.objects_done.fetch_add(1, Ordering::Relaxed);

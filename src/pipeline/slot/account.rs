@@ -38,6 +38,8 @@ pub(super) struct Account {
     pub(super) summary: Summary,
     /// Offsets that this slot has committed.
     committed: BTreeMap<Partition, i64>,
+    /// Partitions that have records which are not committed, and since when that is known.
+    behind: BTreeMap<Partition, SystemTime>,
     pub(super) failures: u32,
     /// The last failure that was told, and when.
     told: Option<(String, Instant)>,
@@ -88,6 +90,7 @@ impl Account {
             watch,
             summary: Summary::default(),
             committed: BTreeMap::new(),
+            behind: BTreeMap::new(),
             failures: 0,
             told: None,
             not_before: Instant::now(),
@@ -109,13 +112,7 @@ impl Account {
             .duration_since(SystemTime::UNIX_EPOCH)
             .map_or(0.0, |since| since.as_secs_f64());
         for (of, end) in ends {
-            let (topic, partition) = &of;
-            gauge!(
-                metric::LAST_COMMIT_TIMESTAMP_SECONDS,
-                "topic" => label("topic", topic),
-                "partition" => label("partition", &partition.to_string())
-            )
-            .set(seconds);
+            of_partition(metric::LAST_COMMIT_TIMESTAMP_SECONDS, &of).set(seconds);
             self.committed.insert(of, end);
         }
         self.summary.transactions += 1;
@@ -153,27 +150,61 @@ impl Account {
         Instant::now() < self.not_before
     }
 
-    /// Partitions are another worker's from now on, and so is their lag.
+    /// Partitions are another worker's from now on, and so is what gauges say of them.
     pub(super) fn forget(&mut self, revoked: &[Partition]) {
         for partition in revoked {
-            lag_gauge(partition).set(f64::NAN);
+            for name in [
+                metric::CONSUMER_LAG,
+                metric::LAG_SECONDS,
+                metric::LAST_COMMIT_TIMESTAMP_SECONDS,
+            ] {
+                of_partition(name, partition).set(f64::NAN);
+            }
             self.committed.remove(partition);
+            self.behind.remove(partition);
         }
     }
 
-    /// Takes note of new figures: ends of partitions, and how many are paused.
-    pub(super) fn note_ends(&self, ends: Vec<End>, paused: usize) {
+    /// Takes note of new figures: ends of partitions, and how many are paused. `oldest`: when the first record of a
+    /// partition that is not committed was written, as far as it was read.
+    pub(super) fn note_ends(
+        &mut self,
+        ends: Vec<End>,
+        oldest: &BTreeMap<Partition, SystemTime>,
+        paused: usize,
+    ) {
+        let now = SystemTime::now();
         let mut sum = 0;
         for end in ends {
             let partition: Partition = (end.topic.into(), end.partition);
             let own = self.committed.get(&partition).copied();
             let lag = (end.end - own.unwrap_or(end.committed).max(end.committed)).max(0);
-            lag_gauge(&partition).set(lag as f64);
+            of_partition(metric::CONSUMER_LAG, &partition).set(lag as f64);
+            let age = self.age(&partition, lag, oldest.get(&partition).copied(), now);
+            of_partition(metric::LAG_SECONDS, &partition).set(age.as_secs_f64());
             sum += lag as u64;
         }
         self.progress.set_lag(self.number, sum);
         gauge!(metric::PAUSED_PARTITIONS, "slot" => label("slot", &self.number.to_string()))
             .set(paused as f64);
+    }
+
+    /// How old the oldest record of a partition is that is not committed. What was not read yet has waited at least
+    /// since it was known to be there.
+    fn age(
+        &mut self,
+        partition: &Partition,
+        lag: i64,
+        oldest: Option<SystemTime>,
+        now: SystemTime,
+    ) -> Duration {
+        if lag == 0 {
+            self.behind.remove(partition);
+            return Duration::ZERO;
+        }
+        let known = *self.behind.entry(partition.clone()).or_insert(now);
+        let since = oldest.unwrap_or(known);
+        now.duration_since(since).unwrap_or_default()
     }
 }
 
@@ -182,9 +213,9 @@ pub(super) fn count_error(error_type: &'static str) {
         .increment(1);
 }
 
-fn lag_gauge((topic, partition): &Partition) -> metrics::Gauge {
+fn of_partition(name: &'static str, (topic, partition): &Partition) -> metrics::Gauge {
     gauge!(
-        metric::CONSUMER_LAG,
+        name,
         "topic" => label("topic", topic),
         "partition" => label("partition", &partition.to_string())
     )

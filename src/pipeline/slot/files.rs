@@ -7,7 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use futures::future::try_join_all;
@@ -35,7 +35,7 @@ use crate::{
         kafka::Delivery,
     },
     store::Compression,
-    telemetry::metric,
+    telemetry::{metric, trace},
 };
 
 /// Files as a sink.
@@ -50,6 +50,8 @@ pub struct Options {
 /// The partitions of a slot and what is gathered of them.
 pub(super) struct Files {
     chains: Chains,
+    /// Of the slot.
+    group: String,
     compression: Option<Compression>,
     bounds: Bounds,
     places: BTreeMap<Partition, Place>,
@@ -98,6 +100,7 @@ const HINT: &str = "weir-record/1:";
 impl Files {
     pub(super) fn new(options: Options, bounds: Bounds) -> Self {
         Self {
+            group: options.chains.group.clone(),
             chains: options.chains.build(),
             compression: options.compression,
             bounds,
@@ -224,7 +227,22 @@ impl Files {
             free -= 1;
             let (chains, set) = (self.chains.clone(), waiting.set.clone());
             let (partition, head) = (partition.clone(), place.head);
-            let task = async move { chains.commit(&partition, head, &set).await };
+            let records = usize::try_from(waiting.set.documents + waiting.set.dead_letters);
+            let span = trace::set(
+                &self.group,
+                records.unwrap_or(usize::MAX),
+                &waiting.told.links,
+            );
+            let task = span.clone().around(async move {
+                let outcome = chains.commit(&partition, head, &set).await;
+                let error = match &outcome {
+                    Ok(Outcome::Committed(_)) => None,
+                    Ok(Outcome::Overtaken(_)) => Some("overtaken"),
+                    Err(_) => Some("store"),
+                };
+                span.end(error);
+                outcome
+            });
             waiting.writing = Some((runtime.spawn(task), Instant::now()));
         }
     }
@@ -327,6 +345,16 @@ impl<G: Group> Publisher<G> for Files {
 
     fn held(&self) -> u64 {
         self.memory()
+    }
+
+    fn oldest(&self, of: &mut BTreeMap<Partition, SystemTime>) {
+        for (partition, place) in &self.places {
+            let sealed = place.sealed.as_ref().and_then(|own| own.told.written);
+            let open = place.open.as_ref().and_then(|own| own.told.written);
+            if let Some(written) = sealed.or(open) {
+                of.insert(partition.clone(), written);
+            }
+        }
     }
 
     fn waits_for(&self) -> Option<&'static str> {

@@ -1,6 +1,10 @@
 //! Records between source and publisher, in the order in which they were read.
 
-use std::{collections::VecDeque, time::Instant};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use tokio::runtime::Handle;
 
@@ -11,6 +15,7 @@ use crate::{
     record::{Code, DeadLetter, PlainText, audit::Finding},
     sink::kafka::Delivery,
     source::kafka::Record,
+    telemetry::trace,
 };
 
 /// Records that are processed, and after them those that are done.
@@ -23,11 +28,14 @@ pub(super) struct Gathering {
     pub(super) since: Instant,
     /// Records processed up to now.
     settled: u64,
+    /// Of the slot.
+    group: Arc<str>,
 }
 
 struct Gathered {
     envelope: Envelope,
     state: State,
+    trace: trace::Record,
 }
 
 enum State {
@@ -36,8 +44,9 @@ enum State {
 }
 
 impl Gathering {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(group: &str) -> Self {
         Self {
+            group: group.into(),
             queue: VecDeque::new(),
             ready: Vec::new(),
             since: Instant::now(),
@@ -47,13 +56,22 @@ impl Gathering {
 
     /// Begins to process a record; the bytes that it takes.
     pub(super) fn take(&mut self, record: Record, process: &dyn Process, form: PlainText) -> u64 {
+        let mut envelope = record.envelope;
+        let mut trace = traced(&envelope, &self.group);
+        // What is made of the record belongs to this span, as the record belongs to its producer's.
+        if let Some(header) = trace.header.take() {
+            envelope.set_header("traceparent", header);
+        }
+        let entered = trace.span.enter();
         let state = record.document.and_then(|document| {
             let working = process.start(document, form)?;
             Ok(State::Working(Box::new(working)))
         });
+        drop(entered);
         let gathered = Gathered {
-            envelope: record.envelope,
+            envelope,
             state: state.unwrap_or_else(State::Rejected),
+            trace,
         };
         let held = gathered.held();
         self.queue.push_back(gathered);
@@ -120,6 +138,19 @@ impl Gathering {
         self.since = since;
     }
 
+    /// When the first record of each partition that is here was written.
+    pub(super) fn oldest(&self) -> BTreeMap<Partition, SystemTime> {
+        let done = self.ready.iter().map(|delivery| &delivery.envelope);
+        let waiting = self.queue.iter().map(|gathered| &gathered.envelope);
+        let mut oldest = BTreeMap::new();
+        for envelope in done.chain(waiting) {
+            if let Some(written) = envelope.written {
+                oldest.entry(envelope.partition.clone()).or_insert(written);
+            }
+        }
+        oldest
+    }
+
     /// Bytes of it.
     pub(super) fn held(&self) -> u64 {
         let waiting: u64 = self.queue.iter().map(Gathered::held).sum();
@@ -145,6 +176,22 @@ impl Gathering {
     pub(super) fn settled(&self) -> u64 {
         self.settled
     }
+}
+
+fn traced(envelope: &Envelope, group: &str) -> trace::Record {
+    let (topic, partition) = &envelope.partition;
+    let place = trace::Place {
+        topic,
+        partition: *partition,
+        offset: envelope.offset,
+        group,
+    };
+    let parent = envelope.header("traceparent");
+    let headers = parent.map(|parent| trace::Headers {
+        parent,
+        state: envelope.header("tracestate"),
+    });
+    trace::record(place, headers)
 }
 
 impl Gathered {
@@ -177,7 +224,10 @@ impl Gathered {
             _ => Vec::new(),
         };
         let of_findings: usize = findings.iter().map(Finding::held).sum();
+        let error = outcome.as_ref().err().map(|letter| letter.code.as_str());
+        self.trace.span.end(error);
         Delivery {
+            link: self.trace.link,
             held: held + of_findings as u64,
             envelope: self.envelope,
             findings,

@@ -108,13 +108,14 @@ impl<G: Group> Slot<G> {
         group: G,
         publisher: Box<dyn Publisher<G>>,
     ) -> Self {
+        let gathered = Gathering::new(&options.source.group_id);
         Self {
             options,
             process,
             drain,
             group,
             publisher,
-            gathered: Gathering::new(),
+            gathered,
             account,
             bytes: 0,
             patience: FULL,
@@ -233,7 +234,10 @@ impl<G: Group> Slot<G> {
                 true => self.group.assigned(),
                 false => 0,
             };
-            self.account.note_ends(ends, paused);
+            let mut oldest = self.gathered.oldest();
+            // What is published was read before what is gathered.
+            self.publisher.oldest(&mut oldest);
+            self.account.note_ends(ends, &oldest, paused);
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! One partition of a slot that writes files: what is gathered of it, and how far its chain goes.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
 use tokio::task::JoinHandle;
 use tracing::warn;
@@ -19,6 +22,7 @@ use crate::{
         kafka::Delivery,
     },
     store::Compression,
+    telemetry::trace,
 };
 
 /// One partition, once the end of its chain is known.
@@ -39,6 +43,7 @@ pub(super) struct Open {
     pub(super) set: FileSet,
     pub(super) tally: Tally,
     pub(super) since: Instant,
+    pub(super) told: Told,
 }
 
 /// What is put aside to be written.
@@ -46,6 +51,16 @@ pub(super) struct Waiting {
     pub(super) set: Arc<Sealed>,
     pub(super) tally: Tally,
     pub(super) writing: Option<(JoinHandle<Result<Outcome, sink::Error>>, Instant)>,
+    pub(super) told: Told,
+}
+
+/// What is told of a set's records.
+#[derive(Default)]
+pub(super) struct Told {
+    /// When the first of them was written.
+    pub(super) written: Option<SystemTime>,
+    /// To their spans.
+    pub(super) links: Vec<trace::Link>,
 }
 
 impl Place {
@@ -129,12 +144,15 @@ impl Place {
     /// Puts what is gathered aside to be written, unless something is there already.
     pub(super) fn seal(&mut self) {
         if self.sealed.is_none()
-            && let Some(Open { set, tally, .. }) = self.open.take()
+            && let Some(Open {
+                set, tally, told, ..
+            }) = self.open.take()
         {
             self.sealed = Some(Waiting {
                 set: Arc::new(set.seal()),
                 tally,
                 writing: None,
+                told,
             });
         }
     }
@@ -166,7 +184,14 @@ impl Place {
             set: FileSet::new(delivery.envelope.offset, gap_from, compression),
             tally: Tally::default(),
             since: Instant::now(),
+            told: Told {
+                written: delivery.envelope.written,
+                links: Vec::new(),
+            },
         });
+        if !delivery.link.is_empty() {
+            open.told.links.push(delivery.link.clone());
+        }
         open.set.add(&delivery);
         open.tally.add(delivery);
     }

@@ -1,7 +1,10 @@
 //! What a slot hands its records to: [`Topics`](super::topics::Topics) or
 //! [`Files`](super::files::Files).
 
-use std::time::Duration;
+use std::{
+    collections::BTreeMap,
+    time::{Duration, SystemTime},
+};
 
 use tokio::runtime::Handle;
 
@@ -25,6 +28,9 @@ pub(super) trait Publisher<G: Group> {
 
     /// Bytes that it holds.
     fn held(&self) -> u64;
+
+    /// Puts in when the first record of each partition that it holds was written.
+    fn oldest(&self, _: &mut BTreeMap<Partition, SystemTime>) {}
 
     /// What it waits for while something is on its way.
     fn waits_for(&self) -> Option<&'static str>;

@@ -13,7 +13,7 @@ use std::{
         Arc,
         mpsc::{Receiver, TryRecvError, sync_channel},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use metrics::{counter, histogram};
@@ -38,7 +38,7 @@ use crate::{
         planted::{Fault, has},
     },
     source::kafka::Consumer,
-    telemetry::metric,
+    telemetry::{metric, trace},
 };
 
 /// Longest wait for an answer at the start: the caller looks between two attempts whether the worker is
@@ -106,6 +106,8 @@ struct UnderWay<M> {
     /// Shared with that thread until it sends its outcome.
     set: Arc<Vec<Delivery>>,
     began: Instant,
+    /// Of the set.
+    span: trace::Span,
     bytes: u64,
     /// Partitions that were revoked meanwhile: their records are somebody else's.
     lost: BTreeSet<Partition>,
@@ -117,6 +119,7 @@ struct Ended {
     lost: BTreeSet<Partition>,
     outcome: Result<(), kafka::Error>,
     began: Instant,
+    span: trace::Span,
 }
 
 /// Makes a slot's first producer. Blocks.
@@ -239,12 +242,16 @@ impl<M: Send + 'static> Topics<M> {
         let held: u64 = set.iter().map(|delivery| delivery.held).sum();
         let bytes = 2 * held;
         let set = Arc::new(set);
+        let links = set.iter().map(|delivery| &delivery.link);
+        let span = trace::set(&self.member.0, set.len(), links);
         let (calls, published) = (producer.calls(), set.clone());
+        let inside = span.clone();
         let (sender, outcome) = sync_channel(1);
         let runtime = Handle::current();
         // Not one of the runtime's: those are waited for when it ends.
         let thread = move || {
             let _entered = runtime.enter();
+            let _inside = inside.enter();
             let outcome = producer.publish(&published, member.as_ref());
             drop(published);
             producer.calls().returned();
@@ -260,6 +267,7 @@ impl<M: Send + 'static> Topics<M> {
             calls,
             set,
             began: Instant::now(),
+            span,
             bytes,
             lost: BTreeSet::new(),
         });
@@ -312,6 +320,7 @@ impl<M: Send + 'static> Topics<M> {
             lost: own.lost,
             outcome,
             began: own.began,
+            span: own.span,
         }))
     }
 
@@ -412,6 +421,18 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         self.under_way.as_ref().map_or(0, |own| own.bytes)
     }
 
+    fn oldest(&self, of: &mut BTreeMap<Partition, SystemTime>) {
+        let Some(under_way) = &self.under_way else {
+            return;
+        };
+        // Backwards: the first of a partition is put in last.
+        for delivery in under_way.set.iter().rev() {
+            if let Some(written) = delivery.envelope.written {
+                of.insert(delivery.envelope.partition.clone(), written);
+            }
+        }
+    }
+
     fn waits_for(&self) -> Option<&'static str> {
         let under_way = self.under_way.as_ref()?;
         let call = under_way.calls.current();
@@ -442,6 +463,7 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         histogram!(metric::TRANSACTION_DURATION_SECONDS, "outcome" => name)
             .record(ended.began.elapsed());
         metric::stage(Stage::Sink, ended.began);
+        ended.span.end(ended.outcome.as_ref().err().map(error_type));
         match std::mem::replace(&mut ended.outcome, Ok(())) {
             Ok(()) => self.delivered(ended.set, &ended.lost, turn),
             Err(error) => self.not_delivered(ended, error, turn)?,

@@ -21,6 +21,7 @@ use self::{client::Context, error::outcome, record_size::Limits};
 use crate::{
     kafka::{Brokers, Bytes, Envelope, Settings},
     record::{Audit, DeadLetter, Done, audit::Finding, avro},
+    telemetry::trace,
 };
 
 pub use error::Error;
@@ -112,6 +113,8 @@ pub struct Delivery {
     pub outcome: Result<Done, DeadLetter>,
     /// Its audit record, chained, put there when its set is published.
     pub audit: Option<Audit>,
+    /// To the span of the record.
+    pub link: trace::Link,
 }
 
 /// A record as it stood in its topic, to be sent there again.

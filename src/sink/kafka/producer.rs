@@ -33,6 +33,7 @@ use super::{
 use crate::{
     kafka::{Refusal, Resource},
     record::avro::{self, Kind},
+    telemetry::trace::{self, Step, To},
 };
 
 /// What a call may take beyond the timeout that librdkafka is given.
@@ -318,7 +319,10 @@ impl Producer {
         if self.enter("the transaction to be committed", wait).is_err() {
             return Err(Error::Unknown { code: None });
         }
-        match self.inner.commit_transaction(wait) {
+        let step = trace::step(Step::Commit, To::Topics);
+        let committed = self.inner.commit_transaction(wait);
+        step.end(committed.as_ref().err().map(|_| "commit"));
+        match committed {
             Ok(()) => Ok(()),
             Err(KafkaError::Transaction(error)) if error.txn_requires_abort() => {
                 Err(self.abort(&KafkaError::Transaction(error)))
@@ -340,12 +344,15 @@ impl Producer {
             RDKafkaErrorCode::UnknownMemberId,
         ))?;
         self.enter("room for the records in the client's queue", wait)?;
+        let step = trace::step(Step::Send, To::Topics);
         self.send_all(records)?;
         if !planted::has(Fault::OffsetsFirst) {
             self.send_offsets(&offsets_after(set)?, group)?;
         }
         self.enter("the brokers to take the records", wait)?;
-        self.answered(wait)
+        let answered = self.answered(wait);
+        step.end(answered.as_ref().err().map(|_| "send"));
+        answered
     }
 
     /// Adds the offsets of a group to the transaction.
@@ -361,10 +368,12 @@ impl Producer {
 
     fn at_least_once(&self, records: Vec<Outgoing>) -> Result<(), Error> {
         let wait = self.options.timeout;
+        let step = trace::step(Step::Send, To::Topics);
         let sent = self
             .enter("room for the records in the client's queue", 2 * wait)
             .and_then(|()| self.send_all(records))
             .and_then(|()| self.answered(wait));
+        step.end(sent.as_ref().err().map(|_| "send"));
         let Err(error) = sent else { return Ok(()) };
         // What is still under way must not come after what is tried again.
         let _ = self.enter("the brokers to take the records", wait);

@@ -459,7 +459,19 @@ impl Consumer {
 
     /// Ends of this member's partitions, once for each statistics.
     pub fn take_ends(&self) -> Vec<End> {
-        taken(&self.inner.context().ends)
+        let mut ends = taken(&self.inner.context().ends);
+        if ends.is_empty() {
+            return ends;
+        }
+        // The statistics may be older than a rebalance: the lag of a partition that another member has is that member's.
+        let Ok(assignment) = self.inner.assignment() else {
+            return Vec::new();
+        };
+        ends.retain(|end| {
+            let found = assignment.find_partition(&end.topic, end.partition);
+            found.is_some()
+        });
+        ends
     }
 
     /// Whether fetching is stopped.
