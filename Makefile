@@ -59,11 +59,12 @@ lint: ## Format and lints, warnings denied
 	cargo fmt --check
 	cargo clippy --all-targets --locked --features planted-faults -- -D warnings
 
-# Each combination; `none` is weir without any.
-combinations := none $(foreach k,no kafka,$(foreach c,no clouds,$(foreach t,no tables,$(foreach s,no server,\
-	$(foreach p,no prompted,$(subst $(space),$(comma),$(filter-out no,$(k) $(c) $(t) $(s) $(p))))))))
+# None, one or two of them, and all but one: what two parts of weir need of each other shows there.
+parts := kafka clouds tables server prompted otlp
+combinations := none $(parts) $(foreach a,$(parts),$(foreach b,$(parts),$(if $(filter $(a),$(firstword $(sort $(a) $(b)))),\
+	$(if $(filter-out $(a),$(b)),$(a)$(comma)$(b))))) $(foreach a,$(parts),$(subst $(space),$(comma),$(filter-out $(a),$(parts))))
 .PHONY: features
-features: ## Lint weir with each combination of its cargo features, or with FEATURES="none tables,server"
+features: ## Lint weir with few and with most of its cargo features, or with FEATURES="none tables,server"
 	@for set in $(or $(FEATURES),$(combinations)); do \
 		echo "features: $$set"; \
 		cargo clippy --quiet --locked --no-default-features --features "$${set/#none/}" -- -D warnings || exit 1; \
@@ -78,7 +79,7 @@ test: setup-tests ## Install what the tests need and run all of them
 
 # Tests that start servers or Python, or that take more than ten seconds.
 slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
-	one_text_of_any_length sigterm_drains a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
+	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
 .PHONY: test-fast
 test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build
 	$(cargo_test) --lib

@@ -124,8 +124,9 @@ impl Recorders {
     }
 }
 
+/// What is sent to a collector, and where to.
 #[cfg(feature = "otlp")]
-fn collector(resolved: &Resolved) -> otlp::Options {
+pub fn collector(resolved: &Resolved) -> otlp::Options {
     let Section {
         listen: _,     // resolved as `Resolved::listen`: worker.rs
         log_format: _, // above

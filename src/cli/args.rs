@@ -593,6 +593,9 @@ pub enum SchemaOf {
     /// The configuration reference, as Markdown
     #[value(hide = true)]
     Docs,
+    /// The reference of metrics, as Markdown
+    #[value(hide = true)]
+    Metrics,
 }
 
 const SCHEMA: &str = "Examples:

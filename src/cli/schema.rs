@@ -10,6 +10,7 @@ use crate::record::avro::Kind;
 use crate::{
     config::{self, reference},
     record::{Audit, DeadLetter, Entities, Redaction},
+    telemetry::metric,
     tenant,
 };
 
@@ -37,6 +38,7 @@ pub fn text(which: SchemaOf) -> String {
         #[cfg(feature = "kafka")]
         SchemaOf::AuditAvro => return Kind::Audit.text().to_owned(),
         SchemaOf::Docs => return reference::markdown(),
+        SchemaOf::Metrics => return metric::markdown(),
     };
     let mut text = serde_json::to_string_pretty(&schema).expect("a schema serializes");
     text.push('\n');
@@ -68,6 +70,7 @@ mod tests {
                 .to_owned();
             let file = match which {
                 SchemaOf::Docs => "docs/configuration.md".to_owned(),
+                SchemaOf::Metrics => "docs/metrics.md".to_owned(),
                 _ => match name.strip_suffix("-avro") {
                     Some(record) => format!("schemas/{record}.avsc"),
                     None => format!("schemas/{name}.json"),

@@ -232,6 +232,45 @@ pub fn describe() {
     }
 }
 
+/// The reference of all metrics as Markdown: `docs/metrics.md`.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Metrics\n\nGenerated from the code with `weir schema metrics`; do not edit.\n\n\
+         `weir run` shows them on `/metrics` of `telemetry.listen`, and sends them to an OpenTelemetry collector under the \
+         same names, with the same labels and buckets. [Monitoring](monitoring.md) says which to watch, and \
+         [telemetry](telemetry.md) how to send them.\n\nA label has at most 200 values, a partition's number 5,000. \
+         Further ones are counted under `_other`. Entities have at most 1,500 combinations of tenant, label and \
+         recognizer. Gauges of a partition end when another worker gets the partition.\n\n\
+         | metric | kind | unit | labels | what it says |\n| --- | --- | --- | --- | --- |\n",
+    );
+    for metric in ALL {
+        let kind = match metric.kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+            Kind::Histogram => "histogram",
+        };
+        let unit = match metric.unit {
+            "s" => "seconds",
+            "By" => "bytes",
+            unit => unit.trim_matches(['{', '}']),
+        };
+        let labels = metric.labels.iter().map(|label| format!("`{label}`"));
+        let labels = labels.collect::<Vec<_>>().join(", ");
+        let (name, about) = (metric.name, metric.description);
+        page += &format!("| `{name}` | {kind} | {unit} | {labels} | {about} |\n");
+    }
+    let bounds = |bounds: &[f64]| {
+        let texts = bounds.iter().map(f64::to_string);
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    page += &format!(
+        "\nUpper bounds of the buckets in seconds: {}. `{END_TO_END_SECONDS}` goes on: {}.\n",
+        bounds(SECONDS),
+        bounds(&WHOLE_WAY[SECONDS.len()..])
+    );
+    page
+}
+
 /// Sets `weir_build_info`.
 pub fn build_info(pack: &str) {
     gauge!(BUILD_INFO, "version" => crate::VERSION, "pack" => pack.to_owned()).set(1.0);

@@ -182,6 +182,11 @@ mod tests {
             metrics::counter!(metric::RELOADS_TOTAL, "kind" => "tenants", "outcome" => "kept")
                 .increment(2);
             metric::build_info("tiny");
+            let lag = |partition: &'static str, value: f64| {
+                metrics::gauge!(metric::CONSUMER_LAG, "partition" => partition).set(value);
+            };
+            lag("0", 7.0);
+            lag("1", f64::NAN);
         });
         let health = Health::new();
         let server = Options {
@@ -216,6 +221,14 @@ mod tests {
             "{metrics}"
         );
         assert!(metrics.contains("weir_build_info{"), "{metrics}");
+        assert!(
+            metrics.contains("weir_consumer_lag{partition=\"0\"} 7"),
+            "{metrics}"
+        );
+        assert!(
+            !metrics.contains("NaN"),
+            "another worker's partition: {metrics}"
+        );
 
         let heart = health.heart("source", std::time::Duration::ZERO);
         tokio::time::sleep(std::time::Duration::from_millis(5)).await;

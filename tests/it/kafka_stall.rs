@@ -92,3 +92,27 @@ fn readiness_follows_the_brokers_and_an_outage_is_a_few_lines() {
         lines.len()
     );
 }
+
+/// A deployment whose topics are empty must become ready, and so must a worker that waits for others to leave.
+#[test]
+fn a_worker_is_ready_before_its_first_record_and_without_a_partition() {
+    let kafka = Place::new(1);
+    let outputs = kafka.outputs.clone();
+    let entities = outputs.entities.unwrap();
+    let topics = [&*kafka.input, &*entities, &*outputs.dead_letters];
+    let workers: Vec<_> = (0..2)
+        .map(|_| {
+            let port = free_port();
+            let job = worker_on(kafka.address(), topics, port);
+            let prefix = format!("sink.transactional_id_prefix=weir-{port}");
+            let child = piped(&mut job.command(&["--set", &prefix]));
+            wait_for(port, "/readyz", 200, Duration::from_secs(60));
+            (child, job)
+        })
+        .collect();
+    for (child, job) in workers {
+        terminate(&child);
+        ended(child).expect(0);
+        drop(job);
+    }
+}

@@ -29,6 +29,7 @@ mod kafka_unanswered;
 mod kill;
 mod large;
 mod names;
+mod otlp;
 mod parity;
 mod patterns;
 mod privacy;

@@ -10,6 +10,7 @@ use std::{
 use crate::support::{
     job::{Job, Ran, command, ended, piped, run, weir},
     llama::{Asked, Fault, Front, Llama},
+    topic::Place,
 };
 
 /// What llama.cpp's server is made to answer: labels that are asked for, with values that the texts hold.
@@ -411,6 +412,69 @@ fn a_server_that_is_away_ends_the_worker_and_the_next_run_does_the_rest() {
     job.run(&[]).expect(0);
     assert_eq!(redacted(&job).len(), 2);
     assert!(job.records("out/dead_letters").is_empty());
+}
+
+/// On topics, behind llama.cpp's own server. It goes away in the middle of the stream.
+#[test]
+fn a_stream_is_redacted_by_a_model_over_http_and_an_outage_of_its_server_loses_nothing() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+    let (went, away) = (AtomicBool::new(false), Arc::new(AtomicBool::new(false)));
+    let of_front = away.clone();
+    let front = Front::real(move |asked, _| {
+        let is_tenth = !asked.is_probe() && asked.text().contains("number 10");
+        if is_tenth && !went.swap(true, Ordering::SeqCst) {
+            of_front.store(true, Ordering::SeqCst);
+        }
+        match of_front.load(Ordering::SeqCst) {
+            true => Fault::Status(503, None, String::new()),
+            false => Fault::Pass,
+        }
+    });
+    let place = Place::new(1);
+    let outputs = &place.outputs;
+    let redactions = outputs.redactions.as_ref().unwrap();
+    let job = Job::with(&format!(
+        "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{0}\"\ntopics = [\"{1}\"]\ngroup_id = \"{1}\"\n\
+         session_timeout_ms = 6000\n[pipeline]\ndrain_timeout_secs = 3\n[sink]\ntype = \"kafka\"\ntransaction = {{ max_ms = 50 }}\n\
+         topics = {{ redactions = \"{redactions}\", dead_letters = \"{2}\" }}\n[limits]\nmax_dead_letters = 0\n\
+         [tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n[model]\npack = \"tiny\"\n\
+         [model.server]\nrequests = 1\ndeadline_secs = 2\n",
+        place.address(),
+        place.input,
+        outputs.dead_letters,
+    ));
+    job.write("tiny.toml", forced(&front.url, ""));
+    job.write("tenants/acme.toml", TENANT);
+    place.produce((0..20).map(|n| {
+        let text = format!("Ana Ruiz and 张伟 signed paper number {n}.");
+        let value = serde_json::json!({"id": format!("d{n}"), "text": text});
+        ("key".to_owned(), value.to_string())
+    }));
+    // The worker ends by itself at the poison behind the records.
+    place.produce([("key".to_owned(), "poison".to_owned())]);
+    let ran = job.run(&[]).expect(69);
+    assert!(ran.stderr.contains("status 503"), "{}", ran.stderr);
+    assert!(place.read(&outputs.dead_letters).is_empty());
+    assert!(place.read(redactions).len() < 20, "the server was away");
+    away.store(false, Ordering::SeqCst);
+    job.run(&[]).expect(65);
+    let redacted = place.read(redactions);
+    let ids: Vec<&str> = redacted
+        .iter()
+        .map(|(_, record)| record["id"].as_str().unwrap())
+        .collect();
+    let all: Vec<String> = (0..20).map(|n| format!("d{n}")).collect();
+    assert_eq!(ids, all, "each record once, in order");
+    for (_, record) in &redacted {
+        let text = record["text"].as_str().unwrap();
+        assert!(
+            !text.contains("Ana Ruiz") && !text.contains("张伟"),
+            "{text}"
+        );
+    }
 }
 
 #[test]

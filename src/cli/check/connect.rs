@@ -1,6 +1,8 @@
 //! `--connect`: stores are asked for their first object, and brokers for their topics; nothing is written.
 
 use super::report::Report;
+#[cfg(feature = "otlp")]
+use crate::assemble::telemetry;
 use crate::{
     assemble::objects,
     config::{ObjectSink, ObjectSource, Resolved, Route, Written},
@@ -14,6 +16,8 @@ impl Report {
     pub(super) fn connect(&mut self, resolved: &Resolved, written: &Written) {
         #[cfg(feature = "prompted")]
         self.model_servers(resolved, written);
+        #[cfg(feature = "otlp")]
+        self.collector(resolved, written);
         match resolved.route() {
             Route::ObjectsToObjects(source, sink) => {
                 let objects = self.source(source, resolved, written);
@@ -43,6 +47,22 @@ impl Report {
                 unreachable!("refused when the configuration was resolved: no feature `kafka`")
             }
         }
+    }
+
+    /// The collector, if one is named. What is wrong with the environment was told before.
+    #[cfg(feature = "otlp")]
+    fn collector(&mut self, resolved: &Resolved, written: &Written) {
+        use crate::telemetry::otlp::Reached;
+        let why = match telemetry::collector(resolved).reach() {
+            Ok(Reached::NotAsked) | Err(_) => return,
+            Ok(Reached::Takes) => return self.ok("the collector", "takes telemetry"),
+            Ok(Reached::Refuses(status)) => format!("it answers with status {status}"),
+            Ok(Reached::Silent) => "no answer".to_owned(),
+        };
+        let kind = Kind::Invalid(format!("the collector does not take traces: {why}"));
+        let fix = "check telemetry.otlp.endpoint (its port for HTTP, without /v1/traces) and headers_file";
+        let place = written.place("telemetry.otlp.endpoint");
+        self.problems.push(kind, &place, fix);
     }
 
     /// The objects to read, if their store answers.

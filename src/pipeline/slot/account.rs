@@ -220,3 +220,61 @@ fn of_partition(name: &'static str, (topic, partition): &Partition) -> metrics::
         "partition" => label("partition", &partition.to_string())
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+    use super::*;
+
+    fn gauges(of: &Snapshotter, name: &str) -> Vec<f64> {
+        let all = of.snapshot().into_vec().into_iter();
+        let own = all.filter(|(key, ..)| key.key().name() == name);
+        own.map(|(_, _, _, value)| match value {
+            DebugValue::Gauge(value) => value.into_inner(),
+            other => panic!("{other:?}"),
+        })
+        .collect()
+    }
+
+    #[test]
+    fn lag_in_seconds_is_the_age_of_the_oldest_record_that_is_not_committed() {
+        let recorder = DebuggingRecorder::new();
+        let snapshotter = recorder.snapshotter();
+        metrics::with_local_recorder(&recorder, || {
+            let watch = Watch::new(0, Duration::from_secs(60));
+            let mut account = Account::new(0, Arc::default(), Health::new(), watch);
+            let partition: Partition = ("t".into(), 0);
+            let end = |end| {
+                vec![End {
+                    topic: "t".to_owned(),
+                    partition: 0,
+                    end,
+                    committed: 5,
+                }]
+            };
+            let seconds = || gauges(&snapshotter, metric::LAG_SECONDS)[0];
+            let hour = SystemTime::now() - Duration::from_secs(3600);
+            let oldest = BTreeMap::from([(partition.clone(), hour)]);
+            account.note_ends(end(8), &oldest, 0);
+            assert!((3600.0..3660.0).contains(&seconds()));
+            // Nothing of it was read yet: it waits since it was seen.
+            account.note_ends(end(8), &BTreeMap::new(), 0);
+            assert!(seconds() < 60.0);
+            account.note_ends(end(5), &BTreeMap::new(), 0);
+            assert_eq!(seconds(), 0.0);
+            account.committed(Tally::default(), [(partition.clone(), 5)]);
+            account.forget(&[partition]);
+            for name in [
+                metric::LAG_SECONDS,
+                metric::CONSUMER_LAG,
+                metric::LAST_COMMIT_TIMESTAMP_SECONDS,
+            ] {
+                assert!(
+                    gauges(&snapshotter, name)[0].is_nan(),
+                    "{name} is another worker's"
+                );
+            }
+        });
+    }
+}

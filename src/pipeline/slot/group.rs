@@ -21,6 +21,9 @@ pub trait Group: 'static {
     /// Whether records wait for an answer of a registry or the brokers.
     fn is_waiting(&self) -> bool;
 
+    /// Whether the group has taken this member in, with or without partitions.
+    fn has_joined(&self) -> bool;
+
     /// Partitions that were revoked since the last call.
     fn take_revoked(&mut self) -> Vec<Partition>;
 
@@ -68,6 +71,10 @@ impl Group for Consumer {
 
     fn is_waiting(&self) -> bool {
         Self::is_waiting(self)
+    }
+
+    fn has_joined(&self) -> bool {
+        Self::has_joined(self)
     }
 
     fn take_revoked(&mut self) -> Vec<Partition> {

@@ -214,6 +214,9 @@ impl<G: Group> Slot<G> {
             self.forget_revoked();
             if self.group.is_waiting() {
                 self.account.health.set(Part::Source, false);
+            } else if self.group.has_joined() {
+                // Also while its topics are empty, or other members have all partitions.
+                self.account.health.set(Part::Source, true);
             }
             let Some(record) = record else { break };
             self.account.health.set(Part::Source, true);

@@ -55,6 +55,10 @@ impl Group for Member {
         false
     }
 
+    fn has_joined(&self) -> bool {
+        true
+    }
+
     fn take_revoked(&mut self) -> Vec<Partition> {
         std::mem::take(&mut self.world.state().seats[self.slot].revoked)
     }

@@ -3,7 +3,10 @@
 use std::{
     error::Error as StdError,
     path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use rdkafka::{
@@ -24,6 +27,8 @@ pub(crate) struct Context {
     pub(super) revoked: Mutex<Vec<(String, i32)>>,
     pub(super) assigned: Mutex<Vec<(String, i32)>>,
     pub(super) ends: Mutex<Vec<End>>,
+    /// Whether the group has taken this member in.
+    pub(super) joined: AtomicBool,
 }
 
 pub(super) fn locked<T>(list: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
@@ -67,6 +72,13 @@ impl ClientContext for Context {
     }
 
     fn stats(&self, statistics: Statistics) {
+        // A member that gets no partition, because others have all, is not told of an assignment.
+        if statistics
+            .cgrp
+            .is_some_and(|group| group.join_state == "steady")
+        {
+            self.joined.store(true, Ordering::Release);
+        }
         let mut ends = locked(&self.ends);
         ends.clear();
         for (topic, of_topic) in &statistics.topics {
@@ -105,6 +117,7 @@ impl ConsumerContext for Context {
 
     fn post_rebalance(&self, _: &BaseConsumer<Self>, rebalance: &Rebalance<'_>) {
         if let Rebalance::Assign(partitions) = rebalance {
+            self.joined.store(true, Ordering::Release);
             locked(&self.assigned).extend(names_of(partitions));
         }
     }

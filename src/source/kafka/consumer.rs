@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
 
@@ -472,6 +472,11 @@ impl Consumer {
             found.is_some()
         });
         ends
+    }
+
+    /// Whether the group has taken this member in, with or without partitions.
+    pub fn has_joined(&self) -> bool {
+        self.inner.context().joined.load(Ordering::Acquire)
     }
 
     /// Whether fetching is stopped.

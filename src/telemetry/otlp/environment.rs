@@ -22,7 +22,7 @@ fn variable(name: &'static str) -> Option<String> {
 
 impl Environment<'_> {
     /// A variable; one that is empty counts as unset (specification, "Environment Variable Specification").
-    fn get(&self, name: &'static str) -> Option<String> {
+    pub(super) fn get(&self, name: &'static str) -> Option<String> {
         (self.0)(name).filter(|value| !value.trim().is_empty())
     }
 

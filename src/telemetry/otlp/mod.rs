@@ -18,9 +18,10 @@ use std::{
 };
 
 use opentelemetry::KeyValue;
+use opentelemetry_http::{Bytes, Request};
 use opentelemetry_otlp::{
-    Compression, ExporterBuildError, LogExporter, MetricExporter,
-    SpanExporter, WithExportConfig, WithHttpConfig,
+    Compression, ExporterBuildError, LogExporter, MetricExporter, SpanExporter, WithExportConfig,
+    WithHttpConfig,
 };
 use opentelemetry_sdk::{
     Resource, logs::SdkLoggerProvider, metrics::SdkMeterProvider, trace::SdkTracerProvider,
@@ -147,6 +148,19 @@ impl std::fmt::Debug for Headers {
     }
 }
 
+/// What came of asking a collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// None is named, or none for traces.
+    NotAsked,
+    /// It takes telemetry.
+    Takes,
+    /// It answers with this status.
+    Refuses(u16),
+    /// It does not answer.
+    Silent,
+}
+
 /// What sends telemetry. [`Export::finish`] it at the end of the process.
 pub struct Export {
     traces: Option<SdkTracerProvider>,
@@ -240,6 +254,40 @@ impl Options {
         Ok(())
     }
 
+    /// Asks the collector to take an empty request, which is a valid one.
+    ///
+    /// # Errors
+    /// As [`Options::build`].
+    pub fn reach(&self) -> Result<Reached, Error> {
+        let environment = Environment::of_process();
+        let named = self.endpoint.clone();
+        let named = named.or_else(|| environment.get("OTEL_EXPORTER_OTLP_ENDPOINT"));
+        let is_on = environment.is_on(Signal::Traces, named.is_some(), true)?;
+        let Some(endpoint) = named.filter(|_| is_on) else {
+            return Ok(Reached::NotAsked);
+        };
+        let client = client::build(self, &environment)?;
+        let url = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        let mut request = Request::post(url).header("content-type", "application/x-protobuf");
+        for (name, value) in &self.headers.0 {
+            request = request.header(name, value);
+        }
+        let of_traces = |_| Error::Build {
+            signal: Signal::Traces,
+        };
+        let request = request.body(Bytes::new()).map_err(of_traces)?;
+        // Not on a thread of an async runtime, which may not wait for the client's own.
+        let asked = std::thread::spawn(move || {
+            let answer = futures::executor::block_on(client.send_bytes(request));
+            answer.map(|answer| answer.status())
+        });
+        Ok(match asked.join() {
+            Ok(Ok(status)) if status.is_success() => Reached::Takes,
+            Ok(Ok(status)) => Reached::Refuses(status.as_u16()),
+            _ => Reached::Silent,
+        })
+    }
+
     fn resource(&self, environment: &Environment<'_>) -> Resource {
         // The SDK's detectors read OTEL_RESOURCE_ATTRIBUTES and OTEL_SERVICE_NAME.
         let mut resource = Resource::builder();
@@ -278,11 +326,7 @@ struct Sender<'o> {
 }
 
 impl Sender<'_> {
-    fn set_up<B: WithExportConfig + WithHttpConfig>(
-        &self,
-        builder: B,
-        signal: Signal,
-    ) -> B {
+    fn set_up<B: WithExportConfig + WithHttpConfig>(&self, builder: B, signal: Signal) -> B {
         let mut builder = builder.with_shared_http_client(self.client.clone());
         // The SDK takes an address verbatim, and reads the variables if it is given none.
         if let Some(endpoint) = &self.options.endpoint {

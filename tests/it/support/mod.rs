@@ -1,5 +1,6 @@
 //! What tests share: packs, programs, servers, places to read and write, and ways to break them.
 pub mod broker;
+pub mod collector;
 pub mod engine;
 pub mod eventually;
 pub mod job;

@@ -1,0 +1,227 @@
+//! A receiver of OTLP over HTTP in this process. It keeps every byte that it is sent, and can fail in the ways in which a
+//! collector fails.
+
+use std::{
+    io::Read as _,
+    net::TcpListener,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{Path, State},
+    http::{HeaderMap, StatusCode},
+    routing::post,
+};
+use opentelemetry_proto::tonic::{
+    collector::{
+        logs::v1::ExportLogsServiceRequest, metrics::v1::ExportMetricsServiceRequest,
+        trace::v1::ExportTraceServiceRequest,
+    },
+    common::v1::{KeyValue, any_value::Value},
+    logs::v1::LogRecord,
+    metrics::v1::{Metric, metric::Data, number_data_point},
+    trace::v1::Span,
+};
+use prost::Message as _;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+/// How it answers.
+#[derive(Debug, Clone, Copy)]
+pub enum Answer {
+    Take,
+    /// With this status, and nothing is kept.
+    Refuse(u16),
+    /// Never.
+    Hang,
+}
+
+pub struct Collector {
+    /// As `telemetry.otlp.endpoint`.
+    pub endpoint: String,
+    state: Arc<Kept>,
+    _stop: DropGuard,
+}
+
+struct Kept {
+    answer: Mutex<Answer>,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// What came in one request.
+#[derive(Clone)]
+pub struct Request {
+    pub signal: String,
+    pub headers: HeaderMap,
+    /// Decompressed.
+    pub body: Vec<u8>,
+}
+
+impl Collector {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let state = Arc::new(Kept {
+            answer: Mutex::new(Answer::Take),
+            requests: Mutex::default(),
+        });
+        let router = Router::new()
+            .route("/v1/{signal}", post(take))
+            .with_state(state.clone());
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                tokio::select! {
+                    served = axum::serve(listener, router) => served.unwrap(),
+                    () = stopped.cancelled() => {}
+                }
+            });
+        });
+        Self {
+            endpoint,
+            state,
+            _stop: stop.drop_guard(),
+        }
+    }
+
+    pub fn answer(&self, answer: Answer) {
+        *self.state.answer.lock().unwrap() = answer;
+    }
+
+    pub fn requests(&self, signal: &str) -> Vec<Request> {
+        let requests = self.state.requests.lock().unwrap();
+        let of = requests.iter().filter(|request| request.signal == signal);
+        of.cloned().collect()
+    }
+
+    /// Every byte that came.
+    pub fn bytes(&self) -> Vec<u8> {
+        let requests = self.state.requests.lock().unwrap();
+        let mut bytes = Vec::new();
+        for request in requests.iter() {
+            bytes.extend(format!("{:?}\n", request.headers).into_bytes());
+            bytes.extend(&request.body);
+        }
+        bytes
+    }
+
+    fn traces(&self) -> Vec<ExportTraceServiceRequest> {
+        let requests = self.requests("traces");
+        let decoded = requests.iter().map(|request| &request.body[..]);
+        decoded
+            .map(|body| ExportTraceServiceRequest::decode(body).unwrap())
+            .collect()
+    }
+
+    pub fn spans(&self) -> Vec<Span> {
+        let resources = self.traces().into_iter().flat_map(|own| own.resource_spans);
+        let scopes = resources.flat_map(|own| own.scope_spans);
+        scopes.flat_map(|own| own.spans).collect()
+    }
+
+    /// Attributes of the process, as its spans have them.
+    pub fn resource(&self) -> Vec<(String, String)> {
+        let traces = self.traces();
+        let resource = traces[0].resource_spans[0].resource.as_ref().unwrap();
+        pairs(&resource.attributes)
+    }
+
+    /// Of the last export.
+    pub fn metrics(&self) -> Vec<Metric> {
+        let Some(request) = self.requests("metrics").pop() else {
+            return Vec::new();
+        };
+        let request = ExportMetricsServiceRequest::decode(&request.body[..]).unwrap();
+        let resources = request.resource_metrics.into_iter();
+        let scopes = resources.flat_map(|own| own.scope_metrics);
+        scopes.flat_map(|own| own.metrics).collect()
+    }
+
+    /// The sum of the series of a counter or gauge that have all of these labels; `None` without any.
+    pub fn metric(&self, name: &str, labels: &[(&str, &str)]) -> Option<f64> {
+        let metric = self.metrics().into_iter().find(|own| own.name == name)?;
+        let points = match metric.data? {
+            Data::Sum(sum) => sum.data_points,
+            Data::Gauge(gauge) => gauge.data_points,
+            _ => return None,
+        };
+        let has_all = |attributes: &[KeyValue]| {
+            let own = pairs(attributes);
+            let mut wanted = labels.iter();
+            wanted.all(|(key, value)| own.iter().any(|(k, v)| (&**k, &**v) == (*key, *value)))
+        };
+        let points: Vec<f64> = points
+            .into_iter()
+            .filter(|point| has_all(&point.attributes))
+            .map(|point| match point.value.unwrap() {
+                number_data_point::Value::AsInt(value) => value as f64,
+                number_data_point::Value::AsDouble(value) => value,
+            })
+            .collect();
+        (!points.is_empty()).then(|| points.iter().sum())
+    }
+
+    pub fn logs(&self) -> Vec<LogRecord> {
+        let requests = self.requests("logs").into_iter();
+        let decoded =
+            requests.map(|request| ExportLogsServiceRequest::decode(&request.body[..]).unwrap());
+        let scopes = decoded
+            .flat_map(|own| own.resource_logs)
+            .flat_map(|own| own.scope_logs);
+        scopes.flat_map(|own| own.log_records).collect()
+    }
+}
+
+/// Attributes as text.
+pub fn pairs(attributes: &[KeyValue]) -> Vec<(String, String)> {
+    let text = |own: &KeyValue| match own.value.clone().unwrap().value.unwrap() {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    attributes
+        .iter()
+        .map(|own| (own.key.clone(), text(own)))
+        .collect()
+}
+
+async fn take(
+    State(kept): State<Arc<Kept>>,
+    Path(signal): Path<String>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> StatusCode {
+    let answer = *kept.answer.lock().unwrap();
+    match answer {
+        Answer::Take => {}
+        Answer::Refuse(status) => return StatusCode::from_u16(status).unwrap(),
+        Answer::Hang => {
+            tokio::time::sleep(Duration::from_secs(3600)).await;
+        }
+    }
+    let body = match headers.get("content-encoding").map(|own| own.as_bytes()) {
+        Some(b"gzip") => {
+            let mut plain = Vec::new();
+            let mut packed = flate2::read::GzDecoder::new(&body[..]);
+            packed.read_to_end(&mut plain).unwrap();
+            plain
+        }
+        _ => body.to_vec(),
+    };
+    let request = Request {
+        signal,
+        headers,
+        body,
+    };
+    kept.requests.lock().unwrap().push(request);
+    StatusCode::OK
+}
