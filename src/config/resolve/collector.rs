@@ -172,7 +172,7 @@ mod tests {
             ("endpoint = \"http://u:CANARY@collector\"", "secret"),
             ("headers = { authorization = \"CANARY\" }", "headers"),
             (&*headers, "line 1"),
-            ("headers_file = \"missing\"", "missing"),
+            ("headers_file = \"missing\"", "no such file"),
             ("tls = { key_file = \"k\" }", "certificate"),
             ("timeout_secs = 0", "timeout_secs"),
         ] {
