@@ -388,66 +388,68 @@ fn a_set_of_thousands_of_traced_records_has_128_links_and_a_count() {
 
 #[test]
 fn a_collector_that_hangs_refuses_or_is_away_keeps_no_worker_from_its_work_or_its_end() {
-    for (answer, endpoint) in [
-        (Answer::Hang, None),
-        (Answer::Refuse(503), None),
-        (Answer::Refuse(413), None),
-        (
-            Answer::Take,
-            Some(format!("http://127.0.0.1:{}", free_port())),
-        ),
-    ] {
-        let (kafka, collector) = (Place::new(1), Collector::start());
-        collector.answer(answer);
-        let port = free_port();
-        let telemetry = format!(
-            "listen = \"127.0.0.1:{port}\"\ntraces = {{ documents = \"all\" }}\nlogs = {{ push = true }}\n\
-             metrics = {{ interval_secs = 1 }}\notlp = {{ endpoint = \"{}\", timeout_secs = 2 }}",
-            endpoint.as_ref().unwrap_or(&collector.endpoint)
-        );
-        let job = on_topics(&kafka, &telemetry, false);
-        let value = "{\"id\":\"1\",\"text\":\"ask ana@mail.example\"}";
-        send(
-            &kafka,
-            (0..4000).map(|_| Sent {
-                key: "k",
-                value,
-                headers: vec![],
-            }),
-        );
-        let mut command = job.command(&[]);
-        // The worst case: nothing of the runtime may wait for the collector.
-        let child = piped(command.env("TOKIO_WORKER_THREADS", "1"));
-        kafka.wait_for(4000);
-        let dropped = "weir_telemetry_dropped_total{signal=\"traces\"}";
-        wait_for(port, "/readyz", 200, Duration::from_secs(5));
-        eventually(Duration::from_secs(30), || {
-            let text = page(port, "/metrics").unwrap().1;
-            so(
-                text.contains(dropped),
-                format!("{answer:?}: no {dropped} in {text}"),
-            )
-        });
-        let began = Instant::now();
-        terminate(&child);
-        let ran = ended(child).expect(0);
-        // Three seconds for the collector, and the drain.
-        assert!(
-            began.elapsed() < Duration::from_secs(8),
-            "{answer:?}: {:?}",
-            began.elapsed()
-        );
-        let told = ran
-            .stderr
-            .matches("the collector does not take telemetry")
-            .count();
-        assert!(
-            (1..=6).contains(&told),
-            "{answer:?}: told {told} times in {}",
-            ran.stderr
-        );
-        assert!(collector.bytes().is_empty());
-    }
+    let nobody = format!("http://127.0.0.1:{}", free_port());
+    std::thread::scope(|scope| {
+        for (answer, endpoint) in [
+            (Answer::Hang, None),
+            (Answer::Refuse(503), None),
+            (Answer::Refuse(413), None),
+            (Answer::Take, Some(&*nobody)),
+        ] {
+            scope.spawn(move || without_an_answer(answer, endpoint));
+        }
+    });
+}
+
+/// More records than spans may wait, while the collector takes nothing.
+fn without_an_answer(answer: Answer, endpoint: Option<&str>) {
+    const RECORDS: usize = 2500;
+    let (kafka, collector) = (Place::new(1), Collector::start());
+    collector.answer(answer);
+    let port = free_port();
+    let telemetry = format!(
+        "listen = \"127.0.0.1:{port}\"\ntraces = {{ documents = \"all\" }}\nlogs = {{ push = true }}\n\
+         metrics = {{ interval_secs = 1 }}\notlp = {{ endpoint = \"{}\", timeout_secs = 2 }}",
+        endpoint.unwrap_or(&collector.endpoint)
+    );
+    let job = on_topics(&kafka, &telemetry, false);
+    let value = "{\"id\":\"1\",\"text\":\"ask ana@mail.example\"}";
+    let plain = |_| Sent {
+        key: "k",
+        value,
+        headers: vec![],
+    };
+    send(&kafka, (0..RECORDS).map(plain));
+    let mut command = job.command(&[]);
+    // The worst case: nothing of the runtime may wait for the collector.
+    let child = piped(command.env("TOKIO_WORKER_THREADS", "1"));
+    kafka.wait_for(RECORDS);
+    let dropped = "weir_telemetry_dropped_total{signal=\"traces\"}";
+    wait_for(port, "/readyz", 200, Duration::from_secs(5));
+    eventually(Duration::from_secs(60), || {
+        let text = page(port, "/metrics").unwrap().1;
+        so(
+            text.contains(dropped),
+            format!("{answer:?}: no {dropped} in {text}"),
+        )
+    });
+    let began = Instant::now();
+    terminate(&child);
+    let ran = ended(child).expect(0);
+    // Three seconds for the collector, and the drain.
+    assert!(
+        began.elapsed() < Duration::from_secs(10),
+        "{answer:?}: {:?}",
+        began.elapsed()
+    );
+    let told = ran.stderr.matches("the collector does not take telemetry");
+    let told = told.count();
+    assert!(
+        (1..=6).contains(&told),
+        "{answer:?}: told {told} times in {}",
+        ran.stderr
+    );
+    assert!(collector.bytes().is_empty());
 }
 
 #[test]
