@@ -539,6 +539,30 @@ fn signals_are_turned_off_by_the_environment_and_what_weir_does_not_speak_is_ref
 }
 
 #[test]
+fn a_collector_behind_tls_is_trusted_by_the_authority_that_is_named() {
+    let collector = Collector::start();
+    let job = Job::new("");
+    let endpoint = collector.behind_tls(&job.path(""));
+    let config = std::fs::read_to_string(job.config()).unwrap();
+    let write = |tls: &str| {
+        let otlp = format!(
+            "[telemetry]\notlp = {{ endpoint = \"{endpoint}\", timeout_secs = 2, {tls} }}\n"
+        );
+        job.write("weir.toml", format!("{config}\n{otlp}"));
+    };
+    let check = || weir(&["check", "--config", &job.config(), "--connect"]);
+    write("");
+    check().expect(1).says(&["no answer"]);
+    write("tls = { ca_file = \"ca.pem\" }");
+    check().expect(0);
+    job.write("in/a.jsonl", "{\"id\":\"1\",\"note\":\"x\"}\n");
+    job.run(&[]).expect(0);
+    assert_eq!(named(&collector.spans(), "process object").len(), 1);
+    job.write("ca.pem", "no certificate");
+    job.run(&[]).expect(78).says(&["ca.pem", "PEM"]);
+}
+
+#[test]
 fn check_asks_the_collector() {
     let collector = Collector::start();
     let check = |endpoint: &str| {

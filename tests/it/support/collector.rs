@@ -93,6 +93,55 @@ impl Collector {
         }
     }
 
+    /// Its address behind TLS, whose certificate only the authority in `ca.pem` of a folder vouches for.
+    pub fn behind_tls(&self, folder: &std::path::Path) -> String {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        use tokio_rustls::rustls::{
+            ServerConfig,
+            pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
+        };
+        let key_of_authority = KeyPair::generate().unwrap();
+        let mut authority = CertificateParams::new(Vec::new()).unwrap();
+        authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let pem = authority.self_signed(&key_of_authority).unwrap().pem();
+        std::fs::write(folder.join("ca.pem"), pem).unwrap();
+        let issuer = Issuer::new(authority, key_of_authority);
+        let key = KeyPair::generate().unwrap();
+        let own = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        let certificate = own.signed_by(&key, &issuer).unwrap();
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let plain = self.endpoint.trim_start_matches("http://").to_owned();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                while let Ok((stream, _)) = listener.accept().await {
+                    let (acceptor, plain) = (acceptor.clone(), plain.clone());
+                    tokio::spawn(async move {
+                        // A client that does not trust us hangs up.
+                        let Ok(mut outer) = acceptor.accept(stream).await else {
+                            return;
+                        };
+                        let mut inner = tokio::net::TcpStream::connect(plain).await.unwrap();
+                        let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                    });
+                }
+            });
+        });
+        format!("https://localhost:{port}")
+    }
+
     pub fn answer(&self, answer: Answer) {
         *self.state.answer.lock().unwrap() = answer;
     }
