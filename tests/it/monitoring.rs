@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
+    process::Child,
     time::{Duration, Instant},
 };
 
@@ -307,6 +308,7 @@ struct Watched {
     port: u16,
     /// A topic of a tenant, which is missing at first.
     late: String,
+    child: Option<Child>,
     _model: Front,
 }
 
@@ -364,8 +366,19 @@ impl Watched {
             job,
             port,
             late,
+            child: None,
             _model: model,
         }
+    }
+
+    fn start(&mut self) {
+        self.child = Some(piped(&mut self.job.command(&[])));
+    }
+
+    fn drain(mut self) {
+        let child = self.child.take().expect("it was started");
+        terminate(&child);
+        ended(child).expect(0);
     }
 
     /// Some records of every kind.
@@ -405,6 +418,16 @@ impl Watched {
     }
 }
 
+impl Drop for Watched {
+    /// After a test that failed.
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 /// Queries of all panels: where it stands, and the query as Grafana sends it.
 fn queries() -> Vec<(String, String)> {
     let mut queries = Vec::new();
@@ -435,13 +458,13 @@ fn queries() -> Vec<(String, String)> {
 fn no_panel_is_without_data() {
     // Nobody takes what the worker sends.
     let away = free_port();
-    let watched = Watched::new(&format!(
+    let mut watched = Watched::new(&format!(
         "otlp = {{ endpoint = \"http://127.0.0.1:{away}\", timeout_secs = 1 }}\nmetrics = {{ interval_secs = 1 }}"
     ));
     watched.delete_some();
     watched.produce(100);
     let prometheus = Prometheus::start(watched.port, RULES);
-    let child = piped(&mut watched.job.command(&[]));
+    watched.start();
     watched.wait_for("outcome=\"delivered\"");
 
     // A set that no broker takes: it is aborted until the topic is there.
@@ -497,8 +520,7 @@ fn no_panel_is_without_data() {
     assert_rules_are_healthy(&prometheus);
     watched.job.write("tenants/late.toml", "labels = []\n");
     watched.wait_for("outcome=\"reloaded\"");
-    terminate(&child);
-    ended(child).expect(0);
+    watched.drain();
 }
 
 /// Every rule was evaluated over what a real worker shows, without an error, and those about what the test did see it.
@@ -549,13 +571,13 @@ fn a_collector_shows_the_same_metrics_as_the_worker_and_has_its_traces() {
     let Some(collector) = Collector::start() else {
         return;
     };
-    let watched = Watched::new(&format!(
+    let mut watched = Watched::new(&format!(
         "otlp = {{ endpoint = \"http://127.0.0.1:{}\" }}\nmetrics = {{ interval_secs = 1 }}",
         collector.otlp
     ));
     watched.delete_some();
     watched.produce(100);
-    let child = piped(&mut watched.job.command(&[]));
+    watched.start();
     watched.wait_for("outcome=\"delivered\"");
     watched.wait_for("weir_skipped_records_total{");
     eventually(Duration::from_secs(60), || {
@@ -570,8 +592,7 @@ fn a_collector_shows_the_same_metrics_as_the_worker_and_has_its_traces() {
             format!("{} kinds; differ: {kinds:#?} {series:#?}", own.0.len()),
         )
     });
-    terminate(&child);
-    ended(child).expect(0);
+    watched.drain();
     let traces = eventually(Duration::from_secs(20), || {
         let text = fs::read_to_string(collector.traces()).unwrap_or_default();
         match text.is_empty() {
