@@ -22,7 +22,7 @@ use crate::support::{
     broker::{self, free_port},
     engine,
     eventually::{eventually, so},
-    job::{Job, ended, pack, piped, terminate},
+    job::{Job, command, ended, pack, piped, run, terminate, weir},
     llama::{Asked, Fault, Front},
     otelcol::Collector,
     probe::page,
@@ -299,6 +299,24 @@ fn what_the_compose_files_mount_and_prometheus_scrapes_is_there() {
     }
     assert!(services.contains("WEIR_TELEMETRY__LISTEN: 0.0.0.0:9464"));
     assert!(text_of("deploy/otelcol.yaml").contains("0.0.0.0:8889"));
+}
+
+#[test]
+fn weir_accepts_the_configuration_of_the_worker_of_the_compose_files() {
+    let files = text_of("docker-compose.yml") + &text_of("docker-compose.observe.yml");
+    let variable = Regex::new(r"(?m)^ +((?:WEIR|OTEL)_\w+): (.+)$").unwrap();
+    let variables: Vec<(&str, &str)> = variable
+        .captures_iter(&files)
+        .map(|found| found.extract::<2>().1.into())
+        .collect();
+    assert!(variables.len() >= 5, "{variables:?}");
+    let mut in_compose = command(&["check", "--config", "examples/stream.toml"]);
+    for (name, value) in variables {
+        in_compose.env(name, value.trim_matches('"'));
+    }
+    run(in_compose, b"").expect(0);
+    // And as `make demo-kafka` runs it.
+    weir(&["check", "--config", "examples/stream.toml"]).expect(0);
 }
 
 /// A worker that meets what panels are about, on its topics and its page.
