@@ -23,10 +23,11 @@ setup: ## Get ONNX Runtime; name or install missing system packages
 	@scripts/setup.sh
 
 .PHONY: setup-tests
-setup-tests: setup ## Also get what the tests need: real S3 and Kafka servers, Python packages, tokenizers
+setup-tests: setup ## Also get what the tests need: real S3, Kafka and Prometheus servers, Python packages, tokenizers
 	@tests/setup-s3.sh
 	@tests/setup-kafka.sh
 	@tests/setup-registry.sh
+	@tests/setup-prometheus.sh
 	@scripts/setup-python.sh
 	@tests/setup-tokenizers.sh
 	@tests/setup-llama.sh
@@ -79,7 +80,8 @@ test: setup-tests ## Install what the tests need and run all of them
 
 # Tests that start servers or Python, or that take more than ten seconds.
 slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
-	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value
+	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value promtool \
+	no_panel_is_without_data a_collector_shows
 .PHONY: test-fast
 test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build
 	$(cargo_test) --lib
@@ -95,6 +97,11 @@ chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory
 	WEIR_TEST_LARGE=1 cargo test --release --locked --test it one_text_of_any_length -- --nocapture
+
+.PHONY: test-collector
+test-collector: setup-tests ## Build a real OpenTelemetry Collector and compare what it shows with /metrics (minutes)
+	@tests/setup-collector.sh
+	WEIR_TEST_COLLECTOR=1 $(cargo_test) --test it a_collector_shows -- --nocapture
 
 .PHONY: bench
 bench: build ## Measure weir against the bare model on this machine

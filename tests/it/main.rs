@@ -28,6 +28,7 @@ mod kafka_topics;
 mod kafka_unanswered;
 mod kill;
 mod large;
+mod monitoring;
 mod names;
 mod otlp;
 mod parity;
