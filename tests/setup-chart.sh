@@ -38,7 +38,7 @@ if [ "$(cat .weir/chart/.version 2>/dev/null)" != "$wanted" ]; then
         echo "setup-chart: building helm $helm (about two minutes)"
         GOBIN="$PWD/.weir/chart/bin" go install "helm.sh/helm/v4/cmd/helm@v$helm"
     fi
-    .weir/python/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes \
+    .weir/python/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --root-user-action=ignore \
         --only-binary=:all: -r tests/chart/requirements.txt --target .weir/chart/python
     need_go
     for module in "$keda config/crd/bases/keda.sh_scaledobjects.yaml" \

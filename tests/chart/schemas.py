@@ -5,9 +5,13 @@ import functools
 from typing import Any
 
 import jsonschema
-import kubernetes_validate
+import kubernetes_validate.utils
 import yaml
-from conftest import TOOLS
+from rendering import TOOLS
+
+
+# Megabytes for each version, and hundreds of objects.
+kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 
 
 def strict(schema: Any) -> Any:
