@@ -52,9 +52,7 @@ def render(*values: Path | dict[str, Any], name: str = "weir", args: tuple[str, 
 
 
 def one(found: Objects, kind: str, name: str | None = None) -> dict[str, Any]:
-    of_kind = [
-        item for item in found if item["kind"] == kind and (name is None or item["metadata"]["name"] == name)
-    ]
+    of_kind = [item for item in found if item["kind"] == kind and (name is None or item["metadata"]["name"] == name)]
     assert len(of_kind) == 1, f"{len(of_kind)} objects of kind {kind}, name {name}"
     return of_kind[0]
 

@@ -9,7 +9,6 @@ import kubernetes_validate.utils
 import yaml
 from rendering import TOOLS
 
-
 # Megabytes for each version, and hundreds of objects.
 kubernetes_validate.utils.schema_contents = functools.cache(kubernetes_validate.utils.schema_contents)
 

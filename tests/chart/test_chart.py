@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import yaml
 from rendering import CHART, EXAMPLES, ROOT, Objects, Refused, helm, one, pods, render
+
 from schemas import validate
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
@@ -44,8 +45,13 @@ EVERYTHING: dict[str, Any] = {
     "podPriorityClassName": "high",
     "nodeSelector": {"kubernetes.io/arch": "amd64"},
     "tolerations": [{"key": "data", "operator": "Exists"}],
-    "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {
-        "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}]}}},
+    "affinity": {
+        "nodeAffinity": {
+            "requiredDuringSchedulingIgnoredDuringExecution": {
+                "nodeSelectorTerms": [{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}]
+            }
+        }
+    },
     "dnsConfig": {"options": [{"name": "ndots", "value": "2"}]},
     "service": {"annotations": {"e": "f"}},
     "networkPolicy": {
@@ -117,9 +123,7 @@ def test_examples_pass_helm_lint(example: Path) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.stem)
-def test_weir_accepts_the_configuration_that_an_example_renders(
-    example: Path, weir: str, tmp_path: Path
-) -> None:
+def test_weir_accepts_the_configuration_that_an_example_renders(example: Path, weir: str, tmp_path: Path) -> None:
     found = render(example)
     container = pods(found)[0][1]["containers"][0]
     variables = {}
@@ -203,7 +207,7 @@ def test_a_service_monitor_selects_one_service() -> None:
 AWKWARD = {
     "source": {
         "type": "kafka",
-        "bootstrap_servers": 'quotes " and \\ and \' and # and = and [x]',
+        "bootstrap_servers": "quotes \" and \\ and ' and # and = and [x]",
         "topics": ["^logs\\..+", "new\nline", "tab\t", "\x7f\x01", "Köln 東京 \U0001f600", "<&>\u2028", ""],
         "group_id": "0123",
         "session_timeout_ms": 45000,
@@ -233,13 +237,17 @@ def test_a_map_becomes_the_same_toml() -> None:
 def test_a_tenant_is_text_or_a_map() -> None:
     text = '# as it is\nlabels = ["person"]\n\n[[tests]]\ntext = "  indented"\n'
     tenant = {"labels": ["person", {"name": "x", "threshold": 0.6}], "tests": [{"text": "a\nb", "expect": "b"}]}
-    files = one(render(TOPICS, {"tenants": {"acme": None, "a.b-c_D": text, "map": tenant}}), "ConfigMap", "weir-tenants")
+    files = one(
+        render(TOPICS, {"tenants": {"acme": None, "a.b-c_D": text, "map": tenant}}), "ConfigMap", "weir-tenants"
+    )
     assert files["data"]["a.b-c_D.toml"] == text
     assert tomllib.loads(files["data"]["map.toml"]) == tenant
     assert sorted(files["data"]) == ["a.b-c_D.toml", "map.toml"]
 
 
-@pytest.mark.parametrize("text", ["  [source]\n", "[source]\r\ntype = 1\r\n", "a = 1  \n\n\n", "# {{ .Values }}\n", "\t"])
+@pytest.mark.parametrize(
+    "text", ["  [source]\n", "[source]\r\ntype = 1\r\n", "a = 1  \n\n\n", "# {{ .Values }}\n", "\t"]
+)
 def test_text_arrives_byte_for_byte(text: str) -> None:
     found = render({"configToml": text, "tenants": {"acme": text}})
     assert one(found, "ConfigMap", "weir-config")["data"]["weir.toml"] == text
@@ -296,7 +304,7 @@ def test_pods_are_replaced_where_they_would_run_otherwise(what: str, change: dic
     assert (template() != template(change)) == rolls
     roll = {"rollTenants": True}
     assert (template(roll) != template(change, roll)) == (rolls or tenants)
-    assert (template() != template(roll))
+    assert template() != template(roll)
 
 
 @pytest.mark.parametrize(("what", "change"), CHANGES, ids=[what for what, _ in CHANGES])
