@@ -228,7 +228,7 @@ spec:
 {{- with .Values.job -}}
 parallelism: {{ int .parallelism }}
 completions: {{ int .parallelism }}
-# Each worker ends when all objects are done, whoever did them.
+# Each worker ends when all objects are done, its own and those of the others.
 completionMode: Indexed
 backoffLimit: {{ int .backoffLimit }}
 {{- with .activeDeadlineSeconds }}
