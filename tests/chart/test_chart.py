@@ -16,13 +16,12 @@ import yaml
 from rendering import CHART, EXAMPLES, ROOT, Objects, Refused, helm, one, pods, render
 
 from schemas import validate
+from unpack import VERSIONS
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 TOPICS = CHART / "examples" / "topics.yaml"
 JOB = CHART / "examples" / "lake-job.yaml"
-# Chart.yaml names the oldest; kubernetes-validate's newest.
-VERSIONS = ("1.29", "1.37")
 
 EVERYTHING: dict[str, Any] = {
     "commonLabels": {"team": "data"},
@@ -377,6 +376,7 @@ def test_sections_of_config_are_those_of_weir() -> None:
 
 def test_the_chart_belongs_to_this_version_of_weir() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["kubeVersion"] == f">={VERSIONS[0]}.0-0"
     assert chart["appVersion"] == tomllib.loads((ROOT / "Cargo.toml").read_text())["package"]["version"]
 
 
