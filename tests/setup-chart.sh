@@ -66,7 +66,11 @@ if [ "${1:-}" = --all ]; then
         if [ "$(cat ".weir/chart-tools/$name.version" 2>/dev/null)" != "$tool" ]; then
             echo "setup-chart: building $name"
             built=$(mktemp -d)
-            GOBIN="$built" go install "$tool"
+            # Inside of its own module: go install refuses one with replace directives (helm-unittest).
+            package=${tool%@*}
+            module=${package%/cmd/*}
+            folder=$(go mod download -json "$module@${tool#*@}" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+            go -C "$folder" build -o "$built/" "./cmd/$program"
             install -m 755 "$built/$program" ".weir/chart-tools/$name"
             rm -rf "$built"
             echo "$tool" >".weir/chart-tools/$name.version"

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from unpack import VERSIONS
 
 ROOT = Path(__file__).parents[2]
 CHART = ROOT / "deploy" / "helm" / "weir"
@@ -25,9 +26,12 @@ class Refused(Exception):
     """What helm says about values that it does not take."""
 
 
-def helm(*args: str) -> str:
+def helm(command: str, *args: str) -> str:
     program = os.environ.get("HELM", str(TOOLS / "bin" / "helm"))
-    ran = subprocess.run([program, *args], capture_output=True, text=True, cwd=ROOT, check=False)
+    # A helm that was built without the flags of its releases takes its cluster for Kubernetes 1.20.
+    ran = subprocess.run(
+        [program, command, "--kube-version", VERSIONS[-1], *args], capture_output=True, text=True, cwd=ROOT, check=False
+    )
     if ran.returncode:
         raise Refused(ran.stdout + ran.stderr)
     return ran.stdout
