@@ -31,6 +31,7 @@ setup-tests: setup ## Also get what the tests need: real S3, Kafka and Prometheu
 	@scripts/setup-python.sh
 	@tests/setup-tokenizers.sh
 	@tests/setup-llama.sh
+	@tests/setup-chart.sh
 
 .PHONY: build
 build: setup ## Build weir (release)
@@ -77,6 +78,7 @@ cargo_test := cargo test --locked --features planted-faults
 test: setup-tests ## Install what the tests need and run all of them
 	$(cargo_test)
 	.weir/python/bin/python -m pytest -q tools/tests
+	.weir/python/bin/python -m pytest -q tests/chart
 
 # Tests that start servers or Python, or that take more than ten seconds.
 slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
@@ -86,6 +88,40 @@ slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: inst
 test-fast: setup ## Unit tests and tests without servers or Python, in two minutes after a build
 	$(cargo_test) --lib
 	$(cargo_test) --test it -- $(addprefix --skip ,$(slow))
+
+# What the tests of the chart in `make test` check, again with Helm 3; and what takes Go programs to check.
+chart := deploy/helm/weir
+chart_tools := .weir/chart-tools
+.PHONY: chart
+chart: ## Test the Helm chart with Helm 3 and 4, helm-unittest and kube-score (after `cargo build`)
+	@scripts/setup-python.sh
+	@tests/setup-chart.sh --all
+	$(chart_tools)/helm-unittest --color $(chart)
+	@for values in $(chart)/examples/*.yaml; do \
+		.weir/chart/bin/helm template weir $(chart) --values "$$values" \
+			| $(chart_tools)/kube-score score - $(kube_score) || { echo "kube-score: $$values"; exit 1; }; \
+	done
+	HELM=$(CURDIR)/$(chart_tools)/helm3 .weir/python/bin/python -m pytest -q tests/chart
+	.weir/python/bin/python -m pytest -q tests/chart
+
+.PHONY: image
+image: ## Build the image with docker, as IMAGE (default weir)
+	docker build -f deploy/Dockerfile --build-arg SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) -t "$(or $(IMAGE),weir)" .
+
+.PHONY: image-test
+image-test: ## As root: build the image without an engine around WEIR (default: the debug build), and test what is in it
+	@scripts/setup-python.sh
+	@tests/setup-image.sh
+	.weir/python/bin/python -m pytest -q -rP tests/image
+
+.PHONY: licences
+licences: ## Check licences and sources of all crates
+	@tests/setup-deny.sh
+	.weir/deny/bin/cargo-deny --locked check bans licenses sources
+
+.PHONY: sbom
+sbom: ## Write the list of all crates with their licences (CycloneDX) to .weir/sbom
+	@scripts/sbom.sh .weir/sbom
 
 .PHONY: chaos
 chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and one broker, then three; reports in .weir/

@@ -86,7 +86,7 @@ const PAGES: &[&str] = &[
 ];
 
 /// Configurations with comments that users read.
-const CONFIGURATIONS: &[&str] = &["examples", "src/cli/init"];
+const CONFIGURATIONS: &[&str] = &["deploy/helm", "examples", "src/cli/init"];
 
 /// Doc comments here are command help, or descriptions in schemas and in docs/configuration.md.
 const HELP: &[&str] = &[
@@ -288,6 +288,7 @@ fn all() -> Vec<(PathBuf, Prose)> {
     }
     for folder in CONFIGURATIONS {
         files(&root.join(folder), "toml", &mut pages);
+        files(&root.join(folder), "yaml", &mut pages);
     }
     for file in sources.iter().chain(&pages) {
         let name = file.strip_prefix(root).unwrap().to_owned();
