@@ -106,7 +106,7 @@ pub enum Parent {
     Link,
 }
 
-/// Metrics to the collector; `/metrics` is there beside it.
+/// Metrics to the collector, in addition to `/metrics`.
 #[derive(Debug, Clone, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Metrics {

@@ -321,7 +321,7 @@ fn check_counts_origins_and_lists_what_it_skipped() {
     insta::assert_snapshot!(shown, @r#"
     exit 0
     -- stdout
-    ok    weir.toml  36 keys: 24 default, 10 file, 1 environment, 1 flag
+    ok    weir.toml  41 keys: 29 default, 10 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
@@ -390,8 +390,13 @@ fn check_explains_where_each_value_comes_from() {
     pipeline.slots = 1  # default
     telemetry.log_format = "auto"  # weir.toml:23:1
     telemetry.log_level = "info"  # default
+    telemetry.traces.documents = "sampled"  # default
+    telemetry.traces.parent = "remote"  # default
+    telemetry.metrics.push = true  # default
+    telemetry.logs.push = false  # default
+    telemetry.resource = {}  # default
 
-    ok    weir.toml  36 keys: 25 default, 9 file, 1 environment, 1 flag
+    ok    weir.toml  41 keys: 30 default, 9 file, 1 environment, 1 flag
     ok    ./tenants/  1 tenant, 2 labels
     ok    CLONE/models/weir-mini  adaptive, sha256 match
     0 errors, 0 warnings; skipped: 1 example of tenants (`weir test` runs them), stores (no --connect)
