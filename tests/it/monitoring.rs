@@ -31,7 +31,10 @@ use crate::support::{
 };
 
 const RULES: &str = "deploy/prometheus/rules.yaml";
-const RULES_TEST: &str = "deploy/prometheus/rules_test.yaml";
+const RULES_TESTS: [&str; 2] = [
+    "deploy/prometheus/rules_test.yaml",
+    "deploy/prometheus/rules_day_test.yaml",
+];
 const DASHBOARDS: [&str; 2] = [
     "deploy/grafana/pipeline.json",
     "deploy/grafana/privacy.json",
@@ -103,9 +106,10 @@ fn rules_dashboards_and_pages_name_metrics_that_exist() {
         .map(|found| found.extract::<1>().1[0])
         .collect();
     assert!(records.len() > 5, "{records:?}");
-    let files = [RULES, RULES_TEST, PAGE, "deploy/otelcol.yaml"];
+    let files = [RULES, PAGE, "deploy/otelcol.yaml"];
+    let files = files.into_iter().chain(RULES_TESTS).chain(DASHBOARDS);
     let (mut wrong, mut seen) = (Vec::new(), BTreeSet::new());
-    for file in files.into_iter().chain(DASHBOARDS) {
+    for file in files {
         for name in names(&text_of(file)) {
             match name.contains(':') {
                 true if records.contains(&*name) => {}
@@ -153,7 +157,7 @@ fn alerts() -> BTreeMap<String, String> {
 #[test]
 fn each_alert_has_tests_in_which_it_fires_and_is_silent_and_a_page_says_what_to_do() {
     let alerts = alerts();
-    let tests = text_of(RULES_TEST);
+    let tests = RULES_TESTS.map(text_of).concat();
     let page = text_of(PAGE);
     // Name and whether it fires, of each expectation.
     let expected: BTreeSet<(&str, bool)> = tests
@@ -172,16 +176,16 @@ fn each_alert_has_tests_in_which_it_fires_and_is_silent_and_a_page_says_what_to_
     for (name, link) in &alerts {
         for fires in [true, false] {
             let has = expected.contains(&(name, fires));
-            assert!(
-                has,
-                "{RULES_TEST} has no test of {name} with fires = {fires}"
-            );
+            assert!(has, "no test of {name} with fires = {fires}");
         }
         assert_eq!(*link, name.to_lowercase());
         assert!(headings.contains(link), "{PAGE} has no heading {name}");
     }
     for (name, _) in expected {
-        assert!(alerts.contains_key(name), "{RULES_TEST} tests {name}");
+        assert!(
+            alerts.contains_key(name),
+            "tests of {name}, which is no alert"
+        );
     }
     let needed = "WorkerDown NoCommits LagGrowing EndToEndSlow DeadLettersRising TransactionsAborting TransactionUnknown \
                   ReloadKept QueueFull SourceErrors MemoryNearLimit";
@@ -196,7 +200,8 @@ fn promtool_accepts_rules_and_configuration_and_each_test_of_an_alert_passes() {
     for args in [
         ["check", "rules", RULES],
         ["check", "config", config],
-        ["test", "rules", RULES_TEST],
+        ["test", "rules", RULES_TESTS[0]],
+        ["test", "rules", RULES_TESTS[1]],
     ] {
         let ran = promtool(&args).expect(0);
         assert!(ran.stdout.contains("SUCCESS"), "{}", ran.stdout);
