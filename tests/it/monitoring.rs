@@ -228,6 +228,7 @@ fn dashboard(file: &str) -> Value {
 fn dashboards_are_whole() {
     // Those that Grafana 11 and newer know, and have not replaced by others.
     let kinds = ["timeseries", "stat", "bargauge", "table", "heatmap"];
+    let variable = Regex::new(r"\$(\w+)").unwrap();
     let mut uids = BTreeSet::new();
     for file in DASHBOARDS {
         let dashboard = dashboard(file);
@@ -267,8 +268,7 @@ fn dashboards_are_whole() {
             for target in panel["targets"].as_array().unwrap() {
                 assert_eq!(target["datasource"]["uid"], "${datasource}", "{at}");
                 let query = target["expr"].as_str().unwrap();
-                let used = Regex::new(r"\$(\w+)").unwrap();
-                for used in used.captures_iter(query) {
+                for used in variable.captures_iter(query) {
                     let name = &used[1];
                     let known = name.starts_with("__") || variables.contains(name);
                     assert!(known, "{at}: {name}");
