@@ -173,11 +173,15 @@ def test_pods_meet_the_restricted_pod_security_standard(installation: Objects) -
         assert writable == {"/tmp", "/var/cache/weir"}, kind
 
 
+def pod_labels(found: Objects) -> dict[str, str]:
+    templates = [item["spec"]["template"] for item in found if item["kind"] in ("StatefulSet", "Job")]
+    templates += [item["spec"]["jobTemplate"]["spec"]["template"] for item in found if item["kind"] == "CronJob"]
+    return dict(templates[0]["metadata"]["labels"])
+
+
 def test_selectors_meet_the_workers_and_not_the_pod_of_helm_test(installation: Objects) -> None:
     check = one(installation, "Pod")["metadata"]["labels"]
-    templates = [item["spec"]["template"] for item in installation if item["kind"] in ("StatefulSet", "Job")]
-    templates += [item["spec"]["jobTemplate"]["spec"]["template"] for item in installation if item["kind"] == "CronJob"]
-    labels = templates[0]["metadata"]["labels"]
+    labels = pod_labels(installation)
     selectors = []
     for item in installation:
         spec = item.get("spec", {})
@@ -185,12 +189,20 @@ def test_selectors_meet_the_workers_and_not_the_pod_of_helm_test(installation: O
             selectors.append(spec["selector"]["matchLabels"])
         elif item["kind"] == "Service":
             selectors.append(spec["selector"])
-        elif item["kind"] == "NetworkPolicy":
-            selectors.append(spec["podSelector"]["matchLabels"])
-    assert selectors
+    # A job without a monitor has none.
+    assert selectors or not any(item["kind"] == "StatefulSet" for item in installation)
     for selector in selectors:
         assert selector.items() <= labels.items()
         assert not selector.items() <= check.items()
+
+
+def test_the_network_policy_covers_all_pods(installation: Objects) -> None:
+    selector = one(installation, "NetworkPolicy")["spec"]["podSelector"]
+    (expression,) = selector["matchExpressions"]
+    assert expression["operator"] == "In"
+    for labels in (one(installation, "Pod")["metadata"]["labels"], pod_labels(installation)):
+        assert selector["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
 
 
 def test_a_service_monitor_selects_one_service() -> None:
