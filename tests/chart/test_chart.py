@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from rendering import CHART, EXAMPLES, ROOT, Objects, Refused, helm, one, pods, render
+from unpack import VERSIONS
 
 from schemas import validate
-from unpack import VERSIONS
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
