@@ -99,7 +99,7 @@ chart: ## Test the Helm chart with Helm 3 and 4, helm-unittest and kube-score (a
 	@scripts/setup-python.sh
 	@tests/setup-chart.sh --all
 	$(chart_tools)/helm-unittest --color $(chart)
-	@for values in $(chart)/examples/*.yaml; do \
+	@set -o pipefail; for values in $(chart)/examples/*.yaml; do \
 		.weir/chart/bin/helm template weir $(chart) --values "$$values" \
 			| $(chart_tools)/kube-score score - $(kube_score) || { echo "kube-score: $$values"; exit 1; }; \
 	done
