@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 import yaml
 from rendering import CHART, EXAMPLES, ROOT, Objects, Refused, helm, one, pods, render
+from unpack import VERSIONS
 
 from schemas import validate
-from unpack import VERSIONS
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
@@ -173,11 +173,15 @@ def test_pods_meet_the_restricted_pod_security_standard(installation: Objects) -
         assert writable == {"/tmp", "/var/cache/weir"}, kind
 
 
+def pod_labels(found: Objects) -> dict[str, str]:
+    templates = [item["spec"]["template"] for item in found if item["kind"] in ("StatefulSet", "Job")]
+    templates += [item["spec"]["jobTemplate"]["spec"]["template"] for item in found if item["kind"] == "CronJob"]
+    return dict(templates[0]["metadata"]["labels"])
+
+
 def test_selectors_meet_the_workers_and_not_the_pod_of_helm_test(installation: Objects) -> None:
     check = one(installation, "Pod")["metadata"]["labels"]
-    templates = [item["spec"]["template"] for item in installation if item["kind"] in ("StatefulSet", "Job")]
-    templates += [item["spec"]["jobTemplate"]["spec"]["template"] for item in installation if item["kind"] == "CronJob"]
-    labels = templates[0]["metadata"]["labels"]
+    labels = pod_labels(installation)
     selectors = []
     for item in installation:
         spec = item.get("spec", {})
@@ -185,12 +189,20 @@ def test_selectors_meet_the_workers_and_not_the_pod_of_helm_test(installation: O
             selectors.append(spec["selector"]["matchLabels"])
         elif item["kind"] == "Service":
             selectors.append(spec["selector"])
-        elif item["kind"] == "NetworkPolicy":
-            selectors.append(spec["podSelector"]["matchLabels"])
-    assert selectors
+    # A job without a monitor has none.
+    assert selectors or not any(item["kind"] == "StatefulSet" for item in installation)
     for selector in selectors:
         assert selector.items() <= labels.items()
         assert not selector.items() <= check.items()
+
+
+def test_the_network_policy_covers_all_pods(installation: Objects) -> None:
+    selector = one(installation, "NetworkPolicy")["spec"]["podSelector"]
+    (expression,) = selector["matchExpressions"]
+    assert expression["operator"] == "In"
+    for labels in (one(installation, "Pod")["metadata"]["labels"], pod_labels(installation)):
+        assert selector["matchLabels"].items() <= labels.items()
+        assert labels[expression["key"]] in expression["values"]
 
 
 def test_a_service_monitor_selects_one_service() -> None:
@@ -401,8 +413,6 @@ def test_a_job_does_not_retry_what_a_retry_cannot_fix() -> None:
 
 def test_alerts_are_those_that_are_tested() -> None:
     ours, tested = CHART / "files" / "rules.yaml", ROOT / "deploy" / "prometheus" / "rules.yaml"
-    if not tested.exists():
-        pytest.skip("deploy/prometheus/rules.yaml is missing")
     assert ours.read_bytes() == tested.read_bytes(), f"cp {tested.relative_to(ROOT)} {ours.relative_to(ROOT)}"
 
 
@@ -447,6 +457,12 @@ def test_every_values_fence_of_the_page_is_taken() -> None:
         values = yaml.safe_load(fence)
         for item in render(JOB if "job" in values or "cronJob" in values else TOPICS, values):
             validate(item, VERSIONS[-1])
+
+
+def test_alerts_of_the_page_are_those_of_the_rules() -> None:
+    named = set(re.findall(r"`(Weir\w+)`", (ROOT / "docs/kubernetes.md").read_text()))
+    rules = (CHART / "files" / "rules.yaml").read_text()
+    assert named and all(f"alert: {name}\n" in rules for name in named), named
 
 
 def test_numbers_of_the_page_are_those_of_the_values() -> None:
