@@ -100,7 +100,7 @@ test: setup-tests ## Install what the tests need and run all of them
 	.weir/python/bin/python -m pytest -q tests/chart
 
 # Tests that start servers or Python, or that take more than ten seconds.
-slow := kafka status:: stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
+slow := kafka status:: soak:: stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
 	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value promtool \
 	no_panel_is_without_data a_collector_shows
 .PHONY: test-fast
@@ -148,6 +148,12 @@ chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and 
 	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
 		WEIR_CHAOS_CLUSTER_REPORT=$(CURDIR)/.weir/chaos-cluster.json \
 		$(cargo_test) --test it faults_of_every_kind -- --nocapture
+
+.PHONY: soak
+soak: setup ## A stream for SOAK_SECONDS (default 600): a burst, a slow sink, brokers away; report in .weir/soak.json
+	@tests/setup-kafka.sh
+	WEIR_SOAK_SECONDS=$${SOAK_SECONDS:-600} WEIR_SOAK_REPORT=$(CURDIR)/.weir/soak.json \
+		$(cargo_test) --test it soak:: -- --nocapture
 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory

@@ -39,6 +39,7 @@ mod prose;
 mod registry;
 mod rooms;
 mod sizes;
+mod soak;
 mod status;
 mod stores;
 mod support;
