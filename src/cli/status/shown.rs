@@ -67,7 +67,7 @@ pub(super) fn line(read: &Reading, at: &str) -> String {
     if let Some(seconds) = read.last_commit_seconds_ago {
         parts.push(format!("commit {}", ago(seconds)));
     }
-    if let Some(seconds) = read.stalled_seconds.filter(|seconds| *seconds > 0.0) {
+    if let Some(seconds) = read.stalled_seconds.filter(|seconds| *seconds >= STALLED_SECONDS) {
         parts.push(format!("stalled for {}", time(seconds)));
     }
     let dead: u64 = read.dead_letters.values().sum();
@@ -181,14 +181,18 @@ fn ago(seconds: f64) -> String {
     format!("{} ago", time(seconds))
 }
 
+/// Work waits for a moment in every worker: before its first commit, while a broker comes back.
+const STALLED_SECONDS: f64 = 10.0;
+
 fn stalled(seconds: f64) -> String {
     let error = out::ERROR;
-    match seconds > 0.0 {
-        true => format!(
+    match seconds {
+        ..=0.0 => "no".to_owned(),
+        ..STALLED_SECONDS => format!("work waits for {}", time(seconds)),
+        _ => format!(
             "{error}for {}{error:#}: work waits and nothing is committed",
             time(seconds)
         ),
-        false => "no".to_owned(),
     }
 }
 
@@ -282,6 +286,19 @@ mod tests {
         insta::assert_snapshot!(
             plain(&line(&read, "12:00:01")),
             @"12:00:01 ready, 51 documents/s, lag 310 (2.2s), p50 100 ms, p99 982 ms, queue 19%, commit 500 ms ago, 4 dead letters"
+        );
+    }
+
+    #[test]
+    fn a_worker_that_waits_for_a_moment_is_not_called_stalled() {
+        let shown = [0.0, 1.2, 75.0].map(|seconds| plain(&stalled(seconds)));
+        assert_eq!(
+            shown,
+            [
+                "no",
+                "work waits for 1.2s",
+                "for 1m15s: work waits and nothing is committed"
+            ]
         );
     }
 
