@@ -32,6 +32,7 @@ setup-tests: setup ## Also get what the tests need: real S3, Kafka and Prometheu
 	@tests/setup-tokenizers.sh
 	@tests/setup-llama.sh
 	@tests/setup-chart.sh
+	@tests/setup-install.sh
 
 .PHONY: build
 build: setup ## Build weir (release)
@@ -44,6 +45,24 @@ install: $(if $(WEIR),,build) ## Install weir, its pack, ONNX Runtime and comple
 .PHONY: uninstall
 uninstall: ## Remove what `make install` put below PREFIX
 	@scripts/install.sh uninstall "$(PREFIX)" "$(DESTDIR)"
+
+# Where `make dist` and `make wheels` put what they make.
+OUT_DIST ?= target/dist
+
+.PHONY: dist
+dist: $(if $(WEIR),setup,build) ## Pack an archive for machines without a compiler, of WEIR or a release build, into OUT_DIST (target/dist)
+	@scripts/dist.sh "$(or $(WEIR),$(release)/weir)" "$(OUT_DIST)"
+
+.PHONY: wheels
+wheels: $(if $(WEIR),setup,build) ## The same as Python wheels: the command and its pack
+	@scripts/setup-wheels.sh
+	@scripts/wheels.py "$(or $(WEIR),$(release)/weir)" "$(OUT_DIST)"
+
+.PHONY: dist-test
+dist-test: dist wheels ## Install both as another user without a network; measure the time to the first redaction
+	@tests/setup-install.sh
+	@tests/try-install.sh archive "$(OUT_DIST)"/weir-*.tar.gz
+	@tests/try-install.sh wheels "$(OUT_DIST)" .weir/wheelhouse
 
 # Optimised only where the demo is hot, and without what it does not use: a third of the work of a release.
 .PHONY: demo
@@ -81,7 +100,7 @@ test: setup-tests ## Install what the tests need and run all of them
 	.weir/python/bin/python -m pytest -q tests/chart
 
 # Tests that start servers or Python, or that take more than ten seconds.
-slow := kafka stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
+slow := kafka status:: soak:: stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
 	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value promtool \
 	no_panel_is_without_data a_collector_shows
 .PHONY: test-fast
@@ -131,6 +150,12 @@ chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and 
 	WEIR_CHAOS_FAULTS=$${CHAOS_FAULTS:-200} WEIR_CHAOS_REPORT=$(CURDIR)/.weir/chaos.json \
 		WEIR_CHAOS_CLUSTER_REPORT=$(CURDIR)/.weir/chaos-cluster.json \
 		$(cargo_test) --test it faults_of_every_kind -- --nocapture
+
+.PHONY: soak
+soak: setup ## A stream for SOAK_SECONDS (default 600): a burst, a slow sink, brokers away; report in .weir/soak.json
+	@tests/setup-kafka.sh
+	WEIR_SOAK_SECONDS=$${SOAK_SECONDS:-600} WEIR_SOAK_REPORT=$(CURDIR)/.weir/soak.json \
+		$(cargo_test) --test it soak:: -- --nocapture
 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory

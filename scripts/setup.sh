@@ -39,20 +39,27 @@ case "$(uname -s)-$(uname -m)" in
         exit 1
         ;;
 esac
-if [ ! -e "$runtime/$link" ] || [ ! -e "$runtime/$library" ]; then
+if [ ! -e "$runtime/$link" ] || [ ! -e "$runtime/$library" ] || [ ! -e "$runtime/ThirdPartyNotices.txt" ]; then
     echo "setup: getting ONNX Runtime $version"
     wheel=$(mktemp -d)
     trap 'rm -rf "$wheel"' EXIT
     python3 -m pip download -q --disable-pip-version-check --no-deps --require-hashes -r scripts/onnxruntime.txt \
         --only-binary=:all: --python-version 3.12 --implementation cp --platform "$platform" -d "$wheel"
     mkdir -p "$runtime"
-    python3 - "$wheel"/*.whl "onnxruntime/capi/$library" "$runtime/$library" <<'EOF'
-import shutil, sys, zipfile
-wheel, member, target = sys.argv[1:]
-with zipfile.ZipFile(wheel) as archive, archive.open(member) as source, open(target + ".part", "wb") as part:
-    shutil.copyfileobj(source, part)
+    # The library, and what its licence asks to go with it.
+    python3 - "$wheel"/*.whl "$runtime" "capi/$library" LICENSE ThirdPartyNotices.txt <<'EOF'
+import pathlib, shutil, sys, zipfile
+wheel, runtime, *members = sys.argv[1:]
+with zipfile.ZipFile(wheel) as archive:
+    for member in members:
+        target = pathlib.Path(runtime, pathlib.PurePath(member).name)
+        if target.exists():
+            continue
+        part = target.with_name(target.name + ".part")
+        with archive.open("onnxruntime/" + member) as source, part.open("wb") as file:
+            shutil.copyfileobj(source, file)
+        part.rename(target)
 EOF
-    mv "$runtime/$library.part" "$runtime/$library"
     ln -sf "$library" "$runtime/$link"
 fi
 echo "setup: ONNX Runtime $version is in $runtime"

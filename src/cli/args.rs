@@ -72,6 +72,9 @@ pub enum Command {
     /// Redact text, JSON lines or log lines in a pipe
     #[command(after_help = REDACT)]
     Redact(Redact),
+    /// Show how a running worker is: rate, lag, latency, queue, dead letters
+    #[command(after_help = STATUS)]
+    Status(Status),
     /// Validate configuration and tenants; open nothing for writing
     #[command(after_help = CHECK)]
     Check(Check),
@@ -102,6 +105,9 @@ pub enum Command {
     /// Print the completion script of a shell
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man(Man),
 }
 
 /// The configuration and what overrides it.
@@ -187,6 +193,40 @@ fn code(text: &str) -> Result<Code, String> {
     serde_json::from_value(text.into()).map_err(|_| {
         "not a code of a dead letter, such as unknown_tenant or model_failed".to_owned()
     })
+}
+
+/// `weir status`.
+#[derive(Debug, Clone, Args)]
+pub struct Status {
+    /// The worker: host and port of its telemetry.listen, or a URL [default: telemetry.listen of the configuration]
+    #[arg(value_name = "URL")]
+    pub worker: Option<String>,
+    /// The configuration.
+    #[command(flatten)]
+    pub configuration: Configuration,
+    /// Show it again at every interval, until Ctrl-C
+    #[arg(long, short)]
+    pub watch: bool,
+    /// Seconds between two samples, of which the rates are
+    #[arg(long, value_name = "SECONDS", default_value_t = 1.0, value_parser = interval)]
+    pub interval: f64,
+    /// Print JSON; with --watch one object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
+const STATUS: &str = "Examples:
+  weir status                          of the worker of weir.toml on this machine
+  weir status weir-0.weir:9464 --watch
+  weir status --json | jq .lag.records
+
+Exit code 0 if the worker is ready, 1 if it is not ready or stuck, 69 if it does not answer.";
+
+fn interval(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if (0.1..=3600.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number of seconds from 0.1 to 3600".to_owned()),
+    }
 }
 
 /// `weir redact`.
@@ -613,6 +653,14 @@ pub struct Completions {
 const COMPLETIONS: &str = "Examples:
   weir completions bash > ~/.local/share/bash-completion/completions/weir
   weir completions zsh > ~/.zfunc/_weir";
+
+/// `weir man`.
+#[derive(Debug, Clone, Args)]
+pub struct Man {
+    /// Folder that gets one page per command
+    #[arg(value_name = "DIR")]
+    pub dir: PathBuf,
+}
 
 /// The pack in the box.
 pub const PACK: &str = "weir-mini";

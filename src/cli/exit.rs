@@ -19,7 +19,7 @@ use crate::{
 pub enum Exit {
     /// Done, or drained on SIGTERM.
     Done = 0,
-    /// A check, test or evaluation failed.
+    /// A check, test or evaluation failed, or a worker is not ready.
     No = 1,
     /// The command line is wrong.
     Usage = 2,
@@ -27,7 +27,7 @@ pub enum Exit {
     DeadLetters = 65,
     /// There is no file to read.
     NoInput = 66,
-    /// A store, broker or model server can't be reached, or refuses.
+    /// A store, broker, model server or worker can't be reached, or refuses.
     Unavailable = 69,
     /// A bug in weir.
     Bug = 70,
@@ -45,11 +45,11 @@ pub enum Exit {
 pub const HELP: &str = "\
 Exit codes:
   0    done, or drained on SIGTERM
-  1    check, test or eval found something wrong
+  1    check, test or eval found something wrong; status: the worker is not ready
   2    the command line is wrong
   65   more dead letters than limits.max_dead_letters
   66   no file to read
-  69   a store, broker or model server can't be reached, or refuses
+  69   a store, broker, model server or worker can't be reached, or refuses
   70   a bug in weir
   74   reading or writing failed
   75   a worker committed nothing for too long (pipeline.stall_secs); start it again

@@ -21,6 +21,8 @@ mod redact;
 mod replay;
 mod run;
 mod schema;
+#[cfg(feature = "server")]
+mod status;
 mod summary;
 pub mod test;
 mod tune;
@@ -73,14 +75,16 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Init(args) => init::execute(args),
         Command::Schema(args) => schema::execute(args),
         Command::Completions(args) => completions(args),
+        Command::Man(args) => man(args),
         Command::Run(args) => run::execute(args, &cli.global),
         #[cfg(feature = "kafka")]
         Command::Replay(args) => replay::execute(args),
         #[cfg(not(feature = "kafka"))]
-        Command::Replay(_) => {
-            let error = anyhow::anyhow!("this weir was built without the feature `kafka`");
-            Err(Failure::new(Exit::Usage, error).hint(crate::config::Feature::FIX))
-        }
+        Command::Replay(_) => Err(needs("kafka")),
+        #[cfg(feature = "server")]
+        Command::Status(args) => status::execute(args),
+        #[cfg(not(feature = "server"))]
+        Command::Status(_) => Err(needs("server")),
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),
@@ -97,6 +101,21 @@ fn completions(args: &args::Completions) -> Result<Exit, Failure> {
     clap_complete::generate(args.shell, &mut Cli::command(), "weir", &mut script);
     out::data(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
+}
+
+/// A page per command, below the folder: `weir.1`, `weir-run.1`, `weir-model-tune.1`.
+fn man(args: &args::Man) -> Result<Exit, Failure> {
+    std::fs::create_dir_all(&args.dir)?;
+    // Not built before: that would add a page for each command of `weir help`.
+    clap_mangen::generate_to(Cli::command(), &args.dir)?;
+    Ok(Exit::Done)
+}
+
+/// A command that this build does not have.
+#[cfg(not(all(feature = "kafka", feature = "server")))]
+fn needs(feature: &str) -> Failure {
+    let error = anyhow::anyhow!("this weir was built without the feature `{feature}`");
+    Failure::new(Exit::Usage, error).hint(crate::config::Feature::FIX)
 }
 
 /// Configurations of `weir init`, by file name.

@@ -25,6 +25,23 @@ pub(super) fn thousands(number: u64) -> String {
     text
 }
 
+/// `0 B`, `12 B`, `1.5 KiB`, `338 MiB`.
+#[cfg(feature = "server")]
+pub(super) fn bytes(bytes: f64) -> String {
+    let mut units = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"].into_iter();
+    let (mut number, mut unit) = (bytes, units.next().expect("there are six"));
+    // What would be rounded to 1,024 is one of the next unit.
+    while number >= 1023.5
+        && let Some(larger) = units.next()
+    {
+        (number, unit) = (number / 1024.0, larger);
+    }
+    match number {
+        ..9.95 if unit != "B" => format!("{number:.1} {unit}"),
+        _ => format!("{number:.0} {unit}"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -33,6 +50,29 @@ mod tests {
     fn digits_stand_in_groups_of_three() {
         let shown = [0, 12, 999, 1000, 65_536, 1_234_567].map(thousands);
         assert_eq!(shown, ["0", "12", "999", "1,000", "65,536", "1,234,567"]);
+    }
+
+    #[cfg(feature = "server")]
+    #[test]
+    fn bytes_have_a_unit_and_two_digits_at_least() {
+        let shown = [
+            0.0,
+            12.4,
+            1023.0,
+            1023.6,
+            1536.0,
+            10240.0,
+            354_418_688.0,
+            1e40,
+        ];
+        let shown = shown.map(bytes);
+        assert_eq!(
+            shown[..7],
+            [
+                "0 B", "12 B", "1023 B", "1.0 KiB", "1.5 KiB", "10 KiB", "338 MiB"
+            ]
+        );
+        assert!(shown[7].ends_with(" PiB"));
     }
 
     #[test]

@@ -123,16 +123,7 @@ impl Chaos {
         let outside: Vec<u16> = (0..count).map(|_| free_port()).collect();
         let proxies: Vec<Proxy> = outside.iter().map(|port| Proxy::start(*port)).collect();
         let properties = outside.iter().zip(&proxies).map(|(outside, proxy)| {
-            let proxy = proxy.port();
-            format!(
-                "{PROPERTIES}\
-                 listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{outside},\
-                 CONTROLLER://127.0.0.1:{{controller}}\n\
-                 advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{proxy}\n\
-                 listener.security.protocol.map=\
-                 PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
-                 inter.broker.listener.name=PLAINTEXT\n"
-            )
+            PROPERTIES.to_owned() + &broker::also_behind(*outside, proxy.port())
         });
         let properties: Vec<String> = properties.collect();
         let nodes = Node::start_copied(&JVM, &properties);

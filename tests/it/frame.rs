@@ -81,6 +81,7 @@ fn help_names_every_command() {
     Commands:
       run          Run a job: read documents, write entities and redactions
       redact       Redact text, JSON lines or log lines in a pipe
+      status       Show how a running worker is: rate, lag, latency, queue, dead letters
       check        Validate configuration and tenants; open nothing for writing
       init         Write a commented configuration and tenant to start from
       test         Run the examples inside tenant files
@@ -128,11 +129,11 @@ fn help_names_every_command() {
 
     Exit codes:
       0    done, or drained on SIGTERM
-      1    check, test or eval found something wrong
+      1    check, test or eval found something wrong; status: the worker is not ready
       2    the command line is wrong
       65   more dead letters than limits.max_dead_letters
       66   no file to read
-      69   a store, broker or model server can't be reached, or refuses
+      69   a store, broker, model server or worker can't be reached, or refuses
       70   a bug in weir
       74   reading or writing failed
       75   a worker committed nothing for too long (pipeline.stall_secs); start it again
@@ -148,6 +149,7 @@ fn every_command_has_help_with_examples() {
     for command in [
         "run",
         "redact",
+        "status",
         "check",
         "init",
         "test",

@@ -39,6 +39,8 @@ mod prose;
 mod registry;
 mod rooms;
 mod sizes;
+mod soak;
+mod status;
 mod stores;
 mod support;
 mod tables;

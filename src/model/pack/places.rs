@@ -25,6 +25,12 @@ const LIBRARY: &str = if cfg!(target_os = "macos") {
 /// Where `make setup` puts ONNX Runtime, below the source tree.
 const SETUP_FOLDER: &str = ".weir/onnxruntime";
 
+/// What pip calls the wheel of the command, which `pyproject.toml` names: it leaves a folder of this name, with version.
+const WHEEL: &str = "weir_redact-";
+
+/// Where the wheel of ONNX Runtime has its library, below `site-packages`.
+const WHEEL_FOLDER: &str = "onnxruntime/capi";
+
 /// Where distributions and people put shared libraries.
 const SYSTEM_LIBRARIES: [&str; 7] = [
     "/usr/local/lib/weir",
@@ -205,6 +211,29 @@ impl Surroundings {
         bin.ends_with("bin").then(|| bin.parent()).flatten()
     }
 
+    /// Where pip installed the program together with ONNX Runtime: the folders of Python's packages below the prefix
+    /// that hold the program's own wheel. Any other ONNX Runtime of Python is not ours to choose.
+    fn site_packages(&self) -> Vec<PathBuf> {
+        let Some(prefix) = self.prefix() else {
+            return Vec::new();
+        };
+        // `pip install --target` puts packages next to `bin`. Fedora has lib64, Debian dist-packages.
+        let mut sites = vec![prefix.to_owned()];
+        for lib in ["lib", "lib64"] {
+            let mut versions = names_in(&prefix.join(lib));
+            versions.retain(|name| name.starts_with("python"));
+            for version in versions {
+                let packages = |name| prefix.join(lib).join(&version).join(name);
+                sites.extend(["site-packages", "dist-packages"].map(packages));
+            }
+        }
+        sites.retain(|site| {
+            let is_ours = |name: &String| name.starts_with(WHEEL) && name.ends_with(".dist-info");
+            names_in(site).iter().any(is_ours)
+        });
+        sites
+    }
+
     /// The source tree that the program was built in: it lies in the tree's `target` folder.
     fn source_tree(&self) -> Option<&Path> {
         let mut folders = self.beside()?.ancestors();
@@ -255,21 +284,43 @@ fn pack_folders(name: &str, beside: &[PathBuf], around: &Surroundings) -> Vec<Pa
 
 /// Where ONNX Runtime may be, in order.
 fn libraries(around: &Surroundings) -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = Vec::new();
-    folders.extend(around.beside().map(Path::to_path_buf));
-    folders.extend(around.prefix().map(|prefix| prefix.join("lib/weir")));
-    folders.extend(around.source_tree().map(|tree| tree.join(SETUP_FOLDER)));
-    folders.extend(folders_of(around.library_folders.as_ref()));
-    folders.extend(SYSTEM_LIBRARIES.map(PathBuf::from));
+    let in_folder = |folder: PathBuf| folder.join(LIBRARY);
+    let mut files: Vec<PathBuf> = Vec::new();
+    files.extend(around.beside().map(|folder| folder.join(LIBRARY)));
+    let own = around.prefix().map(|prefix| prefix.join("lib/weir"));
+    files.extend(own.map(in_folder));
+    let sites = around.site_packages();
+    files.extend(sites.iter().map(|site| of_wheel(&site.join(WHEEL_FOLDER))));
+    let tree = around.source_tree().map(|tree| tree.join(SETUP_FOLDER));
+    files.extend(tree.map(in_folder));
+    files.extend(folders_of(around.library_folders.as_ref()).map(in_folder));
+    files.extend(SYSTEM_LIBRARIES.map(PathBuf::from).map(in_folder));
     if cfg!(target_os = "macos") {
-        folders.push("/opt/homebrew/lib".into());
+        files.push(in_folder("/opt/homebrew/lib".into()));
     }
     let mut seen = std::collections::HashSet::new();
-    folders.retain(|folder| seen.insert(folder.clone()));
-    folders
-        .into_iter()
-        .map(|folder| folder.join(LIBRARY))
-        .collect()
+    files.retain(|file| seen.insert(file.clone()));
+    files
+}
+
+/// The library in a folder of a wheel, which has its version in its name: `libonnxruntime.so.1.31.0`,
+/// `libonnxruntime.1.31.0.dylib`. Without one, the name that it would have without a version.
+fn of_wheel(folder: &Path) -> PathBuf {
+    let mut names = names_in(folder);
+    names.retain(|name| {
+        name.starts_with("libonnxruntime.") && (name.contains(".so") || name.ends_with(".dylib"))
+    });
+    folder.join(names.pop().unwrap_or_else(|| LIBRARY.to_owned()))
+}
+
+/// Names in a folder, sorted; none if it cannot be read.
+fn names_in(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    names.sort();
+    names
 }
 
 #[cfg(test)]
@@ -404,5 +455,55 @@ mod tests {
         assert_eq!(at("/opt/weir/bin"), Some(0));
         assert_eq!(at("/opt/weir/lib/weir"), Some(1));
         assert!(at("/usr/local/lib").unwrap() > 1);
+    }
+
+    #[test]
+    fn a_program_that_pip_installed_uses_the_onnx_runtime_that_came_with_it() {
+        let place = tempfile::tempdir().unwrap();
+        let place = place.path().canonicalize().unwrap();
+        let file = if cfg!(target_os = "macos") {
+            "libonnxruntime.1.31.0.dylib"
+        } else {
+            "libonnxruntime.so.1.31.0"
+        };
+        for (prefix, site) in [
+            ("venv", "venv/lib/python3.11/site-packages"),
+            ("fedora", "fedora/lib64/python3.14/site-packages"),
+            ("debian", "debian/lib/python3.13/dist-packages"),
+            ("target", "target-of-pip"),
+        ] {
+            let prefix = match prefix {
+                "target" => place.join(site),
+                name => place.join(name),
+            };
+            let around = installed(&prefix.join("bin/weir").display().to_string());
+            let folder = place.join(site).join(WHEEL_FOLDER);
+            std::fs::create_dir_all(&folder).unwrap();
+            for name in [file, "libonnxruntime_providers_shared.so", "__init__.py"] {
+                std::fs::write(folder.join(name), "").unwrap();
+            }
+            let library = folder.join(file);
+            assert!(
+                !libraries(&around).contains(&library),
+                "{site}: weir is not of this Python"
+            );
+            let own = place.join(site).join("weir_redact-0.1.0.dist-info");
+            std::fs::create_dir(own).unwrap();
+            let found = libraries(&around);
+            let at = found.iter().position(|found| *found == library);
+            assert_eq!(at, Some(2), "{site}: {found:?}");
+            // Without ONNX Runtime the error names the place.
+            std::fs::remove_file(&library).unwrap();
+            assert!(libraries(&around).contains(&folder.join(LIBRARY)), "{site}");
+        }
+    }
+
+    #[test]
+    fn the_wheel_is_called_as_the_project_says() {
+        let tree = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let project = std::fs::read_to_string(tree.join("pyproject.toml")).unwrap();
+        let project: toml::Table = project.parse().unwrap();
+        let name = project["project"]["name"].as_str().unwrap();
+        assert_eq!(format!("{}-", name.replace('-', "_")), WHEEL);
     }
 }

@@ -239,6 +239,19 @@ impl Node {
     }
 }
 
+/// Properties of a broker that clients also reach through a proxy: at `outside` for the proxy, at `proxy` for them.
+/// The brokers, and clients that begin at the broker's own port, speak to it directly.
+pub fn also_behind(outside: u16, proxy: u16) -> String {
+    format!(
+        "listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{outside},\
+         CONTROLLER://127.0.0.1:{{controller}}\n\
+         advertised.listeners=PLAINTEXT://127.0.0.1:{{port}},OUTSIDE://127.0.0.1:{proxy}\n\
+         listener.security.protocol.map=\
+         PLAINTEXT:PLAINTEXT,OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
+         inter.broker.listener.name=PLAINTEXT\n"
+    )
+}
+
 fn cluster_id() -> String {
     base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(rand::random::<[u8; 16]>())
 }

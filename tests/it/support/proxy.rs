@@ -35,6 +35,8 @@ pub enum Network {
     BlackHole,
     /// The broker gets the records that a client writes, and the connection ends instead of its answer.
     WritesUnanswered,
+    /// Records that a client writes arrive so much later; everything else passes.
+    WritesSlow(Duration),
 }
 
 /// One broker's proxy, as long as it is held.
@@ -175,6 +177,11 @@ async fn pass(
                 let writes = requests.write_in(&buffer[..count]);
                 if writes && now == Network::WritesUnanswered {
                     ends.store(true, Ordering::Release);
+                }
+                if let Network::WritesSlow(by) = now
+                    && writes
+                {
+                    tokio::time::sleep(by).await;
                 }
             }
             Direction::ToClient if ends.load(Ordering::Acquire) => break,
