@@ -570,7 +570,13 @@ fn assert_rules_are_healthy(prometheus: &Prometheus) {
 
 /// Names with their kinds, and series without the labels that a collector adds, of a page of metrics.
 fn shown(port: u16) -> (BTreeSet<String>, BTreeSet<String>) {
-    let text = page(port, "/metrics").map_or_else(String::new, |(_, text)| text);
+    // The collector answers in chunks.
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let text = engine::runtime().block_on(async {
+        let asked = client.get(format!("http://127.0.0.1:{port}/metrics"));
+        asked.send().await?.text().await
+    });
+    let text = text.unwrap_or_default();
     let kinds = text.lines().filter_map(|line| line.strip_prefix("# TYPE "));
     let kinds = kinds.filter(|kind| !kind.starts_with("target_info"));
     let label = Regex::new("([a-z_]+)=\"([^\"]*)\"").unwrap();
