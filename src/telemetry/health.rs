@@ -10,6 +10,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics::gauge;
+
+use super::metric;
+
 /// What must be there before the worker is ready.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Part {
@@ -86,12 +90,21 @@ impl Health {
 
     /// Says whether a part is there.
     pub fn set(&self, part: Part, ready: bool) {
-        self.0.ready[part as usize].store(ready, Ordering::Relaxed);
+        // Set in every turn of a loop.
+        if self.0.ready[part as usize].swap(ready, Ordering::Relaxed) != ready {
+            self.tell();
+        }
+    }
+
+    fn tell(&self) {
+        let ready = self.not_ready().is_empty();
+        gauge!(metric::READY).set(f64::from(u8::from(ready)));
     }
 
     /// Says that the worker takes no more work.
     pub fn drain(&self) {
         self.0.draining.store(true, Ordering::Relaxed);
+        self.tell();
     }
 
     /// Says whether work waits and nothing is committed: the loops may turn all the same.
@@ -106,8 +119,10 @@ impl Health {
             true => unreachable.remove(name),
             false => unreachable.insert(name),
         };
+        drop(unreachable);
         if changed {
             *self.away() = Some(Instant::now());
+            self.tell();
         }
     }
 

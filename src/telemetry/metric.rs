@@ -102,6 +102,8 @@ metrics_table! {
         "Records that a topic deleted before they were read (retention).";
     LAST_COMMIT_TIMESTAMP_SECONDS = "weir_last_commit_timestamp_seconds", Gauge, "s", ["topic", "partition"],
         "When offsets of a partition were last committed, since 1970.";
+    READY = "weir_ready", Gauge, "{worker}", [],
+        "1 if /readyz answers 200; 0 while the worker starts, drains, or cannot reach brokers or a store.";
     RELOADS_TOTAL = "weir_reloads_total", Counter, "{reload}", ["kind", "outcome"],
         "Reloads of tenant files by outcome: reloaded, unchanged, kept.";
     TELEMETRY_DROPPED_TOTAL = "weir_telemetry_dropped_total", Counter, "{item}", ["signal"],

@@ -113,6 +113,8 @@ impl Account {
             .map_or(0.0, |since| since.as_secs_f64());
         for (of, end) in ends {
             of_partition(metric::LAST_COMMIT_TIMESTAMP_SECONDS, &of).set(seconds);
+            // What waits now came later than what is committed.
+            self.behind.remove(&of);
             self.committed.insert(of, end);
         }
         self.summary.transactions += 1;
@@ -180,7 +182,16 @@ impl Account {
             let own = self.committed.get(&partition).copied();
             let lag = (end.end - own.unwrap_or(end.committed).max(end.committed)).max(0);
             of_partition(metric::CONSUMER_LAG, &partition).set(lag as f64);
-            let age = self.age(&partition, lag, oldest.get(&partition).copied(), now);
+            let oldest = oldest.get(&partition).copied();
+            // What is left is the marker of a transaction's end, which takes an offset and is no record.
+            let is_done = end.is_read && oldest.is_none();
+            let age = match lag == 0 || is_done {
+                true => {
+                    self.behind.remove(&partition);
+                    Duration::ZERO
+                }
+                false => self.age(&partition, oldest, now),
+            };
             of_partition(metric::LAG_SECONDS, &partition).set(age.as_secs_f64());
             sum += lag as u64;
         }
@@ -194,14 +205,9 @@ impl Account {
     fn age(
         &mut self,
         partition: &Partition,
-        lag: i64,
         oldest: Option<SystemTime>,
         now: SystemTime,
     ) -> Duration {
-        if lag == 0 {
-            self.behind.remove(partition);
-            return Duration::ZERO;
-        }
         let known = *self.behind.entry(partition.clone()).or_insert(now);
         let since = oldest.unwrap_or(known);
         now.duration_since(since).unwrap_or_default()
@@ -251,6 +257,7 @@ mod tests {
                     partition: 0,
                     end,
                     committed: 5,
+                    is_read: false,
                 }]
             };
             let seconds = || gauges(&snapshotter)[metric::LAG_SECONDS];
@@ -262,6 +269,11 @@ mod tests {
             account.note_ends(end(8), &BTreeMap::new(), 0);
             assert!(seconds() < 60.0);
             account.note_ends(end(5), &BTreeMap::new(), 0);
+            assert_eq!(seconds(), 0.0);
+            // The marker of a transaction takes an offset and never ages.
+            let mut marker = end(6);
+            marker[0].is_read = true;
+            account.note_ends(marker, &BTreeMap::new(), 0);
             assert_eq!(seconds(), 0.0);
             account.committed(Tally::default(), [(partition.clone(), 5)]);
             account.forget(&[partition]);

@@ -71,8 +71,6 @@ impl Slot {
             Sink::Objects(_) => None,
         };
         worker.health.set(Part::Sink, true);
-        gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents")
-            .set(options.in_flight_bytes as f64);
         let drain = &worker.drain;
         let consumer = Consumer::join(options.source.clone(), &|| drain.is_cancelled())?;
         let publisher: Box<dyn Publisher<Consumer>> = match (&options.sink, producer) {

@@ -33,6 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use metrics::gauge;
 use rdkafka::error::RDKafkaErrorCode;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -48,7 +49,7 @@ use crate::{
     model,
     sink::{self, kafka},
     source::kafka as source,
-    telemetry::Health,
+    telemetry::{Health, metric},
     tenant::reload,
 };
 
@@ -177,6 +178,9 @@ pub async fn run(worker: Worker, slots: Vec<Options>) -> Result<Summary, Error> 
     if let Some(first) = slots.first() {
         reach::watch(first.clusters(), &worker.health, &stop);
     }
+    // Of all slots, as the bytes that wait are.
+    let bound: u64 = slots.iter().map(|slot| slot.in_flight_bytes).sum();
+    gauge!(metric::QUEUE_LIMIT_BYTES, "queue" => "documents").set(bound as f64);
     let mut running = slots.len();
     let opening = Arc::new(AtomicUsize::new(0));
     let mut watches = Vec::new();

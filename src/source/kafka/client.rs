@@ -58,6 +58,8 @@ pub struct End {
     pub end: i64,
     /// The offset at which the group stood when the partition was assigned.
     pub committed: i64,
+    /// Whether the client has read up to `end`, and has nothing of it left.
+    pub is_read: bool,
 }
 
 impl ClientContext for Context {
@@ -90,6 +92,8 @@ impl ClientContext for Context {
                         partition: *number,
                         end: partition.ls_offset,
                         committed: partition.committed_offset.max(partition.lo_offset).max(0),
+                        is_read: partition.next_offset >= partition.ls_offset
+                            && partition.fetchq_cnt == 0,
                     });
                 }
             }
