@@ -13,6 +13,6 @@ fi
 mkdir -p "$folder"
 # The same bytes for the same lock file: the time is that of the commit, and no random serial number is kept.
 SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) .weir/cyclonedx/bin/cargo-cyclonedx cyclonedx --format json \
-    --spec-version 1.5 --all-features --no-build-deps --override-filename weir.cdx
+    --spec-version 1.5 --no-build-deps --override-filename weir.cdx
 mv weir.cdx.json "$folder/"
 echo "sbom: $folder/weir.cdx.json"
