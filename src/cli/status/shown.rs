@@ -67,7 +67,10 @@ pub(super) fn line(read: &Reading, at: &str) -> String {
     if let Some(seconds) = read.last_commit_seconds_ago {
         parts.push(format!("commit {}", ago(seconds)));
     }
-    if let Some(seconds) = read.stalled_seconds.filter(|seconds| *seconds >= STALLED_SECONDS) {
+    if let Some(seconds) = read
+        .stalled_seconds
+        .filter(|seconds| *seconds >= STALLED_SECONDS)
+    {
         parts.push(format!("stalled for {}", time(seconds)));
     }
     let dead: u64 = read.dead_letters.values().sum();
