@@ -108,12 +108,17 @@ impl Client {
             value.set_sensitive(true);
             Ok::<_, Error>(value)
         });
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .user_agent(concat!("weir/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(access.connect_timeout)
             .read_timeout(access.read_timeout)
             .redirect(Policy::none())
-            .no_proxy()
+            .no_proxy();
+        if base.scheme() == "http" {
+            // Without it reqwest makes no client on a system without certificates, such as a small container.
+            http = http.tls_certs_only([]);
+        }
+        let http = http
             .build()
             .map_err(|_| address(&at, "the HTTP client can't be made"))?;
         Ok(Self {

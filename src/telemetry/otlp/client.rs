@@ -28,6 +28,9 @@ pub(super) fn build(
         let certificates = certificates.ok().filter(|found| !found.is_empty());
         let certificates = certificates.ok_or_else(|| not_pem(&path))?;
         builder = builder.tls_certs_only(certificates);
+    } else if !environment.names_https(options.endpoint.as_deref()) {
+        // Without it reqwest makes no client on a system without certificates, such as a small container.
+        builder = builder.tls_certs_only([]);
     }
     let of_environment = || {
         let certificate = environment.file("OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE");

@@ -62,6 +62,17 @@ impl Environment<'_> {
         Ok(true)
     }
 
+    /// Whether an address of a collector, this one or one of the environment, is encrypted.
+    pub(super) fn names_https(&self, endpoint: Option<&str>) -> bool {
+        let is_https = |url: &str| url.trim_start().to_ascii_lowercase().starts_with("https:");
+        let of_signals = [Signal::Traces, Signal::Metrics, Signal::Logs]
+            .map(|signal| variables(signal)[1])
+            .into_iter()
+            .chain(["OTEL_EXPORTER_OTLP_ENDPOINT"]);
+        let mut named = of_signals.filter_map(|variable| self.get(variable));
+        endpoint.is_some_and(is_https) || named.any(|url| is_https(&url))
+    }
+
     pub(super) fn names_compression(&self, signal: Signal) -> bool {
         let [.., compression] = variables(signal);
         self.get(compression).is_some() || self.get("OTEL_EXPORTER_OTLP_COMPRESSION").is_some()
@@ -208,6 +219,17 @@ mod tests {
         assert!(is_on(&own, Signal::Metrics, true).is_err());
         let jaeger = [general, ("OTEL_TRACES_EXPORTER", "jaeger")];
         assert!(is_on(&jaeger, Signal::Traces, true).is_err());
+    }
+
+    #[test]
+    fn encryption_is_seen_in_each_address() {
+        let get = |name: &'static str| {
+            let is_it = name == "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
+            is_it.then(|| "HTTPS://c/v1/logs".to_owned())
+        };
+        assert!(Environment(&get).names_https(Some("http://c")));
+        assert!(!Environment(&|_| None).names_https(Some("http://https.example")));
+        assert!(Environment(&|_| None).names_https(Some("https://c")));
     }
 
     #[test]
