@@ -155,7 +155,7 @@ chaos: setup ## CHAOS_FAULTS faults (default 200) each on workers, networks and 
 soak: setup ## A stream for SOAK_SECONDS (default 600): a burst, a slow sink, brokers away; report in .weir/soak.json
 	@tests/setup-kafka.sh
 	WEIR_SOAK_SECONDS=$${SOAK_SECONDS:-600} WEIR_SOAK_REPORT=$(CURDIR)/.weir/soak.json \
-		$(cargo_test) --test it soak:: -- --nocapture
+		$(cargo_test) --test it soak:: -- --ignored --nocapture
 
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory

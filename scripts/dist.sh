@@ -39,7 +39,7 @@ install -m 755 scripts/install-unpacked.sh "$stage/$name/install.sh"
 
 archive=$out/$name.tar.gz
 tar --create --directory "$stage" --sort=name --format=gnu --mtime="@$SOURCE_DATE_EPOCH" \
-    --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w "$name" | gzip --no-name --best >"$archive.part"
+    --owner=0 --group=0 --numeric-owner --mode=u+rwX,go+rX,go-w "$name" | gzip --no-name "-${GZIP_LEVEL:-9}" >"$archive.part"
 mv "$archive.part" "$archive"
 (cd "$out" && sha256sum "$name.tar.gz" >"$name.tar.gz.sha256")
 echo "dist: $archive, $(($(stat -c %s "$archive") / 1000000)) MB; the program has $(($(stat -c %s "$stage/weir") / 1000000)) MB"

@@ -102,6 +102,8 @@ fn packed(target: &str, into: &Path) -> Ran {
         .env_remove("MAKEFLAGS")
         // The machine of a developer may be newer than those that releases are built on.
         .env("FLOORS", "report")
+        // The best one takes half a minute for a debug build.
+        .env("GZIP_LEVEL", "1")
         .args(["--silent", target])
         .arg(format!("OUT_DIST={}", into.display()))
         .arg(format!("WEIR={}", env!("CARGO_BIN_EXE_weir")));
