@@ -100,7 +100,7 @@ test: setup-tests ## Install what the tests need and run all of them
 	.weir/python/bin/python -m pytest -q tests/chart
 
 # Tests that start servers or Python, or that take more than ten seconds.
-slow := kafka status:: soak:: stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
+slow := kafka status:: stores registry prompted:: chaos kill large tokenizers docs:: install:: odd_texts a_whole_text_through_redact \
 	one_text_of_any_length sigterm_drains otlp:: a_line_of_20_mb a_text_in_parts asking:: no_failure_tells_a_value promtool \
 	no_panel_is_without_data a_collector_shows
 .PHONY: test-fast
