@@ -58,6 +58,10 @@ pub struct Telemetry {
 
 impl Telemetry {
     /// Starts to record metrics if anybody reads them, and to send what a collector is to get; once in a process.
+    #[cfg_attr(
+        not(any(feature = "server", feature = "otlp")),
+        allow(unused_mut, unused_variables) // nobody listens
+    )]
     pub fn start(resolved: &Resolved) -> Result<Self, Error> {
         let mut started = Self::default();
         let mut recorders = Recorders::default();
