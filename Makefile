@@ -157,6 +157,11 @@ soak: setup ## A stream for SOAK_SECONDS (default 600): a burst, a slow sink, br
 	WEIR_SOAK_SECONDS=$${SOAK_SECONDS:-600} WEIR_SOAK_REPORT=$(CURDIR)/.weir/soak.json \
 		$(cargo_test) --test it soak:: -- --ignored --nocapture
 
+.PHONY: outage
+outage: setup ## Ten minutes of a stream (OUTAGE_SECONDS) whose collector never answers: memory and the end of the worker
+	@tests/setup-kafka.sh
+	WEIR_OUTAGE_SECONDS=$${OUTAGE_SECONDS:-600} $(cargo_test) --test it ten_minutes_without -- --ignored --nocapture
+
 .PHONY: test-large
 test-large: setup ## One text of 200 MB through patterns and a model, in bounded memory
 	WEIR_TEST_LARGE=1 cargo test --release --locked --test it one_text_of_any_length -- --nocapture

@@ -452,6 +452,55 @@ fn without_an_answer(answer: Answer, endpoint: Option<&str>) {
     assert!(collector.bytes().is_empty());
 }
 
+/// `WEIR_OUTAGE_SECONDS` sets the time.
+#[ignore = "takes ten minutes: `make outage`"]
+#[test]
+fn ten_minutes_without_a_collector_cost_no_memory_and_no_time_at_the_end() {
+    let seconds = std::env::var("WEIR_OUTAGE_SECONDS").map_or(600, |own| own.parse().unwrap());
+    let (kafka, collector) = (Place::new(2), Collector::start());
+    collector.answer(Answer::Hang);
+    let port = free_port();
+    let telemetry = format!(
+        "listen = \"127.0.0.1:{port}\"\ntraces = {{ documents = \"all\" }}\nlogs = {{ push = true }}\n\
+         metrics = {{ interval_secs = 1 }}\notlp = {{ endpoint = \"{}\" }}",
+        collector.endpoint
+    );
+    let job = on_topics(&kafka, &telemetry, false);
+    let mut command = job.command(&[]);
+    let child = piped(command.env("TOKIO_WORKER_THREADS", "1"));
+    let memory = || {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .unwrap();
+        let kibibytes: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+        kibibytes / 1024
+    };
+    let (began, mut sent, mut seen) = (Instant::now(), 0, Vec::new());
+    while began.elapsed() < Duration::from_secs(seconds) {
+        kafka.produce((sent..sent + 100).map(crate::support::topic::record));
+        sent += 100;
+        std::thread::sleep(Duration::from_secs(1));
+        seen.push(memory());
+    }
+    kafka.wait_for(sent);
+    let (first, last) = (seen[seen.len() / 6], *seen.last().unwrap());
+    let ending = Instant::now();
+    terminate(&child);
+    ended(child).expect(0);
+    let took = ending.elapsed();
+    println!(
+        "{sent} records in {seconds} s; {first} MiB after a sixth, {last} MiB at the end; ended in {took:?}"
+    );
+    assert!(
+        last <= first + 8,
+        "memory grew from {first} to {last} MiB: {seen:?}"
+    );
+    assert!(took < Duration::from_secs(8), "{took:?}");
+    assert!(collector.bytes().is_empty());
+}
+
 #[test]
 fn a_job_of_a_second_sends_what_it_did_and_reads_the_environment() {
     let collector = Collector::start();
