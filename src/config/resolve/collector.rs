@@ -3,12 +3,9 @@
 use std::time::Duration;
 
 use super::{Resolver, types::Collector};
-use crate::{
-    config::{
-        kafka::Secret,
-        telemetry::{Otlp, OtlpCompression, OtlpTls},
-    },
-    diagnose::Kind,
+use crate::config::{
+    kafka::Secret,
+    telemetry::{Otlp, OtlpCompression, OtlpTls},
 };
 
 impl Resolver<'_> {
@@ -57,20 +54,10 @@ impl Resolver<'_> {
 
     fn collector_url(&mut self, url: &str) {
         let at = "telemetry.otlp.endpoint";
-        // The parser's message is not printed: the text may hold a password.
-        let parsed = url::Url::parse(url).ok();
-        let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let Some(parsed) = parsed else {
-            let message = format!("`{at}` is not an address of http or https");
-            self.invalid(at, message, "such as \"http://127.0.0.1:4318\"");
+        let Some(parsed) = self.http_url(at, url, "http://127.0.0.1:4318", "add headers_file")
+        else {
             return;
         };
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            let place = self.written.place(at);
-            let fix = "remove user and password; add headers_file";
-            self.problems
-                .push(Kind::SecretInFile(at.to_owned()), &place, fix);
-        }
         // OTLP over gRPC has this port.
         if parsed.port() == Some(4317) {
             let message =

@@ -189,6 +189,32 @@ impl Resolver<'_> {
         }
     }
 
+    /// The address of a server that is asked over HTTP; what is wrong with it is reported. `instead`: what holds a
+    /// secret in place of the address.
+    pub(super) fn http_url(
+        &mut self,
+        at: &str,
+        url: &str,
+        example: &str,
+        instead: &str,
+    ) -> Option<url::Url> {
+        // The parser's message is not printed: the text may hold a password.
+        let parsed = url::Url::parse(url).ok();
+        let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
+        let Some(parsed) = parsed else {
+            let message = format!("`{at}` is not an address of http or https");
+            self.invalid(at, message, format!("such as \"{example}\""));
+            return None;
+        };
+        if !parsed.username().is_empty() || parsed.password().is_some() {
+            let place = self.written.place(at);
+            let fix = format!("remove user and password; {instead}");
+            self.problems
+                .push(Kind::SecretInFile(at.to_owned()), &place, fix);
+        }
+        Some(parsed)
+    }
+
     /// A path of the file is relative to the file's folder, one of a flag or variable to the
     /// folder in which weir runs: each as its writer sees it.
     pub(super) fn path(&self, key: &str, path: &str) -> PathBuf {

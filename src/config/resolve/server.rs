@@ -5,7 +5,6 @@ use std::time::Duration;
 use super::Resolver;
 use crate::{
     config::server::{self, Treatment},
-    diagnose::Kind,
     model::prompted::{self, Access, ApiKey},
 };
 
@@ -32,7 +31,9 @@ impl Resolver<'_> {
             max_text_bytes,
         } = section;
         if let Some(url) = url {
-            self.server_url(&format!("{key}.url"), url);
+            let at = format!("{key}.url");
+            let instead = "add api_key_file or api_key_env";
+            self.http_url(&at, url, "http://127.0.0.1:8000/v1", instead);
         }
         let (file, variable) = (api_key_file.as_deref(), api_key_env.as_deref());
         let api_key = self.secret(&format!("{key}.api_key"), file, variable);
@@ -58,23 +59,6 @@ impl Resolver<'_> {
             invented: treatment(invented),
             unasked: treatment(unasked),
             max_text_bytes: max_text_bytes.map(|most| usize::try_from(most).unwrap_or(usize::MAX)),
-        }
-    }
-
-    fn server_url(&mut self, at: &str, url: &str) {
-        // The parser's message is not printed: the text may hold a password.
-        let parsed = url::Url::parse(url).ok();
-        let parsed = parsed.filter(|url| matches!(url.scheme(), "http" | "https"));
-        let Some(parsed) = parsed else {
-            let message = format!("`{at}` is not an address of http or https");
-            self.invalid(at, message, "such as \"http://127.0.0.1:8000/v1\"");
-            return;
-        };
-        if !parsed.username().is_empty() || parsed.password().is_some() {
-            let place = self.written.place(at);
-            let fix = "remove user and password; add api_key_file or api_key_env";
-            self.problems
-                .push(Kind::SecretInFile(at.to_owned()), &place, fix);
         }
     }
 }

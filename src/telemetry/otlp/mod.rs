@@ -183,11 +183,7 @@ impl Options {
         self,
         environment: &Environment<'_>,
     ) -> Result<Option<(Export, Option<recorder::Recorder>)>, Error> {
-        let is_on =
-            |signal, wanted: bool| environment.is_on(signal, self.endpoint.is_some(), wanted);
-        let traces = is_on(Signal::Traces, true)?;
-        let metrics = is_on(Signal::Metrics, self.metrics)?;
-        let logs = is_on(Signal::Logs, self.logs)?;
+        let [traces, metrics, logs] = self.signals(environment)?;
         if !(traces || metrics || logs) {
             return Ok(None);
         }
@@ -239,14 +235,21 @@ impl Options {
         Ok(Some((export, recorder)))
     }
 
+    /// Whether traces, metrics and logs are sent.
+    fn signals(&self, environment: &Environment<'_>) -> Result<[bool; 3], Error> {
+        let is_on =
+            |signal, wanted: bool| environment.is_on(signal, self.endpoint.is_some(), wanted);
+        Ok([
+            is_on(Signal::Traces, true)?,
+            is_on(Signal::Metrics, self.metrics)?,
+            is_on(Signal::Logs, self.logs)?,
+        ])
+    }
+
     /// Whether [`Options::build`] would start, without starting anything.
     pub fn check(&self) -> Result<(), Error> {
         let environment = Environment::of_process();
-        let has_endpoint = self.endpoint.is_some();
-        let mut is_on = environment.is_on(Signal::Traces, has_endpoint, true)?;
-        is_on |= environment.is_on(Signal::Metrics, has_endpoint, self.metrics)?;
-        is_on |= environment.is_on(Signal::Logs, has_endpoint, self.logs)?;
-        if is_on {
+        if self.signals(&environment)?.contains(&true) {
             let client = client::build(self, &environment)?;
             // Not on a thread of an async runtime, which may not end the client's own.
             let _ = std::thread::spawn(move || drop(client)).join();

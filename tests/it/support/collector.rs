@@ -9,11 +9,8 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::Bytes,
-    extract::{Path, State},
-    http::{HeaderMap, StatusCode},
-    routing::post,
+    http::{HeaderMap, StatusCode, Uri},
 };
 use opentelemetry_proto::tonic::{
     collector::{
@@ -26,7 +23,8 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span,
 };
 use prost::Message as _;
-use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::served::serve;
 
 /// How it answers.
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +40,7 @@ pub struct Collector {
     /// As `telemetry.otlp.endpoint`.
     pub endpoint: String,
     state: Arc<Kept>,
-    _stop: DropGuard,
+    runtime: tokio::runtime::Runtime,
 }
 
 struct Kept {
@@ -61,35 +59,17 @@ pub struct Request {
 
 impl Collector {
     pub fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.set_nonblocking(true).unwrap();
-        let endpoint = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Kept {
             answer: Mutex::new(Answer::Take),
             requests: Mutex::default(),
         });
-        let router = Router::new()
-            .route("/v1/{signal}", post(take))
-            .with_state(state.clone());
-        let stop = CancellationToken::new();
-        let stopped = stop.clone();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                tokio::select! {
-                    served = axum::serve(listener, router) => served.unwrap(),
-                    () = stopped.cancelled() => {}
-                }
-            });
-        });
+        let kept = state.clone();
+        let (endpoint, runtime) =
+            serve(move |_, uri, headers, body| take(kept.clone(), uri, headers, body));
         Self {
             endpoint,
             state,
-            _stop: stop.drop_guard(),
+            runtime,
         }
     }
 
@@ -119,25 +99,19 @@ impl Collector {
         listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
         let plain = self.endpoint.trim_start_matches("http://").to_owned();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
-                while let Ok((stream, _)) = listener.accept().await {
-                    let (acceptor, plain) = (acceptor.clone(), plain.clone());
-                    tokio::spawn(async move {
-                        // A client that does not trust us hangs up.
-                        let Ok(mut outer) = acceptor.accept(stream).await else {
-                            return;
-                        };
-                        let mut inner = tokio::net::TcpStream::connect(plain).await.unwrap();
-                        let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
-                    });
-                }
-            });
+        self.runtime.spawn(async move {
+            let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, plain) = (acceptor.clone(), plain.clone());
+                tokio::spawn(async move {
+                    // A client that does not trust us hangs up.
+                    let Ok(mut outer) = acceptor.accept(stream).await else {
+                        return;
+                    };
+                    let mut inner = tokio::net::TcpStream::connect(plain).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut outer, &mut inner).await;
+                });
+            }
         });
         format!("https://localhost:{port}")
     }
@@ -243,12 +217,10 @@ pub fn pairs(attributes: &[KeyValue]) -> Vec<(String, String)> {
         .collect()
 }
 
-async fn take(
-    State(kept): State<Arc<Kept>>,
-    Path(signal): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> StatusCode {
+async fn take(kept: Arc<Kept>, uri: Uri, headers: HeaderMap, body: Bytes) -> StatusCode {
+    let Some(signal) = uri.path().strip_prefix("/v1/").map(str::to_owned) else {
+        return StatusCode::NOT_FOUND;
+    };
     let answer = *kept.answer.lock().unwrap();
     match answer {
         Answer::Take => {}
