@@ -17,7 +17,7 @@ use crate::support::{
     broker::free_port,
     collector::{Answer, Collector, pairs},
     eventually::{eventually, so},
-    job::{Job, Ran, ended, pack, piped, terminate, weir},
+    job::{Job, Ran, command, ended, pack, piped, terminate, weir},
     probe::{page, wait_for},
     topic::Place,
     worker,
@@ -582,6 +582,15 @@ fn signals_are_turned_off_by_the_environment_and_what_weir_does_not_speak_is_ref
     run(&[("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc")])
         .expect(78)
         .says(&["OTEL_EXPORTER_OTLP_PROTOCOL", "http/protobuf", "4318"]);
+    // What `check` passes, `run` runs.
+    let job = Job::new("");
+    let config = job.config();
+    let mut check = command(&["check", "--config", &config]);
+    check.env("OTEL_EXPORTER_OTLP_ENDPOINT", &collector.endpoint);
+    check.env("OTEL_METRIC_EXPORT_INTERVAL", "soon");
+    let told = ["OTEL_METRIC_EXPORT_INTERVAL"];
+    ended(piped(&mut check)).expect(1).says(&told);
+    run(&[(told[0], "soon")]).expect(78).says(&told);
     run(&[("OTEL_EXPORTER_OTLP_CERTIFICATE", "/missing.pem")])
         .expect(78)
         .says(&["/missing.pem"]);

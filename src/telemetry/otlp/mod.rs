@@ -214,12 +214,7 @@ impl Options {
         if metrics {
             let exporter = sender.set_up(MetricExporter::builder().with_http(), Signal::Metrics);
             let exporter = exporter.build().map_err(of(Signal::Metrics))?;
-            let interval = match self.interval {
-                Some(interval) => interval,
-                None => environment
-                    .milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?
-                    .unwrap_or(INTERVAL),
-            };
+            let interval = self.interval(environment)?;
             let flow = Flow::new(Signal::Metrics, usize::MAX);
             let (provider, own) =
                 recorder::build(exporter, flow, interval, sender.resource.clone());
@@ -246,10 +241,23 @@ impl Options {
         ])
     }
 
+    /// Time between two exports of metrics.
+    fn interval(&self, environment: &Environment<'_>) -> Result<Duration, Error> {
+        if let Some(interval) = self.interval {
+            return Ok(interval);
+        }
+        let named = environment.milliseconds("OTEL_METRIC_EXPORT_INTERVAL")?;
+        Ok(named.unwrap_or(INTERVAL))
+    }
+
     /// Whether [`Options::build`] would start, without starting anything.
     pub fn check(&self) -> Result<(), Error> {
         let environment = Environment::of_process();
-        if self.signals(&environment)?.contains(&true) {
+        let [traces, metrics, logs] = self.signals(&environment)?;
+        if metrics {
+            self.interval(&environment)?;
+        }
+        if traces || metrics || logs {
             let client = client::build(self, &environment)?;
             // Not on a thread of an async runtime, which may not end the client's own.
             let _ = std::thread::spawn(move || drop(client)).join();
