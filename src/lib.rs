@@ -5,7 +5,7 @@
 //! [`source`] → [`text`] → [`batch`] → [`model`] → [`decode`] → [`redact`] → [`sink`].
 //! [`tenant`] holds what each tenant asked for, [`record`] the records that cross the boundary, [`store`] and [`kafka`]
 //! what source and sink share, [`pipeline`] the stages around the model, [`assemble`] the wiring, [`diagnose`] what is
-//! wrong with a file, [`measure`] what benchmarks call. Start reading at [`pipeline`].
+//! wrong with a file, [`audit`] what a feed of audit records proves, [`measure`] what benchmarks call. Start reading at [`pipeline`].
 #![warn(missing_docs)]
 // What only a feature calls that was left out stays: a build of all features tells what nobody calls.
 #![cfg_attr(not(all(feature = "kafka", feature = "tables")), allow(dead_code))]
@@ -14,6 +14,7 @@
 compile_error!("`planted-faults` is for tests: a release build must not have it");
 
 pub mod assemble;
+pub mod audit;
 pub mod batch;
 pub mod cli;
 pub mod config;

@@ -15,6 +15,8 @@ mod opened;
 #[cfg(feature = "kafka")]
 pub mod registries;
 #[cfg(feature = "kafka")]
+pub mod audit;
+#[cfg(feature = "kafka")]
 pub mod replay;
 mod stdio;
 pub mod telemetry;

@@ -1,9 +1,12 @@
 //! The command line: every subcommand with its flags and examples.
 
+mod audit;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::audit::{Audit, Verify};
 use super::exit;
 use crate::{
     config::{Config, Resolved, telemetry::LogLevel},
@@ -99,6 +102,9 @@ pub enum Command {
     /// Send dead letters of a stream back to their topics
     #[command(after_help = REPLAY)]
     Replay(Replay),
+    /// Check what an audit feed proves
+    #[command(subcommand)]
+    Audit(Audit),
     /// Print the JSON Schema of a file or record
     #[command(after_help = SCHEMA)]
     Schema(Schema),

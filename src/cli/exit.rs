@@ -6,6 +6,7 @@ use super::out;
 use crate::{assemble, diagnose::Problems, model, pipeline::job, sink, source};
 #[cfg(feature = "kafka")]
 use crate::{
+    audit,
     pipeline::{replay, slot},
     record::avro,
     sink::kafka as topics,
@@ -219,6 +220,17 @@ impl From<source::Error> for Failure {
 impl From<job::Error> for Failure {
     fn from(error: job::Error) -> Self {
         assemble::Error::from(error).into()
+    }
+}
+
+#[cfg(feature = "kafka")]
+impl From<audit::live::Error> for Failure {
+    fn from(error: audit::live::Error) -> Self {
+        let exit = match &error {
+            audit::live::Error::Source(group::Error::Options(_)) => Exit::Config,
+            _ => Exit::Unavailable,
+        };
+        Self::new(exit, error)
     }
 }
 

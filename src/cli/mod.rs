@@ -5,6 +5,7 @@
 //! Holds: a panic ends with exit code 70 and prints a place in weir's source, nothing else (I7).
 //! Does not know: how a room does its work.
 pub mod args;
+mod audit;
 pub mod bench;
 mod check;
 pub mod eval;
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
 
-use args::{Cli, Color, Command, Model};
+use args::{Audit, Cli, Color, Command, Model};
 use exit::{Exit, Failure};
 
 /// Parses the arguments, runs the subcommand, and turns its outcome into an exit code.
@@ -85,6 +86,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::execute(args),
         #[cfg(not(feature = "server"))]
         Command::Status(_) => Err(needs("server")),
+        Command::Audit(Audit::Verify(args)) => audit::verify(args),
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),

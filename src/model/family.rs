@@ -72,7 +72,7 @@ pub trait Family: Send + Sync {
     /// Name of the pack.
     fn pack(&self) -> &str;
 
-    /// 16 hex digits: of the pack and of all that changes its results.
+    /// 64 hex digits: of the pack and of all that changes its results.
     fn digest(&self) -> &str;
 
     /// Whether texts can be searched for what is asked.

@@ -22,7 +22,7 @@ use crate::{
     record::{
         Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, PlainText, Position,
         Redacted, Redaction, Stage, Text,
-        audit::Finding,
+        audit::{DigestKey, Finding},
         json::{Json, NotJson},
     },
     redact,
@@ -94,7 +94,7 @@ pub async fn process(
         tenant: policy.tenant.to_string(),
         source: position.clone(),
         entities: found.entities,
-        digests: digests(engine, policy),
+        digests: digests(engine, policy).shortened(),
         tokens: found.tokens,
         windows: found.windows,
     };
@@ -161,7 +161,7 @@ fn text_record(
         tenant: policy.tenant.to_string(),
         text: redacted,
         redactions: std::mem::take(&mut found.changes),
-        digests: digests(engine, policy),
+        digests: digests(engine, policy).shortened(),
     };
     let json = serde_json::to_vec(&record).expect("strings and numbers are JSON");
     found.changes = record.redactions;
@@ -173,7 +173,7 @@ fn not_json(problem: NotJson) -> Error {
 }
 
 /// What was found with what was done there, for the audit. Both are in order of field and offset.
-pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
+pub(super) fn findings(done: &Done, policy: &Policy, key: &DigestKey) -> Vec<Finding> {
     let mut changes = done.changes.iter().peekable();
     let mut findings = Vec::with_capacity(done.entities.entities.len());
     for entity in &done.entities.entities {
@@ -185,7 +185,7 @@ pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
         let label = policy.labels.labels.iter();
         let label = label.clone().find(|label| *label.name == *entity.label);
         findings.push(Finding {
-            field: entity.field.clone(),
+            field: key.field(&entity.field),
             start: entity.start,
             end: entity.end,
             label: entity.label.clone(),
@@ -203,7 +203,7 @@ pub(super) fn findings(done: &Done, policy: &Policy) -> Vec<Finding> {
     findings
 }
 
-/// What made the records of a policy.
+/// What made the records of a policy, in whole.
 pub(super) fn digests(engine: &Engine, policy: &Policy) -> Digests {
     Digests {
         pack: engine.models().digest_for(&policy.labels).to_string(),

@@ -103,12 +103,12 @@ impl Models {
         self.all[0].family.pack()
     }
 
-    /// 16 hex digits: of all packs.
+    /// 64 hex digits: of all packs.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 
-    /// 16 hex digits: of the packs that a label set asks; of the default one where it asks none.
+    /// 64 hex digits: of the packs that a label set asks; of the default one where it asks none.
     ///
     /// Each record carries it, so one pack costs nothing here, and several only the look at their names.
     pub fn digest_for(&self, set: &LabelSet) -> Arc<str> {
@@ -233,5 +233,5 @@ fn together(models: &[&Named]) -> Arc<str> {
             digest::part(&mut hasher, part);
         }
     }
-    hasher.finalize().to_hex()[..16].into()
+    hasher.finalize().to_hex().as_str().into()
 }

@@ -38,7 +38,7 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
             digest::part(&mut hash, models.join("\n"));
         }
     }
-    hash.finalize().to_hex()[..16].into()
+    hash.finalize().to_hex().as_str().into()
 }
 
 /// Digest of everything that decides what a document becomes; keys by their id. Tests are not
@@ -83,7 +83,7 @@ pub(super) fn policy_digest(
         file.rules,
         file.emit_text,
     ]);
-    blake3::hash(parts.to_string().as_bytes()).to_hex()[..16].into()
+    blake3::hash(parts.to_string().as_bytes()).to_hex().as_str().into()
 }
 
 /// An operator in words; its key by its id.

@@ -67,7 +67,7 @@ pub struct LabelSet {
     pub labels: Arc<[Label]>,
     /// For all of them.
     pub balance: Balance,
-    /// 16 hex digits: of names, wordings, thresholds and the balance.
+    /// 64 hex digits: of names, wordings, thresholds and the balance.
     pub digest: Arc<str>,
 }
 
@@ -86,7 +86,7 @@ pub struct Policy {
     pub rules: Arc<[Rule]>,
     /// Whether entity records hold the value.
     pub emit_text: bool,
-    /// 16 hex digits: of the whole policy.
+    /// 64 hex digits: of the whole policy.
     pub digest: Arc<str>,
     /// Examples inside the tenant file, run by `weir test`.
     pub tests: Arc<[Example]>,
@@ -132,7 +132,7 @@ impl Tenants {
         }
     }
 
-    /// 16 hex digits: of all policies.
+    /// 64 hex digits: of all policies.
     pub fn digest(&self) -> String {
         let mut hasher = blake3::Hasher::new();
         for policy in self.iter().chain(&self.default) {

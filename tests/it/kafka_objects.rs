@@ -553,6 +553,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         },
         held: 0,
         findings: Vec::new(),
+        digests: None,
         link: weir::telemetry::trace::Link::default(),
         audit: None,
         outcome: Err(DeadLetter {

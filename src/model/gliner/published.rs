@@ -206,7 +206,7 @@ fn complete(
     let digest = match text {
         // It holds the files' digests.
         Some(text) if !manifest.files.is_empty() => {
-            blake3::hash(text.as_bytes()).to_hex()[..16].to_owned()
+            blake3::hash(text.as_bytes()).to_hex().to_string()
         }
         _ => {
             files.extend(external_data(folder, &files));

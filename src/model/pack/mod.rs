@@ -131,7 +131,7 @@ impl Pack {
                 manifest.format
             )));
         }
-        let digest = blake3::hash(text.as_bytes()).to_hex()[..16].to_owned();
+        let digest = blake3::hash(text.as_bytes()).to_hex().to_string();
         Self::checked(folder.to_path_buf(), manifest, digest, file)
     }
 
@@ -288,7 +288,7 @@ impl Pack {
             hasher
                 .update(self.digest.as_bytes())
                 .update(file.as_bytes());
-            self.digest = hasher.finalize().to_hex()[..16].to_owned();
+            self.digest = hasher.finalize().to_hex().to_string();
         }
         if let Some(copy) = copy {
             copy.clone_into(&mut manifest.backbone.file);
@@ -334,13 +334,13 @@ impl Pack {
         &self.manifest.name
     }
 
-    /// 16 hex digits: of the manifest, which holds the digests of all files.
+    /// 64 hex digits: of the manifest, which holds the digests of all files.
     pub fn digest(&self) -> &str {
         &self.digest
     }
 }
 
-/// 16 hex digits of a manifest's text and of the content of files.
+/// 64 hex digits of a manifest's text and of the content of files.
 pub(super) fn digest_of(
     folder: &Path,
     pack: &str,
@@ -354,7 +354,7 @@ pub(super) fn digest_of(
             fs::File::open(folder.join(file)).map_err(|error| unreadable(pack, file, &error))?;
         io::copy(&mut reader, &mut hasher).map_err(|error| unreadable(pack, file, &error))?;
     }
-    Ok(hasher.finalize().to_hex()[..16].to_owned())
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn sha256(path: &Path) -> io::Result<String> {

@@ -82,7 +82,7 @@ impl Prompted {
         Ok(Self {
             prompts: Prompts::new(&settings),
             client,
-            digest: hasher.finalize().to_hex()[..16].to_owned(),
+            digest: hasher.finalize().to_hex().to_string(),
             settings,
             options,
         })

@@ -53,7 +53,7 @@ pub(in crate::model) fn open(folder: &Path, file: &Path, text: &str) -> Result<P
     Pack::checked(folder.to_path_buf(), manifest, digest, file)
 }
 
-/// 16 hex digits of what changes results: everything but where the server is.
+/// 64 hex digits of what changes results: everything but where the server is.
 fn digest(manifest: &Manifest) -> String {
     let mut settings = manifest.prompted.clone().expect("a section of the family");
     (settings.url, settings.api_key_env) = (None, None);
@@ -62,7 +62,7 @@ fn digest(manifest: &Manifest) -> String {
     for part in [&manifest.name, &manifest.version, &settings] {
         crate::digest::part(&mut hasher, part);
     }
-    hasher.finalize().to_hex()[..16].to_owned()
+    hasher.finalize().to_hex().to_string()
 }
 
 /// What a pack of the family is, for people: names and values.

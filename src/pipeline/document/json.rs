@@ -95,7 +95,7 @@ pub(super) fn members(
     policy: &Policy,
     found: &Found,
 ) -> [(&'static str, String); 5] {
-    let digests = digests(engine, policy);
+    let digests = digests(engine, policy).shortened();
     [
         (
             "redactions",

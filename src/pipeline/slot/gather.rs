@@ -12,7 +12,10 @@ use super::{Error, process::Process};
 use crate::{
     kafka::{Envelope, Partition},
     pipeline::{Working, document},
-    record::{Code, DeadLetter, PlainText, audit::Finding},
+    record::{
+        Code, DeadLetter, PlainText,
+        audit::{DigestKey, Finding},
+    },
     sink::kafka::Delivery,
     source::kafka::Record,
     telemetry::trace,
@@ -85,14 +88,14 @@ impl Gathering {
     pub(super) fn settle(
         &mut self,
         process: &dyn Process,
-        audited: bool,
+        audited: Option<&DigestKey>,
         runtime: &Handle,
     ) -> Result<(), Error> {
         #[cfg(test)]
         self.overtake();
         while self.queue.front().is_some_and(Gathered::ended) {
             let first = self.queue.pop_front().expect("checked above");
-            let delivery = runtime.block_on(first.delivery(audited));
+            let delivery = runtime.block_on(first.delivery(process, audited));
             if let Err(letter) = &delivery.outcome
                 && letter.code == Code::ModelFailed
                 && process.has_stopped()
@@ -210,7 +213,7 @@ impl Gathered {
         }
     }
 
-    async fn delivery(self, audited: bool) -> Delivery {
+    async fn delivery(self, process: &dyn Process, audited: Option<&DigestKey>) -> Delivery {
         let held = self.held();
         let (outcome, policy) = match self.state {
             State::Working(working) => {
@@ -219,10 +222,15 @@ impl Gathered {
             }
             State::Rejected(letter) => (Err(letter), None),
         };
-        let findings = match (&outcome, policy) {
-            (Ok(done), Some(policy)) if audited => document::findings(done, &policy),
-            _ => Vec::new(),
-        };
+        let (mut findings, mut digests) = (Vec::new(), None);
+        if let Some(key) = audited
+            && let Some(policy) = policy.or_else(|| process.policy_of(outcome.as_ref().err()?))
+        {
+            digests = Some(process.digests(&policy));
+            if let Ok(done) = &outcome {
+                findings = document::findings(done, &policy, key);
+            }
+        }
         let of_findings: usize = findings.iter().map(Finding::held).sum();
         let error = outcome.as_ref().err().map(|letter| letter.code.as_str());
         self.trace.span.end(error);
@@ -231,6 +239,7 @@ impl Gathered {
             held: held + of_findings as u64,
             envelope: self.envelope,
             findings,
+            digests,
             outcome,
             audit: None,
         }

@@ -58,6 +58,9 @@ pub trait Group: 'static {
     /// The first offset of a partition, and the one after the last.
     fn bounds(&self, of: &Partition, wait: Duration) -> Result<(i64, i64), KafkaError>;
 
+    /// Id of the cluster, where its brokers say it.
+    fn cluster(&self, wait: Duration) -> Option<String>;
+
     /// Goes on reading a partition at another offset.
     fn seek(&mut self, of: &Partition, offset: i64, wait: Duration) -> Result<(), KafkaError>;
 }
@@ -122,6 +125,10 @@ impl Group for Consumer {
 
     fn bounds(&self, of: &Partition, wait: Duration) -> Result<(i64, i64), KafkaError> {
         Self::bounds(self, of, wait)
+    }
+
+    fn cluster(&self, wait: Duration) -> Option<String> {
+        Self::cluster(self, wait)
     }
 
     fn seek(&mut self, of: &Partition, offset: i64, wait: Duration) -> Result<(), KafkaError> {

@@ -260,7 +260,7 @@ impl<G: Group> Slot<G> {
 
     /// Moves what is processed, and weighs it: its size is known now, not estimated.
     fn settle(&mut self, runtime: &Handle) -> Result<(), Error> {
-        let audited = self.options.source.digest_key.is_some();
+        let audited = self.options.source.digest_key.as_ref();
         self.gathered.settle(&*self.process, audited, runtime)?;
         self.weigh();
         Ok(())

@@ -11,7 +11,10 @@ use tokio::sync::oneshot;
 
 use crate::{
     kafka::{Envelope, Lost, Partition},
-    record::{Body, Code, DeadLetter, Document, DocumentId, Position, Stage, audit::GENESIS},
+    record::{
+        Body, Code, DeadLetter, Document, DocumentId, Position, Stage,
+        audit::{Chained, GENESIS, Head, Reason, Written},
+    },
     sink::kafka::{Delivery, offsets_after},
     source::kafka::Record,
 };
@@ -108,11 +111,34 @@ pub(super) struct Log {
     pub(super) heir: Option<usize>,
     /// The model: how many records are committed or passed over for good.
     pub(super) next: usize,
-    /// Head of the audit chain.
-    pub(super) head: Option<String>,
+    /// End of the audit chain.
+    pub(super) head: Option<Head>,
 }
 
 impl Log {
+    /// An audit record is committed: it has to stand behind the one before it. `None`: it does not.
+    fn chain(&mut self, chained: &Chained) -> Option<()> {
+        let json = std::str::from_utf8(&chained.json).ok()?;
+        let record = Written::read(json).ok()?.record;
+        let fits = match (&self.head, &record.begin) {
+            (None, Some(begin)) => {
+                begin.reason == Reason::New && (record.epoch, &*record.previous) == (1, GENESIS)
+            }
+            (Some(head), Some(begin)) => {
+                let follows = (record.epoch, &record.previous) == (head.epoch + 1, &head.hash);
+                begin.reason == Reason::Expired && begin.from == head.next && follows
+            }
+            (Some(head), None) => {
+                let place = (record.epoch, record.seq, record.after);
+                let expected = (head.epoch, head.seq + 1, Some(head.next - 1));
+                place == expected && record.previous == head.hash
+            }
+            (None, None) => false,
+        };
+        self.head = Some(chained.head.clone());
+        fits.then_some(())
+    }
+
     /// A record is committed: it has to be the next one of those that were not deleted. Its position.
     fn commit(&mut self, offset: i64) -> Result<usize, Violation> {
         let at = self.records.iter().position(|own| own.0 == offset);
@@ -374,12 +400,14 @@ impl State {
             return Err(Violation::Outcome { offset });
         }
         if self.audited {
-            let head = log.head.as_deref().unwrap_or(GENESIS);
-            let audit = delivery.audit.as_ref();
-            let Some(audit) = audit.filter(|audit| audit.follows(head)) else {
-                return Err(Violation::Chain { offset });
-            };
-            log.head = Some(audit.hash.clone());
+            let broken = || Violation::Chain { offset };
+            let audit = delivery.audit.as_ref().ok_or_else(broken)?;
+            for chained in audit.records() {
+                log.chain(chained).ok_or_else(broken)?;
+            }
+            if log.head.as_ref().is_none_or(|head| head.next != offset + 1) {
+                return Err(broken());
+            }
         }
         Ok(())
     }

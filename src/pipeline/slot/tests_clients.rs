@@ -127,6 +127,10 @@ impl Group for Member {
         self.commit(offsets)
     }
 
+    fn cluster(&self, _: Duration) -> Option<String> {
+        None
+    }
+
     fn bounds(&self, of: &Partition, _: Duration) -> Result<(i64, i64), KafkaError> {
         let log = &self.world.state().logs[of.1 as usize];
         Ok((log.low, log.end))
@@ -313,6 +317,14 @@ impl Process for Processing {
         Ok(Working::spawn(self.policy.clone(), document, work))
     }
 
+    fn policy_of(&self, _: &DeadLetter) -> Option<Arc<Policy>> {
+        None
+    }
+
+    fn digests(&self, _: &Policy) -> Digests {
+        nobody()
+    }
+
     fn has_stopped(&self) -> bool {
         false
     }
@@ -322,13 +334,17 @@ impl Process for Processing {
     }
 }
 
-fn done(source: Position) -> Done {
-    let digests = Digests {
+fn nobody() -> Digests {
+    Digests {
         pack: String::new(),
         label_set: String::new(),
         policy: String::new(),
         weir_version: String::new(),
-    };
+    }
+}
+
+fn done(source: Position) -> Done {
+    let digests = nobody();
     Done {
         redacted: Redacted::Record(source.to_string().into_bytes()),
         entities: Entities {

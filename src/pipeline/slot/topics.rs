@@ -164,7 +164,7 @@ impl<M: Send + 'static> Topics<M> {
                 slot.source.group_id.clone(),
                 slot.source.instance_id.clone(),
             ),
-            audit: Chains::new(slot.source.digest_key.clone()),
+            audit: Chains::new(slot.source.digest_key.clone(), &slot.source.group_id),
             unsure: false,
             under_way: None,
         }

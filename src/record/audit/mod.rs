@@ -1,51 +1,196 @@
+//! Audit records: what was done to each record of a source, in one chain for each of its partitions.
+//!
+//! A record of version 2 is one line of JSON. Its hash is over the bytes in front of `,"hash":"`, so that a reader in
+//! any language can compute it without printing the record again. docs/audit.md describes the feed for such readers.
+
+mod chain;
+mod head;
+mod version1;
+
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Code, Digests, Position};
+use super::{Code, Digests, Position, schema_name};
+
+pub use chain::{Chained, NotChained, Written};
+pub use head::{BEGUN, Committed, GENESIS, Head};
+pub use version1::{Version1, hash_holds};
+
+/// The version of audit records that weir writes.
+pub const VERSION: u32 = 2;
 
 /// What was done to one record of a source, for an auditor: where, by which rule, and never what it
 /// says. The records of one partition are a chain: each holds the hash of the one before it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Audit {
-    /// 32 hexadecimal digits: the same record under the same policy has the same.
+    /// Version of this form: 2. Records of version 1 have no such member.
+    pub v: u32,
+    /// What the record is about.
+    pub kind: Kind,
+    /// Part of the partition's chain in which each offset is answered for: a `begin` opens each. From 1.
+    pub epoch: u64,
+    /// Number of the record in its epoch: 0 for `begin`, then one more for each.
+    pub seq: u64,
+    /// Offset of the record in front of it that the epoch answers for. What is between the two was not given to weir.
+    /// Absent from `begin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    /// 32 hexadecimal digits: the same record under the same policy has the same. The records that go out carry it in the
+    /// header `weir.event`.
     pub event_id: String,
-    /// Where the record is.
+    /// Where the record is; of `begin`, where the epoch starts.
     pub source: Position,
     /// Tenant, if it was known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tenant: Option<String>,
     /// Id of the document, if it was known.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_id: Option<String>,
+    /// What became of the record. Absent from `begin`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<Outcome>,
     /// Why the record is a dead letter; absent if it was delivered.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<Code>,
     /// Unit of the findings' offsets.
     pub unit: Unit,
     /// What was found and what was done with it, in order of field and offset.
     pub findings: Vec<Finding>,
-    /// What produced the record; absent for a dead letter.
-    #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    pub digests: Option<Digests>,
-    /// HMAC-SHA256 of the record's value as received, 32 hexadecimal digits.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// Digest of the model pack, 64 hexadecimal digits; the records that go out have the first 16 of it. Absent where the
+    /// tenant was not known, as the next three.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pack: Option<String>,
+    /// Digest of the tenant's labels, descriptions and thresholds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label_set: Option<String>,
+    /// Digest of the tenant's whole policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Version of weir.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weir_version: Option<String>,
+    /// HMAC-SHA256 of the record's value as received, 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_digest: Option<String>,
     /// The same of the redaction; absent for a dead letter.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output_digest: Option<String>,
     /// Which key made the digests.
     pub digest_key: String,
-    /// Records in front of this one that the topic deleted before they were read. Absent if there were
-    /// none.
+    /// Why and where an epoch begins: of `begin` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub skipped: Option<u64>,
+    pub begin: Option<Begin>,
     /// `hash` of the record before it in the chain; 64 zeros at its beginning.
     pub previous: String,
-    /// SHA-256 of this record without `hash`, as the JSON that stands here: 64 hexadecimal digits.
+    /// SHA-256 of the bytes of this record in front of `,"hash":"`, as they stand here: 64 hexadecimal digits.
     #[serde(skip_serializing_if = "String::is_empty", default)]
     pub hash: String,
+    /// Signature of the worker over `hash`: of the last record of a partition in each transaction, if the worker has a
+    /// key for it.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub seal: Option<Seal>,
+}
+
+impl Audit {
+    /// A record of a kind about a place, not yet in a chain.
+    pub(crate) fn new(kind: Kind, source: Position, key: &DigestKey) -> Self {
+        Self {
+            v: VERSION,
+            kind,
+            epoch: 0,
+            seq: 0,
+            after: None,
+            event_id: String::new(),
+            source,
+            tenant: None,
+            document_id: None,
+            outcome: None,
+            code: None,
+            unit: Unit::CodePoint,
+            findings: Vec::new(),
+            pack: None,
+            label_set: None,
+            policy: None,
+            weir_version: None,
+            input_digest: None,
+            output_digest: None,
+            digest_key: key.id(),
+            begin: None,
+            previous: String::new(),
+            hash: String::new(),
+            seal: None,
+        }
+    }
+}
+
+/// What an audit record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An epoch of a chain begins.
+    Begin,
+    /// A record of the source was delivered, or became a dead letter.
+    Event,
+}
+
+/// What became of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// Its records went downstream.
+    Delivered,
+    /// A dead letter stands for it.
+    DeadLetter,
+}
+
+/// Why and where an epoch begins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Begin {
+    /// Why.
+    pub reason: Reason,
+    /// Consumer group whose offsets are counted.
+    pub group: String,
+    /// Id of the cluster, where the brokers say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// First offset that the partition held then.
+    pub log_start: i64,
+    /// First offset that the epoch answers for: the committed one, or `log_start` where none was committed.
+    pub from: i64,
+    /// Version of weir.
+    pub weir_version: String,
+}
+
+/// Why an epoch begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// The group begins: it had committed no offset of the partition.
+    New,
+    /// The chain before it is of version 1; `previous` is its last hash.
+    Upgraded,
+    /// Another than weir committed the offset, and what weir had written next to it is gone.
+    MetadataLost,
+    /// The committed offset is not the one that weir committed last.
+    Moved,
+    /// The topic was deleted and created again, or its brokers lost its end.
+    TopicRecreated,
+    /// The topic deleted records before weir read them.
+    Expired,
+}
+
+/// A signature over the hash of a record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// Name and id of the key, as in its line for verifiers.
+    pub key: String,
+    /// Ed25519, Base64.
+    pub signature: String,
 }
 
 /// Unit of offsets.
@@ -58,6 +203,7 @@ pub enum Unit {
 
 /// One place of a document, and what was done with it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Finding {
     /// JSON Pointer, column name, or `text`.
     pub field: String,
@@ -92,9 +238,6 @@ impl Finding {
     }
 }
 
-/// Beginning of every chain.
-pub const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-
 /// The key of digests: without one the digests of short values could be guessed. `Debug` does not
 /// show it.
 #[derive(Clone)]
@@ -106,9 +249,26 @@ impl DigestKey {
         Self(secret)
     }
 
-    /// 32 hexadecimal digits.
+    /// 64 hexadecimal digits.
     pub fn digest(&self, value: &[u8]) -> String {
-        self.mac(b"weir/audit-digest/1", value)[..32].to_owned()
+        self.mac(b"weir/audit-digest/2", value)
+    }
+
+    /// A field as findings name it: keys of objects that do not look like names of fields may be values, and are their
+    /// digests.
+    pub fn field(&self, pointer: &str) -> String {
+        if !pointer.starts_with('/') || pointer[1..].split('/').all(is_name) {
+            return pointer.to_owned();
+        }
+        let mut shown = String::with_capacity(pointer.len());
+        for part in pointer[1..].split('/') {
+            shown.push('/');
+            match is_name(part) {
+                true => shown.push_str(part),
+                false => shown = shown + "#" + &self.mac(b"weir/audit-field/1", part.as_bytes())[..16],
+            }
+        }
+        shown
     }
 
     /// Distinguishes keys and reveals nothing of them.
@@ -132,39 +292,23 @@ impl std::fmt::Debug for DigestKey {
     }
 }
 
-impl Audit {
-    /// Puts the record behind another one of its chain.
-    pub fn chained(mut self, previous: &str) -> Self {
-        previous.clone_into(&mut self.previous);
-        self.hash.clear();
-        self.hash = self.digest();
-        self
-    }
-
-    /// Whether `hash` is that of the record, and it stands behind `previous`.
-    pub fn follows(&self, previous: &str) -> bool {
-        let bare = Self {
-            hash: String::new(),
-            ..self.clone()
-        };
-        self.previous == previous && self.hash == bare.digest()
-    }
-
-    fn digest(&self) -> String {
-        let json = serde_json::to_vec(self).expect("strings and numbers are JSON");
-        hex::encode(Sha256::digest(json))
-    }
+/// Whether a part of a pointer is an index or looks like the name of a field.
+fn is_name(part: &str) -> bool {
+    let is_index = !part.is_empty() && part.len() < 6 && part.bytes().all(|b| b.is_ascii_digit());
+    is_index || schema_name::shown(part).is_some()
 }
 
 /// The id of an event: of its place, and of what was done there.
 pub fn event_id(source: &Position, digests: Option<&Digests>) -> String {
+    let by = digests.map_or_else(String::new, |own| {
+        format!("{}/{}/{}", own.pack, own.policy, own.weir_version)
+    });
+    id_of(&[&source.to_string(), &by])
+}
+
+/// 32 hexadecimal digits of some parts.
+fn id_of(parts: &[&str]) -> String {
     let mut hasher = Sha256::new();
-    let parts = [
-        source.to_string(),
-        digests.map_or_else(String::new, |own| {
-            format!("{}/{}/{}", own.pack, own.policy, own.weir_version)
-        }),
-    ];
     for part in parts {
         hasher.update((part.len() as u64).to_le_bytes());
         hasher.update(part);
@@ -176,20 +320,22 @@ pub fn event_id(source: &Position, digests: Option<&Digests>) -> String {
 mod tests {
     use super::*;
 
-    fn record(offset: i64) -> Audit {
-        let source = Position::Kafka {
+    fn source(offset: i64) -> Position {
+        Position::Kafka {
             topic: "documents".to_owned(),
             partition: 0,
             offset,
-        };
+        }
+    }
+
+    pub(super) fn event(offset: i64) -> Audit {
+        let source = source(offset);
         let key = DigestKey::new(b"a secret of the test".to_vec());
         Audit {
             event_id: event_id(&source, None),
-            source,
             tenant: Some("acme".to_owned()),
             document_id: Some("d1".to_owned()),
-            code: None,
-            unit: Unit::CodePoint,
+            outcome: Some(Outcome::Delivered),
             findings: vec![Finding {
                 field: "/text".to_owned(),
                 start: 4,
@@ -202,29 +348,24 @@ mod tests {
                 operator: "replace".to_owned(),
                 key_id: None,
             }],
-            digests: None,
             input_digest: Some(key.digest(b"ask ana@mail.example")),
-            output_digest: None,
-            digest_key: key.id(),
-            skipped: None,
-            previous: String::new(),
-            hash: String::new(),
+            ..Audit::new(Kind::Event, source, &key)
         }
     }
 
-    #[test]
-    fn a_chain_shows_what_was_changed_left_out_or_put_in() {
-        let first = record(0).chained(GENESIS);
-        let second = record(1).chained(&first.hash);
-        let third = record(2).chained(&second.hash);
-        assert!(first.follows(GENESIS) && second.follows(&first.hash));
-        assert!(!third.follows(&first.hash), "one is left out");
-        let mut changed = second.clone();
-        changed.findings.clear();
-        assert!(!changed.follows(&first.hash), "one was changed");
-        // What a reader gets is text: the hash has to survive it.
-        let read: Audit = serde_json::from_str(&serde_json::to_string(&third).unwrap()).unwrap();
-        assert!(read.follows(&second.hash));
+    pub(super) fn begin(from: i64) -> Audit {
+        let key = DigestKey::new(b"a secret of the test".to_vec());
+        Audit {
+            begin: Some(Begin {
+                reason: Reason::New,
+                group: "weir".to_owned(),
+                cluster: None,
+                log_start: from,
+                from,
+                weir_version: crate::VERSION.to_owned(),
+            }),
+            ..Audit::new(Kind::Begin, source(from), &key)
+        }
     }
 
     #[test]
@@ -234,5 +375,21 @@ mod tests {
         assert_ne!(one.id(), two.id());
         assert_eq!(one.digest(b"x"), one.digest(b"x"));
         assert!(!format!("{one:?}").contains("[1]"));
+    }
+
+    #[test]
+    fn a_field_shows_its_names_and_no_key_that_may_be_a_value() {
+        let key = DigestKey::new(b"a secret of the test".to_vec());
+        for plain in ["text", "full name", "/text", "/orders/12/customerName", ""] {
+            assert_eq!(key.field(plain), plain);
+        }
+        let shown = key.field("/contacts/ana@mail.example/phone/0");
+        let parts: Vec<&str> = shown.split('/').collect();
+        assert_eq!([parts[1], parts[3], parts[4]], ["contacts", "phone", "0"]);
+        assert!(parts[2].starts_with('#') && parts[2].len() == 17, "{shown}");
+        assert_eq!(shown, key.field("/contacts/ana@mail.example/phone/0"));
+        assert_ne!(shown, key.field("/contacts/bea@mail.example/phone/0"));
+        let other = DigestKey::new(b"another".to_vec());
+        assert_ne!(shown, other.field("/contacts/ana@mail.example/phone/0"));
     }
 }

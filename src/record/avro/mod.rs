@@ -17,6 +17,27 @@ pub use read::{Problem, SCHEMA_ID_HEADER, SchemaId, json, split};
 pub use registry::{Credentials, Error, Options, Password, Registry, Subjects, Topics, Writers};
 pub use write::{Content, Redacted, Writer, schema};
 
+/// The JSON of an audit record, as it was hashed, from its values in Avro; `None`: they are not of today's schema.
+pub fn audit_json(values: &[u8]) -> Option<String> {
+    const MOST: usize = 64 << 20;
+    let json = json(schema(Kind::Audit), values, MOST).ok()?;
+    let mut json: serde_json::Value = serde_json::from_str(&json).ok()?;
+    // Avro has all fields; JSON leaves out what is null.
+    json.as_object_mut()?.retain(|_, value| !value.is_null());
+    for (name, lists) in [("findings", true), ("source", false), ("begin", false)] {
+        let inner = json.get_mut(name);
+        let inner = inner.into_iter().flat_map(|own| match lists {
+            true => own.as_array_mut().into_iter().flatten().collect(),
+            false => vec![own],
+        });
+        for object in inner.filter_map(serde_json::Value::as_object_mut) {
+            object.retain(|_, value| !value.is_null());
+        }
+    }
+    let record: super::Audit = serde_json::from_value(json).ok()?;
+    serde_json::to_string(&record).ok()
+}
+
 /// Kinds of records that weir writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs)]

@@ -3,11 +3,12 @@
 use std::sync::LazyLock;
 
 use apache_avro::{Schema, types::Value, writer::datum::GenericDatumWriter};
+use serde::Serialize;
 
 use super::Kind;
 use crate::record::{
     Audit, Change, DeadLetter, Digests, Entities, Entity, Position,
-    audit::{Finding, Unit},
+    audit::{Begin, Finding, Seal},
 };
 
 /// A redaction, in the parts that its schema keeps apart.
@@ -232,55 +233,91 @@ pub(super) fn dead_letter(record: &DeadLetter) -> Value {
 
 pub(super) fn audit(record: &Audit) -> Value {
     let Audit {
+        v,
+        kind,
+        epoch,
+        seq,
+        after,
         event_id,
         source,
         tenant,
         document_id,
+        outcome,
         code,
         unit,
         findings,
-        digests: made_by,
+        pack,
+        label_set,
+        policy,
+        weir_version,
         input_digest,
         output_digest,
         digest_key,
-        skipped,
+        begin,
         previous,
         hash,
+        seal,
     } = record;
-    let unit = match unit {
-        Unit::CodePoint => "code_point",
-    };
-    let mut fields = vec![
+    let text = |own: &Option<String>| optional(own.as_deref().map(string));
+    object(vec![
+        ("v", optional(i32::try_from(*v).ok().map(Value::Int))),
+        ("kind", optional(Some(string(&named(kind))))),
+        ("epoch", optional(Some(long(*epoch)))),
+        ("seq", optional(Some(long(*seq)))),
+        ("after", optional(after.map(Value::Long))),
         ("event_id", string(event_id)),
         ("source", position(source)),
-        ("tenant", optional(tenant.as_deref().map(string))),
-        ("document_id", optional(document_id.as_deref().map(string))),
+        ("tenant", text(tenant)),
+        ("document_id", text(document_id)),
+        ("outcome", optional(outcome.map(|own| string(&named(&own))))),
         ("code", optional(code.map(|code| string(code.as_str())))),
-        ("unit", string(unit)),
+        ("unit", string(&named(unit))),
         (
             "findings",
             Value::Array(findings.iter().map(finding).collect()),
         ),
-    ];
-    fields.extend(match made_by {
-        Some(made_by) => digests(made_by).map(|(name, value)| (name, optional(Some(value)))),
-        None => ["pack", "label_set", "policy", "weir_version"].map(|name| (name, optional(None))),
-    });
-    fields.extend([
-        (
-            "input_digest",
-            optional(input_digest.as_deref().map(string)),
-        ),
-        (
-            "output_digest",
-            optional(output_digest.as_deref().map(string)),
-        ),
+        ("pack", text(pack)),
+        ("label_set", text(label_set)),
+        ("policy", text(policy)),
+        ("weir_version", text(weir_version)),
+        ("input_digest", text(input_digest)),
+        ("output_digest", text(output_digest)),
         ("digest_key", string(digest_key)),
-        ("skipped", optional(skipped.map(long))),
+        ("begin", optional(begin.as_ref().map(self::begin))),
         ("previous", string(previous)),
         ("hash", string(hash)),
-    ]);
-    object(fields)
+        ("seal", optional(seal.as_ref().map(self::seal))),
+    ])
+}
+
+/// The name of a variant without fields, as in JSON.
+fn named(variant: &impl Serialize) -> String {
+    let name = serde_json::to_value(variant).expect("a variant is JSON");
+    name.as_str().unwrap_or_default().to_owned()
+}
+
+fn begin(record: &Begin) -> Value {
+    let Begin {
+        reason,
+        group,
+        cluster,
+        log_start,
+        from,
+        weir_version,
+    } = record;
+    object(vec![
+        ("reason", string(&named(reason))),
+        ("group", string(group)),
+        ("cluster", optional(cluster.as_deref().map(string))),
+        ("log_start", Value::Long(*log_start)),
+        ("from", Value::Long(*from)),
+        ("weir_version", string(weir_version)),
+    ])
+}
+
+fn seal(record: &Seal) -> Value {
+    let Seal { key, signature } = record;
+    object(vec![("key", string(key)), ("signature", string(signature))])
 }
 
 fn finding(record: &Finding) -> Value {

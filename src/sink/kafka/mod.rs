@@ -20,12 +20,16 @@ use rdkafka::{
 use self::{client::Context, error::outcome, record_size::Limits};
 use crate::{
     kafka::{Brokers, Bytes, Envelope, Settings},
-    record::{Audit, DeadLetter, Done, audit::Finding, avro},
+    record::{
+        DeadLetter, Digests, Done,
+        audit::{Chained, Finding},
+        avro,
+    },
     telemetry::trace,
 };
 
 pub use error::Error;
-pub(crate) use offsets::{audited, commit, heads, offsets_after};
+pub(crate) use offsets::{audited, commit, committed_heads, offsets_after};
 pub use producer::Producer;
 
 /// Where records go, and what is promised.
@@ -111,10 +115,28 @@ pub struct Delivery {
     pub findings: Vec<Finding>,
     /// What goes downstream.
     pub outcome: Result<Done, DeadLetter>,
-    /// Its audit record, chained, put there when its set is published.
-    pub audit: Option<Audit>,
+    /// Digests of what decided about it, in whole, where records are audited and its tenant is known.
+    pub digests: Option<Digests>,
+    /// Its audit records, chained, put there when its set is published.
+    pub audit: Option<Audited>,
     /// To the span of the record.
     pub link: trace::Link,
+}
+
+/// The audit records of a delivery, at their places in the chain of its partition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audited {
+    /// The epoch that the delivery begins.
+    pub begin: Option<Chained>,
+    /// What was done with the record.
+    pub event: Chained,
+}
+
+impl Audited {
+    /// All of them, in order.
+    pub(crate) fn records(&self) -> impl Iterator<Item = &Chained> {
+        self.begin.iter().chain([&self.event])
+    }
 }
 
 /// A record as it stood in its topic, to be sent there again.

@@ -6,10 +6,10 @@ use rdkafka::{Offset, TopicPartitionList, error::KafkaError};
 
 use super::{Delivery, Error, error::outcome};
 use crate::{
-    kafka::{Lost, Partition},
+    kafka::Partition,
     record::{
-        Audit, DeadLetter,
-        audit::{self, DigestKey},
+        Audit, DeadLetter, Position,
+        audit::{self, Begin, DigestKey, Kind, Outcome},
     },
 };
 
@@ -41,25 +41,24 @@ pub(crate) fn offsets_after<'d>(
         let mut place = list.add_partition(topic, *partition);
         place.set_offset(Offset::Offset(delivery.envelope.offset + 1))?;
         if let Some(audit) = &delivery.audit {
-            place.set_metadata(format!("{CHAIN}{}", audit.hash));
+            place.set_metadata(audit.event.head.to_string());
         }
     }
     Ok(list)
 }
 
-/// What stands before a chain's head in the metadata of committed offsets.
-const CHAIN: &str = "weir-audit/1:";
-
-/// Heads of the audit chains of some partitions, as committed with their offsets.
-pub(crate) fn heads(committed: &TopicPartitionList) -> BTreeMap<Partition, String> {
-    let head = |metadata: &str| match metadata.strip_prefix(CHAIN) {
-        Some(head) => head.to_owned(),
-        None => audit::GENESIS.to_owned(),
-    };
+/// What is committed of some partitions: the offset, if there is one, and the end of the audit chain next to it.
+pub(crate) fn committed_heads(
+    committed: &TopicPartitionList,
+) -> BTreeMap<Partition, (Option<i64>, audit::Committed)> {
     let elements = committed.elements();
     let heads = elements.iter().map(|place| {
         let partition = (place.topic().into(), place.partition());
-        (partition, head(place.metadata()))
+        let offset = match place.offset() {
+            Offset::Offset(offset) => Some(offset),
+            _ => None,
+        };
+        (partition, (offset, audit::Committed::read(place.metadata())))
     });
     heads.collect()
 }
@@ -69,30 +68,42 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
     let source = delivery.envelope.position();
     let done = delivery.outcome.as_ref().ok();
     let letter = delivery.outcome.as_ref().err();
-    let digests = done.map(|done| done.entities.digests.clone());
     let of_letter =
         |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
+    let made_by = delivery.digests.as_ref();
     Audit {
-        event_id: audit::event_id(&source, digests.as_ref()),
-        source,
+        event_id: audit::event_id(&source, made_by),
         tenant: done
             .map(|done| done.entities.tenant.clone())
             .or_else(|| of_letter(|letter| &letter.tenant)),
         document_id: done
             .map(|done| done.entities.document_id.clone())
             .or_else(|| of_letter(|letter| &letter.document_id)),
+        outcome: Some(match letter {
+            None => Outcome::Delivered,
+            Some(_) => Outcome::DeadLetter,
+        }),
         code: letter.map(|letter| letter.code),
-        unit: audit::Unit::CodePoint,
         findings: delivery.findings.clone(),
-        digests,
+        pack: made_by.map(|own| own.pack.clone()),
+        label_set: made_by.map(|own| own.label_set.clone()),
+        policy: made_by.map(|own| own.policy.clone()),
+        weir_version: made_by.map(|own| own.weir_version.clone()),
         input_digest: delivery.envelope.digest.clone(),
         output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
-        digest_key: key.id(),
-        skipped: match delivery.envelope.lost {
-            Some(Lost::Deleted { records, .. }) => Some(records),
-            Some(Lost::Replaced) | None => None,
-        },
-        previous: String::new(),
-        hash: String::new(),
+        ..Audit::new(Kind::Event, source, key)
+    }
+}
+
+/// The record that opens an epoch of a partition's chain, not yet chained.
+pub(crate) fn opening((topic, partition): &Partition, begin: Begin, key: &DigestKey) -> Audit {
+    let source = Position::Kafka {
+        topic: topic.to_string(),
+        partition: *partition,
+        offset: begin.from,
+    };
+    Audit {
+        begin: Some(begin),
+        ..Audit::new(Kind::Begin, source, key)
     }
 }

@@ -428,24 +428,21 @@ impl Producer {
     ) {
         let key = delivery.envelope.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
+            if kind == Kind::Audit {
+                for chained in delivery.audit.iter().flat_map(Audited::records) {
+                    records.push(audit_record(index, &topic, chained, delivery, values));
+                }
+                continue;
+            }
             let value = values.value(kind, &topic, delivery);
-            let (key, headers) = if kind == Kind::Audit {
-                // By its partition, so that a chain stands in one partition and in order.
-                let (from, partition) = &delivery.envelope.partition;
-                let key = format!("{from}/{partition}").into_bytes();
-                (Some(key), OwnedHeaders::new())
-            } else {
-                let headers = carried(&delivery.envelope.headers);
-                let headers = match &delivery.outcome {
-                    Err(letter) => dead_letter_headers(letter, headers),
-                    Ok(_) => headers,
-                };
-                (key.clone(), headers)
+            let headers = match &delivery.outcome {
+                Err(letter) => dead_letter_headers(letter, carried(delivery)),
+                Ok(_) => carried(delivery),
             };
             records.push(Outgoing {
                 index,
                 topic,
-                key,
+                key: key.clone(),
                 value,
                 headers,
             });
@@ -645,4 +642,22 @@ fn bounds(options: &Options, config: &mut ClientConfig) -> (usize, usize) {
     config.set(record_size::OF_CLIENT, record.to_string());
     config.set("batch.size", batch.to_string());
     (record, batch)
+}
+
+fn audit_record(
+    index: usize,
+    topic: &str,
+    chained: &Chained,
+    delivery: &Delivery,
+    values: &Values,
+) -> Outgoing {
+    // By its partition, so that a chain stands in one partition and in order.
+    let (from, partition) = &delivery.envelope.partition;
+    Outgoing {
+        index,
+        topic: topic.to_owned(),
+        key: Some(format!("{from}/{partition}").into_bytes()),
+        value: values.audit(topic, chained),
+        headers: OwnedHeaders::new(),
+    }
 }

@@ -12,6 +12,7 @@ use crate::{
     kafka,
     record::{
         DeadLetter, Done, Position, Redacted,
+        audit::Chained,
         avro::{self, Kind},
     },
 };
@@ -85,21 +86,25 @@ impl Topics {
 }
 
 impl Values {
+    fn writer(&self, kind: Kind, topic: &str) -> Option<avro::Writer> {
+        let Self::Avro(writers) = self else {
+            return None;
+        };
+        let writer = writers.get(topic).and_then(|own| own[kind as usize]);
+        Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
+    }
+
+    /// An audit record, as it is written to `topic`.
+    pub(super) fn audit(&self, topic: &str, chained: &Chained) -> Vec<u8> {
+        match self.writer(Kind::Audit, topic) {
+            Some(writer) => writer.audit(&chained.record()),
+            None => chained.json.clone(),
+        }
+    }
+
     /// The record of `kind` that is made of a delivery, as it is written to `topic`.
     pub(super) fn value(&self, kind: Kind, topic: &str, delivery: &Delivery) -> Vec<u8> {
-        let writer = match self {
-            Self::Json => None,
-            Self::Avro(writers) => {
-                let writer = writers.get(topic).and_then(|own| own[kind as usize]);
-                Some(writer.expect("`Producer::values` asks for all that `Topics::of` names"))
-            }
-        };
-        if let (Kind::Audit, Some(audit)) = (kind, &delivery.audit) {
-            return match writer {
-                Some(writer) => writer.audit(audit),
-                None => serde_json::to_vec(audit).expect("an audit record is JSON"),
-            };
-        }
+        let writer = self.writer(kind, topic);
         let done = match (&delivery.outcome, writer) {
             (Ok(done), _) => done,
             (Err(letter), Some(writer)) => return writer.dead_letter(letter),
@@ -139,9 +144,25 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
     })
 }
 
-pub(super) fn carried(headers: &[kafka::Header]) -> OwnedHeaders {
-    let mut carried = OwnedHeaders::new_with_capacity(headers.len());
+/// Header of the records that go out: id of the event in the audit.
+const EVENT: &str = "weir.event";
+
+/// The headers that go on, and the id of the event where records are audited.
+pub(super) fn carried(delivery: &Delivery) -> OwnedHeaders {
+    let headers = &delivery.envelope.headers;
+    let mut carried = OwnedHeaders::new_with_capacity(headers.len() + 1);
+    let audit = delivery.audit.as_ref();
+    if let Some(audit) = audit {
+        carried = carried.insert(Header {
+            key: EVENT,
+            value: Some(&audit.event.event_id),
+        });
+    }
     for header in headers {
+        // Of another weir in front of this one.
+        if &*header.name == EVENT && audit.is_some() {
+            continue;
+        }
         carried = carried.insert(Header {
             key: &header.name,
             value: header.value.as_ref().map(|value| &value.0[..]),

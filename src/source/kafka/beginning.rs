@@ -17,7 +17,7 @@ use regex::Regex;
 use tracing::{info, warn};
 
 use super::{Error, Options, Reader};
-use crate::kafka::brokers;
+use crate::{kafka::brokers, record::audit::BEGUN};
 
 /// Longest wait for one answer of the brokers.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -83,12 +83,19 @@ fn marked(reader: &Reader, options: &Options) -> Result<usize, KafkaError> {
     for end in ends.elements() {
         end.error()?;
     }
-    client.commit(&ends, CommitMode::Sync)?;
-    Ok(ends.count())
+    // So that an audit knows this offset from one that another tool has committed.
+    let mut marked = TopicPartitionList::with_capacity(ends.count());
+    for end in ends.elements() {
+        let mut place = marked.add_partition(end.topic(), end.partition());
+        place.set_offset(end.offset())?;
+        place.set_metadata(BEGUN);
+    }
+    client.commit(&marked, CommitMode::Sync)?;
+    Ok(marked.count())
 }
 
 /// All partitions of some topics that exist.
-fn partitions(reader: &Reader, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
+pub(crate) fn partitions(reader: &Reader, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
     let patterns = topics.iter().filter(|topic| topic.starts_with('^'));
     let patterns: Vec<Regex> = patterns.filter_map(|own| Regex::new(own).ok()).collect();
     let mut list = TopicPartitionList::new();

@@ -24,6 +24,7 @@ use crate::{
     record::{DeadLetter, Document, audit::DigestKey, avro},
 };
 
+pub(crate) use beginning::partitions;
 pub(crate) use client::Context;
 pub use client::End;
 pub use consumer::Consumer;

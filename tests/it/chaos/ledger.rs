@@ -219,7 +219,10 @@ impl Ledger {
                 Some(2) => &mut self.dead_letters,
                 _ => &mut self.audited,
             };
-            spots.entry((partition, offset)).or_default().push(spot);
+            // The record that opens a chain is of no record of the source.
+            if value["kind"] != "begin" {
+                spots.entry((partition, offset)).or_default().push(spot);
+            }
             if topic == OUTPUTS[3] {
                 self.follow((partition, offset), text, &value);
             }
@@ -236,17 +239,20 @@ impl Ledger {
     /// own hash over all that stands before that.
     fn follow(&mut self, (partition, offset): Position, text: &str, value: &Value) {
         let hash = value["hash"].as_str().unwrap().to_owned();
-        let without = text
-            .rfind(",\"hash\":")
-            .map(|at| format!("{}}}", &text[..at]));
-        let digest = without.map(|without| hex::encode(Sha256::digest(without)));
+        let before_hash = text.rfind(",\"hash\":").map(|at| &text[..at]);
+        let digest = before_hash.map(|bytes| hex::encode(Sha256::digest(bytes)));
         let genesis = (-1, "0".repeat(64));
         let before = self.heads.get(&partition).unwrap_or(&genesis);
-        let follows = before.0 + 1 == offset && value["previous"] == *before.1;
-        if !follows || digest.as_ref() != Some(&hash) {
+        // The record that opens the chain stands in front of the first offset.
+        let place = match value["kind"] == "begin" {
+            true => before.0 == -1 && offset == 0,
+            false => before.0 + 1 == offset && value["after"] == before.0,
+        };
+        if !place || value["previous"] != *before.1 || digest.as_ref() != Some(&hash) {
             self.broken_chains.push(format!("{partition}@{offset}"));
         }
-        self.heads.insert(partition, (offset, hash));
+        let last = if value["kind"] == "begin" { -1 } else { offset };
+        self.heads.insert(partition, (last, hash));
     }
 
     fn take_input(&mut self, message: &BorrowedMessage<'_>) {

@@ -1,0 +1,339 @@
+//! The whole feed: its records go to the chains of their partitions, which are held against the source at the end.
+
+use std::{
+    collections::BTreeMap,
+    fmt::{self, Write as _},
+};
+
+use serde::Serialize;
+
+use super::{
+    chain::{Chain, Sealed, Summary},
+    fault::{Class, Fault, Fold, Gap, Verdict},
+};
+use crate::record::{
+    Position,
+    audit::{Audit, Committed, NotChained, Version1, Written},
+};
+
+/// A partition of the source.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Partition {
+    /// Topic.
+    pub topic: String,
+    /// Number.
+    pub number: i32,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.topic, self.number)
+    }
+}
+
+/// What the source says, apart from the feed.
+pub trait Source {
+    /// Why it does not answer.
+    type Error;
+
+    /// What the group has committed, of all partitions of which it has.
+    fn committed(&mut self) -> Result<BTreeMap<Partition, (i64, Committed)>, Self::Error>;
+
+    /// Why weir was not given some offsets, in parts that make up the gap.
+    fn explain(&mut self, of: &Partition, gap: Gap) -> Result<Vec<(Gap, Class)>, Self::Error>;
+}
+
+/// An audit feed that is being read.
+#[derive(Default)]
+pub struct Feed {
+    chains: BTreeMap<Partition, Chain>,
+    /// Faults of records that belong to no partition.
+    stray: Fold,
+    read: u64,
+    checks_seals: Option<Box<dyn Fn(&Audit) -> bool>>,
+}
+
+impl Feed {
+    /// A feed whose seals are checked: `check` says whether the seal of a record is of a key that is trusted.
+    pub fn sealed(check: impl Fn(&Audit) -> bool + 'static) -> Self {
+        Self {
+            checks_seals: Some(Box::new(check)),
+            ..Self::default()
+        }
+    }
+
+    /// What was committed in the source before the feed is read: the feed has to reach so far.
+    pub fn expect(&mut self, committed: BTreeMap<Partition, (i64, Committed)>) {
+        for (partition, (offset, committed)) in committed {
+            let chain = self.chains.entry(partition).or_default();
+            chain.expects(offset, committed);
+        }
+    }
+
+    /// Reads the next record, as it was written. Records of one partition of the source come in their order.
+    pub fn read(&mut self, json: &str) {
+        let at = self.read;
+        self.read += 1;
+        match Written::read(json) {
+            Ok(Written { record }) => self.add(at, &record),
+            Err(why) => self.other(at, json, why),
+        }
+    }
+
+    /// Bytes that are no text are a record that was changed.
+    pub fn read_bytes(&mut self, bytes: &[u8]) {
+        match std::str::from_utf8(bytes) {
+            Ok(json) => self.read(json),
+            Err(_) => {
+                let (at, why) = (self.read, NotChained::Form);
+                self.read += 1;
+                self.stray.push(Fault::Altered { at, why });
+            }
+        }
+    }
+
+    fn add(&mut self, at: u64, record: &Audit) {
+        let seal: Sealed = self.checks_seals.as_ref().map(|check| check(record));
+        match placed(&record.source) {
+            Some((partition, offset)) => {
+                let chain = self.chains.entry(partition).or_default();
+                chain.add(record, offset, seal);
+            }
+            None => {
+                let why = NotChained::Kind;
+                self.stray.push(Fault::Altered { at, why });
+            }
+        }
+    }
+
+    /// A record that is not one of version 2.
+    fn other(&mut self, at: u64, json: &str, why: NotChained) {
+        if let Ok(old) = serde_json::from_str::<Version1>(json)
+            && let Some((partition, _)) = placed(&old.source)
+        {
+            let chain = self.chains.entry(partition).or_default();
+            chain.version1(at, &old, json);
+            return;
+        }
+        // What it says is not trusted, but for the partition in which the reader is told of it.
+        let source = serde_json::from_str::<Claimed>(json).map(|own| own.source);
+        match source.ok().as_ref().and_then(placed) {
+            Some((partition, _)) if self.chains.contains_key(&partition) => {
+                let chain = self.chains.entry(partition).or_default();
+                chain.altered(at, why);
+            }
+            _ => self.stray.push(Fault::Altered { at, why }),
+        }
+    }
+
+    /// What the feed shows by itself. Gaps of transactions are unknown then, and so is whether its end is missing.
+    pub fn close(self) -> Report {
+        let Ok(report) = self.closed::<Alone>(None);
+        report
+    }
+
+    /// What the feed shows, held against the source.
+    ///
+    /// # Errors
+    /// The source does not answer.
+    pub fn close_with<S: Source>(self, source: &mut S) -> Result<Report, S::Error> {
+        self.closed(Some(source))
+    }
+
+    fn closed<S: Source>(self, mut source: Option<&mut S>) -> Result<Report, S::Error> {
+        let committed = match &mut source {
+            Some(source) => source.committed()?,
+            None => BTreeMap::new(),
+        };
+        let mut partitions = Vec::with_capacity(self.chains.len());
+        for (partition, chain) in self.chains {
+            let mut explained = Vec::new();
+            for gap in chain.gaps() {
+                match &mut source {
+                    Some(source) => explained.extend(source.explain(&partition, *gap)?),
+                    None => explained.push((*gap, Class::Unknown)),
+                }
+            }
+            let committed = committed.get(&partition).map(|(offset, _)| *offset);
+            let closed = chain.close(committed, &explained);
+            partitions.push(Of {
+                partition,
+                verdict: closed.verdict,
+                summary: closed.summary,
+                faults: closed.faults,
+            });
+        }
+        Ok(Report {
+            records: self.read,
+            partitions,
+            stray: self.stray,
+            looked_up: source.is_some(),
+        })
+    }
+}
+
+/// The place that a record claims, whatever else stands in it.
+#[derive(serde::Deserialize)]
+struct Claimed {
+    source: Position,
+}
+
+fn placed(source: &Position) -> Option<(Partition, i64)> {
+    let Position::Kafka {
+        topic,
+        partition,
+        offset,
+    } = source
+    else {
+        return None;
+    };
+    let partition = Partition {
+        topic: topic.clone(),
+        number: *partition,
+    };
+    Some((partition, *offset))
+}
+
+/// No source: nothing is asked.
+enum Alone {}
+
+impl Source for Alone {
+    type Error = std::convert::Infallible;
+
+    fn committed(&mut self) -> Result<BTreeMap<Partition, (i64, Committed)>, Self::Error> {
+        match *self {}
+    }
+
+    fn explain(&mut self, _: &Partition, _: Gap) -> Result<Vec<(Gap, Class)>, Self::Error> {
+        match *self {}
+    }
+}
+
+/// What a feed shows. No values.
+#[derive(Debug, Clone, Serialize)]
+pub struct Report {
+    /// Records read.
+    pub records: u64,
+    /// By partition of the source.
+    pub partitions: Vec<Of>,
+    /// Faults of records that belong to no partition.
+    pub stray: Fold,
+    /// Whether the source was asked.
+    pub looked_up: bool,
+}
+
+/// What a feed shows of a partition.
+#[derive(Debug, Clone, Serialize)]
+pub struct Of {
+    /// The partition.
+    pub partition: Partition,
+    /// What follows from all of it.
+    pub verdict: Verdict,
+    /// Counts.
+    pub summary: Summary,
+    /// What is wrong.
+    pub faults: Fold,
+}
+
+impl Report {
+    /// What follows from all of it; a feed without a record proves nothing.
+    pub fn verdict(&self) -> Verdict {
+        let worst = self.partitions.iter().map(|own| own.verdict).max();
+        let worst = worst.unwrap_or(Verdict::NotProvable);
+        worst.max(self.stray.verdict())
+    }
+
+    /// Faults of these names were looked at, and count no longer.
+    pub fn accept(&mut self, names: &[String]) {
+        for own in &mut self.partitions {
+            own.faults.accept(names);
+            let of_version = match own.summary.version_1 {
+                0 => Verdict::Proven,
+                _ => Verdict::NotProvable,
+            };
+            own.verdict = own.faults.verdict().max(of_version);
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for own in &self.partitions {
+            writeln!(f, "{own}")?;
+        }
+        faults(f, &self.stray)?;
+        let all = self.partitions.len();
+        write!(
+            f,
+            "{}: {} audit records of {all} partition{}",
+            self.verdict(),
+            self.records,
+            if all == 1 { "" } else { "s" }
+        )?;
+        if !self.looked_up {
+            f.write_str(
+                "\nthe source was not asked: whether the end of the feed is missing is not known, and gaps have no class",
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Summary {
+            records,
+            delivered,
+            dead_letters,
+            version_1,
+            epochs,
+            next,
+            seals,
+            gaps,
+        } = &self.summary;
+        write!(f, "{:<12} {}", self.verdict.to_string(), self.partition)?;
+        let mut told = String::new();
+        if let (Some(first), Some(next)) = (epochs.first(), next) {
+            write!(told, ", offsets {} to {}", first.from, next - 1)?;
+        }
+        write!(
+            told,
+            ": {records} records, {delivered} delivered, {dead_letters} dead letters"
+        )?;
+        if epochs.len() > 1 {
+            write!(told, ", {} epochs", epochs.len())?;
+        }
+        let rewinds = epochs.iter().filter(|epoch| epoch.rewinds).count();
+        if rewinds > 0 {
+            write!(told, ", {rewinds} times read again")?;
+        }
+        if *seals > 0 {
+            write!(told, ", {seals} seals")?;
+        }
+        if *version_1 > 0 {
+            write!(told, ", {version_1} of version 1")?;
+        }
+        for (class, offsets) in gaps {
+            let class = match class {
+                Class::Marker => "markers of transactions",
+                Class::Aborted => "of aborted transactions",
+                Class::Unknown => "that nothing explains",
+            };
+            write!(told, ", {offsets} offsets {class}")?;
+        }
+        f.write_str(&told)?;
+        if self.faults.all > 0 {
+            writeln!(f)?;
+        }
+        faults(f, &self.faults)
+    }
+}
+
+fn faults(f: &mut fmt::Formatter<'_>, faults: &Fold) -> fmt::Result {
+    let mut lines: Vec<String> = faults.first.iter().map(|own| format!("    {own}")).collect();
+    let more = faults.all - faults.first.len() as u64;
+    if more > 0 {
+        lines.push(format!("    and {more} more"));
+    }
+    f.write_str(&lines.join("\n"))
+}

@@ -1,0 +1,284 @@
+//! A feed and its source as they stand in the brokers now.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use rdkafka::{
+    Message as _, Offset, TopicPartitionList,
+    admin::{AdminOptions, ResourceSpecifier},
+    consumer::{BaseConsumer, Consumer as _},
+    error::{KafkaError, RDKafkaErrorCode},
+};
+
+use super::{
+    fault::{Class, Gap},
+    feed::{Feed, Partition, Source},
+};
+use crate::{
+    kafka::Brokers,
+    record::{audit::Committed, avro},
+    source::kafka::{self as group, Reader},
+};
+
+/// Longest wait for an answer of a broker.
+const WAIT: Duration = Duration::from_secs(30);
+
+/// What is looked at.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Brokers of the source, where the group commits.
+    pub source: Brokers,
+    /// The worker's consumer group.
+    pub group_id: String,
+    /// Topics that it reads, as configured.
+    pub topics: Vec<String>,
+    /// Brokers of the audit topic.
+    pub feed: Brokers,
+    /// The audit topic.
+    pub audit: String,
+}
+
+/// Why the brokers could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A reader can't be made.
+    #[error(transparent)]
+    Source(#[from] group::Error),
+    /// The brokers don't answer, or not with what was asked for.
+    #[error("can't read {what} from the brokers ({code:?}): check the address and the topic")]
+    Read {
+        /// What was asked.
+        what: String,
+        /// librdkafka's code.
+        code: Option<RDKafkaErrorCode>,
+    },
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(KafkaError) -> Error {
+    let what = what.into();
+    move |error| Error::Read {
+        what,
+        code: error.rdkafka_error_code(),
+    }
+}
+
+impl Options {
+    /// Reads all of the feed, as far as it is committed now. Blocks.
+    ///
+    /// # Errors
+    /// The brokers do not answer.
+    pub fn read(&self, feed: &mut Feed) -> Result<(), Error> {
+        let reader = Reader::new(&self.feed, &self.group_id)?;
+        let topics = [self.audit.clone()];
+        let what = || format!("topic {}", self.audit);
+        let partitions = group::partitions(&reader, &topics).map_err(failed(what()))?;
+        for place in partitions.elements() {
+            let own = (place.topic(), place.partition());
+            let bounds = reader.client().fetch_watermarks(own.0, own.1, WAIT);
+            let (low, high) = bounds.map_err(failed(what()))?;
+            let each = |_: i64, value: Option<&[u8]>| {
+                let value = value.unwrap_or_default();
+                match as_json(value) {
+                    Some(json) => feed.read(&json),
+                    None => feed.read_bytes(value),
+                }
+            };
+            scan(reader.client(), own, low, high, each).map_err(failed(what()))?;
+        }
+        Ok(())
+    }
+}
+
+/// An audit record in Avro as the JSON that was hashed; `None`: it is not Avro.
+fn as_json(message: &[u8]) -> Option<String> {
+    // Of a schema registry: byte 0, and four of the schema's id.
+    let (&first, rest) = message.split_first()?;
+    let values = rest.get(4..).filter(|_| first == 0)?;
+    avro::audit_json(values)
+}
+
+/// Reads a partition from an offset to the one in front of `to`. Blocks.
+fn scan(
+    consumer: &BaseConsumer<group::Context>,
+    (topic, partition): (&str, i32),
+    from: i64,
+    to: i64,
+    mut each: impl FnMut(i64, Option<&[u8]>),
+) -> Result<(), KafkaError> {
+    if from >= to {
+        return Ok(());
+    }
+    let mut list = TopicPartitionList::with_capacity(1);
+    list.add_partition_offset(topic, partition, Offset::Offset(from))?;
+    consumer.assign(&list)?;
+    let mut waits_since = Instant::now();
+    let outcome = loop {
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) if message.offset() >= to => break Ok(()),
+            Some(Ok(message)) => {
+                each(message.offset(), message.payload());
+                waits_since = Instant::now();
+                if message.offset() + 1 == to {
+                    break Ok(());
+                }
+            }
+            // What stands behind the last record are marks of transactions.
+            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
+            Some(Err(error)) => {
+                let code = error.rdkafka_error_code();
+                if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
+                    break Err(error);
+                }
+            }
+            None => {}
+        }
+        if waits_since.elapsed() > WAIT {
+            let code = RDKafkaErrorCode::OperationTimedOut;
+            break Err(KafkaError::MessageConsumption(code));
+        }
+    };
+    consumer.unassign()?;
+    outcome
+}
+
+/// The source, as its brokers answer now.
+pub struct Live {
+    options: Options,
+    /// Reads what was committed.
+    committed: Reader,
+    /// Reads aborted records too.
+    uncommitted: BaseConsumer<group::Context>,
+    /// Whether topics are ever compacted.
+    compacted: BTreeMap<String, bool>,
+}
+
+impl Live {
+    /// A source that is asked by readers of its own.
+    ///
+    /// # Errors
+    /// The options of the brokers are wrong.
+    pub fn new(options: &Options) -> Result<Self, Error> {
+        let mut config = options.source.config();
+        config
+            .set("group.id", &options.group_id)
+            .set("isolation.level", "read_uncommitted")
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("enable.partition.eof", "true")
+            .set("auto.offset.reset", "error");
+        let context = group::Context {
+            token_file: options.source.token_file.clone(),
+            ..group::Context::default()
+        };
+        let uncommitted: BaseConsumer<group::Context> = config
+            .create_with_context(context)
+            .map_err(group::Error::Options)?;
+        if options.source.token_file.is_some() {
+            let _ = uncommitted.poll(Duration::from_millis(100));
+        }
+        Ok(Self {
+            options: options.clone(),
+            committed: Reader::new(&options.source, &options.group_id)?,
+            uncommitted,
+            compacted: BTreeMap::new(),
+        })
+    }
+
+    /// Whether records of a topic may be removed for newer ones of their key; taken for granted where nobody says.
+    fn is_compacted(&mut self, topic: &str) -> bool {
+        if let Some(known) = self.compacted.get(topic) {
+            return *known;
+        }
+        let policy = policy(&self.options.source, topic);
+        let is = policy.is_none_or(|policy| policy.contains("compact"));
+        self.compacted.insert(topic.to_owned(), is);
+        is
+    }
+}
+
+fn policy(brokers: &Brokers, topic: &str) -> Option<String> {
+    let admin = brokers.admin()?;
+    let options = AdminOptions::new().request_timeout(Some(WAIT));
+    let asked = [ResourceSpecifier::Topic(topic)];
+    let answers = futures::executor::block_on(admin.describe_configs(&asked, &options));
+    let answer = answers.ok()?.into_iter().next()?.ok()?;
+    answer.get("cleanup.policy")?.value.clone()
+}
+
+impl Source for Live {
+    type Error = Error;
+
+    fn committed(&mut self) -> Result<BTreeMap<Partition, (i64, Committed)>, Error> {
+        let what = || format!("the offsets of group {}", self.options.group_id);
+        let partitions = group::partitions(&self.committed, &self.options.topics);
+        let partitions = partitions.map_err(failed(what()))?;
+        let committed = self.committed.committed(partitions, WAIT);
+        let committed = committed.map_err(failed(what()))?;
+        let mut found = BTreeMap::new();
+        for place in committed.elements() {
+            if let Offset::Offset(offset) = place.offset() {
+                let partition = Partition {
+                    topic: place.topic().to_owned(),
+                    number: place.partition(),
+                };
+                found.insert(partition, (offset, Committed::read(place.metadata())));
+            }
+        }
+        Ok(found)
+    }
+
+    fn explain(&mut self, of: &Partition, gap: Gap) -> Result<Vec<(Gap, Class)>, Error> {
+        let own = (&*of.topic, of.number);
+        let what = || format!("partition {of}");
+        let bounds = self.uncommitted.fetch_watermarks(own.0, own.1, WAIT);
+        let (low, _) = bounds.map_err(failed(what()))?;
+        // What the topic deleted since, nobody can look up.
+        let start = gap.from.max(low).min(gap.to);
+        let mut there = BTreeSet::new();
+        let uncommitted = &self.uncommitted;
+        scan(uncommitted, own, start, gap.to, |offset, _| {
+            there.insert(offset);
+        })
+        .map_err(failed(what()))?;
+        let mut delivered = BTreeSet::new();
+        let committed = self.committed.client();
+        scan(committed, own, start, gap.to, |offset, _| {
+            delivered.insert(offset);
+        })
+        .map_err(failed(what()))?;
+        let is_compacted = self.is_compacted(&of.topic);
+        let class = |offset: i64| {
+            if offset < start || delivered.contains(&offset) {
+                Class::Unknown
+            } else if there.contains(&offset) {
+                Class::Aborted
+            } else if is_compacted {
+                Class::Unknown
+            } else {
+                Class::Marker
+            }
+        };
+        Ok(parts(gap, class))
+    }
+}
+
+/// A gap in parts of one class each.
+fn parts(gap: Gap, class: impl Fn(i64) -> Class) -> Vec<(Gap, Class)> {
+    let mut parts: Vec<(Gap, Class)> = Vec::new();
+    for offset in gap.from..gap.to {
+        let class = class(offset);
+        match parts.last_mut() {
+            Some((part, same)) if *same == class => part.to = offset + 1,
+            _ => {
+                let part = Gap {
+                    from: offset,
+                    to: offset + 1,
+                };
+                parts.push((part, class));
+            }
+        }
+    }
+    parts
+}

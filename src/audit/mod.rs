@@ -1,0 +1,18 @@
+//! What an audit feed proves: records of all partitions read again, and held against what the source says.
+//!
+//! In:  audit records as they were written, from a topic or from files; what is committed and kept in the source.
+//! Out: for each partition of the source a verdict, with every fault that it rests on.
+//! Holds: a feed that lacks, repeats or changes a record is never [`Verdict::Proven`]; no value is in a report.
+//! Does not know: how records are processed, models, policies.
+
+mod chain;
+mod fault;
+mod feed;
+#[cfg(feature = "kafka")]
+pub mod live;
+#[cfg(test)]
+mod tests;
+
+pub use chain::{Epoch, Summary};
+pub use fault::{Class, Fault, Fold, Gap, Verdict};
+pub use feed::{Feed, Partition, Report, Source};
