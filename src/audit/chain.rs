@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::fault::{Class, Fault, Fold, Gap, Verdict};
 use crate::record::audit::{
-    Audit, Begin, Committed, GENESIS, Head, Kind, NotChained, Outcome, Reason, Version1, hash_holds,
+    Audit, Begin, Committed, Delivery, GENESIS, Head, Kind, NotChained, Outcome, Reason, Version1,
+    hash_holds,
 };
 
 /// What the feed has of one partition.
@@ -26,6 +27,8 @@ pub(super) struct Chain {
     lost_link: bool,
     /// Whether the last record has a seal.
     sealed: bool,
+    /// Whether a worker promised less than exactly once.
+    may_double: bool,
     /// Offsets below this are told as expired.
     expired: i64,
     /// What weir was not given and has no class yet, in order of the feed.
@@ -49,6 +52,8 @@ pub struct Summary {
     pub next: Option<i64>,
     /// Seals that hold.
     pub seals: u64,
+    /// Why nothing can be proven, if so.
+    pub no_proof: Option<&'static str>,
     /// Offsets that weir was not given, by why.
     pub gaps: BTreeMap<Class, u64>,
 }
@@ -64,6 +69,15 @@ pub struct Epoch {
     pub from: i64,
     /// Whether offsets were read again that an epoch in front of it had answered for.
     pub rewinds: bool,
+}
+
+impl Summary {
+    pub(super) fn verdict(&self) -> Verdict {
+        match self.no_proof {
+            None => Verdict::Proven,
+            Some(_) => Verdict::NotProvable,
+        }
+    }
 }
 
 /// Most epochs that a summary lists.
@@ -84,7 +98,12 @@ impl Chain {
         if !hash_holds(json, &record.hash) {
             let why = NotChained::Hash;
             self.faults.push(Fault::Altered { at, why });
-        } else if self.head.is_some() || self.version1.as_ref().is_some_and(|own| *own != record.previous) {
+        } else if self.head.is_some()
+            || self
+                .version1
+                .as_ref()
+                .is_some_and(|own| *own != record.previous)
+        {
             self.faults.push(Fault::Unlinked { epoch: 0, seq: at });
         }
         self.version1 = Some(record.hash.clone());
@@ -177,7 +196,10 @@ impl Chain {
         let is_first = record.epoch == 1 && record.previous == GENESIS;
         let fits = match begin.reason {
             Reason::Upgraded => {
-                let link = self.version1.as_ref().is_none_or(|own| *own == record.previous);
+                let link = self
+                    .version1
+                    .as_ref()
+                    .is_none_or(|own| *own == record.previous);
                 record.epoch == 1 && link
             }
             _ if self.version1.is_some() && !self.lost_link => false,
@@ -202,6 +224,7 @@ impl Chain {
                 rewinds,
             });
         }
+        self.may_double |= begin.delivery == Delivery::AtLeastOnce;
         self.expired = begin.log_start;
         if begin.log_start > begin.from {
             self.faults.push(Fault::Expired(Gap {
@@ -285,12 +308,13 @@ impl Chain {
         if let Some(fault) = self.end(committed) {
             self.faults.push(fault);
         }
-        let of_version = match self.summary.version_1 {
-            0 => Verdict::Proven,
-            _ => Verdict::NotProvable,
-        };
+        if self.may_double {
+            self.summary.no_proof = Some("delivery at least once");
+        } else if self.summary.version_1 > 0 {
+            self.summary.no_proof = Some("records of version 1");
+        }
         Closed {
-            verdict: self.faults.verdict().max(of_version),
+            verdict: self.faults.verdict().max(self.summary.verdict()),
             summary: self.summary,
             faults: self.faults,
         }
@@ -313,7 +337,8 @@ impl Chain {
                 return Some(Fault::Truncated { feed, committed });
             }
             // An offset that another tool has set says nothing of the chain.
-            if matches!(own, Committed::Head(head) if head.next == committed) && !self.has_committed {
+            if matches!(own, Committed::Head(head) if head.next == committed) && !self.has_committed
+            {
                 return Some(Fault::Forked);
             }
         }

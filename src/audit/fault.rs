@@ -155,10 +155,7 @@ pub enum Fault {
     Unsealed,
 }
 
-fn text<S: serde::Serializer>(
-    why: &NotChained,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn text<S: serde::Serializer>(why: &NotChained, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(why)
 }
 

@@ -247,11 +247,7 @@ impl Report {
     pub fn accept(&mut self, names: &[String]) {
         for own in &mut self.partitions {
             own.faults.accept(names);
-            let of_version = match own.summary.version_1 {
-                0 => Verdict::Proven,
-                _ => Verdict::NotProvable,
-            };
-            own.verdict = own.faults.verdict().max(of_version);
+            own.verdict = own.faults.verdict().max(own.summary.verdict());
         }
     }
 }
@@ -289,6 +285,7 @@ impl fmt::Display for Of {
             epochs,
             next,
             seals,
+            no_proof,
             gaps,
         } = &self.summary;
         write!(f, "{:<12} {}", self.verdict.to_string(), self.partition)?;
@@ -313,6 +310,9 @@ impl fmt::Display for Of {
         if *version_1 > 0 {
             write!(told, ", {version_1} of version 1")?;
         }
+        if let Some(why) = no_proof {
+            write!(told, ", no proof: {why}")?;
+        }
         for (class, offsets) in gaps {
             let class = match class {
                 Class::Marker => "markers of transactions",
@@ -330,7 +330,11 @@ impl fmt::Display for Of {
 }
 
 fn faults(f: &mut fmt::Formatter<'_>, faults: &Fold) -> fmt::Result {
-    let mut lines: Vec<String> = faults.first.iter().map(|own| format!("    {own}")).collect();
+    let mut lines: Vec<String> = faults
+        .first
+        .iter()
+        .map(|own| format!("    {own}"))
+        .collect();
     let more = faults.all - faults.first.len() as u64;
     if more > 0 {
         lines.push(format!("    and {more} more"));

@@ -149,7 +149,7 @@ pub struct Live {
     /// Reads what was committed.
     committed: Reader,
     /// Reads aborted records too.
-    uncommitted: BaseConsumer<group::Context>,
+    uncommitted: Reader,
     /// Whether topics are ever compacted.
     compacted: BTreeMap<String, bool>,
 }
@@ -160,28 +160,10 @@ impl Live {
     /// # Errors
     /// The options of the brokers are wrong.
     pub fn new(options: &Options) -> Result<Self, Error> {
-        let mut config = options.source.config();
-        config
-            .set("group.id", &options.group_id)
-            .set("isolation.level", "read_uncommitted")
-            .set("enable.auto.commit", "false")
-            .set("enable.auto.offset.store", "false")
-            .set("enable.partition.eof", "true")
-            .set("auto.offset.reset", "error");
-        let context = group::Context {
-            token_file: options.source.token_file.clone(),
-            ..group::Context::default()
-        };
-        let uncommitted: BaseConsumer<group::Context> = config
-            .create_with_context(context)
-            .map_err(group::Error::Options)?;
-        if options.source.token_file.is_some() {
-            let _ = uncommitted.poll(Duration::from_millis(100));
-        }
         Ok(Self {
             options: options.clone(),
             committed: Reader::new(&options.source, &options.group_id)?,
-            uncommitted,
+            uncommitted: Reader::uncommitted(&options.source, &options.group_id)?,
             compacted: BTreeMap::new(),
         })
     }
@@ -232,12 +214,15 @@ impl Source for Live {
     fn explain(&mut self, of: &Partition, gap: Gap) -> Result<Vec<(Gap, Class)>, Error> {
         let own = (&*of.topic, of.number);
         let what = || format!("partition {of}");
-        let bounds = self.uncommitted.fetch_watermarks(own.0, own.1, WAIT);
+        let bounds = self
+            .uncommitted
+            .client()
+            .fetch_watermarks(own.0, own.1, WAIT);
         let (low, _) = bounds.map_err(failed(what()))?;
         // What the topic deleted since, nobody can look up.
         let start = gap.from.max(low).min(gap.to);
         let mut there = BTreeSet::new();
-        let uncommitted = &self.uncommitted;
+        let uncommitted = self.uncommitted.client();
         scan(uncommitted, own, start, gap.to, |offset, _| {
             there.insert(offset);
         })

@@ -8,7 +8,8 @@ use super::{Class, Fault, Feed, Gap, Partition, Report, Source, Verdict};
 use crate::record::{
     Position,
     audit::{
-        Audit, Begin, Chained, Committed, DigestKey, GENESIS, Head, Kind, Outcome, Reason, event_id,
+        Audit, Begin, Chained, Committed, Delivery, DigestKey, GENESIS, Head, Kind, Outcome,
+        Reason, event_id,
     },
 };
 
@@ -48,6 +49,7 @@ fn begin(own: i32, reason: Reason, from: i64, log_start: i64, behind: &Committed
     let record = Audit {
         begin: Some(Begin {
             reason,
+            delivery: Delivery::ExactlyOnce,
             group: "weir".to_owned(),
             cluster: None,
             log_start,
@@ -85,8 +87,8 @@ impl World {
                     6 => drop(world.odd.insert((own, offset), Class::Marker)),
                     7 => drop(world.odd.insert((own, offset), Class::Aborted)),
                     8 => {
+                        let from = (offset / 2).min(head.next);
                         let behind = Committed::Head(head);
-                        let from = offset / 2;
                         let first = begin(own, Reason::Moved, from, 0, &behind);
                         feed.push(first);
                         for again in from..offset {
@@ -392,8 +394,27 @@ fn a_chain_of_version_1_is_read_goes_on_in_version_2_and_is_not_provable() {
     let changed = first.replace("\"e0\"", "\"e9\"");
     let report = read(&[changed.as_bytes(), second.as_bytes()]);
     assert_eq!(names(&report), ["altered"]);
-    let report = read(&[second.as_bytes(), &upgraded.json, &third.json, first.as_bytes()]);
+    let report = read(&[
+        second.as_bytes(),
+        &upgraded.json,
+        &third.json,
+        first.as_bytes(),
+    ]);
     assert_eq!(report.verdict(), Verdict::Broken);
+}
+
+#[test]
+fn a_worker_that_may_deliver_twice_proves_nothing() {
+    let mut first = begin(0, Reason::New, 0, 0, &Committed::Foreign).record();
+    first.begin.as_mut().unwrap().delivery = Delivery::AtLeastOnce;
+    let first = first.opened(1, GENESIS);
+    let second = event(0, 0, &first.head);
+    let report = of(&[first, second]);
+    assert_eq!(report.verdict(), Verdict::NotProvable, "{report}");
+    assert!(
+        report.to_string().contains("delivery at least once"),
+        "{report}"
+    );
 }
 
 #[test]

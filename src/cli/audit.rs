@@ -70,7 +70,11 @@ fn read(path: &Path, feed: &mut Feed) -> std::io::Result<()> {
 
 #[cfg(feature = "kafka")]
 fn live(args: &args::Verify) -> Result<Report, Failure> {
-    use crate::{assemble, audit::{Source as _, live::Live}, config::Route};
+    use crate::{
+        assemble,
+        audit::{Source as _, live::Live},
+        config::Route,
+    };
 
     let resolved = args.configuration.resolve()?;
     let options = match resolved.route() {

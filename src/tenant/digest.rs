@@ -83,7 +83,10 @@ pub(super) fn policy_digest(
         file.rules,
         file.emit_text,
     ]);
-    blake3::hash(parts.to_string().as_bytes()).to_hex().as_str().into()
+    blake3::hash(parts.to_string().as_bytes())
+        .to_hex()
+        .as_str()
+        .into()
 }
 
 /// An operator in words; its key by its id.

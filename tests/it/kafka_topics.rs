@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use rdkafka::{
-    ClientConfig, Offset, TopicPartitionList,
+    ClientConfig, Message as _, Offset, TopicPartitionList,
     admin::{AdminClient, AdminOptions, NewPartitions},
     client::DefaultClientContext,
     consumer::{BaseConsumer, Consumer as _},

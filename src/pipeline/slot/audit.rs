@@ -12,7 +12,7 @@ use rdkafka::error::KafkaError;
 use super::group::Group;
 use crate::{
     kafka::{Lost, Partition},
-    record::audit::{Begin, Chained, Committed, DigestKey, Head, Reason},
+    record::audit::{Begin, Chained, Committed, Delivery as Promise, DigestKey, Head, Reason},
     sink::kafka::{Audited, Delivery, Error, audited, committed_heads, offsets_after, opening},
 };
 
@@ -22,6 +22,7 @@ pub(super) struct Chains {
     key: Option<DigestKey>,
     /// Consumer group whose offsets are counted.
     group: String,
+    delivery: Promise,
     /// Ends that are committed, as far as they are known.
     ends: BTreeMap<Partition, End>,
 }
@@ -81,10 +82,14 @@ impl End {
 }
 
 impl Chains {
-    pub(super) fn new(key: Option<DigestKey>, group: &str) -> Self {
+    pub(super) fn new(key: Option<DigestKey>, group: &str, is_transactional: bool) -> Self {
         Self {
             key,
             group: group.to_owned(),
+            delivery: match is_transactional {
+                true => Promise::ExactlyOnce,
+                false => Promise::AtLeastOnce,
+            },
             ends: BTreeMap::new(),
         }
     }
@@ -125,6 +130,7 @@ impl Chains {
                     let asked = Asked {
                         group,
                         name: &self.group,
+                        delivery: self.delivery,
                         wait,
                     };
                     let begin = asked.begin(end, partition, offset, key)?;
@@ -170,6 +176,7 @@ fn failed(error: KafkaError) -> Error {
 struct Asked<'g, G> {
     group: &'g G,
     name: &'g str,
+    delivery: Promise,
     wait: Duration,
 }
 
@@ -198,6 +205,7 @@ impl<G: Group> Asked<'_, G> {
         };
         let begin = Begin {
             reason: *reason,
+            delivery: self.delivery,
             group: self.name.to_owned(),
             cluster: self.group.cluster(self.wait),
             log_start,

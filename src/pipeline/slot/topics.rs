@@ -164,7 +164,11 @@ impl<M: Send + 'static> Topics<M> {
                 slot.source.group_id.clone(),
                 slot.source.instance_id.clone(),
             ),
-            audit: Chains::new(slot.source.digest_key.clone(), &slot.source.group_id),
+            audit: Chains::new(
+                slot.source.digest_key.clone(),
+                &slot.source.group_id,
+                options.transactional_id.is_some(),
+            ),
             unsure: false,
             under_way: None,
         }

@@ -152,6 +152,8 @@ pub enum Outcome {
 pub struct Begin {
     /// Why.
     pub reason: Reason,
+    /// What the worker promises.
+    pub delivery: Delivery,
     /// Consumer group whose offsets are counted.
     pub group: String,
     /// Id of the cluster, where the brokers say it.
@@ -163,6 +165,16 @@ pub struct Begin {
     pub from: i64,
     /// Version of weir.
     pub weir_version: String,
+}
+
+/// What a worker promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Delivery {
+    /// Records, audit records and offsets are one transaction.
+    ExactlyOnce,
+    /// Records may come twice: such a chain proves nothing.
+    AtLeastOnce,
 }
 
 /// Why an epoch begins.
@@ -265,7 +277,9 @@ impl DigestKey {
             shown.push('/');
             match is_name(part) {
                 true => shown.push_str(part),
-                false => shown = shown + "#" + &self.mac(b"weir/audit-field/1", part.as_bytes())[..16],
+                false => {
+                    shown = shown + "#" + &self.mac(b"weir/audit-field/1", part.as_bytes())[..16]
+                }
             }
         }
         shown
@@ -358,6 +372,7 @@ mod tests {
         Audit {
             begin: Some(Begin {
                 reason: Reason::New,
+                delivery: Delivery::ExactlyOnce,
                 group: "weir".to_owned(),
                 cluster: None,
                 log_start: from,

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Code, Digests, Finding, Position, Unit};
+use super::{Code, Finding, Position, Unit};
 
 /// An audit record of version 1. Its chain begins without a record of its own, and it names no place before it: a
 /// reader can show that nothing was changed between two records, and not that the feed is complete.

@@ -19,7 +19,7 @@ pub use write::{Content, Redacted, Writer, schema};
 
 /// The JSON of an audit record, as it was hashed, from its values in Avro; `None`: they are not of today's schema.
 pub fn audit_json(values: &[u8]) -> Option<String> {
-    const MOST: usize = 64 << 20;
+    const MOST: u64 = 64 << 20;
     let json = json(schema(Kind::Audit), values, MOST).ok()?;
     let mut json: serde_json::Value = serde_json::from_str(&json).ok()?;
     // Avro has all fields; JSON leaves out what is null.

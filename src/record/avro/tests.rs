@@ -307,6 +307,7 @@ fn audit() -> impl Strategy<Value = Chained> {
                 if opens {
                     let begin = Begin {
                         reason: Reason::MetadataLost,
+                        delivery: audit::Delivery::AtLeastOnce,
                         group: word,
                         cluster,
                         log_start: 3,

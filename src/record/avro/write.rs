@@ -299,6 +299,7 @@ fn named(variant: &impl Serialize) -> String {
 fn begin(record: &Begin) -> Value {
     let Begin {
         reason,
+        delivery,
         group,
         cluster,
         log_start,
@@ -307,6 +308,7 @@ fn begin(record: &Begin) -> Value {
     } = record;
     object(vec![
         ("reason", string(&named(reason))),
+        ("delivery", string(&named(delivery))),
         ("group", string(group)),
         ("cluster", optional(cluster.as_deref().map(string))),
         ("log_start", Value::Long(*log_start)),

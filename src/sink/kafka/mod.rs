@@ -29,7 +29,7 @@ use crate::{
 };
 
 pub use error::Error;
-pub(crate) use offsets::{audited, commit, committed_heads, offsets_after};
+pub(crate) use offsets::{audited, commit, committed_heads, offsets_after, opening};
 pub use producer::Producer;
 
 /// Where records go, and what is promised.

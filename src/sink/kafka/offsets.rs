@@ -58,7 +58,10 @@ pub(crate) fn committed_heads(
             Offset::Offset(offset) => Some(offset),
             _ => None,
         };
-        (partition, (offset, audit::Committed::read(place.metadata())))
+        (
+            partition,
+            (offset, audit::Committed::read(place.metadata())),
+        )
     });
     heads.collect()
 }

@@ -21,7 +21,7 @@ use rdkafka::{
 use sha2::Sha256;
 
 use super::{
-    Codec, Delivery, Error, HashKey, Options, Returned,
+    Audited, Codec, Delivery, Error, HashKey, Options, Returned,
     calls::Calls,
     client::{Context, Refused},
     error::{is_of_size, outcome},
@@ -32,7 +32,10 @@ use super::{
 };
 use crate::{
     kafka::{Refusal, Resource},
-    record::avro::{self, Kind},
+    record::{
+        audit::Chained,
+        avro::{self, Kind},
+    },
     telemetry::trace::{self, Step, To},
 };
 

@@ -8,13 +8,10 @@ use super::{
     Delivery, Topics,
     record_size::{self, Sized},
 };
-use crate::{
-    kafka,
-    record::{
-        DeadLetter, Done, Position, Redacted,
-        audit::Chained,
-        avro::{self, Kind},
-    },
+use crate::record::{
+    DeadLetter, Done, Position, Redacted,
+    audit::Chained,
+    avro::{self, Kind},
 };
 
 /// Writers of one set, their schemas' ids known before its transaction begins.

@@ -95,7 +95,10 @@ fn marked(reader: &Reader, options: &Options) -> Result<usize, KafkaError> {
 }
 
 /// All partitions of some topics that exist.
-pub(crate) fn partitions(reader: &Reader, topics: &[String]) -> Result<TopicPartitionList, KafkaError> {
+pub(crate) fn partitions(
+    reader: &Reader,
+    topics: &[String],
+) -> Result<TopicPartitionList, KafkaError> {
     let patterns = topics.iter().filter(|topic| topic.starts_with('^'));
     let patterns: Vec<Regex> = patterns.filter_map(|own| Regex::new(own).ok()).collect();
     let mut list = TopicPartitionList::new();

@@ -20,12 +20,21 @@ impl Reader {
         Self::open(brokers, group_id).map_err(Error::Options)
     }
 
-    /// The same with the client's own error.
+    /// One that also reads records of aborted transactions.
+    pub(crate) fn uncommitted(brokers: &Brokers, group_id: &str) -> Result<Self, Error> {
+        Self::isolated(brokers, group_id, "read_uncommitted").map_err(Error::Options)
+    }
+
+    /// The same as [`Self::new`] with the client's own error.
     pub(super) fn open(brokers: &Brokers, group_id: &str) -> Result<Self, KafkaError> {
+        Self::isolated(brokers, group_id, "read_committed")
+    }
+
+    fn isolated(brokers: &Brokers, group_id: &str, level: &str) -> Result<Self, KafkaError> {
         let mut config = brokers.config();
         config
             .set("group.id", group_id)
-            .set("isolation.level", "read_committed")
+            .set("isolation.level", level)
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("enable.partition.eof", "true")
