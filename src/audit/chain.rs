@@ -1,4 +1,4 @@
-//! One partition of the source: its records in the order of the feed, held against each other.
+//! One partition of the source: its records in the order of the feed, compared with each other.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The whole feed: its records go to the chains of their partitions, which are held against the source at the end.
+//! The whole feed: its records go to the chains of their partitions, which are compared with the source at the end.
 
 use std::{
     collections::BTreeMap,
@@ -132,7 +132,7 @@ impl Feed {
         report
     }
 
-    /// What the feed shows, held against the source.
+    /// What the feed shows, compared with the source.
     ///
     /// # Errors
     /// The source does not answer.

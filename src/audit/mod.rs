@@ -1,4 +1,4 @@
-//! What an audit feed proves: records of all partitions read again, and held against what the source says.
+//! What an audit feed proves: records of all partitions read again, and compared with what the source says.
 //!
 //! In:  audit records as they were written, from a topic or from files; what is committed and kept in the source.
 //! Out: for each partition of the source a verdict, with every fault that it rests on.

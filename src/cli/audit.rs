@@ -25,7 +25,7 @@ pub fn verify(args: &args::Verify) -> Result<Exit, Failure> {
     let verdict = report.verdict();
     if args.json {
         let mut json = serde_json::to_value(&report).expect("counts and names are JSON");
-        json["verdict"] = serde_json::to_value(verdict).expect("a name is JSON");
+        json["result"] = serde_json::to_value(verdict).expect("a name is JSON");
         out::data(&serde_json::to_string_pretty(&json).expect("it was made as JSON"))?;
     } else {
         out::data(&report.to_string())?;

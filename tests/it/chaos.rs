@@ -397,6 +397,15 @@ impl Chaos {
         !self.problems.is_empty() || !self.is_clean()
     }
 
+    /// What is not proven at the end, if anything is not.
+    fn look_at_audit(&mut self) {
+        let (verdict, text) = self.workers.audit();
+        eprintln!("chaos: {verdict}");
+        if !verdict.starts_with("PROVEN: ") {
+            self.problems.push(format!("the audit says: {text}"));
+        }
+    }
+
     fn report(&self, seed: u64) -> serde_json::Value {
         let last = self.verdicts.last().expect("looked at the end");
         let (committed, aborted) = transactions(&self.nodes[0]);
@@ -521,6 +530,7 @@ fn lose_and_double_nothing(brokers: usize, kinds: &[(Fault, u32)], count: usize,
     let acknowledged = load.stop();
     if chaos.is_clean() {
         chaos.settle();
+        chaos.look_at_audit();
     }
     let failed = chaos.failed(&acknowledged);
     let found = chaos.report(seed);
@@ -568,6 +578,8 @@ fn the_harness_finds_offsets_that_are_committed_before_their_records() {
         chaos.workers.start(WORKERS);
     }
     load.stop();
+    let (audit, text) = chaos.workers.audit();
+    assert!(audit.starts_with("INCOMPLETE: "), "{text}");
     let verdict = chaos.verdicts.last().unwrap();
     assert!(!verdict.lost.is_empty(), "the planted bug was not found");
     assert!(verdict.doubled.is_empty(), "{:?}", verdict.doubled);

@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sink",
         &["decode", "kafka", "record", "source", "store", "telemetry"],
     ),
+    ("audit", &["kafka", "record", "source"]),
     ("diagnose", &[]),
     (
         "config",
@@ -59,6 +60,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "assemble",
         &[
+            "audit",
             "batch",
             "config",
             "diagnose",

@@ -1,4 +1,4 @@
-//! The end of a partition's chain, as it is committed with the offset: whoever owns the partition next goes on there.
+//! The end of a partition's chain, as it is committed with the offset: the next owner of the partition continues there.
 
 use std::{fmt, str::FromStr};
 

@@ -33,7 +33,7 @@ const TRAIL: usize = 16;
 /// What a record holds and when it was written, to recognise it.
 ///
 /// Each record that is read gets one, so the hash is a fast one (a cryptographic one cost 5% of the records per second
-/// without a model). Whoever may write the topic gains nothing by equal prints: the record would count as the same.
+/// without a model). A producer that makes two records of equal prints gains nothing: weir takes them for the same record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Print {
     written: Option<i64>,

@@ -341,6 +341,26 @@ impl Workers {
             .unwrap()
     }
 
+    /// What `weir audit verify` says of the feed: its last line, and all of it.
+    pub fn audit(&self) -> (String, String) {
+        let configuration = format!("{}.toml", self.places[0].name);
+        let output = Command::new(&self.binary)
+            .args(["audit", "verify", "--config"])
+            .arg(self.folder.path().join(configuration))
+            .output()
+            .unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        let last = text.lines().last().unwrap_or(&errors).to_owned();
+        let is_proven = last.starts_with("PROVEN: ");
+        assert_eq!(
+            output.status.code(),
+            Some(i32::from(!is_proven)),
+            "{text}{errors}"
+        );
+        (last, text + &errors)
+    }
+
     fn ended(&mut self, how: &str, status: ExitStatus) {
         let code = match status.code() {
             Some(code) => code.to_string(),
