@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
+mod audit;
 mod chaos;
 mod classifiers;
 mod cli;
