@@ -8,11 +8,14 @@ use std::{
 
 use rdkafka::{
     Message as _,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
 use weir::record::audit::DigestKey;
 
 use crate::support::{
+    engine,
     topic::{Place, record},
     worker::{PATTERNS_ONLY, write_tenant},
 };
@@ -192,6 +195,42 @@ fn an_offset_that_another_tool_sets_begins_an_epoch_and_is_not_proven() {
         "{text}"
     );
     assert!(text.contains("nobody read offsets 3"), "{text}");
+}
+
+fn compact(place: &Place, topic: &str, policy: &str) {
+    let admin: AdminClient<DefaultClientContext> = place.client().create().unwrap();
+    let policy = AlterConfig::new(ResourceSpecifier::Topic(topic)).set("cleanup.policy", policy);
+    let altered = admin.alter_configs([&policy], &AdminOptions::new());
+    for topic in engine::runtime().block_on(altered).unwrap() {
+        topic.unwrap();
+    }
+}
+
+#[test]
+fn check_refuses_a_compacted_feed_and_warns_of_a_compacted_source() {
+    let own = Audited::new(1);
+    let check = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_weir"))
+            .args(["check", "--connect"])
+            .current_dir(own.folder.path())
+            .output()
+            .unwrap();
+        let text = output.stdout.into_iter().chain(output.stderr).collect();
+        (output.status.code(), String::from_utf8(text).unwrap())
+    };
+    let (code, text) = check();
+    assert_eq!(code, Some(0), "{text}");
+    compact(&own.place, &own.place.input, "compact");
+    let (code, text) = check();
+    assert_eq!(code, Some(0), "{text}");
+    assert!(
+        text.contains("can't prove why offsets are missing"),
+        "{text}"
+    );
+    compact(&own.place, &own.audit, "compact,delete");
+    let (code, text) = check();
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("is compacted: it would keep"), "{text}");
 }
 
 #[test]
