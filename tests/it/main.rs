@@ -1,5 +1,8 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
+mod audit_log;
+mod audit_notary;
+mod audit_witness;
 mod chaos;
 mod classifiers;
 mod cli;
