@@ -91,7 +91,7 @@ impl Options {
 }
 
 /// An audit record in Avro as the JSON that was hashed; `None`: it is not Avro.
-fn as_json(message: &[u8]) -> Option<String> {
+pub(super) fn as_json(message: &[u8]) -> Option<String> {
     // Of a schema registry: byte 0, and four of the schema's id.
     let (&first, rest) = message.split_first()?;
     let values = rest.get(4..).filter(|_| first == 0)?;

@@ -4,14 +4,47 @@
 //! Out: for each partition of the source a verdict, with every fault that it rests on.
 //! Holds: a feed that lacks, repeats or changes a record is never [`Verdict::Proven`]; no value is in a report.
 //! Does not know: how records are processed, models, policies.
+//!
+//! # The log
+//!
+//! A [`notary`] keeps a Merkle tree of each partition's records in an [`archive`], and signs at every interval a [`roll`]
+//! that names all of them. [`anchor`]s outside of its reach keep what it signed, so it cannot show two histories. A
+//! [`proof`] of a record holds with public keys alone. [`tree`], [`note`], [`checkpoint`] and [`tile`] are the formats of
+//! C2SP and know no records.
 
+pub mod anchor;
+pub mod archive;
 mod chain;
+pub mod checkpoint;
 mod fault;
 mod feed;
 #[cfg(feature = "kafka")]
+pub mod kafka_feed;
+pub mod key_file;
+pub mod link;
+#[cfg(feature = "kafka")]
 pub mod live;
+#[cfg(all(feature = "kafka", feature = "clouds"))]
+pub mod locked;
+pub mod notary;
+pub mod note;
+pub mod proof;
+pub mod roll;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_log;
+#[cfg(test)]
+mod tests_note;
+#[cfg(test)]
+mod tests_tile;
+#[cfg(test)]
+mod tests_tree;
+pub mod tile;
+pub mod tree;
+pub mod trust;
+#[cfg(feature = "kafka")]
+pub mod witness;
 
 pub use chain::{Epoch, Summary};
 pub use fault::{Class, Fault, Fold, Gap, Verdict};

@@ -1,6 +1,7 @@
 //! The command line: every subcommand with its flags and examples.
 
 mod audit;
+pub mod log;
 
 use std::path::PathBuf;
 
@@ -102,7 +103,7 @@ pub enum Command {
     /// Send dead letters of a stream back to their topics
     #[command(after_help = REPLAY)]
     Replay(Replay),
-    /// Check what an audit feed proves
+    /// Check what an audit feed proves, and keep a log of it
     #[command(subcommand)]
     Audit(Audit),
     /// Print the JSON Schema of a file or record

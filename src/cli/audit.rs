@@ -1,4 +1,10 @@
-//! `weir audit verify`: what an audit feed proves.
+//! `weir audit verify`: what an audit feed proves; and in its folder keys, the notary, proofs.
+
+pub mod keygen;
+#[cfg(feature = "kafka")]
+pub mod notary;
+pub mod prove;
+mod stores;
 
 use std::{
     fs::File,

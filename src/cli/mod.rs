@@ -87,6 +87,12 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         #[cfg(not(feature = "server"))]
         Command::Status(_) => Err(needs("server")),
         Command::Audit(Audit::Verify(args)) => audit::verify(args),
+        Command::Audit(Audit::Keygen(args)) => audit::keygen::execute(args),
+        #[cfg(feature = "kafka")]
+        Command::Audit(Audit::Notary(args)) => audit::notary::execute(args, &cli.global),
+        #[cfg(not(feature = "kafka"))]
+        Command::Audit(Audit::Notary(_)) => Err(needs("kafka")),
+        Command::Audit(Audit::Prove(args)) => audit::prove::execute(args),
         Command::Redact(args) => redact::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),

@@ -91,7 +91,7 @@ fn signals(drain: CancellationToken, health: Health, deadline: Duration) {
     });
 }
 
-async fn signal() {
+pub(super) async fn signal() {
     use tokio::signal::unix::{SignalKind, signal};
     let (Ok(mut terminate), Ok(mut interrupt)) = (
         signal(SignalKind::terminate()),

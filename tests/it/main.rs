@@ -1,6 +1,9 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
 mod audit;
+mod audit_log;
+mod audit_notary;
+mod audit_witness;
 mod chaos;
 mod classifiers;
 mod cli;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::Configuration;
+use super::{Configuration, log};
 use crate::audit::Fault;
 
 /// `weir audit`.
@@ -13,6 +13,15 @@ pub enum Audit {
     /// Check an audit feed: nothing changed, nothing missing, each offset answered for once
     #[command(after_help = VERIFY)]
     Verify(Verify),
+    /// Make a key pair for a worker, a notary or a witness
+    #[command(after_help = log::KEYGEN)]
+    Keygen(log::Keygen),
+    /// Keep a log of the audit feed, and sign it at every interval
+    #[command(after_help = log::NOTARY)]
+    Notary(log::Notary),
+    /// Prove from an archive that one record of the source was audited
+    #[command(after_help = log::PROVE)]
+    Prove(log::Prove),
 }
 
 /// `weir audit verify`.

@@ -2,6 +2,7 @@
 
 mod brokers;
 mod collector;
+mod feed;
 mod reading;
 mod registry;
 mod rules;
@@ -13,6 +14,7 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
+pub use feed::AuditFeed;
 pub use types::{
     Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
     Source, StdinSource, StdoutSink, TenantFrom, Tenants,

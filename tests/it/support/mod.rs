@@ -1,4 +1,5 @@
 //! What tests share: packs, programs, servers, places to read and write, and ways to break them.
+pub mod audit;
 pub mod broker;
 pub mod collector;
 pub mod engine;
@@ -16,4 +17,5 @@ pub mod store;
 pub mod tables;
 pub mod tiny_pack;
 pub mod topic;
+pub mod witness;
 pub mod worker;

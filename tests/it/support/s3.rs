@@ -18,7 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use object_store::{ObjectStore, aws::AmazonS3Builder};
+use object_store::{
+    ObjectStore,
+    aws::{AmazonS3, AmazonS3Builder},
+};
 
 const KEY: &str = "weir-test";
 const SECRET: &str = "weir-test-secret";
@@ -119,8 +122,17 @@ impl S3Server {
 
     /// The bucket.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::new(self.at(&self.url))
+    }
+
+    /// Another bucket of the server.
+    pub fn bucket(&self, name: &str) -> AmazonS3 {
+        self.at(&format!("s3://{name}"))
+    }
+
+    fn at(&self, url: &str) -> AmazonS3 {
         let mut builder = AmazonS3Builder::from_env()
-            .with_url(self.url.as_str())
+            .with_url(url)
             .with_allow_http(true);
         if self.child.is_some() {
             builder = builder
@@ -131,7 +143,7 @@ impl S3Server {
         if let Some(endpoint) = &self.endpoint {
             builder = builder.with_endpoint(endpoint);
         }
-        Arc::new(builder.build().unwrap())
+        builder.build().unwrap()
     }
 
     /// What `options` of source and sink have to say.

@@ -1,0 +1,227 @@
+//! Whom a reader of proofs trusts: names and public keys, and how many witnesses it wants.
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    checkpoint::{self, Checkpoint},
+    note::{self, Kind, Note, VerifyingKey},
+};
+
+/// Why a head is not trusted, or a list of keys is not one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A key of another kind.
+    #[error("the key {key} is not that of {expected}")]
+    Kind {
+        /// The key.
+        key: String,
+        /// Whose it should be.
+        expected: &'static str,
+    },
+    /// No notary.
+    #[error("no key of a notary is trusted: add one to `notaries`")]
+    NoNotary,
+    /// More than there are.
+    #[error("a quorum of {quorum} was asked for, and {witnesses} witnesses are trusted")]
+    Quorum {
+        /// As given.
+        quorum: usize,
+        /// Keys that were given.
+        witnesses: usize,
+    },
+    /// The note does not hold.
+    #[error("the head is not signed by a notary that is trusted")]
+    Note(#[from] note::Error),
+    /// Not a checkpoint.
+    #[error("what the notary signed is not a head")]
+    Checkpoint(#[from] checkpoint::Error),
+    /// Of another log.
+    #[error("the head is of the log {found}, not of {expected}")]
+    Origin {
+        /// In the head.
+        found: String,
+        /// The one that is trusted.
+        expected: String,
+    },
+    /// Not enough witnesses.
+    #[error("{found} trusted witnesses signed the head, and {quorum} are required")]
+    Witnesses {
+        /// Witnesses that signed.
+        found: usize,
+        /// How many have to.
+        quorum: usize,
+    },
+}
+
+/// Keys, and what they are trusted for.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, try_from = "Written", into = "Written")]
+pub struct Trust {
+    origin: String,
+    notaries: Vec<VerifyingKey>,
+    witnesses: Vec<VerifyingKey>,
+    workers: Vec<VerifyingKey>,
+    quorum: usize,
+}
+
+/// The same as texts.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    /// Name of the log of rolls.
+    origin: String,
+    /// Keys of its notary.
+    notaries: Vec<String>,
+    /// Keys of witnesses.
+    #[serde(default)]
+    witnesses: Vec<String>,
+    /// How many witnesses have to have signed a head.
+    #[serde(default)]
+    quorum: usize,
+    /// Keys of workers, which seal records.
+    #[serde(default)]
+    workers: Vec<String>,
+}
+
+/// A head that is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trusted {
+    /// The head.
+    pub head: Checkpoint,
+    /// Witnesses that signed it, and when, in seconds since 1970.
+    pub witnesses: Vec<(String, u64)>,
+}
+
+impl Trust {
+    /// Trusts the notaries of one log alone.
+    pub fn new(origin: &str, notaries: Vec<VerifyingKey>) -> Result<Self, Error> {
+        let trust = Self {
+            origin: origin.to_owned(),
+            notaries,
+            ..Self::default()
+        };
+        trust.checked()
+    }
+
+    /// Wants the signatures of so many of these witnesses.
+    pub fn with_witnesses(
+        mut self,
+        witnesses: Vec<VerifyingKey>,
+        quorum: usize,
+    ) -> Result<Self, Error> {
+        (self.witnesses, self.quorum) = (witnesses, quorum);
+        self.checked()
+    }
+
+    /// Trusts the seals of these workers.
+    pub fn with_workers(mut self, workers: Vec<VerifyingKey>) -> Result<Self, Error> {
+        self.workers = workers;
+        self.checked()
+    }
+
+    fn checked(mut self) -> Result<Self, Error> {
+        let of = |keys: &[VerifyingKey], kind: Kind, expected: &'static str| {
+            let wrong = keys.iter().find(|key| key.kind() != kind);
+            wrong.map_or(Ok(()), |key| {
+                let key = key.to_string();
+                Err(Error::Kind { key, expected })
+            })
+        };
+        of(&self.notaries, Kind::Text, "a notary")?;
+        of(&self.workers, Kind::Text, "a worker")?;
+        of(&self.witnesses, Kind::Cosignature, "a witness")?;
+        if self.notaries.is_empty() {
+            return Err(Error::NoNotary);
+        }
+        // One witness under two names, or twice in the list, is one.
+        let mut witnesses: Vec<VerifyingKey> = Vec::new();
+        for key in std::mem::take(&mut self.witnesses) {
+            if !witnesses.iter().any(|own| own.is_same_key(&key)) {
+                witnesses.push(key);
+            }
+        }
+        self.witnesses = witnesses;
+        match self.quorum > self.witnesses.len() {
+            true => Err(Error::Quorum {
+                quorum: self.quorum,
+                witnesses: self.witnesses.len(),
+            }),
+            false => Ok(self),
+        }
+    }
+
+    /// Name of the log of rolls.
+    pub fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Keys of workers.
+    pub fn workers(&self) -> &[VerifyingKey] {
+        &self.workers
+    }
+
+    /// How many witnesses have to have signed a head.
+    pub fn quorum(&self) -> usize {
+        self.quorum
+    }
+
+    /// The head that a note holds, if a notary and enough witnesses have signed it.
+    pub fn head(&self, note: &Note) -> Result<Trusted, Error> {
+        note.verified(&self.notaries)?;
+        let head: Checkpoint = note.text().parse()?;
+        if head.origin != self.origin {
+            return Err(Error::Origin {
+                found: head.origin,
+                expected: self.origin.clone(),
+            });
+        }
+        let verified = match note.verified(&self.witnesses) {
+            Err(note::Error::Unknown) => Vec::new(),
+            verified => verified?,
+        };
+        let witnesses: Vec<(String, u64)> = verified
+            .iter()
+            .filter_map(|own| Some((own.key.name().to_owned(), own.time?)))
+            .collect();
+        match witnesses.len() < self.quorum {
+            true => Err(Error::Witnesses {
+                found: witnesses.len(),
+                quorum: self.quorum,
+            }),
+            false => Ok(Trusted { head, witnesses }),
+        }
+    }
+}
+
+impl TryFrom<Written> for Trust {
+    type Error = Error;
+
+    fn try_from(written: Written) -> Result<Self, Error> {
+        let keys = |texts: &[String]| -> Result<Vec<VerifyingKey>, Error> {
+            let keys = texts.iter().map(|text| text.parse().map_err(Error::Note));
+            keys.collect()
+        };
+        Self {
+            origin: written.origin,
+            notaries: keys(&written.notaries)?,
+            witnesses: keys(&written.witnesses)?,
+            workers: keys(&written.workers)?,
+            quorum: written.quorum,
+        }
+        .checked()
+    }
+}
+
+impl From<Trust> for Written {
+    fn from(trust: Trust) -> Self {
+        let texts = |keys: &[VerifyingKey]| keys.iter().map(ToString::to_string).collect();
+        Self {
+            notaries: texts(&trust.notaries),
+            witnesses: texts(&trust.witnesses),
+            workers: texts(&trust.workers),
+            quorum: trust.quorum,
+            origin: trust.origin,
+        }
+    }
+}

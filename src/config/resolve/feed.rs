@@ -1,0 +1,87 @@
+//! What a notary reads of a worker's configuration: topics and logins, and none of the worker's keys.
+
+use std::path::Path;
+
+use super::{Resolver, Written};
+use crate::{
+    config::{sink, source},
+    diagnose::Problems,
+    kafka::Brokers,
+};
+
+/// The audit feed of a stream.
+#[derive(Debug, Clone)]
+pub struct AuditFeed {
+    /// Brokers of the source.
+    pub source: Brokers,
+    /// Names of its topics, or regular expressions behind a `^`.
+    pub topics: Vec<String>,
+    /// Brokers of the audit topic.
+    pub feed: Brokers,
+    /// The audit topic.
+    pub topic: String,
+}
+
+impl Written {
+    /// The audit feed that a worker with this configuration writes.
+    pub fn audit_feed(&self, file: &Path) -> Result<AuditFeed, Problems> {
+        let mut resolver = Resolver {
+            written: self,
+            folder: file.parent().unwrap_or(Path::new("")).to_owned(),
+            problems: Problems::default(),
+        };
+        let feed = resolver.audit_feed();
+        resolver.problems.into_result()?;
+        Ok(feed.expect("a part is missing only with a problem"))
+    }
+}
+
+impl Resolver<'_> {
+    fn audit_feed(&mut self) -> Option<AuditFeed> {
+        let source::Section::Kafka {
+            bootstrap_servers,
+            topics: named,
+            sasl,
+            tls,
+            ..
+        } = &self.written.config.source
+        else {
+            let message = "an audit feed needs a source of type \"kafka\"".to_owned();
+            self.invalid("source", message, "type = \"kafka\"");
+            return None;
+        };
+        let sink::Section::Kafka {
+            bootstrap_servers: of_sink,
+            topics,
+            sasl: sink_sasl,
+            tls: sink_tls,
+            ..
+        } = &self.written.config.sink
+        else {
+            let message = "an audit feed needs a sink of type \"kafka\"".to_owned();
+            self.invalid("sink", message, "type = \"kafka\"");
+            return None;
+        };
+        let Some(topic) = topics.audit.clone() else {
+            let message =
+                "`sink.topics.audit` is missing: this stream has no audit feed".to_owned();
+            self.invalid("sink.topics", message, "audit = \"…\"");
+            return None;
+        };
+        let source = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref())?;
+        let is_same = of_sink.is_none() && sink_sasl.is_none() && sink_tls.is_none();
+        let feed = match is_same {
+            true => source.clone(),
+            false => {
+                let servers = of_sink.as_ref().unwrap_or(bootstrap_servers);
+                self.brokers("sink", servers, sink_sasl.as_ref(), sink_tls.as_ref())?
+            }
+        };
+        Some(AuditFeed {
+            source,
+            topics: named.clone(),
+            feed,
+            topic,
+        })
+    }
+}

@@ -1,0 +1,303 @@
+//! The notary's process on a real stream, and its anchors in a real bucket.
+
+use std::{
+    path::Path as FilePath,
+    process::{Child, Command},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures::executor::block_on;
+use object_store::{
+    ObjectStore, ObjectStoreExt as _,
+    aws::AmazonS3,
+    local::LocalFileSystem,
+    path::Path,
+    signer::{SignedUrlOptions, Signer as _},
+};
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer as _};
+use weir::audit::{
+    anchor::{Anchor, Error, Head},
+    archive::Archive,
+    checkpoint::Checkpoint,
+    locked::LockedBucket,
+    note::SigningKey,
+    proof::Proof,
+    roll::Roll,
+    tile::Tiles,
+    trust::Trust,
+};
+
+use crate::support::{
+    audit::Author,
+    broker::Broker,
+    eventually::{eventually, so},
+    job::{Job, command, ended, pack, piped, signal, terminate, weir},
+    s3::S3Server,
+    topic::record,
+    witness::WitnessServer,
+    worker::PATTERNS_ONLY,
+};
+
+const ORIGIN: &str = "example.com/stream";
+
+/// A stream whose worker writes an audit topic.
+struct Stream {
+    broker: Arc<Broker>,
+    input: String,
+    audit: String,
+    job: Job,
+}
+
+impl Stream {
+    fn new() -> Self {
+        let broker = Broker::shared();
+        let [input, entities, dead, audit] =
+            broker.topics([("in", 3), ("entities", 1), ("dead", 1), ("audit", 2)]);
+        let job = Job::with(&format!(
+            "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{input}\"]\n\
+             group_id = \"g-{input}\"\nauto_offset_reset = \"earliest\"\n\
+             [sink]\ntype = \"kafka\"\naudit_key_file = \"audit.key\"\n\
+             transaction = {{ max_documents = 20, max_ms = 100 }}\n\
+             topics = {{ entities = \"{entities}\", dead_letters = \"{dead}\", audit = \"{audit}\" }}\n\
+             [tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n[model]\npack = {:?}\n",
+            broker.address,
+            pack().display().to_string()
+        ));
+        job.write("tenants/acme.toml", PATTERNS_ONLY);
+        job.write("audit.key", "a secret of the test");
+        Self {
+            broker,
+            input,
+            audit,
+            job,
+        }
+    }
+
+    fn client(&self) -> rdkafka::ClientConfig {
+        let mut config = rdkafka::ClientConfig::new();
+        config.set("bootstrap.servers", &self.broker.address);
+        config
+    }
+
+    fn produce(&self, from: usize, count: usize) {
+        let producer: BaseProducer = self.client().create().unwrap();
+        for (number, (key, value)) in (from..from + count).map(|own| (own, record(own))) {
+            let record = BaseRecord::to(&self.input).partition((number % 3) as i32);
+            producer.send(record.key(&key).payload(&value)).unwrap();
+        }
+        producer.flush(Duration::from_secs(30)).unwrap();
+    }
+
+    /// Records of another author in a transaction that is aborted.
+    fn abort(&self) {
+        let id = format!("abort-{}", self.audit);
+        let producer: BaseProducer = self.client().set("transactional.id", id).create().unwrap();
+        let wait = Duration::from_secs(20);
+        producer.init_transactions(wait).unwrap();
+        producer.begin_transaction().unwrap();
+        let mut author = Author::new(&self.input, 0);
+        for json in [author.begin(), author.event()] {
+            let record = BaseRecord::<str, [u8]>::to(&self.audit).partition(0);
+            producer.send(record.payload(&json)).unwrap();
+        }
+        producer.flush(wait).unwrap();
+        producer.abort_transaction(wait).unwrap();
+    }
+
+    fn notary(&self, witness: &WitnessServer) -> Child {
+        let path = |name: &str| self.job.path(name).display().to_string();
+        let witness = format!("{}={}", witness.url(), witness.key());
+        let mut notary: Command = command(&[
+            "audit",
+            "notary",
+            "--config",
+            &self.job.config(),
+            "--origin",
+            ORIGIN,
+            "--archive",
+            &path("archive"),
+            "--key",
+            &path("notary.key"),
+            "--interval",
+            "1",
+            "--anchor",
+            &path("anchor"),
+            "--witness",
+            &witness,
+        ]);
+        piped(&mut notary)
+    }
+
+    fn newest(&self) -> Option<Roll> {
+        let folder = self.job.path("archive");
+        if !folder.is_dir() {
+            return None;
+        }
+        let store = LocalFileSystem::new_with_prefix(folder).unwrap();
+        let archive = Archive::new(Arc::new(store), Path::ROOT, ORIGIN).unwrap();
+        block_on(async {
+            let (_, head) = archive.checkpoint().await.unwrap()?;
+            Some(archive.expect_roll(head.size - 1).await.unwrap().0)
+        })
+    }
+
+    /// Waits until a roll says that offsets of each partition are in the logs up to here.
+    fn wait_for(&self, next: i64) -> Roll {
+        eventually(Duration::from_secs(90), || {
+            let roll = self.newest().ok_or("no roll")?;
+            let reached = roll.partitions.iter().all(|own| own.next >= Some(next));
+            so(reached && roll.partitions.len() == 3, "not all of it")?;
+            Ok::<_, String>(roll)
+        })
+    }
+}
+
+#[test]
+fn notaries_that_are_killed_leave_one_log_that_proves_each_record_of_the_stream() {
+    let stream = Stream::new();
+    let key = stream.job.path("notary.key").display().to_string();
+    let made = weir(&["audit", "keygen", ORIGIN, "--out", &key]).expect(0);
+    let public = made.stdout.trim().parse().unwrap();
+    weir(&["audit", "keygen", ORIGIN, "--out", &key])
+        .expect(78)
+        .says(&["weir never replaces a private key"]);
+    let witness = WitnessServer::start("witness.example", ORIGIN, public);
+    let worker = piped(&mut stream.job.command(&["--quiet"]));
+    stream.abort();
+    for round in 0..3 {
+        stream.produce(round * 60, 60);
+        let notary = stream.notary(&witness);
+        stream.wait_for((round as i64 + 1) * 20);
+        signal(notary.id(), "KILL");
+        assert_eq!(ended(notary).code, -1);
+    }
+    let (one, two) = (stream.notary(&witness), stream.notary(&witness));
+    stream.produce(180, 60);
+    let roll = stream.wait_for(80);
+    terminate(&worker);
+    ended(worker).expect(0);
+    for notary in [one, two] {
+        terminate(&notary);
+        let ran = ended(notary).expect(0);
+        assert!(!ran.stderr.contains("PRIVATE"), "{}", ran.stderr);
+    }
+    assert_eq!((roll.breaks.count, roll.refused.count), (0, 0), "{roll:?}");
+    let partitions = roll.partitions.iter();
+    let ends: Vec<_> = partitions
+        .map(|own| (own.first, own.next, own.high))
+        .collect();
+    assert_eq!(ends, [(Some(0), Some(80), Some(80)); 3]);
+    assert!(witness.last(ORIGIN).unwrap().0 > roll.number);
+    let trust = Trust::new(ORIGIN, vec![made.stdout.trim().parse().unwrap()]).unwrap();
+    let trust = trust.with_witnesses(vec![witness.key()], 1).unwrap();
+    let archive = stream.job.path("archive").display().to_string();
+    for (partition, offset) in [(0, 0), (1, 41), (2, 79)] {
+        let place = format!("{}/{partition}/{offset}", stream.input);
+        let proven = weir(&["audit", "prove", "--source", &place, "--archive", &archive]);
+        let proof = Proof::parse(proven.expect(0).stdout.as_bytes()).unwrap();
+        let shown = proof.verify(&trust).unwrap();
+        assert_eq!(
+            (shown.link.partition, shown.link.offset),
+            (partition, Some(offset))
+        );
+        assert_eq!(shown.witnesses.len(), 1);
+    }
+    let place = format!("{}/0/80", stream.input);
+    weir(&["audit", "prove", "--source", &place, "--archive", &archive])
+        .expect(1)
+        .says(&["has a record about"]);
+    // The folder of anchors has each head that the witness has, and no other of its size.
+    let kept = std::fs::read_dir(stream.job.path("anchor").join(ORIGIN)).unwrap();
+    assert!(kept.count() as u64 > roll.number);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_private_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let job = Job::new("");
+    let key = job.path("n.key");
+    weir(&[
+        "audit",
+        "keygen",
+        "n.example",
+        "--out",
+        &key.display().to_string(),
+    ])
+    .expect(0);
+    let mode = |file: &FilePath| file.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&key), 0o600);
+    weir::audit::key_file::read(&key).unwrap();
+    let mut open = key.metadata().unwrap().permissions();
+    open.set_mode(0o644);
+    std::fs::set_permissions(&key, open).unwrap();
+    let error = weir::audit::key_file::read(&key).unwrap_err();
+    assert!(error.to_string().contains("mode 644"), "{error}");
+}
+
+/// A head of a log without leaves.
+fn head(key: &SigningKey, size: u64, root: u8) -> (weir::audit::note::Note, Checkpoint) {
+    let head = Checkpoint::new(ORIGIN, size, [root; 32]);
+    (head.signed(&[key]).unwrap(), head)
+}
+
+async fn send(request: reqwest::RequestBuilder) -> reqwest::Response {
+    request.send().await.unwrap()
+}
+
+/// A bucket with object lock, made by the API.
+async fn locked(bucket: &AmazonS3) {
+    let name = "x-amz-bucket-object-lock-enabled";
+    let signed = SignedUrlOptions::default()
+        .with_signed_header(name.parse().unwrap(), "true".parse().unwrap());
+    let wait = Duration::from_secs(60);
+    let url = bucket.signed_url_opts(reqwest::Method::PUT, &Path::ROOT, wait, &signed);
+    let client = reqwest::Client::new();
+    let answer = send(client.put(url.await.unwrap()).header(name, "true")).await;
+    assert!(answer.status().is_success(), "{:?}", answer.text().await);
+}
+
+#[tokio::test]
+async fn a_locked_bucket_keeps_each_head_for_its_time() {
+    let server = S3Server::shared();
+    let bucket = server.bucket("weir-locked");
+    locked(&bucket).await;
+    let (key, rolls) = (
+        SigningKey::from_seed(ORIGIN, &[1; 32]).unwrap(),
+        Tiles::new(server.store(), Path::ROOT),
+    );
+    let anchor = LockedBucket::new(bucket, Path::from("heads"), "vault", 2).unwrap();
+    let (note, checkpoint) = head(&key, 7, 1);
+    let of = |note, checkpoint| Head {
+        note,
+        checkpoint,
+        rolls: &rolls,
+    };
+    for _ in 0..2 {
+        anchor.keep(of(&note, &checkpoint)).await.unwrap();
+    }
+    let (other, contradicts) = head(&key, 7, 2);
+    let error = anchor.keep(of(&other, &contradicts)).await.unwrap_err();
+    assert!(error.is_fork(), "{error}");
+    let bucket = server.bucket("weir-locked");
+    let at = Path::from("heads/example.com/stream/00000000000000000007.note");
+    let url = bucket.signed_url(reqwest::Method::GET, &at, Duration::from_secs(60));
+    let answer = send(reqwest::Client::new().get(url.await.unwrap())).await;
+    let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();
+    assert_eq!(header("x-amz-object-lock-mode"), "COMPLIANCE");
+    let until: jiff::Timestamp = header("x-amz-object-lock-retain-until-date")
+        .parse()
+        .unwrap();
+    let hours = (until - jiff::Timestamp::now()).get_seconds() / 3600;
+    assert!((46..=48).contains(&hours), "{until}");
+    assert_eq!(answer.text().await.unwrap(), note.to_string());
+    assert!(
+        bucket.delete(&at).await.is_err(),
+        "it was deleted before its time"
+    );
+    // A bucket without a lock does not keep it silently.
+    let open = LockedBucket::new(server.bucket("weir-test"), Path::from("x"), "open", 2).unwrap();
+    let error = open.keep(of(&note, &checkpoint)).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error}");
+}
