@@ -30,6 +30,7 @@ mod kill;
 mod large;
 mod monitoring;
 mod names;
+mod operators;
 mod otlp;
 mod parity;
 mod patterns;
