@@ -1,9 +1,12 @@
 //! The command line: every subcommand with its flags and examples.
 
+mod reveal;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use self::reveal::Reveal;
 use super::exit;
 use crate::{
     config::{Config, Resolved, telemetry::LogLevel},
@@ -72,6 +75,9 @@ pub enum Command {
     /// Redact text, JSON lines or log lines in a pipe
     #[command(after_help = REDACT)]
     Redact(Redact),
+    /// Read encrypted values back, after an event of it is on disk
+    #[command(after_help = reveal::HELP)]
+    Reveal(Reveal),
     /// Show how a running worker is: rate, lag, latency, queue, dead letters
     #[command(after_help = STATUS)]
     Status(Status),
@@ -618,6 +624,8 @@ pub enum SchemaOf {
     DeadLetter,
     /// An audit record
     Audit,
+    /// An event of `weir reveal`
+    Reveal,
     /// An entities record, as Avro
     #[cfg(feature = "kafka")]
     EntitiesAvro,

@@ -19,6 +19,7 @@ mod progress;
 mod redact;
 #[cfg(feature = "kafka")]
 mod replay;
+mod reveal;
 mod run;
 mod schema;
 #[cfg(feature = "server")]
@@ -86,6 +87,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         #[cfg(not(feature = "server"))]
         Command::Status(_) => Err(needs("server")),
         Command::Redact(args) => redact::execute(args),
+        Command::Reveal(args) => reveal::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),
         Command::Eval(args) => eval::execute(args),

@@ -8,16 +8,25 @@
 //! `docs/operators.md` defines every operator. A source text may already contain a
 //! placeholder: weir does not escape it, and the offsets in [`Applied`] say which ones are weir's.
 mod date;
+mod digits;
+mod encrypt;
 mod generalise;
 mod key;
 mod keyed;
 mod mask;
+mod reveal;
+mod seal;
 mod surrogate;
+mod token;
 mod truncate;
 
+pub use digits::FEWEST_DIGITS;
 pub use generalise::{Generalise, Generalised};
 pub use key::{Key, KeyName};
+pub use reveal::{Reading, Revealed, reveal, reveal_digits};
+pub use seal::{Identity, Recipient};
 pub use surrogate::{names_cards, names_people};
+pub use token::{KEY_ID_BYTES, fits_token, tokens};
 pub use truncate::{FIRST, FIRST_OF_LONG_BIN};
 
 use std::{collections::HashMap, sync::Arc};
@@ -80,6 +89,30 @@ pub enum Operator {
         /// Farthest move in days, either way.
         days: u16,
     },
+    /// A token that the key reads back, the same for the same value, tenant, label and key.
+    Encrypt {
+        /// Key.
+        key: Key,
+        /// What stands in the text.
+        format: Format,
+    },
+    /// A token that only the holder of a secret key reads back.
+    Seal {
+        /// Its public half.
+        recipient: Recipient,
+    },
+}
+
+/// What an encrypted value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A token.
+    Token,
+    /// Other digits, for values of digits and separators; a token for others.
+    Digits {
+        /// Fewest digits: [`FEWEST_DIGITS`] or more.
+        fewest: usize,
+    },
 }
 
 impl Operator {
@@ -95,14 +128,27 @@ impl Operator {
             Self::Truncate { .. } => "truncate",
             Self::Generalise(_) => "generalise",
             Self::Shift { .. } => "shift",
+            Self::Encrypt { .. } => "encrypt",
+            Self::Seal { .. } => "seal",
         }
     }
 
     /// The key that it needs.
     pub fn key(&self) -> Option<&Key> {
         match self {
-            Self::Hash { key } | Self::Surrogate { key } | Self::Shift { key, .. } => Some(key),
+            Self::Hash { key }
+            | Self::Surrogate { key }
+            | Self::Shift { key, .. }
+            | Self::Encrypt { key, .. } => Some(key),
             _ => None,
+        }
+    }
+
+    /// Id and fingerprint of the key that it needs, or of the public key.
+    pub fn key_name(&self) -> Option<&KeyName> {
+        match self {
+            Self::Seal { recipient } => Some(recipient.name()),
+            _ => self.key().map(Key::name),
         }
     }
 
@@ -184,6 +230,12 @@ pub enum Error {
         /// The label.
         label: Arc<str>,
     },
+    /// A value could not be sealed.
+    #[error("a value could not be sealed to the key `{id}`")]
+    Seal {
+        /// Id of the public key.
+        id: Arc<str>,
+    },
 }
 
 impl Redactor {
@@ -262,7 +314,7 @@ impl Redactor {
                 output,
                 source_bytes: span.bytes,
                 output_bytes: ByteSpan::new(output_start - base, out.len() - base),
-                key_id: operator.key().map(|key| key.id().clone()),
+                key_id: operator.key_name().map(|key| key.id.clone()),
             });
         }
         out.push_str(&text[reached..]);
@@ -314,6 +366,17 @@ impl Redactor {
                 let days = keyed::days(key, tenant, subject, *days);
                 or_placeholder(date::shift(value, days), label, out);
             }
+            Operator::Encrypt { key, format } => {
+                let digits = match *format {
+                    Format::Token => None,
+                    Format::Digits { fewest } => digits::encrypt(key, tenant, label, value, fewest),
+                };
+                match digits {
+                    Some(digits) => out.push_str(&digits),
+                    None => encrypt::encrypt(key, tenant, label, value, out),
+                }
+            }
+            Operator::Seal { recipient } => seal::seal(recipient, tenant, label, value, out)?,
         }
         Ok(())
     }

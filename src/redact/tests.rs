@@ -59,6 +59,8 @@ fn operators() -> Vec<Operator> {
         Operator::Truncate { first: FIRST },
         generalise(None),
         shift(365),
+        Operator::Encrypt { key: key(1), format: Format::Token },
+        Operator::Encrypt { key: key(1), format: Format::Digits { fewest: FEWEST_DIGITS } },
     ]
 }
 
@@ -115,7 +117,7 @@ fn document() -> impl Strategy<Value = (String, Vec<Span>)> {
 
 proptest! {
     #[test]
-    fn offsets_lead_from_the_source_to_the_output_and_the_rest_is_untouched((text, spans) in document(), picks in vec(0usize..11, 6), before in "\\PC{0,5}") {
+    fn offsets_lead_from_the_source_to_the_output_and_the_rest_is_untouched((text, spans) in document(), picks in vec(0usize..13, 6), before in "\\PC{0,5}") {
         let labels = ["person", "phone number", "e-mail", "date", "weird ~ label", "用户"];
         let operators = labels.iter().zip(&picks).map(|(label, pick)| (Arc::from(*label), operators()[*pick].clone())).collect();
         let redactor = Redactor { tenant: "acme".into(), operators: Arc::new(operators), default: Operator::Remove };
@@ -139,7 +141,7 @@ proptest! {
                 "keep" => prop_assert_eq!(value, replacement),
                 "remove" => prop_assert!(replacement.is_empty()),
                 "shift" => prop_assert_eq!(done.key_id.as_deref(), Some("k1")),
-                "hash" | "surrogate" => {
+                "hash" | "surrogate" | "encrypt" => {
                     prop_assert_ne!(value, replacement);
                     prop_assert_eq!(done.key_id.as_deref(), Some("k1"));
                 }

@@ -6,7 +6,7 @@ use super::{Balance, Label, LabelSet, file::File};
 use crate::{
     decode::patterns,
     digest,
-    redact::{Generalise, Generalised, KeyName, Operator, Redactor},
+    redact::{Format, Generalise, Generalised, KeyName, Operator, Redactor},
 };
 
 /// Digest of a label set: names, wordings and thresholds, in order, and the balance.
@@ -142,5 +142,13 @@ pub(super) fn operator_text(operator: &Operator) -> String {
         Operator::Shift { key, days } => {
             format!("shift by up to {days} days with key {:?}", key.id())
         }
+        Operator::Encrypt { key, format } => {
+            let format = match format {
+                Format::Token => String::new(),
+                Format::Digits { fewest } => format!(" from {fewest} digits on"),
+            };
+            format!("encrypt{format} with key {:?}", key.id())
+        }
+        Operator::Seal { recipient } => format!("seal to {:?}", recipient.name().id),
     }
 }

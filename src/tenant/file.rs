@@ -53,7 +53,7 @@ pub struct File {
     /// document's id.
     #[schemars(length(min = 1))]
     pub subject: Option<String>,
-    /// Secret keys for `hash`, `surrogate` and `shift`: one table or a list of them.
+    /// Secret keys for `hash`, `surrogate`, `shift` and `encrypt`: one table or a list of them.
     pub keys: Option<Keys>,
     /// Examples that `weir test` runs.
     pub tests: Vec<TestEntry>,
@@ -139,6 +139,8 @@ pub enum OperatorName {
     Generalise,
     /// A date moved by days.
     Shift,
+    /// A token that the key reads back.
+    Encrypt,
 }
 
 /// An operator with parameters.
@@ -227,6 +229,37 @@ pub enum OperatorTable {
         #[schemars(range(min = 1, max = 3650))]
         days: u16,
     },
+    /// A token that `weir reveal` reads back with the key (AES-SIV), the same for the same value, tenant, label and key.
+    Encrypt {
+        /// Id of the key. Default: the only one, or the primary one.
+        #[serde(default)]
+        key: Option<String>,
+        /// What stands in the text. Default: `token`.
+        #[serde(default)]
+        format: FormatName,
+        /// With `format = "digits"`: fewest digits of a value of which the digits are encrypted. A value with fewer
+        /// becomes a token.
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 256))]
+        min_digits: Option<u32>,
+    },
+    /// A token that only `weir reveal --identity` reads back (age): weir has no key for it.
+    Seal {
+        /// Public key, `age1…`, as `age-keygen` prints it.
+        #[schemars(length(min = 1))]
+        recipient: String,
+    },
+}
+
+/// What an encrypted value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FormatName {
+    /// `weir:1:KEY:LABEL:…:`
+    #[default]
+    Token,
+    /// Other digits in the value's own form (FF1). Nothing shows whether they were altered, or read with the right key.
+    Digits,
 }
 
 /// What is generalised.
@@ -449,6 +482,11 @@ pub struct KeyEntry {
     /// Variable that holds it, written as in a file.
     #[serde(default)]
     pub env: Option<String>,
+    /// Key of a key management service that decrypts what the file or variable holds, at each load: `vault-transit:MOUNT/KEY`,
+    /// `aws-kms:ARN`, or `gcp-kms:projects/…/cryptoKeys/KEY`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub wrapped: Option<String>,
     /// Whether operators that name no key use this one. The other keys of the file then serve to read older values
     /// alone: weir makes no new ones with them. Change it to rotate keys.
     #[serde(default)]

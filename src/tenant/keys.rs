@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::{
     file::{KeyEntry, Keys},
+    kms::Wrapping,
     resolve::Resolver,
 };
 use crate::{
@@ -137,10 +138,10 @@ impl Resolver<'_> {
                 .collect(),
         };
         for (path, entry) in entries {
-            let Some(written) = self.secret_of(&path, entry) else {
+            let Some(secret) = self.unwrapped(&path, entry) else {
                 continue;
             };
-            let key = decode_key(&written).and_then(|secret| {
+            let key = secret.and_then(|secret| {
                 crate::digest::part(self.hash, &*secret);
                 let why = |_| format!("has {} bytes; at least {} are required", secret.len(), Key::MIN_BYTES);
                 Key::new(entry.id.as_str(), &*secret).map_err(why)
@@ -155,6 +156,31 @@ impl Resolver<'_> {
                         "hex:…, base64:… or the bytes themselves, 16 bytes or more",
                     );
                 }
+            }
+        }
+    }
+
+    /// The secret of a key, or what is wrong with it. `None` means that a problem was reported.
+    fn unwrapped(
+        &mut self,
+        path: &str,
+        entry: &KeyEntry,
+    ) -> Option<Result<Zeroizing<Vec<u8>>, String>> {
+        let written = self.secret_of(path, entry)?;
+        let Some(wrapped) = &entry.wrapped else {
+            return Some(decode_key(&written));
+        };
+        let env = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        match Wrapping::parse(wrapped).and_then(|wrapping| wrapping.unwrap(&written, &env)) {
+            // A service keeps bytes as they are: none is a line end.
+            Ok(plain) if plain.starts_with(b"hex:") || plain.starts_with(b"base64:") => {
+                Some(decode_key(&plain))
+            }
+            Ok(plain) => Some(Ok(plain)),
+            Err(error) => {
+                let kind = Kind::Invalid(format!("the key \"{}\": {error}", entry.id));
+                self.problem(&format!("{path}.wrapped"), kind, error.fix());
+                None
             }
         }
     }

@@ -10,6 +10,7 @@ mod events;
 pub mod file;
 mod folder;
 mod keys;
+mod kms;
 mod operators;
 mod region;
 pub mod reload;

@@ -7,12 +7,15 @@ use std::{
 
 use super::{
     digest::operator_text,
-    file::{self, GeneralisedName, OperatorEntry, OperatorName, OperatorTable},
+    file::{self, FormatName, GeneralisedName, OperatorEntry, OperatorName, OperatorTable},
     resolve::Resolver,
 };
 use crate::{
     diagnose::Kind,
-    redact::{FIRST, FIRST_OF_LONG_BIN, Generalise, Generalised, Operator, names_cards},
+    redact::{
+        FEWEST_DIGITS, FIRST, FIRST_OF_LONG_BIN, Format, Generalise, Generalised, KEY_ID_BYTES, Key,
+        Operator, Recipient, fits_token, names_cards,
+    },
 };
 
 impl Resolver<'_> {
@@ -77,6 +80,10 @@ impl Resolver<'_> {
                 key: self.key(path, None)?,
                 days: file::days(),
             },
+            OperatorName::Encrypt => Operator::Encrypt {
+                key: self.key_of_tokens(path, None)?,
+                format: Format::Token,
+            },
         })
     }
 
@@ -131,7 +138,60 @@ impl Resolver<'_> {
                 key: self.key(path, key.as_deref())?,
                 days: *days,
             },
+            OperatorTable::Encrypt {
+                key,
+                format,
+                min_digits,
+            } => Operator::Encrypt {
+                key: self.key_of_tokens(path, key.as_deref())?,
+                format: self.format(path, *format, *min_digits)?,
+            },
+            OperatorTable::Seal { recipient } => match Recipient::new(recipient) {
+                Some(recipient) => Operator::Seal { recipient },
+                None => {
+                    // Not printed: it may be the secret half.
+                    let kind = Kind::Invalid("`recipient` is not a public key of age".to_owned());
+                    self.problem(&format!("{path}.recipient"), kind, "\"age1…\"");
+                    return None;
+                }
+            },
         })
+    }
+
+    /// A key whose id can stand in a token.
+    fn key_of_tokens(&mut self, path: &str, id: Option<&str>) -> Option<Key> {
+        let key = self.key(path, id)?;
+        if !fits_token(key.id()) {
+            let kind = Kind::Invalid(format!(
+                "the id of the key \"{}\" cannot stand in a token",
+                key.id()
+            ));
+            let fix = format!("letters, digits, `-`, `_` and `.`, at most {KEY_ID_BYTES}");
+            self.problem("keys", kind, fix);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// A million values are the fewest that NIST allows for FF1.
+    fn format(&mut self, path: &str, name: FormatName, min_digits: Option<u32>) -> Option<Format> {
+        let fewest = min_digits.map_or(FEWEST_DIGITS, |digits| digits as usize);
+        let (kind, fix) = match name {
+            FormatName::Token if min_digits.is_some() => (
+                Kind::Conflict("`min_digits` is of `format = \"digits\"`".to_owned()),
+                "remove it, or add `format = \"digits\"`".to_owned(),
+            ),
+            FormatName::Digits if fewest < FEWEST_DIGITS => (
+                Kind::Invalid(format!(
+                    "{fewest} digits are too few for `format = \"digits\"`: fewer than a million values can be searched"
+                )),
+                format!("{FEWEST_DIGITS} or more, or `format = \"token\"`"),
+            ),
+            FormatName::Token => return Some(Format::Token),
+            FormatName::Digits => return Some(Format::Digits { fewest }),
+        };
+        self.problem(&format!("{path}.min_digits"), kind, fix);
+        None
     }
 
     /// A label of its own whose words say nothing of what to generalise: each value would become `[LABEL]`.

@@ -518,8 +518,7 @@ fn names(labels: &LabelSet, options: &patterns::Options, rules: &[Rule]) -> BTre
 fn used_keys(redactor: &Redactor) -> Arc<[KeyName]> {
     let used: BTreeSet<&KeyName> = redactor
         .all()
-        .filter_map(|operator| operator.key())
-        .map(|key| key.name())
+        .filter_map(|operator| operator.key_name())
         .collect();
     used.into_iter().cloned().collect()
 }

@@ -40,6 +40,11 @@ fn operators_are_read_with_their_parameters() {
             "{ type = \"shift\", key = \"k1\", days = 30 }",
             "Shift { key: Key(k1), days: 30 }",
         ),
+        ("\"encrypt\"", "Encrypt { key: Key(k1), format: Token }"),
+        (
+            "{ type = \"encrypt\", format = \"digits\", min_digits = 8 }",
+            "Encrypt { key: Key(k1), format: Digits { fewest: 8 } }",
+        ),
     ] {
         let policy = parse(&format!("labels = []\noperator = {written}\n{ONE_KEY}")).unwrap();
         assert_eq!(format!("{:?}", policy.redactor.default), shown, "{written}");
@@ -62,6 +67,26 @@ labels = [{ name = "card", operator = { type = "truncate", first = 7 } }, { name
 operator = "shift"
 "#), @r#"
     "#);
+}
+
+#[test]
+fn encryption_that_would_be_weak_or_unreadable_is_refused() {
+    for (written, said) in [
+        (
+            "{ type = \"encrypt\", format = \"digits\", min_digits = 5 }",
+            "fewer than a million values can be searched",
+        ),
+        ("{ type = \"encrypt\", min_digits = 8 }", "is of `format = \"digits\"`"),
+        ("{ type = \"seal\", recipient = \"CANARY\" }", "is not a public key of age"),
+        ("\"seal\"", "seal"),
+    ] {
+        let text = format!("labels = []\noperator = {written}\n{ONE_KEY}");
+        let told = parse(&text).unwrap_err().to_string();
+        assert!(told.contains(said) && !told.contains("CANARY"), "{told}");
+    }
+    let odd = ONE_KEY.replace("k1", "key 1");
+    let told = parse(&format!("labels = []\noperator = \"encrypt\"\n{odd}")).unwrap_err();
+    assert!(told.to_string().contains("cannot stand in a token"), "{told}");
 }
 
 #[test]
