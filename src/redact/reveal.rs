@@ -53,7 +53,13 @@ pub fn reveal<'k>(
     identities: &[Identity],
 ) -> Reading {
     let mut reading = Reading::default();
+    let mut unread: Vec<std::ops::Range<usize>> = Vec::new();
+    let mut reached = 0;
     for token in tokens(text) {
+        if token.start < reached {
+            continue;
+        }
+        let place = token.start..token.start + token.text.len();
         let read = match token.form {
             Form::Encrypted => key(token.key_id).and_then(|key| {
                 let value = encrypt::decrypt(key, tenant, &token)?;
@@ -62,17 +68,23 @@ pub fn reveal<'k>(
             Form::Sealed => opened(tenant, &token, identities),
         };
         match read {
-            Some((value, key, token_digest)) => reading.revealed.push(Revealed {
-                start: token.start,
-                end: token.start + token.text.len(),
-                value,
-                label: token.label.to_owned(),
-                key,
-                token_digest,
-            }),
-            None => reading.unread += 1,
+            Some((value, key, token_digest)) => {
+                // What seemed to be a token and reaches into a real one is none.
+                unread.retain(|other| other.end <= place.start);
+                reached = place.end;
+                reading.revealed.push(Revealed {
+                    start: place.start,
+                    end: place.end,
+                    value,
+                    label: token.label.to_owned(),
+                    key,
+                    token_digest,
+                });
+            }
+            None => unread.push(place),
         }
     }
+    reading.unread = unread.len();
     reading
 }
 
@@ -103,4 +115,31 @@ fn opened(
 
 fn digest(secret: &[u8], token: &str) -> String {
     hex::encode(keyed::mac(secret, &["weir/reveal-token/1", token]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_beginning_of_a_token_in_a_text_hides_none_behind_it() {
+        let key = Key::new("k1", [1; 32]).unwrap();
+        let mut text = format!("weir:1:k1:email:{}", "A".repeat(24));
+        encrypt::encrypt(&key, "acme", "email", "bo@mail.example", &mut text);
+        let reading = reveal("acme", &text, |id| (id == "k1").then_some(&key), &[]);
+        assert_eq!(reading.unread, 0);
+        assert_eq!(&*reading.revealed[0].value, "bo@mail.example");
+        assert!(!format!("{reading:?}").contains("bo@mail"));
+        let reading = reveal("acme", &text, |_| None, &[]);
+        assert_eq!((reading.revealed.len(), reading.unread), (0, 2));
+    }
+
+    #[test]
+    fn digits_are_read_with_the_key_and_label_that_are_named() {
+        let key = Key::new("k1", [1; 32]).unwrap();
+        let made = digits::encrypt(&key, "acme", "phone", "+49 151 234567", 6).unwrap();
+        let read = reveal_digits("acme", "phone", &key, &made).unwrap();
+        assert_eq!(&*read.value, "+49 151 234567");
+        assert!(reveal_digits("acme", "phone", &key, "none").is_none());
+    }
 }

@@ -72,18 +72,19 @@ pub(super) fn write(form: Form, key_id: &str, label: &str, data: &[u8], out: &mu
     out.push(':');
 }
 
-/// The tokens of a text, in order. Something that looks like a token may be none: decryption says.
+/// What looks like a token in a text, in order; decryption says whether it is one. Two may overlap: a text may hold
+/// the beginning of a token in front of a real one.
 pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        let expression = r"weir:(s?1):([A-Za-z0-9._-]{1,64}):([^:\s]+):([A-Za-z0-9_-]{22,}):";
+        let expression = r"^weir:(s?1):([A-Za-z0-9._-]{1,64}):([^:\s]+):([A-Za-z0-9_-]{22,}):";
         Regex::new(expression).expect("a constant expression")
     });
-    TOKEN.captures_iter(text).filter_map(|found| {
+    text.match_indices("weir:").filter_map(|(start, _)| {
+        let found = TOKEN.captures(&text[start..])?;
         let part = |number: usize| found.get(number).map_or("", |part| part.as_str());
-        let whole = found.get(0)?;
         Some(Token {
-            text: whole.as_str(),
-            start: whole.start(),
+            text: part(0),
+            start,
             form: match part(1) {
                 "1" => Form::Encrypted,
                 _ => Form::Sealed,
@@ -121,6 +122,14 @@ mod tests {
                 prop_assert_eq!(&text[token.start..token.start + token.text.len()], token.text);
             }
         }
+    }
+
+    #[test]
+    fn a_token_behind_the_beginning_of_another_is_found() {
+        let mut text = format!("weir:1:a:b:{}", "A".repeat(24));
+        let start = text.len();
+        write(Form::Encrypted, "k1", "email", &[7; 24], &mut text);
+        assert!(tokens(&text).any(|token| token.start == start && token.label == "email"));
     }
 
     #[test]
