@@ -55,7 +55,9 @@ pub fn execute(args: &args::Reveal) -> Result<Exit, Failure> {
         }
         (_, 0) => Ok(Exit::Done),
         (_, unread) => {
-            let error = anyhow!("{unread} tokens were not read: their key is missing, or they are of another tenant");
+            let error = anyhow!(
+                "{unread} tokens were not read: their key is missing, or they are of another tenant"
+            );
             let hint = "add the older key to `keys` of the tenant file, or give --identity";
             Err(Failure::new(Exit::No, error).hint(hint))
         }
@@ -86,7 +88,8 @@ fn identities(file: Option<&Path>) -> Result<Vec<Identity>, Failure> {
         .map_err(|error| Failure::new(Exit::Config, error))?;
     Identity::read(&text).ok_or_else(|| {
         let error = anyhow!("{shown} is not a file of age identities");
-        Failure::new(Exit::Config, error).hint("one AGE-SECRET-KEY-1… per line, as age-keygen writes it")
+        Failure::new(Exit::Config, error)
+            .hint("one AGE-SECRET-KEY-1… per line, as age-keygen writes it")
     })
 }
 
@@ -156,7 +159,9 @@ fn append(path: &Path, events: &[Reveal]) -> io::Result<()> {
     file.sync_all()?;
     if created {
         // A new name in a folder is on disk once the folder is.
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
         File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
     }
     Ok(())

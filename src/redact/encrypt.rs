@@ -126,17 +126,28 @@ mod tests {
                 let (made, read) = match group.key_size {
                     256 => {
                         let mut cipher = Aes128Siv::new_from_slice(&test.key).unwrap();
-                        (cipher.encrypt(headers, &test.pt), cipher.decrypt(headers, &sealed))
+                        (
+                            cipher.encrypt(headers, &test.pt),
+                            cipher.decrypt(headers, &sealed),
+                        )
                     }
                     512 => {
                         let mut cipher = Aes256Siv::new_from_slice(&test.key).unwrap();
-                        (cipher.encrypt(headers, &test.pt), cipher.decrypt(headers, &sealed))
+                        (
+                            cipher.encrypt(headers, &test.pt),
+                            cipher.decrypt(headers, &sealed),
+                        )
                     }
                     _ => continue,
                 };
                 let is_valid = !test.result.must_fail();
                 assert_eq!(made.unwrap() == sealed, is_valid, "{}", test.tc_id);
-                assert_eq!(read.is_ok_and(|read| read == test.pt[..]), is_valid, "{}", test.tc_id);
+                assert_eq!(
+                    read.is_ok_and(|read| read == test.pt[..]),
+                    is_valid,
+                    "{}",
+                    test.tc_id
+                );
                 tested[usize::from(is_valid)] += 1;
             }
         }
@@ -165,7 +176,10 @@ mod tests {
     #[test]
     fn a_token_is_text_and_holds_no_value() {
         let made = token(&key(1), "acme", "Last Name", "Ruiz");
-        assert!(made.starts_with("weir:1:k1:last_name:") && made.ends_with(':'), "{made}");
+        assert!(
+            made.starts_with("weir:1:k1:last_name:") && made.ends_with(':'),
+            "{made}"
+        );
         assert!(!made.contains("Ruiz"));
         // Made with Python: cryptography's AESSIV under hmac.new(bytes([1])*32, …, "sha512").digest().
         assert_eq!(made, "weir:1:k1:last_name:S3sV0egzWjlEKLG8bP6LbDhrQ94:");

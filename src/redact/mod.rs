@@ -223,7 +223,9 @@ pub enum Error {
         bytes: usize,
     },
     /// The document does not say whom it is about.
-    #[error("the operator `{operator}` of the label \"{label}\" needs `subject`, which the document does not have")]
+    #[error(
+        "the operator `{operator}` of the label \"{label}\" needs `subject`, which the document does not have"
+    )]
     NoSubject {
         /// The operator.
         operator: &'static str,

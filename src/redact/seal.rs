@@ -100,7 +100,11 @@ pub(super) fn seal(
 }
 
 /// The value of a token; `None` if it was not sealed to this identity, or for another tenant or label.
-pub(super) fn open(identity: &Identity, tenant: &str, token: &Token<'_>) -> Option<Zeroizing<String>> {
+pub(super) fn open(
+    identity: &Identity,
+    tenant: &str,
+    token: &Token<'_>,
+) -> Option<Zeroizing<String>> {
     let plain = Zeroizing::new(age::decrypt(&identity.key, &token.data).ok()?);
     let plain = str::from_utf8(&plain).ok()?;
     let mut parts = plain.splitn(3, '\n');
@@ -159,7 +163,10 @@ mod tests {
         assert!(secret.starts_with("AGE-SECRET-KEY-1"));
         assert!(!format!("{identity:?} {recipient:?}").contains(&secret));
         assert!(Recipient::new("age1notakey").is_none());
-        assert!(Recipient::new(&secret).is_none(), "a secret is not a recipient");
+        assert!(
+            Recipient::new(&secret).is_none(),
+            "a secret is not a recipient"
+        );
         assert!(Identity::read("AGE-SECRET-KEY-1CANARY").is_none());
     }
 }

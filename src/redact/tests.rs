@@ -59,8 +59,16 @@ fn operators() -> Vec<Operator> {
         Operator::Truncate { first: FIRST },
         generalise(None),
         shift(365),
-        Operator::Encrypt { key: key(1), format: Format::Token },
-        Operator::Encrypt { key: key(1), format: Format::Digits { fewest: FEWEST_DIGITS } },
+        Operator::Encrypt {
+            key: key(1),
+            format: Format::Token,
+        },
+        Operator::Encrypt {
+            key: key(1),
+            format: Format::Digits {
+                fewest: FEWEST_DIGITS,
+            },
+        },
     ]
 }
 
@@ -315,13 +323,19 @@ proptest! {
 
 #[test]
 fn subjects_tenants_and_keys_move_dates_by_different_days() {
-    let days = |tenant: &str, secret: u8, subject: &str| keyed::days(&key(secret), tenant, subject, 3650);
+    let days =
+        |tenant: &str, secret: u8, subject: &str| keyed::days(&key(secret), tenant, subject, 3650);
     let own = days("acme", 1, "p1");
-    for other in [days("acme", 1, "p2"), days("other", 1, "p1"), days("acme", 2, "p1")] {
+    for other in [
+        days("acme", 1, "p2"),
+        days("other", 1, "p1"),
+        days("acme", 2, "p1"),
+    ] {
         assert_ne!(own, other);
     }
-    let spread: std::collections::BTreeSet<i64> =
-        (0..200).map(|n| keyed::days(&key(1), "acme", &n.to_string(), 2)).collect();
+    let spread: std::collections::BTreeSet<i64> = (0..200)
+        .map(|n| keyed::days(&key(1), "acme", &n.to_string(), 2))
+        .collect();
     assert_eq!(spread, [-2, -1, 1, 2].into());
 }
 
@@ -332,5 +346,8 @@ fn a_fingerprint_depends_on_the_secret_alone_and_does_not_hold_it() {
     assert_ne!(name("k1", 1).fingerprint, name("k1", 2).fingerprint);
     // Made with Python: hmac.new(bytes([1])*32, len(p).to_bytes(8,"little")+p,"sha256").hexdigest()[:32],
     // where p is b"weir/key-fingerprint/1".
-    assert_eq!(&*name("k1", 1).fingerprint, "53143b514a652c71ed36909732df81cd");
+    assert_eq!(
+        &*name("k1", 1).fingerprint,
+        "53143b514a652c71ed36909732df81cd"
+    );
 }

@@ -64,7 +64,10 @@ impl Resolver<'_> {
         };
         let missing = "keys = { id = \"k1\", file = \"…\" }".to_owned();
         let (why, fix) = match (id, ids.len()) {
-            (Some(_), 0) => ("`key` names a key, but `keys` is missing from the file", missing),
+            (Some(_), 0) => (
+                "`key` names a key, but `keys` is missing from the file",
+                missing,
+            ),
             (Some(_), _) if found.is_some() => (
                 "`key` names a key that is not the primary one: it only reads older values",
                 format!("{several}, or leave `key` out"),
@@ -143,7 +146,13 @@ impl Resolver<'_> {
             };
             let key = secret.and_then(|secret| {
                 crate::digest::part(self.hash, &*secret);
-                let why = |_| format!("has {} bytes; at least {} are required", secret.len(), Key::MIN_BYTES);
+                let why = |_| {
+                    format!(
+                        "has {} bytes; at least {} are required",
+                        secret.len(),
+                        Key::MIN_BYTES
+                    )
+                };
                 Key::new(entry.id.as_str(), &*secret).map_err(why)
             });
             match key {

@@ -13,8 +13,8 @@ use super::{
 use crate::{
     diagnose::Kind,
     redact::{
-        FEWEST_DIGITS, FIRST, FIRST_OF_LONG_BIN, Format, Generalise, Generalised, KEY_ID_BYTES, Key,
-        Operator, Recipient, fits_token, names_cards,
+        FEWEST_DIGITS, FIRST, FIRST_OF_LONG_BIN, Format, Generalise, Generalised, KEY_ID_BYTES,
+        Key, Operator, Recipient, fits_token, names_cards,
     },
 };
 
@@ -220,9 +220,8 @@ impl Resolver<'_> {
             .iter()
             .find(|label| matches!(of(label), Operator::Truncate { .. }));
         let Some(truncated) = truncated else { return };
-        let same = |label: &str| {
-            names_cards(label) || label.to_lowercase() == truncated.to_lowercase()
-        };
+        let same =
+            |label: &str| names_cards(label) || label.to_lowercase() == truncated.to_lowercase();
         let hashed = labels
             .iter()
             .find(|label| matches!(of(label), Operator::Hash { .. }) && same(label));
@@ -234,7 +233,11 @@ impl Resolver<'_> {
             .into_iter()
             .find(|key| self.document.entry(key).is_some())
             .unwrap_or("");
-        self.problem(at, kind, "use one of the two operators for all card numbers");
+        self.problem(
+            at,
+            kind,
+            "use one of the two operators for all card numbers",
+        );
     }
 
     fn mask(&mut self, path: &str, table: &OperatorTable) -> Option<Operator> {

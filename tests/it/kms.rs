@@ -57,12 +57,19 @@ impl Services {
 
     fn asked(&self) -> usize {
         let requests = self.requests.lock().unwrap();
-        requests.iter().filter(|path| !path.contains("computeMetadata")).count()
+        requests
+            .iter()
+            .filter(|path| !path.contains("computeMetadata"))
+            .count()
     }
 }
 
 fn answer(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> (StatusCode, String) {
-    let header = |name: &str| headers.get(name).map_or("", |value| value.to_str().unwrap());
+    let header = |name: &str| {
+        headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    };
     let body_json: Value = serde_json::from_slice(body).unwrap_or_default();
     let blob = STANDARD.encode(WRAPPED);
     let refused = (StatusCode::FORBIDDEN, "CANARY".to_owned());
@@ -98,15 +105,33 @@ fn answer(method: &Method, uri: &Uri, headers: &HeaderMap, body: &Bytes) -> (Sta
 fn signature(headers: &HeaderMap, body: &[u8]) -> String {
     let date = headers["x-amz-date"].to_str().unwrap();
     let given = headers["authorization"].to_str().unwrap();
-    let signed = given.split("SignedHeaders=").nth(1).unwrap().split(',').next().unwrap();
-    for needed in ["content-type", "host", "x-amz-content-sha256", "x-amz-date", "x-amz-target"] {
-        assert!(signed.split(';').any(|name| name == needed), "{needed} is not signed");
+    let signed = given
+        .split("SignedHeaders=")
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .next()
+        .unwrap();
+    for needed in [
+        "content-type",
+        "host",
+        "x-amz-content-sha256",
+        "x-amz-date",
+        "x-amz-target",
+    ] {
+        assert!(
+            signed.split(';').any(|name| name == needed),
+            "{needed} is not signed"
+        );
     }
     let named: BTreeMap<&str, &str> = signed
         .split(';')
         .map(|name| (name, headers[name].to_str().unwrap().trim()))
         .collect();
-    let canonical: String = named.iter().map(|(name, value)| format!("{name}:{value}\n")).collect();
+    let canonical: String = named
+        .iter()
+        .map(|(name, value)| format!("{name}:{value}\n"))
+        .collect();
     let payload = hex::encode(Sha256::digest(body));
     let request = format!("POST\n/\n\n{canonical}\n{signed}\n{payload}");
     let scope = format!("{}/{REGION}/kms/aws4_request", &date[..8]);
@@ -119,9 +144,13 @@ fn signature(headers: &HeaderMap, body: &[u8]) -> String {
     };
     let key = [&date[..8], REGION, "kms", "aws4_request"]
         .iter()
-        .fold(format!("AWS4{AWS_SECRET}").into_bytes(), |key, part| mac(&key, part));
+        .fold(format!("AWS4{AWS_SECRET}").into_bytes(), |key, part| {
+            mac(&key, part)
+        });
     let signature = hex::encode(mac(&key, &to_sign));
-    format!("AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders={signed}, Signature={signature}")
+    format!(
+        "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/{scope}, SignedHeaders={signed}, Signature={signature}"
+    )
 }
 
 struct Tenant {
@@ -132,7 +161,8 @@ impl Tenant {
     fn new(keys: &str, file: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("k1"), file).unwrap();
-        let text = format!("labels = []\npatterns = [\"email\"]\noperator = \"hash\"\nkeys = {keys}\n");
+        let text =
+            format!("labels = []\npatterns = [\"email\"]\noperator = \"hash\"\nkeys = {keys}\n");
         std::fs::write(folder.path().join("acme.toml"), text).unwrap();
         Self { folder }
     }
@@ -190,15 +220,22 @@ fn a_service_that_is_busy_is_asked_again_and_one_that_refuses_is_not() {
     let blob = STANDARD.encode(WRAPPED);
     let keys = "{ id = \"k1\", wrapped = \"vault-transit:team/transit/weir\", file = \"k1\" }";
     let busy = Services::start(2);
-    Tenant::new(keys, format!("vault:v1:{blob}").as_bytes()).redact(&busy).expect(0);
+    Tenant::new(keys, format!("vault:v1:{blob}").as_bytes())
+        .redact(&busy)
+        .expect(0);
     assert_eq!(busy.asked(), 3);
     let refusing = Services::start(0);
-    let ran = Tenant::new(keys, b"vault:v1:other").redact(&refusing).expect(78);
+    let ran = Tenant::new(keys, b"vault:v1:other")
+        .redact(&refusing)
+        .expect(78);
     assert_eq!(refusing.asked(), 1);
     for secret in ["CANARY", "s.token", "vault:v1"] {
         assert!(!ran.stderr.contains(secret), "{}", ran.stderr);
     }
-    ran.says(&["127.0.0.1 refused to decrypt the key (status 403)", "acme.toml:4:"]);
+    ran.says(&[
+        "127.0.0.1 refused to decrypt the key (status 403)",
+        "acme.toml:4:",
+    ]);
 }
 
 #[test]
@@ -218,11 +255,17 @@ fn a_wrapped_key_without_a_service_says_what_is_missing() {
         (Some("nowhere"), "is not a URL"),
     ] {
         let mut command = command(&["check", &path]);
-        command.env_remove("VAULT_ADDR").env("VAULT_TOKEN", "s.token");
+        command
+            .env_remove("VAULT_ADDR")
+            .env("VAULT_TOKEN", "s.token");
         if let Some(address) = address {
             command.env("VAULT_ADDR", address);
         }
         let ran = run(command, b"").expect(1);
-        assert!(ran.stderr.contains(said) || ran.stdout.contains(said), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains(said) || ran.stdout.contains(said),
+            "{}",
+            ran.stderr
+        );
     }
 }

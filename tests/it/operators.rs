@@ -39,7 +39,12 @@ fn the_dates_of_a_subject_move_together_across_fields_and_documents() {
         document("d2", json!({"id": "p1"}), "2023-12-31", "-"),
         document("d3", json!({"id": "p2"}), "2024-03-05", "-"),
         document("d4", json!({}), "seen on 2024-03-05", "-"),
-        document("d5", json!({}), "aged 47, ZIP 10001, ZIP 03601", "card 4111 1111 1111 1111"),
+        document(
+            "d5",
+            json!({}),
+            "aged 47, ZIP 10001, ZIP 03601",
+            "card 4111 1111 1111 1111",
+        ),
     ]);
     job.run(&[]).expect(0);
     let redactions = job.records("out/redactions");
@@ -68,10 +73,15 @@ fn the_dates_of_a_subject_move_together_across_fields_and_documents() {
 fn a_stream_of_text_is_its_own_subject_or_has_none() {
     let job = job(&[]);
     job.write("in/a.txt", "seen on 2024-03-05 and 2024-03-06\n");
-    job.write("tenants/acme.toml", TENANT.replace("subject = \"/patient/id\"\n", ""));
+    job.write(
+        "tenants/acme.toml",
+        TENANT.replace("subject = \"/patient/id\"\n", ""),
+    );
     job.run(&[]).expect(0);
     let files = job.files("out/redactions");
-    let text = files.values().map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+    let text = files
+        .values()
+        .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
     let text: String = text.collect();
     let days: Vec<&str> = regex_days(&text);
     assert_eq!(days_between(days[0], days[1]), 1, "{text}");

@@ -29,7 +29,12 @@ impl Folder {
     fn tenant(&self, primary: &str, recipient: &str) {
         let keys: Vec<String> = ["k1", "k2"]
             .iter()
-            .map(|id| format!("{{ id = \"{id}\", file = \"{id}\", primary = {} }}", *id == primary))
+            .map(|id| {
+                format!(
+                    "{{ id = \"{id}\", file = \"{id}\", primary = {} }}",
+                    *id == primary
+                )
+            })
             .collect();
         self.write(
             "acme.toml",
@@ -58,24 +63,38 @@ keys = [{}]
 
     fn redact(&self, text: &str) -> String {
         let pack = pack().display().to_string();
-        let redact = ["redact", "--tenant", &self.path("acme.toml"), "--model", &pack];
+        let redact = [
+            "redact",
+            "--tenant",
+            &self.path("acme.toml"),
+            "--model",
+            &pack,
+        ];
         run(command(&redact), text.as_bytes()).expect(0).stdout
     }
 
     fn reveal(&self, more: &[&str]) -> Command {
         let mut reveal = command(&["reveal", "--tenant", &self.path("acme.toml")]);
-        reveal.args(["--audit", &self.path("audit.jsonl"), "--reason", "a complaint"]);
+        reveal.args([
+            "--audit",
+            &self.path("audit.jsonl"),
+            "--reason",
+            "a complaint",
+        ]);
         reveal.args(["--by", "auditor"]).args(more);
         reveal
     }
 
     fn events(&self) -> Vec<Value> {
         let text = std::fs::read_to_string(self.path("audit.jsonl")).unwrap_or_default();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
     }
 }
 
-const TEXT: &str = "Write to bo@mail.example and bo@mail.example, pay GB82 WEST 1234 5698 7654 32.\n";
+const TEXT: &str =
+    "Write to bo@mail.example and bo@mail.example, pay GB82 WEST 1234 5698 7654 32.\n";
 
 #[track_caller]
 fn holds_no_value(text: &str) {
@@ -93,7 +112,10 @@ fn encrypted_values_come_back_and_the_event_holds_none_of_them() {
     let ran = run(folder.reveal(&["--ticket", "LEGAL-7"]), redacted.as_bytes());
     // The sealed value stays: its identity was not given.
     assert_eq!(ran.code, 1);
-    let expected = format!("Write to bo@mail.example and bo@mail.example, pay {}", &redacted[sealed..]);
+    let expected = format!(
+        "Write to bo@mail.example and bo@mail.example, pay {}",
+        &redacted[sealed..]
+    );
     assert_eq!(ran.stdout, expected);
     let ran = ran.says(&["1 tokens were not read"]);
     holds_no_value(&ran.stderr);
@@ -110,7 +132,11 @@ fn encrypted_values_come_back_and_the_event_holds_none_of_them() {
         assert_eq!(event["key_id"], "k1");
         assert_eq!(event["key_fingerprint"].as_str().unwrap().len(), 32);
         assert_eq!(event["token_digest"].as_str().unwrap().len(), 64);
-        event["at"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap();
+        event["at"]
+            .as_str()
+            .unwrap()
+            .parse::<jiff::Timestamp>()
+            .unwrap();
     }
     assert_eq!(events[0]["token_digest"], events[1]["token_digest"]);
 }
@@ -120,14 +146,25 @@ fn a_sealed_value_needs_the_identity_and_no_key_of_the_tenant() {
     let folder = Folder::new();
     let redacted = folder.redact(TEXT);
     let identity = folder.path("identity");
-    let ran = run(folder.reveal(&["--identity", &identity]), redacted.as_bytes());
+    let ran = run(
+        folder.reveal(&["--identity", &identity]),
+        redacted.as_bytes(),
+    );
     assert_eq!(ran.expect(0).stdout, TEXT);
     let events = folder.events();
     assert_eq!(events[2]["label"], "iban");
     assert!(events[2]["key_id"].as_str().unwrap().starts_with("age-"));
-    assert!(!std::fs::read_to_string(folder.path("audit.jsonl")).unwrap().contains("AGE-SECRET"));
+    assert!(
+        !std::fs::read_to_string(folder.path("audit.jsonl"))
+            .unwrap()
+            .contains("AGE-SECRET")
+    );
     folder.write("identity", "AGE-SECRET-KEY-1CANARY\n");
-    let ran = run(folder.reveal(&["--identity", &identity]), redacted.as_bytes()).expect(78);
+    let ran = run(
+        folder.reveal(&["--identity", &identity]),
+        redacted.as_bytes(),
+    )
+    .expect(78);
     assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
 }
 
@@ -151,7 +188,12 @@ fn without_an_event_on_disk_nothing_is_revealed() {
     refused(without(&["--audit", &audit]), 2);
     refused(without(&["--audit", &audit, "--reason", " "]), 2);
     // A folder, a place that does not exist, a pipe that keeps nothing.
-    for path in [folder.path(""), folder.path("no/such"), "/dev/null".to_owned(), "/dev/full".to_owned()] {
+    for path in [
+        folder.path(""),
+        folder.path("no/such"),
+        "/dev/null".to_owned(),
+        "/dev/full".to_owned(),
+    ] {
         refused(without(&["--audit", &path, "--reason", "x"]), 74).says(&["nothing was revealed"]);
     }
     assert!(folder.events().is_empty());
@@ -163,20 +205,42 @@ fn older_keys_still_read_and_another_tenants_do_not() {
     let old = folder.redact("bo@mail.example\n");
     assert!(old.starts_with("weir:1:k1:email:"), "{old}");
     let recipient = std::fs::read_to_string(folder.path("acme.toml")).unwrap();
-    let recipient = recipient.split("recipient = \"").nth(1).unwrap().split('"').next().unwrap();
+    let recipient = recipient
+        .split("recipient = \"")
+        .nth(1)
+        .unwrap()
+        .split('"')
+        .next()
+        .unwrap();
     folder.tenant("k2", recipient);
     let new = folder.redact("bo@mail.example\n");
     assert!(new.starts_with("weir:1:k2:email:"), "{new}");
     let both = format!("{old}{new}");
     let ran = run(folder.reveal(&[]), both.as_bytes()).expect(0);
     assert_eq!(ran.stdout, "bo@mail.example\nbo@mail.example\n");
-    let ids: Vec<Value> = folder.events().iter().map(|event| event["key_id"].clone()).collect();
+    let ids: Vec<Value> = folder
+        .events()
+        .iter()
+        .map(|event| event["key_id"].clone())
+        .collect();
     assert_eq!(ids, ["k1", "k2"]);
     // The same file under another name is another tenant.
     std::fs::rename(folder.path("acme.toml"), folder.path("other.toml")).unwrap();
     let other = folder.path("other.toml");
     let audit = folder.path("audit.jsonl");
-    let ran = run(command(&["reveal", "--tenant", &other, "--audit", &audit, "--reason", "x", old.trim()]), b"");
+    let ran = run(
+        command(&[
+            "reveal",
+            "--tenant",
+            &other,
+            "--audit",
+            &audit,
+            "--reason",
+            "x",
+            old.trim(),
+        ]),
+        b"",
+    );
     assert_eq!(ran.expect(1).stdout, old);
 }
 
@@ -186,14 +250,23 @@ fn digits_come_back_by_their_label() {
     let redacted = folder.redact("Member M-4711 0815 22 is late.\n");
     let digits = &redacted["Member M-".len().."Member M-4711 0815 22".len()];
     assert_ne!(digits, "4711 0815 22");
-    assert!(digits.chars().all(|c| c.is_ascii_digit() || c == ' '), "{redacted}");
+    assert!(
+        digits.chars().all(|c| c.is_ascii_digit() || c == ' '),
+        "{redacted}"
+    );
     let ran = run(folder.reveal(&["--label", "member number", digits]), b"").expect(0);
     assert_eq!(ran.stdout, "4711 0815 22\n");
     assert_eq!(folder.events()[0]["label"], "member_number");
     // A number too short for its digits to be encrypted is a token.
     let short = folder.redact("Member M-4711 is late.\n");
-    assert!(short.starts_with("Member M-weir:1:k1:member_number:"), "{short}");
-    assert_eq!(run(folder.reveal(&[]), short.as_bytes()).expect(0).stdout, "Member M-4711 is late.\n");
+    assert!(
+        short.starts_with("Member M-weir:1:k1:member_number:"),
+        "{short}"
+    );
+    assert_eq!(
+        run(folder.reveal(&[]), short.as_bytes()).expect(0).stdout,
+        "Member M-4711 is late.\n"
+    );
 }
 
 #[test]
@@ -205,7 +278,10 @@ fn values_inside_json_are_escaped() {
     );
     let redacted = folder.redact("{\"text\": \"say \\\"x\\\\\\\" now\"}\n");
     let json: Value = serde_json::from_str(&redacted).unwrap();
-    assert!(json["text"].as_str().unwrap().contains("weir:1:k1:quote:"), "{redacted}");
+    assert!(
+        json["text"].as_str().unwrap().contains("weir:1:k1:quote:"),
+        "{redacted}"
+    );
     let ran = run(folder.reveal(&["--json"]), redacted.as_bytes()).expect(0);
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(json["text"], "say \"x\\\" now");

@@ -146,11 +146,7 @@ impl Place {
 
 impl<'a> Pieces<'a> {
     /// Begins with a field of a document about `subject`.
-    pub(crate) fn new(
-        policy: &'a Policy,
-        subject: Option<Cow<'a, str>>,
-        path: &'a str,
-    ) -> Self {
+    pub(crate) fn new(policy: &'a Policy, subject: Option<Cow<'a, str>>, path: &'a str) -> Self {
         let start = Place::default();
         Self {
             policy,

@@ -64,8 +64,15 @@ pub(super) async fn json(
                 .patterns
                 .find_named(&names.name(&leaf.pointer), &literal.text);
             let field = scan(
-                engine, policy, subject, &path, &literal.text, treatment, named,
-            ).await?;
+                engine,
+                policy,
+                subject,
+                &path,
+                &literal.text,
+                treatment,
+                named,
+            )
+            .await?;
             Ok((literal, field))
         }));
     }

@@ -98,7 +98,11 @@ fn only_number(value: &str) -> Option<u32> {
     let (run, None) = (runs.next()?, runs.next()) else {
         return None;
     };
-    if run.len() > 4 { None } else { run.parse().ok() }
+    if run.len() > 4 {
+        None
+    } else {
+        run.parse().ok()
+    }
 }
 
 /// `40-49`; `90+` for all from 90 on, so that the band below ends at 89.
@@ -170,7 +174,11 @@ mod tests {
             ("130 months", "10-19"),
             ("6 weeks", "0-9"),
         ] {
-            assert_eq!(generalise("age", value).as_deref(), Some(expected), "{value}");
+            assert_eq!(
+                generalise("age", value).as_deref(),
+                Some(expected),
+                "{value}"
+            );
         }
         for value in ["", "ninety", "47 or 92", "131", "12345", "٤٧", "4７"] {
             assert_eq!(generalise("age", value), None, "{value}");
@@ -192,10 +200,22 @@ mod tests {
             ("03/1984", "1984"),
             ("1984", "1984"),
         ] {
-            assert_eq!(generalise("date", value).as_deref(), Some(expected), "{value}");
+            assert_eq!(
+                generalise("date", value).as_deref(),
+                Some(expected),
+                "{value}"
+            );
         }
         // Which century a year of two digits is of decides whether somebody is above 89.
-        for value in ["", "March 5", "3/5/34", "5 Mar 24", "yesterday", "1225 0001", "0305"] {
+        for value in [
+            "",
+            "March 5",
+            "3/5/34",
+            "5 Mar 24",
+            "yesterday",
+            "1225 0001",
+            "0305",
+        ] {
             assert_eq!(generalise("date of birth", value), None, "{value}");
         }
         let oldest = with(Some(Generalised::Date), 10, Some(1937));
@@ -215,7 +235,11 @@ mod tests {
             ("00000", "000"),
             ("99901", "999"),
         ] {
-            assert_eq!(generalise("zip code", value).as_deref(), Some(expected), "{value}");
+            assert_eq!(
+                generalise("zip code", value).as_deref(),
+                Some(expected),
+                "{value}"
+            );
         }
         for value in ["", "2134", "123456", "SW1A 1AA", "10001 10002", "１0001"] {
             assert_eq!(generalise("zip code", value), None, "{value}");

@@ -43,7 +43,9 @@ mod tests {
             36, 59, 102, 203, 205, 369, 556, 692, 753, 772, 821, 823, 878, 879, 884, 893,
         ];
         // Never given out, for the military, or for offices alone.
-        let nobody = [0, 1, 5, 99, 90, 192, 202, 204, 213, 269, 340, 343, 399, 569, 888, 987];
+        let nobody = [
+            0, 1, 5, 99, 90, 192, 202, 204, 213, 269, 340, 343, 399, 569, 888, 987,
+        ];
         for area in of_2000.into_iter().chain(of_2010).chain(nobody) {
             assert!(!is_populated(area), "{area:03}");
         }
@@ -57,7 +59,10 @@ mod tests {
     #[test]
     fn ranges_are_in_order_and_apart() {
         for pair in POPULATED.windows(2) {
-            assert!(pair[0].0 <= pair[0].1 && pair[0].1 + 1 < pair[1].0, "{pair:?}");
+            assert!(
+                pair[0].0 <= pair[0].1 && pair[0].1 + 1 < pair[1].0,
+                "{pair:?}"
+            );
         }
     }
 }

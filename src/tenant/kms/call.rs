@@ -84,7 +84,9 @@ impl Wrapping {
         match url.scheme() {
             "https" => Ok(url),
             "http" if is_loopback => Ok(url),
-            _ => Err(wrong("must begin with https://: a key would travel in the open")),
+            _ => Err(wrong(
+                "must begin with https://: a key would travel in the open",
+            )),
         }
     }
 

@@ -210,10 +210,18 @@ mod tests {
         assert_eq!(vault, expected);
         let arn = "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab";
         let aws = Wrapping::parse(&format!("aws-kms:{arn}")).unwrap();
-        assert!(matches!(&aws, Wrapping::Aws { region, .. } if region == "eu-west-1"), "{aws:?}");
+        assert!(
+            matches!(&aws, Wrapping::Aws { region, .. } if region == "eu-west-1"),
+            "{aws:?}"
+        );
         let name = "projects/p/locations/global/keyRings/r/cryptoKeys/k";
         let gcp = Wrapping::parse(&format!("gcp-kms:{name}")).unwrap();
-        assert_eq!(gcp, Wrapping::Gcp { name: name.to_owned() });
+        assert_eq!(
+            gcp,
+            Wrapping::Gcp {
+                name: name.to_owned()
+            }
+        );
         for wrong in [
             "",
             "weir",
