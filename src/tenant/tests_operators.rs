@@ -58,18 +58,32 @@ fn operators_are_read_with_their_parameters() {
 fn parameters_that_make_no_sense_are_refused() {
     insta::assert_snapshot!(problems(r#"
 labels = [
-  { name = "card", operator = { type = "truncate", first = 7 } },
-  { name = "visit", operator = "generalise" },
   { name = "born", operator = { type = "generalise", kind = "years" } },
   { name = "date", operator = { type = "shift", days = 0 } },
 ]
 "#), @r#"
+    error: `labels.operator.kind` is not one of the known values: "years"
+      acme.toml:3:61  fix: "age" or "date" or "zip"
+    error: `labels.operator.days` (0) is below 1
+      acme.toml:4:56  fix: 1 or more (default 365)
     "#);
-    insta::assert_snapshot!(problems(r#"
-labels = [{ name = "card", operator = { type = "truncate", first = 7 } }, { name = "visit", operator = "generalise" }]
-operator = "shift"
-"#), @r#"
-    "#);
+    for (written, said) in [
+        (
+            "{ name = \"card\", operator = { type = \"truncate\", first = 7 } }",
+            "`first` must be 6 or 8",
+        ),
+        (
+            "{ name = \"visit\", operator = \"generalise\" }",
+            "the label \"visit\" does not say what `generalise` makes of it",
+        ),
+        (
+            "{ name = \"day\", operator = \"shift\" }",
+            "the operator needs a key",
+        ),
+    ] {
+        let told = problems(&format!("labels = [{written}]\n"));
+        assert!(told.contains(said) && told.contains("acme.toml:1:"), "{told}");
+    }
 }
 
 #[test]
