@@ -1,4 +1,4 @@
-//! Encryption under a tenant's key: a value becomes a token, and whoever holds the key reads it back.
+//! Encryption under a tenant's key: a value becomes a token, and who holds the key reads it back.
 //!
 //! AES-SIV (RFC 5297) with AES-256: deterministic, so that equal values have equal tokens, and authenticated.
 //! Purpose, tenant and label are associated data: a token of another tenant or label does not decrypt.

@@ -82,7 +82,10 @@ labels = [
         ),
     ] {
         let told = problems(&format!("labels = [{written}]\n"));
-        assert!(told.contains(said) && told.contains("acme.toml:1:"), "{told}");
+        assert!(
+            told.contains(said) && told.contains("acme.toml:1:"),
+            "{told}"
+        );
     }
 }
 
