@@ -81,7 +81,7 @@ lint: ## Format and lints, warnings denied
 	cargo clippy --all-targets --locked --features planted-faults -- -D warnings
 
 # None, one or two of them, and all but one: what two parts of weir need of each other shows there.
-parts := kafka clouds tables server prompted otlp
+parts := kafka clouds tables server prompted otlp kms
 combinations := none $(parts) $(foreach a,$(parts),$(foreach b,$(parts),$(if $(filter $(a),$(firstword $(sort $(a) $(b)))),\
 	$(if $(filter-out $(a),$(b)),$(a)$(comma)$(b))))) $(foreach a,$(parts),$(subst $(space),$(comma),$(filter-out $(a),$(parts))))
 .PHONY: features

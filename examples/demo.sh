@@ -53,5 +53,5 @@ cat <<END
   $out/entities      what is where, one record a document
   $out/redactions    the documents, redacted, in their own formats
   $out/dead_letters  what could not be processed, and why
-  examples/tenants   the five policies: change one and run again
+  examples/tenants   the six policies: change one and run again
 END

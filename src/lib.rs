@@ -8,7 +8,10 @@
 //! wrong with a file, [`audit`] what a feed of audit records proves, [`measure`] what benchmarks call. Start reading at [`pipeline`].
 #![warn(missing_docs)]
 // What only a feature calls that was left out stays: a build of all features tells what nobody calls.
-#![cfg_attr(not(all(feature = "kafka", feature = "tables")), allow(dead_code))]
+#![cfg_attr(
+    not(all(feature = "kafka", feature = "tables", feature = "kms")),
+    allow(dead_code)
+)]
 
 #[cfg(all(feature = "planted-faults", not(debug_assertions)))]
 compile_error!("`planted-faults` is for tests: a release build must not have it");

@@ -34,7 +34,7 @@ use weir::{
         Body, Code, DeadLetter, Document, Json, Position, avro as messages,
         json::{Edit, NotJson, Selector},
     },
-    redact::{Key, Operator, Redactor},
+    redact::{self, Generalise, Generalised, Key, Operator, Redactor, reveal},
     source::{Columns, Encoding, Objects, Options, ReadFailure, Table, Unit, read_failure},
     store::{Format, Location},
     tenant::Policy,
@@ -1121,7 +1121,7 @@ pub fn detection(data: &[u8]) {
         .collect();
     let key = Key::new("k1", [7; 16]).expect("sixteen bytes are enough");
     let character = ['*', '█', '0'][choice.below(3)];
-    let default = match choice.below(7) {
+    let default = match choice.below(11) {
         0 => Operator::Keep,
         1 => Operator::Remove,
         2 => Operator::Replace { placeholder: None },
@@ -1135,6 +1135,20 @@ pub fn detection(data: &[u8]) {
             from_end: choice.below(2) == 0,
         },
         5 => Operator::Hash { key: key.clone() },
+        6 => Operator::Truncate { first: 8 },
+        7 => Operator::Shift {
+            key: key.clone(),
+            days: 365,
+        },
+        8 => Operator::Generalise(Generalise {
+            kind: [None, Some(Generalised::Date), Some(Generalised::Zip)][choice.below(3)],
+            band: 10,
+            oldest_year: None,
+        }),
+        9 => Operator::Encrypt {
+            key: key.clone(),
+            format: [redact::Format::Token, redact::Format::Digits { fewest: 6 }][choice.below(2)],
+        },
         _ => Operator::Surrogate { key: key.clone() },
     };
     let operators = HashMap::from([
@@ -1216,7 +1230,7 @@ fn settled(patterns: &Patterns, redactor: &Redactor, text: &str, model: Vec<Span
 
     let mut out = "before ".to_owned();
     let applied = redactor
-        .apply(text, &spans, &mut out)
+        .apply(Some("subject"), text, &spans, &mut out)
         .expect("settled spans and sound keys");
     let out = out.strip_prefix("before ").expect("text is appended");
     assert_eq!(applied.len(), spans.len());
@@ -1245,6 +1259,15 @@ fn settled(patterns: &Patterns, redactor: &Redactor, text: &str, model: Vec<Span
             "keep" => assert!(replacement == value),
             "remove" => assert!(replacement.is_empty()),
             "hash" | "surrogate" => assert!(replacement != value, "a value stands for itself"),
+            "encrypt" if replacement.starts_with("weir:") => {
+                let key = Key::new("k1", [7; 16]).expect("sixteen bytes are enough");
+                let reading = reveal("acme", replacement, |_| Some(&key), &[]);
+                assert!(
+                    reading.revealed.len() == 1 && *reading.revealed[0].value == *value,
+                    "a token gives its value back"
+                );
+                says_nothing(&reading, "");
+            }
             _ => {}
         }
         (source, target) = (applied.source_bytes.end, applied.output_bytes.end);

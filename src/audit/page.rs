@@ -138,7 +138,7 @@ pub fn text(report: &Report, activity: &Activity) -> String {
 ///
 /// # Errors
 /// The writer fails; one in memory does not.
-pub fn csv(report: &Report, activity: &Activity) -> Result<String, csv::Error> {
+pub fn csv(report: &Report, activity: &Activity) -> std::io::Result<String> {
     let mut writer = csv::WriterBuilder::new()
         .flexible(true)
         .from_writer(Vec::new());

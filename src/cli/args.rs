@@ -2,12 +2,14 @@
 
 mod audit;
 pub mod log;
+mod reveal;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::audit::{Audit, Feed, Form, Report, Verify};
+pub use self::reveal::Reveal;
 use super::exit;
 use crate::{
     config::{Config, Resolved, telemetry::LogLevel},
@@ -76,6 +78,9 @@ pub enum Command {
     /// Redact text, JSON lines or log lines in a pipe
     #[command(after_help = REDACT)]
     Redact(Redact),
+    /// Read encrypted values back, after an event of it is on disk
+    #[command(after_help = reveal::HELP)]
+    Reveal(Reveal),
     /// Show how a running worker is: rate, lag, latency, queue, dead letters
     #[command(after_help = STATUS)]
     Status(Status),
@@ -625,6 +630,8 @@ pub enum SchemaOf {
     DeadLetter,
     /// An audit record
     Audit,
+    /// An event of `weir reveal`
+    Reveal,
     /// An entities record, as Avro
     #[cfg(feature = "kafka")]
     EntitiesAvro,

@@ -39,7 +39,7 @@ pub fn report(args: &args::Report) -> Result<Exit, Failure> {
     let text = match args.format {
         Form::Text => page::text(&report, &activity),
         Form::Json => json(&report, report.verdict(), Some(&activity)),
-        Form::Csv => page::csv(&report, &activity).map_err(anyhow::Error::from)?,
+        Form::Csv => page::csv(&report, &activity)?,
         Form::Html => page::html(&report, &activity),
     };
     out::data(text.trim_end())?;

@@ -20,6 +20,7 @@ mod progress;
 mod redact;
 #[cfg(feature = "kafka")]
 mod replay;
+mod reveal;
 mod run;
 mod schema;
 #[cfg(feature = "server")]
@@ -95,6 +96,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Audit(Audit::Notary(_)) => Err(needs("kafka")),
         Command::Audit(Audit::Prove(args)) => audit::prove::execute(args),
         Command::Redact(args) => redact::execute(args),
+        Command::Reveal(args) => reveal::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),
         Command::Eval(args) => eval::execute(args),

@@ -9,7 +9,7 @@ use super::{
 use crate::record::avro::Kind;
 use crate::{
     config::{self, reference},
-    record::{Audit, DeadLetter, Entities, Redaction},
+    record::{Audit, DeadLetter, Entities, Redaction, Reveal},
     telemetry::metric,
     tenant,
 };
@@ -29,6 +29,7 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::Redaction => record::<Redaction>(),
         SchemaOf::DeadLetter => record::<DeadLetter>(),
         SchemaOf::Audit => record::<Audit>(),
+        SchemaOf::Reveal => record::<Reveal>(),
         #[cfg(feature = "kafka")]
         SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
         #[cfg(feature = "kafka")]

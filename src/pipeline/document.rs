@@ -6,15 +6,17 @@
 mod field;
 mod field_names;
 mod json;
+mod subject;
 
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
-pub(crate) use self::field::Pieces;
+pub(crate) use self::{field::Pieces, subject::subject_of_text};
 use self::{
     field::{Field, Found, Treatment, scan},
     json::{json, json_line, members},
+    subject::subject,
 };
 use super::{Engine, Error as EngineError, names::shown_id};
 use crate::{
@@ -22,7 +24,7 @@ use crate::{
     record::{
         Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, PlainText, Position,
         Redacted, Redaction, Stage, Text,
-        audit::{DigestKey, Finding},
+        audit::{DigestKey, Finding, KeyName},
         json::{Json, NotJson},
     },
     redact,
@@ -62,15 +64,17 @@ pub async fn process(
         id, position, body, ..
     } = document;
     let mut found = Found::default();
-    let shown = shown_id(policy, id)?;
+    let subject = subject(policy, document);
+    let subject = subject.as_deref();
+    let shown = shown_id(policy, subject, id)?;
     let read = || Treatment::Scan(policy.reuse(position));
     let redacted = match body {
         Body::Text(text) => {
-            let field = scan(engine, policy, "text", text, read(), Vec::new()).await?;
+            let field = scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
             text_record(engine, policy, &shown, plain_text, field, &mut found)
         }
         Body::JsonLine(text) => {
-            match json_line(engine, policy, position, text, &mut found).await? {
+            match json_line(engine, policy, subject, position, text, &mut found).await? {
                 Some(line) if plain_text == PlainText::Record => {
                     let json = Json::parse(line).map_err(not_json)?;
                     let members = members(engine, policy, &found);
@@ -78,16 +82,21 @@ pub async fn process(
                 }
                 Some(line) => Redacted::Text(line),
                 None => {
-                    let field = scan(engine, policy, "text", text, read(), Vec::new()).await?;
+                    let field =
+                        scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
                     text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
         }
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
-            Redacted::Record(json(engine, policy, document, text, members, &mut found).await?)
+            Redacted::Record(
+                json(engine, policy, subject, document, text, members, &mut found).await?,
+            )
         }
-        Body::Row(cells) => Redacted::Row(row(engine, policy, position, cells, &mut found).await?),
+        Body::Row(cells) => {
+            Redacted::Row(row(engine, policy, subject, position, cells, &mut found).await?)
+        }
     };
     let entities = Entities {
         document_id: shown,
@@ -110,6 +119,7 @@ pub async fn process(
 async fn row(
     engine: &Engine,
     policy: &Policy,
+    subject: Option<&str>,
     position: &Position,
     cells: &[(Arc<str>, Option<Text>)],
     found: &mut Found,
@@ -127,7 +137,7 @@ async fn row(
             None => Box::pin(std::future::ready(Ok(None))),
             Some(text) => Box::pin(async move {
                 let named = policy.patterns.find_named(column, text);
-                scan(engine, policy, column, text, treatment, named)
+                scan(engine, policy, subject, column, text, treatment, named)
                     .await
                     .map(Some)
             }),
@@ -201,6 +211,16 @@ pub(super) fn findings(done: &Done, policy: &Policy, key: &DigestKey) -> Vec<Fin
         });
     }
     findings
+}
+
+/// The keys of a policy, for the audit.
+pub(super) fn keys(policy: &Policy) -> Vec<KeyName> {
+    let keys = policy.keys.iter();
+    let named = keys.map(|key| KeyName {
+        id: key.id.to_string(),
+        fingerprint: key.fingerprint.to_string(),
+    });
+    named.collect()
 }
 
 /// What made the records of a policy, in whole.

@@ -1,5 +1,7 @@
 //! One text of any length: read, searched and redacted piece by piece, in bounded memory (I9).
 
+use std::borrow::Cow;
+
 use tokio::io::AsyncReadExt as _;
 
 use super::{
@@ -60,10 +62,11 @@ impl<'p> LongText<'p> {
     /// Begins with a text.
     pub async fn start(engine: &Engine, policy: &'p Policy, stream: Stream) -> Result<Self, Error> {
         let reuse = policy.reuse(&stream.position);
+        let subject = document::subject_of_text(policy, &stream.id).map(Cow::Owned);
         Ok(Self {
             stream,
             scan: Scan::start(engine, policy, reuse).await?,
-            pieces: Pieces::new(policy, "text"),
+            pieces: Pieces::new(policy, subject, "text"),
             bytes: Vec::with_capacity(CHUNK_BYTES * 2),
             read: 0,
             ended: false,

@@ -27,16 +27,25 @@ pub(super) fn in_name(policy: &Policy, name: &str) -> Vec<Span> {
     }
 }
 
-fn redacted(policy: &Policy, name: &str, spans: &[Span]) -> Result<String, Error> {
+fn redacted(
+    policy: &Policy,
+    subject: Option<&str>,
+    name: &str,
+    spans: &[Span],
+) -> Result<String, Error> {
     let mut redacted = String::with_capacity(name.len());
-    let applied = policy.redactor.apply(name, spans, &mut redacted);
+    let applied = policy.redactor.apply(subject, name, spans, &mut redacted);
     applied.map_err(|error| Error::Redact(Arc::new(error)))?;
     Ok(redacted)
 }
 
 /// An id as records show it.
-pub(super) fn shown_id(policy: &Policy, id: &DocumentId) -> Result<String, Error> {
-    id.shown(|id| redacted(policy, id, &in_name(policy, id)))
+pub(super) fn shown_id(
+    policy: &Policy,
+    subject: Option<&str>,
+    id: &DocumentId,
+) -> Result<String, Error> {
+    id.shown(|id| redacted(policy, subject, id, &in_name(policy, id)))
 }
 
 /// Keys of a JSON document that hold values: as a rule there are none.
@@ -59,6 +68,7 @@ impl Keys {
     /// Keys of what `read` chooses, and on the way to `leaves`.
     pub(super) fn of(
         policy: &Policy,
+        subject: Option<&str>,
         json: &Json,
         read: &Selector,
         leaves: &[Leaf],
@@ -79,7 +89,7 @@ impl Keys {
             if !read.matches(&key.pointer) && !leaves.iter().any(below) {
                 continue;
             }
-            let name = redacted(policy, &key.name, &spans)?;
+            let name = redacted(policy, subject, &key.name, &spans)?;
             if name != key.name {
                 found.push((key, name));
             }

@@ -127,6 +127,13 @@ impl DocumentId {
         }
     }
 
+    /// As it was received.
+    pub(crate) fn as_received(&self) -> &str {
+        match &self.0 {
+            Kind::Place(id) | Kind::Own(id, _) => id,
+        }
+    }
+
     /// As records show it, and how it is treated if it is the record's own. `redact` takes values out.
     pub fn shown<E>(&self, redact: impl FnOnce(&str) -> Result<String, E>) -> Result<String, E> {
         match &self.0 {

@@ -16,6 +16,7 @@ pub mod json;
 mod position;
 mod redacted;
 mod redaction;
+mod reveal;
 pub mod schema_name;
 mod text;
 #[cfg(feature = "tables")]
@@ -30,4 +31,5 @@ pub use json::Json;
 pub use position::Position;
 pub use redacted::{Done, PlainText, Redacted};
 pub use redaction::{Change, Redaction};
+pub use reveal::{Reveal, RevealKind};
 pub use text::Text;

@@ -15,19 +15,36 @@ const HASH_BYTES: usize = 16;
 /// letters and digits.
 pub(super) fn hash(key: &Key, tenant: &str, label: &str, value: &str, out: &mut String) {
     let digest = digest(key, &["weir/hash/1", tenant, label, value]);
+    small_letters(label, out);
+    out.push('_');
+    out.push_str(&hex::encode(&digest[..HASH_BYTES]));
+}
+
+/// Appends the label in lower case, with `_` for anything but letters and digits.
+pub(super) fn small_letters(label: &str, out: &mut String) {
     for c in label.chars() {
         match c.is_alphanumeric() {
             true => out.extend(c.to_lowercase()),
             false => out.push('_'),
         }
     }
-    out.push('_');
-    out.push_str(&hex::encode(&digest[..HASH_BYTES]));
+}
+
+/// Days by which the dates of a subject are moved: never 0, and the same for the same key, tenant and
+/// subject. Up to `farthest` either way.
+pub(super) fn days(key: &Key, tenant: &str, subject: &str, farthest: u16) -> i64 {
+    let mut stream = Stream::of(digest(key, &["weir/shift/1", tenant, subject]));
+    let days = i64::from(stream.between(1, u32::from(farthest.max(1))));
+    if stream.below(2) == 0 { days } else { -days }
 }
 
 fn digest(key: &Key, parts: &[&str]) -> [u8; 32] {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(&key.secret).expect("HMAC takes a key of any length");
+    mac(key.secret(), parts)
+}
+
+/// HMAC-SHA256 over parts, each behind its length in eight bytes.
+pub(super) fn mac(secret: &[u8], parts: &[&str]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     for part in parts {
         mac.update(&(part.len() as u64).to_le_bytes());
         mac.update(part.as_bytes());
@@ -46,8 +63,12 @@ pub(super) struct Stream {
 
 impl Stream {
     pub(super) fn new(key: &Key, tenant: &str, label: &str, value: &str) -> Self {
+        Self::of(digest(key, &["weir/surrogate/1", tenant, label, value]))
+    }
+
+    fn of(seed: [u8; 32]) -> Self {
         Self {
-            seed: digest(key, &["weir/surrogate/1", tenant, label, value]),
+            seed,
             block: [0; 32],
             counter: 0,
             used: 32,

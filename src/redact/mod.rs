@@ -1,17 +1,33 @@
 //! Redaction: spans and a tenant's operators in, transformed text out.
 //!
-//! In:  a field's text and its spans, sorted and free of overlaps.
+//! In:  a field's text and its spans, sorted and free of overlaps; whom the document is about.
 //! Out: the text with each span transformed, and a list of what was done.
 //! Holds: fails closed (I6); keyed values are HMAC-SHA256 with the tenant and label bound in.
 //! Does not know: models, records, sinks.
 //!
 //! `docs/operators.md` defines every operator. A source text may already contain a
 //! placeholder: weir does not escape it, and the offsets in [`Applied`] say which ones are weir's.
+mod date;
+mod digits;
+mod encrypt;
+mod generalise;
+mod key;
 mod keyed;
 mod mask;
+mod reveal;
+mod seal;
 mod surrogate;
+mod token;
+mod truncate;
 
-pub use surrogate::names_people;
+pub use digits::FEWEST_DIGITS;
+pub use generalise::{Generalise, Generalised};
+pub use key::{Key, KeyName};
+pub use reveal::{Reading, Revealed, reveal, reveal_digits};
+pub use seal::{Identity, Recipient};
+pub use surrogate::{names_cards, names_people};
+pub use token::{KEY_ID_BYTES, fits_token, tokens};
+pub use truncate::{FIRST, FIRST_OF_LONG_BIN};
 
 use std::{collections::HashMap, sync::Arc};
 
@@ -59,6 +75,44 @@ pub enum Operator {
         /// Key.
         key: Key,
     },
+    /// A card number without its middle digits.
+    Truncate {
+        /// Digits at the start that stay: [`FIRST`] or [`FIRST_OF_LONG_BIN`].
+        first: usize,
+    },
+    /// An age as a band, a date as its year, a ZIP code as three digits.
+    Generalise(Generalise),
+    /// A date moved by days: all dates of one subject by the same.
+    Shift {
+        /// Key.
+        key: Key,
+        /// Farthest move in days, either way.
+        days: u16,
+    },
+    /// A token that the key reads back, the same for the same value, tenant, label and key.
+    Encrypt {
+        /// Key.
+        key: Key,
+        /// What stands in the text.
+        format: Format,
+    },
+    /// A token that only the holder of a secret key reads back.
+    Seal {
+        /// Its public half.
+        recipient: Recipient,
+    },
+}
+
+/// What an encrypted value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// A token.
+    Token,
+    /// Other digits, for values of digits and separators; a token for others.
+    Digits {
+        /// Fewest digits: [`FEWEST_DIGITS`] or more.
+        fewest: usize,
+    },
 }
 
 impl Operator {
@@ -71,55 +125,36 @@ impl Operator {
             Self::Mask { .. } | Self::MaskCount { .. } => "mask",
             Self::Hash { .. } => "hash",
             Self::Surrogate { .. } => "surrogate",
+            Self::Truncate { .. } => "truncate",
+            Self::Generalise(_) => "generalise",
+            Self::Shift { .. } => "shift",
+            Self::Encrypt { .. } => "encrypt",
+            Self::Seal { .. } => "seal",
         }
     }
 
-    fn key(&self) -> Option<&Key> {
+    /// The key that it needs.
+    pub fn key(&self) -> Option<&Key> {
         match self {
-            Self::Hash { key } | Self::Surrogate { key } => Some(key),
+            Self::Hash { key }
+            | Self::Surrogate { key }
+            | Self::Shift { key, .. }
+            | Self::Encrypt { key, .. } => Some(key),
             _ => None,
         }
     }
-}
 
-/// A secret key with its id and version. `Debug` does not print it.
-#[derive(Clone)]
-pub struct Key {
-    /// Id that goes into records.
-    pub id: Arc<str>,
-    /// Secret bytes: at least [`Key::MIN_BYTES`].
-    pub secret: Arc<[u8]>,
-}
-
-impl Key {
-    /// Shortest secret: 128 bits, so that a small domain cannot be searched by key.
-    pub const MIN_BYTES: usize = 16;
-
-    /// A key; a secret of fewer than [`Key::MIN_BYTES`] bytes is refused.
-    pub fn new(id: impl Into<Arc<str>>, secret: impl Into<Arc<[u8]>>) -> Result<Self, Error> {
-        let key = Self {
-            id: id.into(),
-            secret: secret.into(),
-        };
-        key.check()?;
-        Ok(key)
-    }
-
-    // Also at use: the fields are public.
-    fn check(&self) -> Result<(), Error> {
-        if self.secret.len() < Self::MIN_BYTES {
-            return Err(Error::ShortKey {
-                id: self.id.clone(),
-                bytes: self.secret.len(),
-            });
+    /// Id and fingerprint of the key that it needs, or of the public key.
+    pub fn key_name(&self) -> Option<&KeyName> {
+        match self {
+            Self::Seal { recipient } => Some(recipient.name()),
+            _ => self.key().map(Key::name),
         }
-        Ok(())
     }
-}
 
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Key({})", self.id)
+    /// Whether it has to know whom a document is about.
+    pub fn needs_subject(&self) -> bool {
+        matches!(self, Self::Shift { .. })
     }
 }
 
@@ -187,25 +222,59 @@ pub enum Error {
         /// Bytes of its secret.
         bytes: usize,
     },
+    /// The document does not say whom it is about.
+    #[error(
+        "the operator `{operator}` of the label \"{label}\" needs `subject`, which the document does not have"
+    )]
+    NoSubject {
+        /// The operator.
+        operator: &'static str,
+        /// The label.
+        label: Arc<str>,
+    },
+    /// A value could not be sealed.
+    #[error("a value could not be sealed to the key `{id}`")]
+    Seal {
+        /// Id of the public key.
+        id: Arc<str>,
+    },
 }
 
 impl Redactor {
-    /// Appends `text` with each of `spans` transformed to `out`. On an error `out` is as before.
+    /// Whether an operator has to know whom a document is about.
+    pub fn needs_subject(&self) -> bool {
+        self.all().any(Operator::needs_subject)
+    }
+
+    /// The operators of labels, and the one of all others.
+    pub fn all(&self) -> impl Iterator<Item = &Operator> {
+        self.operators.values().chain([&self.default])
+    }
+
+    /// Appends `text` with each of `spans` transformed to `out`. `subject` is whom the document is about, if
+    /// that is known. On an error `out` is as before.
     pub fn apply(
         &self,
+        subject: Option<&str>,
         text: &str,
         spans: &[Span],
         out: &mut String,
     ) -> Result<Vec<Applied>, Error> {
         let base = out.len();
-        let result = self.append(text, spans, out);
+        let result = self.append(subject, text, spans, out);
         if result.is_err() {
             out.truncate(base);
         }
         result
     }
 
-    fn append(&self, text: &str, spans: &[Span], out: &mut String) -> Result<Vec<Applied>, Error> {
+    fn append(
+        &self,
+        subject: Option<&str>,
+        text: &str,
+        spans: &[Span],
+        out: &mut String,
+    ) -> Result<Vec<Applied>, Error> {
         let base = out.len();
         let mut applied = Vec::with_capacity(spans.len());
         let mut cursor = CodePointCursor::new(text, 0);
@@ -227,7 +296,7 @@ impl Redactor {
             out.push_str(&text[reached..start]);
             let operator = self.operators.get(&span.label).unwrap_or(&self.default);
             let output_start = out.len();
-            self.transform(operator, &span.label, value, out)?;
+            self.transform(operator, subject, &span.label, value, out)?;
 
             let source = CodePointSpan {
                 start: cursor.at(start),
@@ -247,7 +316,7 @@ impl Redactor {
                 output,
                 source_bytes: span.bytes,
                 output_bytes: ByteSpan::new(output_start - base, out.len() - base),
-                key_id: operator.key().map(|key| key.id.clone()),
+                key_id: operator.key_name().map(|key| key.id.clone()),
             });
         }
         out.push_str(&text[reached..]);
@@ -257,23 +326,19 @@ impl Redactor {
     fn transform(
         &self,
         operator: &Operator,
-        label: &str,
+        subject: Option<&str>,
+        label: &Arc<str>,
         value: &str,
         out: &mut String,
     ) -> Result<(), Error> {
+        let tenant = &*self.tenant;
         match operator {
             Operator::Keep => out.push_str(value),
             Operator::Remove => {}
-            Operator::Replace { placeholder } => match placeholder {
-                Some(placeholder) => {
-                    out.push_str(&placeholder.replace("{label}", &capitals(label)))
-                }
-                None => {
-                    out.push('[');
-                    out.push_str(&capitals(label));
-                    out.push(']');
-                }
-            },
+            Operator::Replace { placeholder: None } => placeholder(label, out),
+            Operator::Replace {
+                placeholder: Some(written),
+            } => out.push_str(&written.replace("{label}", &capitals(label))),
             Operator::Mask {
                 character,
                 keep_last,
@@ -283,17 +348,55 @@ impl Redactor {
                 count,
                 from_end,
             } => mask::count(value, *character, *count, *from_end, out),
-            Operator::Hash { key } => {
-                key.check()?;
-                keyed::hash(key, &self.tenant, label, value, out);
-            }
+            Operator::Hash { key } => keyed::hash(key, tenant, label, value, out),
             Operator::Surrogate { key } => {
-                key.check()?;
-                out.push_str(&surrogate::make(key, &self.tenant, label, value));
+                out.push_str(&surrogate::make(key, tenant, label, value));
             }
+            Operator::Truncate { first } => {
+                if !truncate::truncate(value, *first, out) {
+                    placeholder(label, out);
+                }
+            }
+            Operator::Generalise(how) => or_placeholder(how.apply(label, value), label, out),
+            Operator::Shift { key, days } => {
+                let Some(subject) = subject else {
+                    return Err(Error::NoSubject {
+                        operator: operator.name(),
+                        label: label.clone(),
+                    });
+                };
+                let days = keyed::days(key, tenant, subject, *days);
+                or_placeholder(date::shift(value, days), label, out);
+            }
+            Operator::Encrypt { key, format } => {
+                let digits = match *format {
+                    Format::Token => None,
+                    Format::Digits { fewest } => digits::encrypt(key, tenant, label, value, fewest),
+                };
+                match digits {
+                    Some(digits) => out.push_str(&digits),
+                    None => encrypt::encrypt(key, tenant, label, value, out),
+                }
+            }
+            Operator::Seal { recipient } => seal::seal(recipient, tenant, label, value, out)?,
         }
         Ok(())
     }
+}
+
+/// Appends what became of a value, or the placeholder if the operator does not understand it (I6).
+fn or_placeholder(made: Option<String>, label: &str, out: &mut String) {
+    match made {
+        Some(made) => out.push_str(&made),
+        None => placeholder(label, out),
+    }
+}
+
+/// Appends `[LABEL]`.
+fn placeholder(label: &str, out: &mut String) {
+    out.push('[');
+    out.push_str(&capitals(label));
+    out.push(']');
 }
 
 /// The label as it stands in placeholders: upper case, anything but letters and digits as `_`.

@@ -4,7 +4,6 @@
 //! look like its kind, the surrogate is random letters and digits in the value's own shape. Values that
 //! may belong to somebody come from ranges reserved for examples, if such ranges exist.
 
-mod date;
 mod kind;
 mod words;
 
@@ -17,7 +16,7 @@ use self::{
         STREET_KINDS, STREETS,
     },
 };
-use super::{Key, keyed::Stream};
+use super::{Key, date, keyed::Stream};
 use crate::decode::patterns::{is_card, luhn};
 
 /// Draws before the fallback: a draw that gives the value away is thrown away.
@@ -55,6 +54,11 @@ fn gives_away(surrogate: &str, value: &str) -> bool {
     value.chars().filter(|c| c.is_alphanumeric()).count() >= 3 && surrogate.contains(&value)
 }
 
+/// Whether a label's words name payment cards.
+pub fn names_cards(label: &str) -> bool {
+    kind(label) == Kind::Card
+}
+
 /// Whether a label's words name people: its values are names.
 pub fn names_people(label: &str) -> bool {
     matches!(kind(label), Kind::Person | Kind::Given | Kind::Family)
@@ -68,7 +72,7 @@ fn draw(kind: Kind, value: &str, stream: &mut Stream) -> String {
         }
         Kind::Email => email(stream),
         Kind::Phone => phone(value, stream),
-        Kind::Date => date::shift(value, stream).unwrap_or_else(|| shaped(stream)),
+        Kind::Date => date::surrogate(value, stream).unwrap_or_else(|| shaped(stream)),
         Kind::Address => address(value, stream),
         Kind::City => in_case(stream.pick(CITIES), value),
         Kind::Country => in_case(stream.pick(COUNTRIES), value),

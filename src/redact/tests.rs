@@ -28,7 +28,7 @@ fn span(start: usize, end: usize, label: &str) -> Span {
 fn once(operator: Operator, label: &str, value: &str) -> String {
     let mut out = String::new();
     redactor("acme", operator)
-        .apply(value, &[span(0, value.len(), label)], &mut out)
+        .apply(None, value, &[span(0, value.len(), label)], &mut out)
         .unwrap();
     out
 }
@@ -56,7 +56,32 @@ fn operators() -> Vec<Operator> {
         },
         Operator::Hash { key: key(1) },
         Operator::Surrogate { key: key(1) },
+        Operator::Truncate { first: FIRST },
+        generalise(None),
+        shift(365),
+        Operator::Encrypt {
+            key: key(1),
+            format: Format::Token,
+        },
+        Operator::Encrypt {
+            key: key(1),
+            format: Format::Digits {
+                fewest: FEWEST_DIGITS,
+            },
+        },
     ]
+}
+
+fn generalise(kind: Option<Generalised>) -> Operator {
+    Operator::Generalise(Generalise {
+        kind,
+        band: 10,
+        oldest_year: None,
+    })
+}
+
+fn shift(days: u16) -> Operator {
+    Operator::Shift { key: key(1), days }
 }
 
 /// A text, and spans in it that are sorted and apart.
@@ -100,12 +125,12 @@ fn document() -> impl Strategy<Value = (String, Vec<Span>)> {
 
 proptest! {
     #[test]
-    fn offsets_lead_from_the_source_to_the_output_and_the_rest_is_untouched((text, spans) in document(), picks in vec(0usize..8, 6), before in "\\PC{0,5}") {
+    fn offsets_lead_from_the_source_to_the_output_and_the_rest_is_untouched((text, spans) in document(), picks in vec(0usize..13, 6), before in "\\PC{0,5}") {
         let labels = ["person", "phone number", "e-mail", "date", "weird ~ label", "用户"];
         let operators = labels.iter().zip(&picks).map(|(label, pick)| (Arc::from(*label), operators()[*pick].clone())).collect();
         let redactor = Redactor { tenant: "acme".into(), operators: Arc::new(operators), default: Operator::Remove };
         let mut whole = before.clone();
-        let applied = redactor.apply(&text, &spans, &mut whole).unwrap();
+        let applied = redactor.apply(Some("p1"), &text, &spans, &mut whole).unwrap();
         prop_assert!(whole.starts_with(&before));
         let out = &whole[before.len()..];
         prop_assert_eq!(applied.len(), spans.len());
@@ -123,7 +148,8 @@ proptest! {
             match done.operator {
                 "keep" => prop_assert_eq!(value, replacement),
                 "remove" => prop_assert!(replacement.is_empty()),
-                "hash" | "surrogate" => {
+                "shift" => prop_assert_eq!(done.key_id.as_deref(), Some("k1")),
+                "hash" | "surrogate" | "encrypt" => {
                     prop_assert_ne!(value, replacement);
                     prop_assert_eq!(done.key_id.as_deref(), Some("k1"));
                 }
@@ -138,7 +164,7 @@ proptest! {
     fn a_hash_depends_on_key_tenant_label_and_value_and_shows_none_of_it(value in "[g-z]{4,20}", other in "[g-z]{4,20}", label in "[a-f]{1,3}") {
         let hash = |tenant: &str, label: &str, value: &str, key: Key| {
             let mut out = String::new();
-            redactor(tenant, Operator::Hash { key }).apply(value, &[span(0, value.len(), label)], &mut out).unwrap();
+            redactor(tenant, Operator::Hash { key }).apply(None, value, &[span(0, value.len(), label)], &mut out).unwrap();
             out.rsplit_once('_').unwrap().1.to_owned()
         };
         let first = hash("acme", &label, &value, key(1));
@@ -225,7 +251,7 @@ fn spans_that_do_not_fit_are_an_error_and_leave_the_output_as_it_was() {
         vec![span(0, 3, "x"), span(2, 4, "x")],
     ] {
         let mut out = "before".to_owned();
-        assert!(redactor.apply("éab", &spans, &mut out).is_err());
+        assert!(redactor.apply(None, "éab", &spans, &mut out).is_err());
         assert_eq!(out, "before");
     }
 }
@@ -236,21 +262,92 @@ fn short_keys_are_refused_and_secrets_not_printed() {
         .unwrap_err()
         .to_string();
     assert_eq!(error, "key `k9` has 15 bytes; at least 16 are required");
-    let literal = Key {
-        id: "k9".into(),
-        secret: Arc::from(&b"short"[..]),
-    };
-    let mut out = String::new();
-    let keyed = redactor("acme", Operator::Hash { key: literal });
-    assert!(matches!(
-        keyed.apply("Ana", &[span(0, 3, "x")], &mut out),
-        Err(Error::ShortKey { .. })
-    ));
     assert_eq!(
         format!(
             "{:?}",
             Key::new("k1", b"sixteen bytes ok".to_vec()).unwrap()
         ),
         "Key(k1)"
+    );
+}
+
+#[test]
+fn what_an_operator_does_not_understand_becomes_the_placeholder() {
+    for (operator, label) in [
+        (Operator::Truncate { first: FIRST }, "card"),
+        (generalise(Some(Generalised::Age)), "age"),
+        (generalise(Some(Generalised::Date)), "date"),
+        (generalise(Some(Generalised::Zip)), "zip"),
+        // A default operator meets labels of every kind.
+        (generalise(None), "person"),
+    ] {
+        let shown = once(operator, label, "Ana Ruiz");
+        assert_eq!(shown, format!("[{}]", label.to_uppercase()));
+    }
+}
+
+fn shifted(redactor: &Redactor, subject: Option<&str>, value: &str) -> Result<String, Error> {
+    let mut out = String::new();
+    redactor.apply(subject, value, &[span(0, value.len(), "date")], &mut out)?;
+    Ok(out)
+}
+
+#[test]
+fn a_date_without_a_subject_is_an_error_that_names_the_label_alone() {
+    let redactor = redactor("acme", shift(365));
+    let error = shifted(&redactor, None, "2024-03-05").unwrap_err();
+    assert!(matches!(&error, Error::NoSubject { .. }));
+    assert_eq!(
+        error.to_string(),
+        "the operator `shift` of the label \"date\" needs `subject`, which the document does not have"
+    );
+    assert_eq!(shifted(&redactor, Some("p1"), "soon").unwrap(), "[DATE]");
+}
+
+proptest! {
+    #[test]
+    fn the_dates_of_a_subject_move_together_and_never_by_0_days(subject in "[a-z0-9]{1,8}", farthest in 1u16..800, first in 1i8..=28, second in 1i8..=28) {
+        let of = |tenant: &str, secret: u8| redactor(tenant, Operator::Shift { key: key(secret), days: farthest });
+        let days = |redactor: &Redactor, day: i8| -> i64 {
+            let date = jiff::civil::Date::new(2024, 2, day).unwrap();
+            let moved: jiff::civil::Date = shifted(redactor, Some(&subject), &date.to_string()).unwrap().parse().unwrap();
+            i64::from(date.until(moved).unwrap().get_days())
+        };
+        let own = of("acme", 1);
+        prop_assert_eq!(days(&own, first), days(&own, second));
+        prop_assert_eq!(days(&own, first), days(&of("acme", 1), first));
+        prop_assert_ne!(days(&own, first), 0);
+        prop_assert!(days(&own, first).unsigned_abs() <= u64::from(farthest));
+    }
+}
+
+#[test]
+fn subjects_tenants_and_keys_move_dates_by_different_days() {
+    let days =
+        |tenant: &str, secret: u8, subject: &str| keyed::days(&key(secret), tenant, subject, 3650);
+    let own = days("acme", 1, "p1");
+    for other in [
+        days("acme", 1, "p2"),
+        days("other", 1, "p1"),
+        days("acme", 2, "p1"),
+    ] {
+        assert_ne!(own, other);
+    }
+    let spread: std::collections::BTreeSet<i64> = (0..200)
+        .map(|n| keyed::days(&key(1), "acme", &n.to_string(), 2))
+        .collect();
+    assert_eq!(spread, [-2, -1, 1, 2].into());
+}
+
+#[test]
+fn a_fingerprint_depends_on_the_secret_alone_and_does_not_hold_it() {
+    let name = |id: &str, byte: u8| Key::new(id, [byte; 32]).unwrap().name().clone();
+    assert_eq!(name("k1", 1).fingerprint, name("k2", 1).fingerprint);
+    assert_ne!(name("k1", 1).fingerprint, name("k1", 2).fingerprint);
+    // Made with Python: hmac.new(bytes([1])*32, len(p).to_bytes(8,"little")+p,"sha256").hexdigest()[:32],
+    // where p is b"weir/key-fingerprint/1".
+    assert_eq!(
+        &*name("k1", 1).fingerprint,
+        "53143b514a652c71ed36909732df81cd"
     );
 }

@@ -1,12 +1,13 @@
 //! Digests: of a label set, and of everything that decides what a document becomes.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{Balance, Label, LabelSet, file::File};
-use crate::{decode::patterns, digest, redact::Operator};
+use crate::{
+    decode::patterns,
+    digest,
+    redact::{Format, Generalise, Generalised, KeyName, Operator, Redactor},
+};
 
 /// Digest of a label set: names, wordings and thresholds, in order, and the balance.
 pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
@@ -41,17 +42,17 @@ pub fn label_digest(labels: &[Label], balance: &Balance) -> Arc<str> {
     hash.finalize().to_hex().as_str().into()
 }
 
-/// Digest of everything that decides what a document becomes; keys by their id. Tests are not
-/// part of it.
+/// Digest of everything that decides what a document becomes; keys by their ids and fingerprints. Tests are
+/// not part of it.
 pub(super) fn policy_digest(
-    tenant: &str,
     file: &File,
     labels: &LabelSet,
     options: &patterns::Options,
-    operators: &HashMap<Arc<str>, Operator>,
-    default: &Operator,
+    redactor: &Redactor,
+    keys: &[KeyName],
 ) -> Arc<str> {
-    let operators: BTreeMap<&str, String> = operators
+    let operators: BTreeMap<&str, String> = redactor
+        .operators
         .iter()
         .map(|(label, operator)| (&**label, operator_text(operator)))
         .collect();
@@ -70,8 +71,8 @@ pub(super) fn policy_digest(
         .iter()
         .map(|(name, label)| [name.as_str(), label])
         .collect();
-    let parts = serde_json::json!([
-        tenant,
+    let mut parts = serde_json::json!([
+        &*redactor.tenant,
         &*labels.digest,
         builtin,
         custom,
@@ -79,10 +80,22 @@ pub(super) fn policy_digest(
         options.allow,
         options.phone_region,
         operators,
-        operator_text(default),
+        operator_text(&redactor.default),
         file.rules,
         file.emit_text,
     ]);
+    // Tenants without keys and subjects keep the digest that earlier versions gave them.
+    let more = parts.as_array_mut().expect("made as an array above");
+    if !keys.is_empty() {
+        let keys: Vec<[&str; 2]> = keys
+            .iter()
+            .map(|key| [&*key.id, &*key.fingerprint])
+            .collect();
+        more.push(serde_json::json!({ "keys": keys }));
+    }
+    if let Some(subject) = &file.subject {
+        more.push(serde_json::json!({ "subject": subject }));
+    }
     blake3::hash(parts.to_string().as_bytes())
         .to_hex()
         .as_str()
@@ -112,7 +125,33 @@ pub(super) fn operator_text(operator: &Operator) -> String {
                 if *from_end { "the end" } else { "the start" }
             )
         }
-        Operator::Hash { key } => format!("hash with key {:?}", key.id),
-        Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id),
+        Operator::Hash { key } => format!("hash with key {:?}", key.id()),
+        Operator::Surrogate { key } => format!("surrogate with key {:?}", key.id()),
+        Operator::Truncate { first } => format!("truncate but {first} and 4"),
+        Operator::Generalise(Generalise {
+            kind,
+            band,
+            oldest_year,
+        }) => {
+            let kind = kind.map_or("what the label says", |kind| match kind {
+                Generalised::Age => "ages",
+                Generalised::Date => "dates",
+                Generalised::Zip => "ZIP codes",
+            });
+            let oldest = oldest_year.map(|year| format!(" from {year}"));
+            let oldest = oldest.unwrap_or_default();
+            format!("generalise {kind} by {band} years{oldest}")
+        }
+        Operator::Shift { key, days } => {
+            format!("shift by up to {days} days with key {:?}", key.id())
+        }
+        Operator::Encrypt { key, format } => {
+            let format = match format {
+                Format::Token => String::new(),
+                Format::Digits { fewest } => format!(" from {fewest} digits on"),
+            };
+            format!("encrypt{format} with key {:?}", key.id())
+        }
+        Operator::Seal { recipient } => format!("seal to {:?}", recipient.name().id),
     }
 }

@@ -48,7 +48,12 @@ pub struct File {
     pub emit_text: bool,
     /// Two-letter country of phone numbers without a country code.
     pub phone_region: Option<String>,
-    /// Secret keys for `hash` and `surrogate`: one table or a list of them.
+    /// Whom a document is about, for `shift`: a JSON Pointer, or a column of text. All dates of one subject move by
+    /// the same days. A document without it becomes a dead letter if one of its dates is to be moved. Unset: the
+    /// document's id.
+    #[schemars(length(min = 1))]
+    pub subject: Option<String>,
+    /// Secret keys for `hash`, `surrogate`, `shift` and `encrypt`: one table or a list of them.
     pub keys: Option<Keys>,
     /// Examples that `weir test` runs.
     pub tests: Vec<TestEntry>,
@@ -128,6 +133,14 @@ pub enum OperatorName {
     Hash,
     /// A plausible other value.
     Surrogate,
+    /// The first six and the last four digits of a card number.
+    Truncate,
+    /// An age as a band of years, a date as its year, a ZIP code as three digits.
+    Generalise,
+    /// A date moved by days.
+    Shift,
+    /// A token that the key reads back.
+    Encrypt,
 }
 
 /// An operator with parameters.
@@ -169,7 +182,7 @@ pub enum OperatorTable {
     },
     /// Keyed hash (HMAC-SHA256), the same for the same value, tenant, label and key.
     Hash {
-        /// Id of the key. Default: the only one.
+        /// Id of the key. Default: the only one, or the primary one.
         #[serde(default)]
         key: Option<String>,
         /// Presidio's parameter; only `sha256`.
@@ -178,10 +191,87 @@ pub enum OperatorTable {
     },
     /// A plausible other value, the same for the same value, tenant, label and key.
     Surrogate {
-        /// Id of the key. Default: the only one.
+        /// Id of the key. Default: the only one, or the primary one.
         #[serde(default)]
         key: Option<String>,
     },
+    /// The first and last digits of a card number, as PCI DSS allows; `*` for the others. weir refuses a tenant that
+    /// truncates and hashes card numbers.
+    Truncate {
+        /// Digits at the start that stay: 6, or 8 for numbers of 16 digits.
+        #[serde(default = "first")]
+        #[schemars(range(min = 6, max = 8))]
+        first: u32,
+    },
+    /// An age as a band of years, a date as its year, a ZIP code of the United States as three digits. A value that is
+    /// none of them becomes `[LABEL]`.
+    Generalise {
+        /// What the values are. Default: what the words of the label say.
+        #[serde(default)]
+        kind: Option<GeneralisedName>,
+        /// Years of a band of ages: 10 gives `40-49`. Ages from 90 on are `90+`.
+        #[serde(default = "band")]
+        #[schemars(range(min = 1, max = 30))]
+        band: u16,
+        /// Earlier years of dates become `before YEAR`. For dates of birth, the year in which people who are 89 now were
+        /// born.
+        #[serde(default)]
+        #[schemars(range(min = 1800, max = 2199))]
+        oldest_year: Option<i16>,
+    },
+    /// A date moved by days that depend on key, tenant and subject: all dates of one subject by the same, never by 0.
+    Shift {
+        /// Id of the key. Default: the only one, or the primary one.
+        #[serde(default)]
+        key: Option<String>,
+        /// Farthest move in days, either way.
+        #[serde(default = "days")]
+        #[schemars(range(min = 1, max = 3650))]
+        days: u16,
+    },
+    /// A token that `weir reveal` reads back with the key (AES-SIV), the same for the same value, tenant, label and key.
+    Encrypt {
+        /// Id of the key. Default: the only one, or the primary one.
+        #[serde(default)]
+        key: Option<String>,
+        /// What stands in the text. Default: `token`.
+        #[serde(default)]
+        format: FormatName,
+        /// With `format = "digits"`: fewest digits of a value of which the digits are encrypted. A value with fewer
+        /// becomes a token.
+        #[serde(default)]
+        #[schemars(range(min = 1, max = 256))]
+        min_digits: Option<u32>,
+    },
+    /// A token that only `weir reveal --identity` reads back (age): weir has no key for it.
+    Seal {
+        /// Public key, `age1…`, as `age-keygen` prints it.
+        #[schemars(length(min = 1))]
+        recipient: String,
+    },
+}
+
+/// What an encrypted value looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FormatName {
+    /// `weir:1:KEY:LABEL:…:`
+    #[default]
+    Token,
+    /// Other digits in the value's own form (FF1). Nothing shows whether they were altered, or read with the right key.
+    Digits,
+}
+
+/// What is generalised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum GeneralisedName {
+    /// Ages, to bands of years.
+    Age,
+    /// Dates, to years.
+    Date,
+    /// ZIP codes of the United States, to three digits.
+    Zip,
 }
 
 /// Hash function.
@@ -392,6 +482,15 @@ pub struct KeyEntry {
     /// Variable that holds it, written as in a file.
     #[serde(default)]
     pub env: Option<String>,
+    /// Key of a key management service that decrypts what the file or variable holds, at each load: `vault-transit:MOUNT/KEY`,
+    /// `aws-kms:ARN`, or `gcp-kms:projects/…/cryptoKeys/KEY`.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub wrapped: Option<String>,
+    /// Whether operators that name no key use this one. The other keys of the file then serve to read older values
+    /// alone: weir makes no new ones with them. Change it to rotate keys.
+    #[serde(default)]
+    pub primary: bool,
 }
 
 /// An example that `weir test` runs.
@@ -422,6 +521,7 @@ impl Default for File {
             rules: Vec::new(),
             emit_text: false,
             phone_region: None,
+            subject: None,
             keys: None,
             tests: Vec::new(),
         }
@@ -438,6 +538,19 @@ pub(super) fn threshold() -> f32 {
 
 fn masking_char() -> String {
     "*".to_owned()
+}
+
+fn first() -> u32 {
+    6
+}
+
+pub(super) fn band() -> u16 {
+    10
+}
+
+/// As far as the dates of a year.
+pub(super) fn days() -> u16 {
+    365
 }
 
 pub(super) fn denied() -> String {

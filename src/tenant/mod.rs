@@ -9,6 +9,8 @@ mod digest;
 mod events;
 pub mod file;
 mod folder;
+mod keys;
+mod kms;
 mod operators;
 mod region;
 pub mod reload;
@@ -16,6 +18,8 @@ mod resolve;
 mod rule;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_operators;
 
 use std::{
     collections::BTreeMap,
@@ -24,12 +28,16 @@ use std::{
 
 use serde_json::Value as Json;
 
-use crate::{decode::patterns::Patterns, redact::Redactor};
+use crate::{
+    decode::patterns::Patterns,
+    redact::{KeyName, Redactor},
+};
 
 pub use crate::config::DEFAULT_MODEL;
 pub use digest::label_digest;
 pub use file::{Reuse, THRESHOLD};
 pub use folder::{check_text, place};
+pub use keys::Keyring;
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
 
 /// One label that the model looks for.
@@ -82,6 +90,12 @@ pub struct Policy {
     pub patterns: Patterns,
     /// Operators.
     pub redactor: Redactor,
+    /// Keys that the operators use: [`Policy::keys`].
+    pub keys: Arc<[KeyName]>,
+    /// All keys of the tenant.
+    pub keyring: Keyring,
+    /// Whom a document is about.
+    pub subject: Subject,
     /// Which fields of a record are read.
     pub rules: Arc<[Rule]>,
     /// Whether entity records hold the value.
@@ -90,6 +104,16 @@ pub struct Policy {
     pub digest: Arc<str>,
     /// Examples inside the tenant file, run by `weir test`.
     pub tests: Arc<[Example]>,
+}
+
+/// Where a document says whom it is about.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Subject {
+    /// Its id.
+    #[default]
+    DocumentId,
+    /// A JSON Pointer, if it begins with `/`, or a column.
+    Field(Arc<str>),
 }
 
 /// An example inside a tenant file.
@@ -101,6 +125,13 @@ pub struct Example {
     pub expect: String,
     /// Where it is written: `FILE:LINE:COLUMN`.
     pub at: String,
+}
+
+impl Policy {
+    /// The keys with which new values are made, for audit records: ids and fingerprints, by id.
+    pub fn keys(&self) -> &[KeyName] {
+        &self.keys
+    }
 }
 
 /// All policies at one moment: what a document is processed with does not change under way.

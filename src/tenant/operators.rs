@@ -1,21 +1,22 @@
-//! Operators, and the keys that some of them need.
+//! Operators.
 
-use std::{collections::HashMap, sync::Arc};
-
-use base64::{Engine, engine::general_purpose::STANDARD};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     digest::operator_text,
-    file::{KeyEntry, Keys, OperatorEntry, OperatorName, OperatorTable},
+    file::{self, FormatName, GeneralisedName, OperatorEntry, OperatorName, OperatorTable},
     resolve::Resolver,
 };
 use crate::{
-    diagnose::{Kind, reason},
-    redact::{Key, Operator},
+    diagnose::Kind,
+    redact::{
+        FEWEST_DIGITS, FIRST, FIRST_OF_LONG_BIN, Format, Generalise, Generalised, KEY_ID_BYTES,
+        Key, Operator, Recipient, fits_token, names_cards,
+    },
 };
-
-/// Least bytes of a key: 128 bits (design 6).
-const MIN_KEY_BYTES: usize = 16;
 
 impl Resolver<'_> {
     pub(super) fn give(
@@ -28,6 +29,7 @@ impl Resolver<'_> {
         let Some(operator) = self.operator(path, entry) else {
             return;
         };
+        self.generalises_something(path, &operator, label);
         let name = operator_text(&operator);
         if let Some(known) = operators.get(label)
             && operator_text(known) != name
@@ -46,28 +48,53 @@ impl Resolver<'_> {
     }
 
     pub(super) fn operator(&mut self, path: &str, entry: &OperatorEntry) -> Option<Operator> {
-        Some(match entry {
-            OperatorEntry::Name(OperatorName::Keep)
-            | OperatorEntry::Table(OperatorTable::Keep {}) => Operator::Keep,
-            OperatorEntry::Name(OperatorName::Remove | OperatorName::Redact)
-            | OperatorEntry::Table(OperatorTable::Remove {} | OperatorTable::Redact {}) => {
-                Operator::Remove
-            }
-            OperatorEntry::Name(OperatorName::Replace) => Operator::Replace { placeholder: None },
-            OperatorEntry::Name(OperatorName::Mask) => Operator::Mask {
+        match entry {
+            OperatorEntry::Name(name) => self.named(path, *name),
+            OperatorEntry::Table(table) => self.with_parameters(path, table),
+        }
+    }
+
+    /// An operator with its default parameters.
+    fn named(&mut self, path: &str, name: OperatorName) -> Option<Operator> {
+        Some(match name {
+            OperatorName::Keep => Operator::Keep,
+            OperatorName::Remove | OperatorName::Redact => Operator::Remove,
+            OperatorName::Replace => Operator::Replace { placeholder: None },
+            OperatorName::Mask => Operator::Mask {
                 character: '*',
                 keep_last: 0,
             },
-            OperatorEntry::Name(OperatorName::Hash) => Operator::Hash {
+            OperatorName::Hash => Operator::Hash {
                 key: self.key(path, None)?,
             },
-            OperatorEntry::Name(OperatorName::Surrogate) => Operator::Surrogate {
+            OperatorName::Surrogate => Operator::Surrogate {
                 key: self.key(path, None)?,
             },
-            OperatorEntry::Table(OperatorTable::Replace {
+            OperatorName::Truncate => Operator::Truncate { first: FIRST },
+            OperatorName::Generalise => Operator::Generalise(Generalise {
+                kind: None,
+                band: file::band(),
+                oldest_year: None,
+            }),
+            OperatorName::Shift => Operator::Shift {
+                key: self.key(path, None)?,
+                days: file::days(),
+            },
+            OperatorName::Encrypt => Operator::Encrypt {
+                key: self.key_of_tokens(path, None)?,
+                format: Format::Token,
+            },
+        })
+    }
+
+    fn with_parameters(&mut self, path: &str, table: &OperatorTable) -> Option<Operator> {
+        Some(match table {
+            OperatorTable::Keep {} => Operator::Keep,
+            OperatorTable::Remove {} | OperatorTable::Redact {} => Operator::Remove,
+            OperatorTable::Replace {
                 placeholder,
                 new_value,
-            }) => {
+            } => {
                 if placeholder.is_some() && new_value.is_some() {
                     let kind =
                         Kind::Conflict("`placeholder` and `new_value` mean the same".to_owned());
@@ -78,14 +105,139 @@ impl Resolver<'_> {
                     placeholder: placeholder.clone().or_else(|| new_value.clone()),
                 }
             }
-            OperatorEntry::Table(mask @ OperatorTable::Mask { .. }) => self.mask(path, mask)?,
-            OperatorEntry::Table(OperatorTable::Hash { key, .. }) => Operator::Hash {
+            OperatorTable::Mask { .. } => self.mask(path, table)?,
+            OperatorTable::Hash { key, .. } => Operator::Hash {
                 key: self.key(path, key.as_deref())?,
             },
-            OperatorEntry::Table(OperatorTable::Surrogate { key }) => Operator::Surrogate {
+            OperatorTable::Surrogate { key } => Operator::Surrogate {
                 key: self.key(path, key.as_deref())?,
+            },
+            OperatorTable::Truncate { first } => {
+                let first = *first as usize;
+                if ![FIRST, FIRST_OF_LONG_BIN].contains(&first) {
+                    let kind = Kind::Invalid("`first` must be 6 or 8".to_owned());
+                    self.problem(&format!("{path}.first"), kind, "6");
+                    return None;
+                }
+                Operator::Truncate { first }
+            }
+            OperatorTable::Generalise {
+                kind,
+                band,
+                oldest_year,
+            } => Operator::Generalise(Generalise {
+                kind: kind.map(|kind| match kind {
+                    GeneralisedName::Age => Generalised::Age,
+                    GeneralisedName::Date => Generalised::Date,
+                    GeneralisedName::Zip => Generalised::Zip,
+                }),
+                band: *band,
+                oldest_year: *oldest_year,
+            }),
+            OperatorTable::Shift { key, days } => Operator::Shift {
+                key: self.key(path, key.as_deref())?,
+                days: *days,
+            },
+            OperatorTable::Encrypt {
+                key,
+                format,
+                min_digits,
+            } => Operator::Encrypt {
+                key: self.key_of_tokens(path, key.as_deref())?,
+                format: self.format(path, *format, *min_digits)?,
+            },
+            OperatorTable::Seal { recipient } => match Recipient::new(recipient) {
+                Some(recipient) => Operator::Seal { recipient },
+                None => {
+                    // Not printed: it may be the secret half.
+                    let kind = Kind::Invalid("`recipient` is not a public key of age".to_owned());
+                    self.problem(&format!("{path}.recipient"), kind, "\"age1…\"");
+                    return None;
+                }
             },
         })
+    }
+
+    /// A key whose id can stand in a token.
+    fn key_of_tokens(&mut self, path: &str, id: Option<&str>) -> Option<Key> {
+        let key = self.key(path, id)?;
+        if !fits_token(key.id()) {
+            let kind = Kind::Invalid(format!(
+                "the id of the key \"{}\" cannot stand in a token",
+                key.id()
+            ));
+            let fix = format!("letters, digits, `-`, `_` and `.`, at most {KEY_ID_BYTES}");
+            self.problem("keys", kind, fix);
+            return None;
+        }
+        Some(key)
+    }
+
+    /// A million values are the fewest that NIST allows for FF1.
+    fn format(&mut self, path: &str, name: FormatName, min_digits: Option<u32>) -> Option<Format> {
+        let fewest = min_digits.map_or(FEWEST_DIGITS, |digits| digits as usize);
+        let (kind, fix) = match name {
+            FormatName::Token if min_digits.is_some() => (
+                Kind::Conflict("`min_digits` is of `format = \"digits\"`".to_owned()),
+                "remove it, or add `format = \"digits\"`".to_owned(),
+            ),
+            FormatName::Digits if fewest < FEWEST_DIGITS => (
+                Kind::Invalid(format!(
+                    "{fewest} digits are too few for `format = \"digits\"`: fewer than a million values can be searched"
+                )),
+                format!("{FEWEST_DIGITS} or more, or `format = \"token\"`"),
+            ),
+            FormatName::Token => return Some(Format::Token),
+            FormatName::Digits => return Some(Format::Digits { fewest }),
+        };
+        self.problem(&format!("{path}.min_digits"), kind, fix);
+        None
+    }
+
+    /// A label of its own whose words say nothing of what to generalise: each value would become `[LABEL]`.
+    fn generalises_something(&mut self, path: &str, operator: &Operator, label: &str) {
+        if let Operator::Generalise(Generalise { kind: None, .. }) = operator
+            && Generalised::of_label(label).is_none()
+        {
+            let kind = Kind::Invalid(format!(
+                "the label \"{label}\" does not say what `generalise` makes of it"
+            ));
+            let fix = "{ type = \"generalise\", kind = \"age\" }, \"date\" or \"zip\"";
+            self.problem(path, kind, fix);
+        }
+    }
+
+    /// A card number that is hashed in one place and truncated in another can be found by trying the digits
+    /// that the truncation leaves out (PCI DSS 3.5.1).
+    pub(super) fn cards_are_not_correlated(
+        &mut self,
+        labels: &BTreeSet<Arc<str>>,
+        operators: &HashMap<Arc<str>, Operator>,
+        default: &Operator,
+    ) {
+        let of = |label: &Arc<str>| operators.get(label).unwrap_or(default);
+        let truncated = labels
+            .iter()
+            .find(|label| matches!(of(label), Operator::Truncate { .. }));
+        let Some(truncated) = truncated else { return };
+        let same =
+            |label: &str| names_cards(label) || label.to_lowercase() == truncated.to_lowercase();
+        let hashed = labels
+            .iter()
+            .find(|label| matches!(of(label), Operator::Hash { .. }) && same(label));
+        let Some(hashed) = hashed else { return };
+        let kind = Kind::Conflict(format!(
+            "card numbers are truncated as \"{truncated}\" and hashed as \"{hashed}\": together they give the number away"
+        ));
+        let at = ["labels", "patterns", "regexes", "deny", "operator"]
+            .into_iter()
+            .find(|key| self.document.entry(key).is_some())
+            .unwrap_or("");
+        self.problem(
+            at,
+            kind,
+            "use one of the two operators for all card numbers",
+        );
     }
 
     fn mask(&mut self, path: &str, table: &OperatorTable) -> Option<Operator> {
@@ -128,149 +280,5 @@ impl Resolver<'_> {
                 keep_last: *keep_last as usize,
             },
         })
-    }
-
-    /// The key of an id, or the only key. The id as written is not printed: it may be the key
-    /// itself, put in the wrong place.
-    fn key(&mut self, path: &str, id: Option<&str>) -> Option<Key> {
-        if self.keys.is_empty() && self.keys_failed {
-            return None; // told already, and the id may be right
-        }
-        let ids: Vec<String> = self.keys.keys().map(|id| format!("`{id}`")).collect();
-        let (kind, fix) = match (id, self.keys.len()) {
-            (Some(id), _) => match self.keys.get(id) {
-                Some(key) => return Some(key.clone()),
-                None if ids.is_empty() => (
-                    Kind::Invalid(
-                        "`key` names a key, but `keys` is missing from the file".to_owned(),
-                    ),
-                    "keys = { id = \"k1\", file = \"…\" }".to_owned(),
-                ),
-                None => (
-                    Kind::Invalid("`key` is not the id of a key of this file".to_owned()),
-                    ids.join(" or "),
-                ),
-            },
-            (None, 1) => return self.keys.values().next().cloned(),
-            (None, 0) => (
-                Kind::Invalid(
-                    "the operator needs a key, but the file contains no usable `keys`".to_owned(),
-                ),
-                "keys = { id = \"k1\", file = \"…\" }".to_owned(),
-            ),
-            (None, _) => (
-                Kind::Invalid("the operator must name its key: the file has several".to_owned()),
-                format!("key = {}", ids.join(" or ")),
-            ),
-        };
-        let at = match id {
-            Some(_) => format!("{path}.key"),
-            None => path.to_owned(),
-        };
-        self.problem(&at, kind, fix);
-        None
-    }
-
-    /// What the file or the variable of a key holds. `None` means that a problem was reported.
-    fn secret_of(&mut self, path: &str, entry: &KeyEntry) -> Option<Vec<u8>> {
-        match (&entry.file, &entry.env) {
-            (Some(file), None) => match std::fs::read(self.folder.join(file)) {
-                Ok(bytes) => Some(bytes),
-                Err(error) => {
-                    let kind = Kind::Unreadable {
-                        what: "the file of the key".to_owned(),
-                        reason: reason(&error),
-                    };
-                    self.problem(
-                        &format!("{path}.file"),
-                        kind,
-                        "name a readable file outside version control",
-                    );
-                    None
-                }
-            },
-            (None, Some(name)) => match std::env::var_os(name) {
-                Some(value) => Some(value.into_encoded_bytes()),
-                None => {
-                    let kind = Kind::Unreadable {
-                        what: "the variable of the key".to_owned(),
-                        reason: "the variable is not set".to_owned(),
-                    };
-                    self.problem(&format!("{path}.env"), kind, "set it where weir runs");
-                    None
-                }
-            },
-            _ => {
-                let kind = Kind::OneOf {
-                    key: "a key".to_owned(),
-                    of: "`file`, `env`".to_owned(),
-                };
-                self.problem(path, kind, "keep one of them");
-                None
-            }
-        }
-    }
-
-    pub(super) fn read_keys(&mut self, keys: Option<&Keys>) {
-        let entries: Vec<(String, &KeyEntry)> = match keys {
-            None => return,
-            Some(Keys::One(entry)) => vec![("keys".to_owned(), entry)],
-            Some(Keys::Many(entries)) => entries
-                .iter()
-                .enumerate()
-                .map(|(i, entry)| (format!("keys.{i}"), entry))
-                .collect(),
-        };
-        for (path, entry) in entries {
-            let Some(secret) = self.secret_of(&path, entry) else {
-                continue;
-            };
-            let secret = zeroize::Zeroizing::new(secret);
-            match decode_key(&secret) {
-                Ok(secret) => {
-                    crate::digest::part(self.hash, &secret);
-                    let key = Key {
-                        id: entry.id.as_str().into(),
-                        secret: secret.as_slice().into(),
-                    };
-                    if self.keys.insert(entry.id.clone(), key).is_some() {
-                        let kind = Kind::Invalid(format!("key \"{}\" is defined twice", entry.id));
-                        self.problem(&path, kind, "give each its own id");
-                    }
-                }
-                Err(why) => {
-                    let kind = Kind::Invalid(format!("the key \"{}\" {why}", entry.id));
-                    self.problem(
-                        &path,
-                        kind,
-                        "hex:…, base64:… or the bytes themselves, 16 bytes or more",
-                    );
-                }
-            }
-        }
-    }
-}
-
-/// `hex:…`, `base64:…`, or the bytes themselves without the line end that editors add.
-fn decode_key(written: &[u8]) -> Result<zeroize::Zeroizing<Vec<u8>>, String> {
-    let text = std::str::from_utf8(written).map(str::trim_end);
-    let bytes = match text {
-        Ok(text) if text.starts_with("hex:") => {
-            hex::decode(&text[4..]).map_err(|_| "is not valid hexadecimal".to_owned())?
-        }
-        Ok(text) if text.starts_with("base64:") => STANDARD
-            .decode(&text[7..])
-            .map_err(|_| "is not valid base64".to_owned())?,
-        _ => {
-            let end = written.strip_suffix(b"\n").unwrap_or(written);
-            end.strip_suffix(b"\r").unwrap_or(end).to_vec()
-        }
-    };
-    let bytes = zeroize::Zeroizing::new(bytes);
-    match bytes.len() {
-        n if n < MIN_KEY_BYTES => Err(format!(
-            "has {n} bytes; at least {MIN_KEY_BYTES} are required"
-        )),
-        _ => Ok(bytes),
     }
 }

@@ -1,13 +1,13 @@
 //! From one tenant file to its policy.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeSet, HashMap},
     path::Path,
     sync::Arc,
 };
 
 use super::{
-    Balance, DEFAULT_MODEL, Example, Label, LabelSet, Policy, Rule,
+    Balance, DEFAULT_MODEL, Example, Keyring, Label, LabelSet, Policy, Rule, Subject, WHOLE_LABEL,
     digest::{label_digest, policy_digest},
     file::{
         Allow, AllowEntry, AllowTerm, Deny, DenyTable, File, LabelEntry, LabelTable, OneOrMany,
@@ -25,7 +25,7 @@ use crate::{
         document::{self, Node},
         reason,
     },
-    redact::{Key, Operator, Redactor},
+    redact::{KeyName, Operator, Redactor},
 };
 
 /// Keys and values that later versions know.
@@ -50,7 +50,7 @@ pub(super) fn parse(
         document: &document,
         folder: path.parent().unwrap_or(Path::new("")),
         problems: Problems::default(),
-        keys: BTreeMap::new(),
+        keys: Keyring::default(),
         keys_failed: false,
         hash,
     };
@@ -63,7 +63,7 @@ pub(super) struct Resolver<'a> {
     pub(super) document: &'a Node,
     pub(super) folder: &'a Path,
     pub(super) problems: Problems,
-    pub(super) keys: BTreeMap<String, Key>,
+    pub(super) keys: Keyring,
     pub(super) keys_failed: bool,
     pub(super) hash: &'a mut blake3::Hasher,
 }
@@ -107,15 +107,25 @@ impl Resolver<'_> {
             balance,
         };
         let default = default?;
-        let digest = policy_digest(tenant, file, &labels, &options, &operators, &default);
+        let names = names(&labels, &options, &rules);
+        self.cards_are_not_correlated(&names, &operators, &default);
+        let redactor = Redactor {
+            tenant: tenant.into(),
+            operators: Arc::new(operators),
+            default,
+        };
+        let keys = used_keys(&redactor);
+        let digest = policy_digest(file, &labels, &options, &redactor, &keys);
         Some(Policy {
             tenant: tenant.into(),
             labels,
             patterns: patterns?,
-            redactor: Redactor {
-                tenant: tenant.into(),
-                operators: Arc::new(operators),
-                default,
+            redactor,
+            keys,
+            keyring: self.keys.clone(),
+            subject: match &file.subject {
+                Some(field) => Subject::Field(field.as_str().into()),
+                None => Subject::DocumentId,
             },
             rules: rules.into(),
             emit_text: file.emit_text,
@@ -489,6 +499,28 @@ impl Resolver<'_> {
         });
         examples.collect()
     }
+}
+
+/// Every label that a span may have.
+fn names(labels: &LabelSet, options: &patterns::Options, rules: &[Rule]) -> BTreeSet<Arc<str>> {
+    let mut names: BTreeSet<Arc<str>> = BTreeSet::new();
+    names.extend(labels.labels.iter().map(|label| label.name.clone()));
+    names.extend(options.builtin.iter().map(|(_, label)| label.clone()));
+    names.extend(options.custom.iter().map(|custom| custom.label.clone()));
+    names.extend(options.deny.iter().map(|(_, label)| label.clone()));
+    if rules.iter().any(|rule| !rule.whole.is_empty()) {
+        names.insert(WHOLE_LABEL.into());
+    }
+    names
+}
+
+/// The keys that operators use, each once, by id.
+fn used_keys(redactor: &Redactor) -> Arc<[KeyName]> {
+    let used: BTreeSet<&KeyName> = redactor
+        .all()
+        .filter_map(|operator| operator.key_name())
+        .collect();
+    used.into_iter().cloned().collect()
 }
 
 fn default_label(pattern: &str) -> Arc<str> {

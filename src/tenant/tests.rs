@@ -81,7 +81,7 @@ fn a_whole_file_becomes_a_policy() {
         }
     ));
     assert!(
-        matches!(operator("customer"), Operator::Hash { key } if &*key.id == "k1" && key.secret.len() == 16)
+        matches!(operator("customer"), Operator::Hash { key } if &**key.id() == "k1" && key.secret().len() == 16)
     );
     assert!(matches!(operator("vip"), Operator::Remove));
     assert!(matches!(operator("ticket"), Operator::Keep));
@@ -243,7 +243,7 @@ fn keys_are_hex_base64_or_their_own_bytes_and_never_short() {
         fs::write(dir.path().join("key"), key).unwrap();
         let text = "labels = []\noperator = \"hash\"\nkeys = { id = \"k1\", file = \"key\" }\n";
         Policy::parse("acme", &path, text).map(|policy| match policy.redactor.default {
-            Operator::Hash { key } => key.secret.to_vec(),
+            Operator::Hash { key } => key.secret().to_vec(),
             other => panic!("not a hash: {other:?}"),
         })
     };

@@ -91,12 +91,14 @@ const CONFIGURATIONS: &[&str] = &["deploy/helm", "examples", "src/cli/init"];
 /// Doc comments here are command help, or descriptions in schemas and in docs/configuration.md.
 const HELP: &[&str] = &[
     "cli/args.rs",
+    "cli/args/",
     "config/",
     "record/audit.rs",
     "record/dead_letter.rs",
     "record/entities.rs",
     "record/position.rs",
     "record/redaction.rs",
+    "record/reveal.rs",
     "tenant/file.rs",
 ];
 

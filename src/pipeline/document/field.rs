@@ -1,6 +1,6 @@
 //! One field: what is found in it, and its pieces through the tenant's operators.
 
-use std::{collections::BTreeMap, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Instant};
 
 use super::Error;
 use crate::{
@@ -58,16 +58,17 @@ impl Found {
     }
 }
 
-/// Finds and redacts in one field. `found`: what is known of it already.
+/// Finds and redacts in one field of a document about `subject`. `found`: what is known of it already.
 pub(super) async fn scan(
     engine: &Engine,
     policy: &Policy,
+    subject: Option<&str>,
     path: &str,
     text: &str,
     treatment: Treatment,
     found: Vec<Span>,
 ) -> Result<Field, Error> {
-    let mut pieces = Pieces::new(policy, path);
+    let mut pieces = Pieces::new(policy, subject.map(Cow::Borrowed), path);
     let mut redacted = String::with_capacity(text.len());
     let (mut tokens, mut windows) = (0, 0);
     match treatment {
@@ -116,6 +117,7 @@ pub(super) async fn scan(
 /// Pieces of one field on their way through the operators; keeps count of where they stand.
 pub(crate) struct Pieces<'a> {
     policy: &'a Policy,
+    subject: Option<Cow<'a, str>>,
     path: &'a str,
     source: Place,
     output: Place,
@@ -143,10 +145,12 @@ impl Place {
 }
 
 impl<'a> Pieces<'a> {
-    pub(crate) fn new(policy: &'a Policy, path: &'a str) -> Self {
+    /// Begins with a field of a document about `subject`.
+    pub(crate) fn new(policy: &'a Policy, subject: Option<Cow<'a, str>>, path: &'a str) -> Self {
         let start = Place::default();
         Self {
             policy,
+            subject,
             path,
             source: start,
             output: start,
@@ -173,7 +177,7 @@ impl<'a> Pieces<'a> {
         let applied = self
             .policy
             .redactor
-            .apply(text, spans, out)
+            .apply(self.subject.as_deref(), text, spans, out)
             .map_err(|error| Error::Redact(Arc::new(error)))?;
         metric::stage(Stage::Redact, began);
         let mut code_points = CodePointCursor::new(text, self.source.code_point);

@@ -24,6 +24,7 @@ use crate::{
 pub(super) async fn json(
     engine: &Engine,
     policy: &Policy,
+    subject: Option<&str>,
     document: &Document,
     text: &Text,
     members: bool,
@@ -50,7 +51,7 @@ pub(super) async fn json(
     let replaced = |leaf: &Leaf| hashed.is_some() && Some(leaf.pointer.as_str()) == pointer;
     let mut leaves = document.strings(read).map_err(Error::not_json)?;
     leaves.retain(|leaf| !replaced(leaf));
-    let keys = Keys::of(policy, &document, read, &leaves)?;
+    let keys = Keys::of(policy, subject, &document, read, &leaves)?;
     edits.extend(keys.edits());
     let names = &FieldNames::of(&document, &leaves).map_err(Error::not_json)?;
     let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
@@ -62,7 +63,16 @@ pub(super) async fn json(
             let named = policy
                 .patterns
                 .find_named(&names.name(&leaf.pointer), &literal.text);
-            let field = scan(engine, policy, &path, &literal.text, treatment, named).await?;
+            let field = scan(
+                engine,
+                policy,
+                subject,
+                &path,
+                &literal.text,
+                treatment,
+                named,
+            )
+            .await?;
             Ok((literal, field))
         }));
     }
@@ -114,6 +124,7 @@ pub(super) fn members(
 pub(super) async fn json_line(
     engine: &Engine,
     policy: &Policy,
+    subject: Option<&str>,
     position: &Position,
     text: &Text,
     found: &mut Found,
@@ -153,6 +164,7 @@ pub(super) async fn json_line(
             let field = scan(
                 engine,
                 policy,
+                subject,
                 &leaf.pointer,
                 value.text(),
                 treatment,

@@ -63,7 +63,8 @@ impl Run<'_> {
     ) -> Result<Counts, TextError> {
         let began = Instant::now();
         let engine = &self.job.engine;
-        let id = names::shown_id(policy, &stream.id)?;
+        let subject = document::subject_of_text(policy, &stream.id);
+        let id = names::shown_id(policy, subject.as_deref(), &stream.id)?;
         let start = StreamStart {
             id: &id,
             tenant: &policy.tenant,

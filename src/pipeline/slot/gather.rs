@@ -222,11 +222,12 @@ impl Gathered {
             }
             State::Rejected(letter) => (Err(letter), None),
         };
-        let (mut findings, mut digests) = (Vec::new(), None);
+        let (mut findings, mut digests, mut keys) = (Vec::new(), None, Vec::new());
         if let Some(key) = audited
             && let Some(policy) = policy.or_else(|| process.policy_of(outcome.as_ref().err()?))
         {
             digests = Some(process.digests(&policy));
+            keys = document::keys(&policy);
             if let Ok(done) = &outcome {
                 findings = document::findings(done, &policy, key);
             }
@@ -240,6 +241,7 @@ impl Gathered {
             envelope: self.envelope,
             findings,
             digests,
+            keys: keys.into(),
             outcome,
             audit: None,
         }

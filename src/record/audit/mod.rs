@@ -72,6 +72,9 @@ pub struct Audit {
     /// Version of weir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weir_version: Option<String>,
+    /// Keys with which the policy makes new values.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub keys: Vec<KeyName>,
     /// HMAC-SHA256 of the record's value as received, 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub input_digest: Option<String>,
@@ -115,6 +118,7 @@ impl Audit {
             label_set: None,
             policy: None,
             weir_version: None,
+            keys: Vec::new(),
             input_digest: None,
             output_digest: None,
             digest_key: key.id(),
@@ -134,6 +138,16 @@ pub enum Kind {
     Begin,
     /// A record of the source was delivered, or became a dead letter.
     Event,
+}
+
+/// A key of a policy.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct KeyName {
+    /// Id, as the tenant file gives it.
+    pub id: String,
+    /// 32 hexadecimal digits that depend on the secret alone: another secret under the same id has others.
+    pub fingerprint: String,
 }
 
 /// What became of a record.

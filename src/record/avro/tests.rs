@@ -13,7 +13,9 @@ use serde_json::{Value as Json, json};
 use super::*;
 use crate::record::{
     Audit, Change, Code, DeadLetter, Digests, Entities, Entity, Position, Redaction, Stage,
-    audit::{self, Begin, Chained, DigestKey, Finding, GENESIS, Head, Outcome, Reason, Seal},
+    audit::{
+        self, Begin, Chained, DigestKey, Finding, GENESIS, Head, KeyName, Outcome, Reason, Seal,
+    },
 };
 
 // ---- weir's records
@@ -334,6 +336,13 @@ fn audit() -> impl Strategy<Value = Chained> {
                     label_set: digests.as_ref().map(|own| own.label_set.clone()),
                     policy: digests.as_ref().map(|own| own.policy.clone()),
                     weir_version: digests.map(|own| own.weir_version),
+                    keys: match delivered {
+                        true => vec![KeyName {
+                            id: "k".to_owned(),
+                            fingerprint: "f".to_owned(),
+                        }],
+                        false => Vec::new(),
+                    },
                     input_digest,
                     output_digest,
                     ..Audit::new(audit::Kind::Event, letter.source, &key)
@@ -415,6 +424,7 @@ fn avro_has_every_field_that_json_has() {
     assert_eq!(in_avro(Kind::Audit, "Audit"), in_json::<Audit>());
     assert_eq!(in_avro(Kind::Audit, "Finding"), in_json::<Finding>());
     assert_eq!(in_avro(Kind::Audit, "Begin"), in_json::<Begin>());
+    assert_eq!(in_avro(Kind::Audit, "KeyName"), in_json::<KeyName>());
     assert_eq!(in_avro(Kind::Audit, "Seal"), in_json::<Seal>());
     let mut redaction = in_json::<Redaction>();
     redaction.extend(["source", "document"].map(str::to_owned));

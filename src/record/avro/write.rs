@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Kind;
 use crate::record::{
     Audit, Change, DeadLetter, Digests, Entities, Entity, Position,
-    audit::{Begin, Finding, Seal},
+    audit::{Begin, Finding, KeyName, Seal},
 };
 
 /// A redaction, in the parts that its schema keeps apart.
@@ -250,6 +250,7 @@ pub(super) fn audit(record: &Audit) -> Value {
         label_set,
         policy,
         weir_version,
+        keys,
         input_digest,
         output_digest,
         digest_key,
@@ -280,6 +281,10 @@ pub(super) fn audit(record: &Audit) -> Value {
         ("label_set", text(label_set)),
         ("policy", text(policy)),
         ("weir_version", text(weir_version)),
+        (
+            "keys",
+            optional((!keys.is_empty()).then(|| Value::Array(keys.iter().map(key_name).collect()))),
+        ),
         ("input_digest", text(input_digest)),
         ("output_digest", text(output_digest)),
         ("digest_key", string(digest_key)),
@@ -294,6 +299,14 @@ pub(super) fn audit(record: &Audit) -> Value {
 fn named(variant: &impl Serialize) -> String {
     let name = serde_json::to_value(variant).expect("a variant is JSON");
     name.as_str().unwrap_or_default().to_owned()
+}
+
+fn key_name(record: &KeyName) -> Value {
+    let KeyName { id, fingerprint } = record;
+    object(vec![
+        ("id", string(id)),
+        ("fingerprint", string(fingerprint)),
+    ])
 }
 
 fn begin(record: &Begin) -> Value {

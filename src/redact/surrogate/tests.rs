@@ -88,7 +88,7 @@ proptest! {
         ] {
             let fresh = surrogate("date of birth", &value);
             prop_assert_eq!(outline(&fresh), outline(&value), "{}", fresh);
-            let parsed = date::shift(&fresh, &mut Stream::new(&Key::new("k", vec![1; 32]).unwrap(), "t", "l", "v"));
+            let parsed = date::surrogate(&fresh, &mut Stream::new(&Key::new("k", vec![1; 32]).unwrap(), "t", "l", "v"));
             prop_assert!(parsed.is_some(), "{} is no date", fresh);
         }
         let fresh = surrogate("date", &format!("{named} {day}, {year}"));

@@ -22,7 +22,7 @@ use crate::{
     kafka::{Brokers, Bytes, Envelope, Settings},
     record::{
         DeadLetter, Digests, Done,
-        audit::{Chained, Finding},
+        audit::{Chained, Finding, KeyName},
         avro,
     },
     telemetry::trace,
@@ -117,6 +117,8 @@ pub struct Delivery {
     pub outcome: Result<Done, DeadLetter>,
     /// Digests of what decided about it, in whole, where records are audited and its tenant is known.
     pub digests: Option<Digests>,
+    /// Keys of the policy, where records are audited.
+    pub keys: Arc<[KeyName]>,
     /// Its audit records, chained, put there when its set is published.
     pub audit: Option<Audited>,
     /// To the span of the record.

@@ -17,7 +17,10 @@ use weir::{
     },
     record::{
         Position,
-        audit::{Audit, Begin, Chained, GENESIS, Head, Kind, Outcome, Reason, Seal, Unit, VERSION},
+        audit::{
+            Audit, Begin, Chained, Delivery, GENESIS, Head, Kind, Outcome, Reason, Seal, Unit,
+            VERSION,
+        },
     },
 };
 
@@ -51,6 +54,7 @@ impl Author {
         let mut record = self.record(Kind::Begin);
         record.begin = Some(Begin {
             reason: Reason::New,
+            delivery: Delivery::ExactlyOnce,
             group: "group".to_owned(),
             cluster: None,
             log_start: 100,
@@ -113,6 +117,7 @@ impl Author {
             label_set: None,
             policy: None,
             weir_version: None,
+            keys: Vec::new(),
             input_digest: None,
             output_digest: None,
             digest_key: "00000000".to_owned(),

@@ -1,0 +1,187 @@
+//! `weir reveal`: values that were encrypted or sealed, read back, with an event on disk before anything is printed.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, Read as _, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, anyhow};
+use zeroize::Zeroizing;
+
+use super::{
+    args,
+    exit::{Exit, Failure},
+};
+use crate::{
+    VERSION,
+    record::{Reveal, RevealKind},
+    redact::{Identity, Reading, Revealed, reveal, reveal_digits},
+    tenant::Policy,
+};
+
+/// Reads tokens back.
+pub fn execute(args: &args::Reveal) -> Result<Exit, Failure> {
+    for (flag, text) in [("--reason", Some(&args.reason)), ("--by", args.by.as_ref())] {
+        if text.is_some_and(|text| text.trim().is_empty()) {
+            return Err(Failure::new(Exit::Usage, anyhow!("{flag} is empty")));
+        }
+    }
+    let policy = Policy::load(&args.tenant)?;
+    let identities = identities(args.identity.as_deref())?;
+    let text = input(args.token.as_deref())?;
+    let reading = match &args.label {
+        Some(label) => of_digits(args, &policy, label, text.trim_end_matches('\n'))?,
+        None => reveal(
+            &policy.tenant,
+            &text,
+            |id| policy.keyring.key(id),
+            &identities,
+        ),
+    };
+    if !reading.revealed.is_empty() {
+        let events: Vec<Reveal> = reading
+            .revealed
+            .iter()
+            .map(|revealed| event(args, &policy, revealed))
+            .collect();
+        record(&args.audit, &events)?;
+    }
+    print(&text, &reading, args.json)?;
+    match (reading.revealed.len(), reading.unread) {
+        (0, 0) => {
+            let error = anyhow!("the input holds no token");
+            Err(Failure::new(Exit::NoInput, error))
+        }
+        (_, 0) => Ok(Exit::Done),
+        (_, unread) => {
+            let error = anyhow!(
+                "{unread} tokens were not read: their key is missing, or they are of another tenant"
+            );
+            let hint = "add the older key to `keys` of the tenant file, or give --identity";
+            Err(Failure::new(Exit::No, error).hint(hint))
+        }
+    }
+}
+
+/// The token of the command line, or standard input.
+fn input(token: Option<&str>) -> Result<Zeroizing<String>, Failure> {
+    if let Some(token) = token {
+        return Ok(Zeroizing::new(format!("{token}\n")));
+    }
+    let mut bytes = Vec::new();
+    io::stdin().lock().read_to_end(&mut bytes)?;
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Zeroizing::new(text)),
+        Err(_) => Err(Failure::new(Exit::Io, anyhow!("the input is not UTF-8"))),
+    }
+}
+
+fn identities(file: Option<&Path>) -> Result<Vec<Identity>, Failure> {
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let shown = file.display();
+    let text = std::fs::read_to_string(file)
+        .map(Zeroizing::new)
+        .with_context(|| format!("can't read the identity file {shown}"))
+        .map_err(|error| Failure::new(Exit::Config, error))?;
+    Identity::read(&text).ok_or_else(|| {
+        let error = anyhow!("{shown} is not a file of age identities");
+        Failure::new(Exit::Config, error)
+            .hint("one AGE-SECRET-KEY-1… per line, as age-keygen writes it")
+    })
+}
+
+/// A value of which the digits were encrypted.
+fn of_digits(
+    args: &args::Reveal,
+    policy: &Policy,
+    label: &str,
+    value: &str,
+) -> Result<Reading, Failure> {
+    let key = match &args.key {
+        Some(id) => policy.keyring.key(id),
+        None => policy.keyring.primary(),
+    };
+    let Some(key) = key else {
+        let error = anyhow!("the tenant file has no such key, or several and no primary one");
+        return Err(Failure::new(Exit::Config, error).hint("--key with an id of `keys`"));
+    };
+    let revealed = reveal_digits(&policy.tenant, label, key, value);
+    Ok(Reading {
+        unread: usize::from(revealed.is_none()),
+        revealed: revealed.into_iter().collect(),
+    })
+}
+
+fn event(args: &args::Reveal, policy: &Policy, revealed: &Revealed) -> Reveal {
+    Reveal {
+        kind: RevealKind::Reveal,
+        at: jiff::Timestamp::now().to_string(),
+        by: args.by.clone().unwrap_or_else(login),
+        reason: args.reason.clone(),
+        ticket: args.ticket.clone(),
+        tenant: policy.tenant.to_string(),
+        label: revealed.label.clone(),
+        key_id: revealed.key.id.to_string(),
+        key_fingerprint: revealed.key.fingerprint.to_string(),
+        token_digest: revealed.token_digest.clone(),
+        weir_version: VERSION.to_owned(),
+    }
+}
+
+/// What the environment says of the person at the terminal: a hint, and no proof.
+fn login() -> String {
+    ["LOGNAME", "USER"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// Appends the events, and returns when they are on disk.
+fn record(path: &Path, events: &[Reveal]) -> Result<(), Failure> {
+    append(path, events)
+        .with_context(|| format!("can't write the event to {}", path.display()))
+        .map_err(|error| Failure::new(Exit::Io, error).hint("nothing was revealed"))
+}
+
+fn append(path: &Path, events: &[Reveal]) -> io::Result<()> {
+    let mut lines = Vec::new();
+    for event in events {
+        serde_json::to_writer(&mut lines, event)?;
+        lines.push(b'\n');
+    }
+    let created = !path.exists();
+    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
+    // One write: events of two programs at a time do not mix.
+    file.write_all(&lines)?;
+    file.sync_all()?;
+    if created {
+        // A new name in a folder is on disk once the folder is.
+        let folder = path
+            .parent()
+            .filter(|folder| !folder.as_os_str().is_empty());
+        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// The text with values in place of their tokens. A value is printed as it is, escape characters included; within
+/// JSON it is escaped as a string's characters are.
+fn print(text: &str, reading: &Reading, json: bool) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let mut done = 0;
+    for revealed in &reading.revealed {
+        out.write_all(text[done..revealed.start].as_bytes())?;
+        if json {
+            let quoted = Zeroizing::new(serde_json::to_string(&*revealed.value)?);
+            out.write_all(quoted[1..quoted.len() - 1].as_bytes())?;
+        } else {
+            out.write_all(revealed.value.as_bytes())?;
+        }
+        done = revealed.end;
+    }
+    out.write_all(text[done..].as_bytes())?;
+    out.flush()
+}
