@@ -302,7 +302,7 @@ fn digests_follow_what_they_are_of() {
         (policy.labels.digest.to_string(), policy.digest.to_string())
     };
     let (labels, policy) = digests("labels = [\"a\", \"b\"]\n");
-    assert_eq!((labels.len(), policy.len()), (16, 16));
+    assert_eq!((labels.len(), policy.len()), (64, 64));
     assert_eq!(
         digests("# as before\nlabels = [\"a\", { name = \"b\", threshold = 0.4 }]\n"),
         (labels.clone(), policy.clone())
