@@ -9,7 +9,7 @@ use std::{
 
 use futures::executor::block_on;
 use object_store::{
-    ObjectStore, ObjectStoreExt as _,
+    ObjectStoreExt as _,
     aws::AmazonS3,
     local::LocalFileSystem,
     path::Path,
@@ -252,7 +252,8 @@ async fn locked(bucket: &AmazonS3) {
     let signed = SignedUrlOptions::default()
         .with_signed_header(name.parse().unwrap(), "true".parse().unwrap());
     let wait = Duration::from_secs(60);
-    let url = bucket.signed_url_opts(reqwest::Method::PUT, &Path::ROOT, wait, &signed);
+    let root = Path::ROOT;
+    let url = bucket.signed_url_opts(reqwest::Method::PUT, &root, wait, &signed);
     let client = reqwest::Client::new();
     let answer = send(client.put(url.await.unwrap()).header(name, "true")).await;
     assert!(answer.status().is_success(), "{:?}", answer.text().await);

@@ -17,7 +17,7 @@ use weir::{
     },
     record::{
         Position,
-        audit::{Audit, Begin, Chained, GENESIS, Head, Kind, Outcome, Reason, Seal, Unit, VERSION},
+        audit::{Audit, Begin, Chained, Delivery, GENESIS, Head, Kind, Outcome, Reason, Seal, Unit, VERSION},
     },
 };
 
@@ -51,6 +51,7 @@ impl Author {
         let mut record = self.record(Kind::Begin);
         record.begin = Some(Begin {
             reason: Reason::New,
+            delivery: Delivery::ExactlyOnce,
             group: "group".to_owned(),
             cluster: None,
             log_start: 100,
