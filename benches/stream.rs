@@ -1,6 +1,6 @@
 //! The streaming worker on a real broker: what transactions cost, latency, partitions.
 //!
-//! `make bench-kafka`; the broker is the tests' own, or that of `WEIR_TEST_KAFKA`. Rounds of two kinds
+//! `make bench-kafka`; the broker is the tests' own, or that of `WEIR_TEST_KAFKA`. `AUDIT=1` writes audit records too. Rounds of two kinds
 //! take turns, so that a noisy machine is unfair to both.
 
 use std::{
@@ -21,6 +21,7 @@ use weir::{
     kafka::Brokers,
     model::Pack,
     pipeline::{self, Engine, Progress, slot},
+    record::audit::DigestKey,
     sink::kafka as sink,
     source::kafka as source,
     telemetry::Health,
@@ -86,6 +87,11 @@ struct Speed {
     records: f64,
     megabytes: f64,
     per_transaction: f64,
+}
+
+/// Whether all that is measured writes audit records too.
+fn is_audited() -> bool {
+    std::env::var_os("AUDIT").is_some()
 }
 
 fn main() {
@@ -311,17 +317,18 @@ impl Bench {
 
     fn topics(&self, case: Case) -> (String, sink::Topics) {
         let count = case.partitions;
-        let [input, entities, redactions, dead_letters] = self.broker.topics([
+        let [input, entities, redactions, dead_letters, audit] = self.broker.topics([
             ("in", count),
             ("entities", count),
             ("redactions", count),
             ("dead", 1),
+            ("audit", count),
         ]);
         let outputs = sink::Topics {
             entities: Some(entities),
             redactions: Some(redactions),
             dead_letters,
-            audit: None,
+            audit: is_audited().then_some(audit),
         };
         (input, outputs)
     }
@@ -340,7 +347,9 @@ impl Bench {
         };
         let redactions = outputs.redactions.clone().unwrap();
         let brokers = Brokers::plain(&self.broker.address);
-        let source = source::Options::new(brokers.clone(), &format!("group-{input}"), &[&input]);
+        let mut source =
+            source::Options::new(brokers.clone(), &format!("group-{input}"), &[&input]);
+        source.digest_key = is_audited().then(|| DigestKey::new(b"of the benchmark".to_vec()));
         let sink = sink::Options {
             transactional_id: case.transactions.then(|| format!("bench-{input}")),
             ..sink::Options::new(brokers, &input, outputs)

@@ -7,7 +7,6 @@ use std::{
 
 use rdkafka::{
     Message as _, Offset, TopicPartitionList,
-    admin::{AdminOptions, ResourceSpecifier},
     consumer::{BaseConsumer, Consumer as _},
     error::{KafkaError, RDKafkaErrorCode},
 };
@@ -173,20 +172,14 @@ impl Live {
         if let Some(known) = self.compacted.get(topic) {
             return *known;
         }
-        let policy = policy(&self.options.source, topic);
-        let is = policy.is_none_or(|policy| policy.contains("compact"));
+        let is = self
+            .options
+            .source
+            .is_compacted(topic, WAIT)
+            .unwrap_or(true);
         self.compacted.insert(topic.to_owned(), is);
         is
     }
-}
-
-fn policy(brokers: &Brokers, topic: &str) -> Option<String> {
-    let admin = brokers.admin()?;
-    let options = AdminOptions::new().request_timeout(Some(WAIT));
-    let asked = [ResourceSpecifier::Topic(topic)];
-    let answers = futures::executor::block_on(admin.describe_configs(&asked, &options));
-    let answer = answers.ok()?.into_iter().next()?.ok()?;
-    answer.get("cleanup.policy")?.value.clone()
 }
 
 impl Source for Live {

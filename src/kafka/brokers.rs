@@ -10,7 +10,7 @@ use std::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use rdkafka::{
     ClientConfig, ClientContext,
-    admin::AdminClient,
+    admin::{AdminClient, AdminOptions, ResourceSpecifier},
     client::OAuthToken,
     config::RDKafkaLogLevel,
     error::{KafkaError, RDKafkaErrorCode},
@@ -46,6 +46,17 @@ impl Brokers {
         }
         let context = Asking { token_file: None };
         self.config().create_with_context(context).ok()
+    }
+
+    /// Whether a topic keeps only the newest record of each key; `None` if the brokers do not say. Blocks.
+    pub(crate) fn is_compacted(&self, topic: &str, wait: Duration) -> Option<bool> {
+        let admin = self.admin()?;
+        let options = AdminOptions::new().request_timeout(Some(wait));
+        let asked = [ResourceSpecifier::Topic(topic)];
+        let answers = futures::executor::block_on(admin.describe_configs(&asked, &options));
+        let answer = answers.ok()?.into_iter().next()?.ok()?;
+        let policy = answer.get("cleanup.policy")?.value.as_deref()?;
+        Some(policy.contains("compact"))
     }
 }
 

@@ -1,5 +1,6 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
+mod audit;
 mod audit_log;
 mod audit_notary;
 mod audit_witness;

@@ -35,6 +35,7 @@ impl Report {
                 self.source_topics(source, written);
                 self.registries(source, Some(sink), written);
                 self.sink_topics(sink, written);
+                self.audited(source, sink);
             }
             #[cfg(feature = "kafka")]
             Route::TopicsToObjects(source, sink) => {

@@ -1,5 +1,7 @@
 //! `--connect` for topics: brokers and schema registries are asked, nothing is written.
 
+use std::time::Duration;
+
 use super::{
     connect,
     report::{Report, counted},
@@ -10,6 +12,9 @@ use crate::{
     diagnose::Kind,
     kafka::Brokers,
 };
+
+/// Longest wait for an answer about a topic.
+const WAIT: Duration = Duration::from_secs(10);
 
 impl Report {
     pub(super) fn source_topics(&mut self, source: &KafkaSource, written: &Written) {
@@ -22,6 +27,35 @@ impl Report {
         let topics = sink.topics.named();
         let topics = topics.map(|(kind, topic)| (format!("sink.topics.{kind}"), topic));
         self.topics("sink", &sink.brokers, topics, written);
+        let Some(audit) = &sink.topics.audit else {
+            return;
+        };
+        if sink.brokers.is_compacted(audit, WAIT) == Some(true) {
+            let kind = Kind::Invalid(format!(
+                "the topic \"{audit}\" is compacted: it would keep the last audit record of each partition"
+            ));
+            let fix = "set its cleanup.policy to delete";
+            let at = written.place("sink.topics.audit");
+            self.problems.push(kind, &at, fix);
+        }
+    }
+
+    /// Whether the audit of these topics can be proven.
+    pub(super) fn audited(&mut self, source: &KafkaSource, sink: &KafkaSink) {
+        if sink.topics.audit.is_none() {
+            return;
+        }
+        let named = source.topics.iter().filter(|own| !own.starts_with('^'));
+        for topic in named {
+            if source.brokers.is_compacted(topic, WAIT) == Some(true) {
+                self.warn(
+                    "audit",
+                    &format!(
+                        "the topic \"{topic}\" is compacted: `weir audit verify` can't prove why offsets are missing there"
+                    ),
+                );
+            }
+        }
     }
 
     /// Asks schema registries whether they answer, and for weir's schemas.
