@@ -192,7 +192,7 @@ def is_signed(record, keys):
 def check(lines, accept=(), keys=None):
     """The result of a feed, and the lines to print. `keys`: those of `public_keys`."""
     chains, altered, number = {}, [], 0
-    for line in filter(None, (line.rstrip(b" \t\r\n") for line in lines)):
+    for line in filter(None, (line.rstrip(b" \t\r\n\f") for line in lines)):
         try:
             record = read(line)
         except (ValueError, RecursionError):
@@ -213,7 +213,7 @@ def check(lines, accept=(), keys=None):
         text.append(f"{results[-1]:<12} {ascii(topic)[1:-1]}/{partition}{chain.text()}")
     text += [f"{BROKEN:<12} altered: record {place} of the feed" for place in altered[:20]]
     result = max(results or [NOT_PROVABLE], key=RESULTS.index)
-    return result, [*text, f"{result}: {number} audit records of {len(chains)} partition{'s'[:len(chains) != 1]}"]
+    return result, [*text, f"{result}: {number} audit records of {len(chains)} partition{"" if len(chains) == 1 else "s"}"]
 
 
 def lines_of(paths):
