@@ -3,9 +3,9 @@
 
     python3 verify.py [--accept KIND]... [--key KEY]... FILE...
 
-FILE has one record per line, in the order of the audit topic; - is standard input. KEY is the public key of a worker, as
-`weir audit keygen` prints it; it needs the package `cryptography`. Exit code 0 if the last line says PROVEN, 1 for any
-other result, 2 for wrong arguments, 66 for a file that cannot be read.
+FILE has one record per line, in the order of the audit topic; - is standard input. KEY is the public key of a worker,
+as `weir audit keygen` prints it; it needs the package `cryptography`. Exit code 0 if the last line says PROVEN, 1 for
+any other result, 2 for wrong arguments, 66 for a file that cannot be read.
 """
 
 import argparse
@@ -19,7 +19,7 @@ PROVEN, NOT_PROVABLE, INCOMPLETE, BROKEN = RESULTS = ("PROVEN", "NOT PROVABLE", 
 MEANS_BROKEN = ("altered", "unlinked", "repeated", "contradicts", "bad_seal")  # all other faults: INCOMPLETE
 ACCEPTABLE = ("expired", "skipped", "unknown", "began_again", "no_beginning")
 GENESIS = "0" * 64
-NUMBERS = "v epoch seq after partition offset log_start from skipped".split()
+NUMBERS = ("v", "epoch", "seq", "after", "partition", "offset", "log_start", "from", "skipped")
 OBJECTS = {"source": dict, "begin": dict, "seal": dict, "findings": list}
 WORDS = {
     "kind": ("begin", "event"),
@@ -213,7 +213,8 @@ def check(lines, accept=(), keys=None):
         text.append(f"{results[-1]:<12} {ascii(topic)[1:-1]}/{partition}{chain.text()}")
     text += [f"{BROKEN:<12} altered: record {place} of the feed" for place in altered[:20]]
     result = max(results or [NOT_PROVABLE], key=RESULTS.index)
-    return result, [*text, f"{result}: {number} audit records of {len(chains)} partition{"" if len(chains) == 1 else "s"}"]
+    plural = "" if len(chains) == 1 else "s"
+    return result, [*text, f"{result}: {number} audit records of {len(chains)} partition{plural}"]
 
 
 def lines_of(paths):

@@ -1,5 +1,5 @@
-//! `examples/audit/verify.py` knows docs/audit.md and no code of weir: where the two differ, one of them is wrong, or the
-//! page is.
+//! `examples/audit/verify.py` follows the rules of docs/audit.md and shares no code with weir: where the two differ, one of
+//! them is wrong, or the page is.
 
 use std::path::Path;
 
@@ -228,19 +228,47 @@ fn touched() -> Vec<Case> {
     let mut cases = vec![
         case("deleted", "INCOMPLETE", changed(&|all| drop(all.remove(4)))),
         case("swapped", "BROKEN", changed(&|all| all.swap(3, 4))),
-        case("moved to the end", "BROKEN", changed(&|all| all[3..].rotate_left(1))),
-        case("repeated", "BROKEN", changed(&|all| all.insert(5, all[4].clone()))),
+        case(
+            "moved to the end",
+            "BROKEN",
+            changed(&|all| all[3..].rotate_left(1)),
+        ),
+        case(
+            "repeated",
+            "BROKEN",
+            changed(&|all| all.insert(5, all[4].clone())),
+        ),
         case("altered", "BROKEN", changed(&|all| all[4][60] ^= 1)),
-        case("hash of the last", "BROKEN", changed(&|all| {
-            let last = all.last_mut().unwrap();
-            let at = last.len() - 3;
-            last[at] ^= 1;
-        })),
+        case(
+            "hash of the last",
+            "BROKEN",
+            changed(&|all| {
+                let last = all.last_mut().unwrap();
+                let at = last.len() - 3;
+                last[at] ^= 1;
+            }),
+        ),
         case("spaces", "BROKEN", changed(&|all| all[4].insert(1, b' '))),
-        case("garbage", "BROKEN", changed(&|all| all.insert(4, b"\xff{}".to_vec()))),
-        case("another object", "BROKEN", changed(&|all| all.insert(4, b"{\"v\":2}".to_vec()))),
-        case("members twice", "BROKEN", changed(&|all| all[4].splice(1..1, *b"\"v\":2,").for_each(drop))),
-        case("nested", "BROKEN", changed(&|all| all.push(vec![b'['; 100_000]))),
+        case(
+            "garbage",
+            "BROKEN",
+            changed(&|all| all.insert(4, b"\xff{}".to_vec())),
+        ),
+        case(
+            "another object",
+            "BROKEN",
+            changed(&|all| all.insert(4, b"{\"v\":2}".to_vec())),
+        ),
+        case(
+            "members twice",
+            "BROKEN",
+            changed(&|all| all[4].splice(1..1, *b"\"v\":2,").for_each(drop)),
+        ),
+        case(
+            "nested",
+            "BROKEN",
+            changed(&|all| all.push(vec![b'['; 100_000])),
+        ),
         case("one rewritten", "BROKEN", rewritten(4, 1)),
         // No file can show this: the committed offset, a seal or a notary does.
         case("all behind it rewritten", "PROVEN", rewritten(4, 5)),
@@ -282,7 +310,11 @@ fn written() -> Vec<Case> {
     }));
     let mut cases = vec![
         case("empty", "NOT PROVABLE", Vec::new()),
-        case("empty lines", "NOT PROVABLE", vec![b" \r".to_vec(), Vec::new()]),
+        case(
+            "empty lines",
+            "NOT PROVABLE",
+            vec![b" \r".to_vec(), Vec::new()],
+        ),
         case("untouched", "PROVEN", untouched()),
         case("contradicts", "BROKEN", forged.lines()),
         case("at least once", "NOT PROVABLE", at_least_once.lines()),
@@ -290,11 +322,21 @@ fn written() -> Vec<Case> {
         case("read again", "PROVEN", again.lines()),
         case("the chain begins again in another copy", "INCOMPLETE", two),
     ];
-    cases.extend(accepted("skipped markers", &["unknown"], &Chain::of(0, [0, 1, 2, 5, 6]).lines()));
+    cases.extend(accepted(
+        "skipped markers",
+        &["unknown"],
+        &Chain::of(0, [0, 1, 2, 5, 6]).lines(),
+    ));
     let epochs: [(_, _, &'static [&'static str], _, _); 3] = [
         ("set forward", Reason::Moved, &["skipped"], 0, 9),
         ("expired", Reason::Expired, &["expired"], 9, 9),
-        ("expired behind the offset", Reason::Expired, &["expired"], 9, 4),
+        (
+            "expired behind the offset",
+            Reason::Expired,
+            &["expired"],
+            9,
+            4,
+        ),
     ];
     for (name, reason, accept, log_start, from) in epochs {
         let mut chain = Chain::of(0, 0..4);
@@ -356,7 +398,10 @@ fn weir(path: &Path, accept: &[String]) -> (String, i32) {
     // Behind it weir says that it asked no brokers.
     let is_result = |line: &&str| {
         let word = line.split_once(": ").map(|(word, _)| word);
-        matches!(word, Some("PROVEN" | "INCOMPLETE" | "BROKEN" | "NOT PROVABLE"))
+        matches!(
+            word,
+            Some("PROVEN" | "INCOMPLETE" | "BROKEN" | "NOT PROVABLE")
+        )
     };
     let line = ran.stdout.lines().rfind(is_result);
     (line.unwrap_or(&ran.stderr).to_owned(), ran.code)
@@ -371,19 +416,24 @@ fn python(path: &Path, arguments: &[String]) -> (String, i32) {
 }
 
 #[test]
-fn a_verifier_written_from_the_page_agrees_with_weir() {
+fn a_verifier_by_the_rules_of_the_page_agrees_with_weir() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("audit.jsonl");
     let mut differ = Vec::new();
     for case in touched().into_iter().chain(written()) {
         std::fs::write(&path, file(&case.lines)).unwrap();
         let kinds = case.accept.iter();
-        let accept: Vec<String> = kinds.flat_map(|kind| ["--accept".to_owned(), (*kind).to_owned()]).collect();
+        let accept: Vec<String> = kinds
+            .flat_map(|kind| ["--accept".to_owned(), (*kind).to_owned()])
+            .collect();
         let (own, other) = (weir(&path, &accept), python(&path, &accept));
         let code = i32::from(case.result != "PROVEN");
         let fits = own.0.starts_with(&format!("{}: ", case.result)) && own.1 == code;
         if own != other || !fits {
-            differ.push(format!("{} {:?}: expected {}\n  weir   {own:?}\n  python {other:?}", case.name, case.accept, case.result));
+            differ.push(format!(
+                "{} {:?}: expected {}\n  weir   {own:?}\n  python {other:?}",
+                case.name, case.accept, case.result
+            ));
         }
     }
     assert!(differ.is_empty(), "{}", differ.join("\n"));
@@ -504,6 +554,9 @@ fn both_check_seals_with_the_keys_of_workers() {
         std::fs::write(&path, file(&lines)).unwrap();
         assert_eq!(sealed_result(&worker, &lines), result, "case {number}");
         let (line, _) = python(&path, &key);
-        assert!(line.starts_with(&format!("{result}: ")), "case {number}: {line}");
+        assert!(
+            line.starts_with(&format!("{result}: ")),
+            "case {number}: {line}"
+        );
     }
 }
