@@ -7,8 +7,6 @@
 //!        before it is used. A key that another file reads is bound to `_` beside the name of that file. `check`
 //!        opens its parts with the functions of this room, so that what it passes, `run` runs.
 //! Does not know: the command line, exit codes, how a part does its work.
-#[cfg(feature = "kafka")]
-pub mod audit;
 pub mod engine;
 mod error;
 mod identity;

@@ -67,7 +67,10 @@ impl<'c> Topics<'c> {
                     reads.digest_key = sink.audit_key.as_ref().map(digest_key);
                     let writes = writer(source, sink, codecs.sink.clone(), number);
                     let commit = Commit::of_transaction(&sink.transaction);
-                    slot(reads, slot::Sink::Topics(writes), commit, limits, pipeline)
+                    Options {
+                        seal: sink.audit_seal.clone(),
+                        ..slot(reads, slot::Sink::Topics(writes), commit, limits, pipeline)
+                    }
                 })
                 .collect(),
             Self::ToObjects(source, sink, codec) => {
@@ -146,6 +149,7 @@ fn slot(
     Options {
         source,
         sink,
+        seal: None,
         max_documents: usize::try_from(commit.documents).unwrap_or(usize::MAX),
         max_bytes: commit.bytes,
         max_wait: commit.wait,
@@ -270,8 +274,9 @@ pub(super) fn writer(
         transaction,
         hash_key,
         audit_key: _, // Topics::slots()
-        pass: _,      // Topics::slots()
-        registry: _,  // registries.rs
+        audit_seal: _,
+        pass: _,     // Topics::slots()
+        registry: _, // registries.rs
         compression,
         options,
     } = sink;

@@ -293,8 +293,14 @@ impl Chain {
     }
 
     /// What the feed shows of the partition. `committed`: the offset that is committed once the feed was read, where
-    /// that was asked for; `explained`: the gaps in parts, each with its class.
-    pub(super) fn close(mut self, committed: Option<i64>, explained: &[(Gap, Class)]) -> Closed {
+    /// that was asked for; `explained`: the gaps in parts, each with its class;
+    /// `is_sealed`: whether the last record has to have a seal.
+    pub(super) fn close(
+        mut self,
+        committed: Option<i64>,
+        explained: &[(Gap, Class)],
+        is_sealed: bool,
+    ) -> Closed {
         for (gap, class) in explained {
             let offsets = u64::try_from(gap.to - gap.from).unwrap_or_default();
             *self.summary.gaps.entry(*class).or_default() += offsets;
@@ -302,7 +308,7 @@ impl Chain {
                 self.faults.push(Fault::Unknown(*gap));
             }
         }
-        if self.summary.seals > 0 && !self.sealed {
+        if is_sealed && self.head.is_some() && !self.sealed {
             self.faults.push(Fault::Unsealed);
         }
         if let Some(fault) = self.end(committed) {

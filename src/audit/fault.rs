@@ -279,7 +279,7 @@ impl fmt::Display for Fault {
                 f,
                 "bad seal: the signature of record {seq} of epoch {epoch} is not of a key that you trust"
             ),
-            Self::Unsealed => f.write_str("unsealed: the last record has no signature, and others have"),
+            Self::Unsealed => f.write_str("unsealed: no worker that you trust has signed the last record"),
         }
     }
 }

@@ -8,6 +8,7 @@ use std::{
 use serde::Serialize;
 
 use super::{
+    Activity,
     chain::{Chain, Sealed, Summary},
     fault::{Class, Fault, Fold, Gap, Verdict},
 };
@@ -50,16 +51,28 @@ pub struct Feed {
     /// Faults of records that belong to no partition.
     stray: Fold,
     read: u64,
+    /// What was done, if somebody asked for it.
+    activity: Option<Activity>,
     checks_seals: Option<Box<dyn Fn(&Audit) -> bool>>,
 }
 
 impl Feed {
-    /// A feed whose seals are checked: `check` says whether the seal of a record is of a key that is trusted.
+    /// A feed that has to be sealed: `check` says whether the seal of a record is of a key that is trusted.
     pub fn sealed(check: impl Fn(&Audit) -> bool + 'static) -> Self {
         Self {
             checks_seals: Some(Box::new(check)),
             ..Self::default()
         }
+    }
+
+    /// Counts what was done too.
+    pub fn count(&mut self) {
+        self.activity.get_or_insert_default();
+    }
+
+    /// What was done, as far as it was counted.
+    pub fn take_activity(&mut self) -> Activity {
+        self.activity.take().unwrap_or_default()
     }
 
     /// What was committed in the source before the feed is read: the feed has to reach so far.
@@ -93,6 +106,9 @@ impl Feed {
     }
 
     fn add(&mut self, at: u64, record: &Audit) {
+        if let Some(activity) = &mut self.activity {
+            activity.add(record);
+        }
         let seal: Sealed = self.checks_seals.as_ref().map(|check| check(record));
         match placed(&record.source) {
             Some((partition, offset)) => {
@@ -141,6 +157,7 @@ impl Feed {
     }
 
     fn closed<S: Source>(self, mut source: Option<&mut S>) -> Result<Report, S::Error> {
+        let is_sealed = self.checks_seals.is_some();
         let committed = match &mut source {
             Some(source) => source.committed()?,
             None => BTreeMap::new(),
@@ -155,7 +172,7 @@ impl Feed {
                 }
             }
             let committed = committed.get(&partition).map(|(offset, _)| *offset);
-            let closed = chain.close(committed, &explained);
+            let closed = chain.close(committed, &explained, is_sealed);
             partitions.push(Of {
                 partition,
                 verdict: closed.verdict,

@@ -3,7 +3,10 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 
-use super::{note::VerifyingKey, tree::Hash};
+use super::{
+    note::{SigningKey, VerifyingKey},
+    tree::Hash,
+};
 use crate::record::{
     Position,
     audit::{self as record, Kind, NotChained, Written},
@@ -76,6 +79,24 @@ pub struct Seal {
     pub key: String,
     /// The signature.
     pub signature: [u8; 64],
+}
+
+/// The seal of a record, by its hash in hexadecimal digits.
+pub fn seal(key: &SigningKey, hash: &str) -> record::Seal {
+    let message = format!("{SEALED}{hash}");
+    record::Seal {
+        key: format!("{}+{}", key.name(), key.id()),
+        signature: STANDARD.encode(key.sign_bytes(message.as_bytes())),
+    }
+}
+
+/// Whether one of some keys has signed a record that was read.
+pub fn is_sealed(record: &crate::record::Audit, keys: &[VerifyingKey]) -> bool {
+    let seal = record.seal.as_ref().and_then(|seal| Seal::read(seal).ok());
+    let mut hash = [0; 32];
+    let is_hash = hex::decode_to_slice(&record.hash, &mut hash).is_ok();
+    let holds = |seal: Seal| keys.iter().any(|key| seal.holds(key, &hash));
+    is_hash && seal.is_some_and(holds)
 }
 
 impl Seal {

@@ -12,6 +12,7 @@
 //! [`proof`] of a record holds with public keys alone. [`tree`], [`note`], [`checkpoint`] and [`tile`] are the formats of
 //! C2SP and know no records.
 
+mod activity;
 pub mod anchor;
 pub mod archive;
 mod chain;
@@ -28,6 +29,7 @@ pub mod live;
 pub mod locked;
 pub mod notary;
 pub mod note;
+pub mod page;
 pub mod proof;
 pub mod roll;
 #[cfg(test)]
@@ -46,6 +48,7 @@ pub mod trust;
 #[cfg(feature = "kafka")]
 pub mod witness;
 
+pub use activity::{Activity, Documents, Treated, Used};
 pub use chain::{Epoch, Summary};
 pub use fault::{Class, Fault, Fold, Gap, Verdict};
 pub use feed::{Feed, Partition, Report, Source};

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::audit::{Audit, Verify};
+pub use self::audit::{Audit, Feed, Form, Report, Verify};
 use super::exit;
 use crate::{
     config::{Config, Resolved, telemetry::LogLevel},

@@ -86,6 +86,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Status(args) => status::execute(args),
         #[cfg(not(feature = "server"))]
         Command::Status(_) => Err(needs("server")),
+        Command::Audit(Audit::Report(args)) => audit::report(args),
         Command::Audit(Audit::Verify(args)) => audit::verify(args),
         Command::Audit(Audit::Keygen(args)) => audit::keygen::execute(args),
         #[cfg(feature = "kafka")]

@@ -1,13 +1,16 @@
 //! Kafka's part of the resolved configuration.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
     pipeline::Delivery,
     resolve::{Ids, PathPattern, TenantFrom},
     sink, source,
 };
-use crate::kafka::{Brokers, Settings};
+use crate::{
+    audit::note::SigningKey,
+    kafka::{Brokers, Settings},
+};
 
 /// Topics to read.
 #[derive(Debug, Clone)]
@@ -70,6 +73,8 @@ pub struct KafkaSink {
     pub hash_key: Option<Secret>,
     /// Secret of the digests in audit records; `Some` if these have a topic.
     pub audit_key: Option<Secret>,
+    /// Key that signs audit records.
+    pub audit_seal: Option<Arc<SigningKey>>,
     /// Headers that are passed on.
     pub pass: Vec<String>,
     /// Registry of the schemas of Avro records; `None` writes JSON.

@@ -65,6 +65,13 @@ pub enum Section {
         /// Environment variable that holds the secret for the digests in audit records.
         #[serde(default)]
         audit_key_env: Option<String>,
+        /// File that holds the key with which weir signs the last audit record of each partition in a transaction.
+        /// `weir audit keygen` makes one.
+        #[serde(default)]
+        audit_seal_key_file: Option<String>,
+        /// Environment variable that holds the key with which weir signs audit records.
+        #[serde(default)]
+        audit_seal_key_env: Option<String>,
         /// Headers of the output records. weir always passes on `traceparent` and `tracestate`, and
         /// never the headers of schema registries.
         #[serde(default)]

@@ -137,11 +137,11 @@ impl Working {
         let made = Arc::new(AtomicU64::new(0));
         let told = made.clone();
         // What is done for the document belongs to the span that its work began in.
-        let task = tokio::spawn(trace::current().around(async move {
+        let task = trace::spawn(async move {
             let done = work.await?;
             told.store(done.held(), Ordering::Release);
             Ok(done)
-        }));
+        });
         Self {
             task,
             finished: None,

@@ -115,6 +115,15 @@ pub fn current() -> Span {
     Span
 }
 
+/// Starts a task.
+pub fn spawn<F>(future: F) -> tokio::task::JoinHandle<F::Output>
+where
+    F: Future + Send + 'static,
+    F::Output: Send + 'static,
+{
+    tokio::spawn(future)
+}
+
 /// There are none.
 pub(super) fn current_ids() -> Option<(String, String)> {
     None

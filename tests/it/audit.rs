@@ -3,6 +3,7 @@
 use std::{
     path::Path,
     process::{Command, Output},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use rdkafka::{
     client::DefaultClientContext,
     producer::{BaseProducer, BaseRecord, Producer as _},
 };
-use weir::record::audit::DigestKey;
+use weir::{audit::note::SigningKey, record::audit::DigestKey};
 
 use crate::support::{
     engine,
@@ -77,6 +78,10 @@ pack = "weir-mini"
     }
 
     fn verify(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        self.audit(&[&["verify"], arguments].concat())
+    }
+
+    fn audit(&self, arguments: &[&str]) -> (Option<i32>, String) {
         let output = weir(self.folder.path(), arguments);
         let text = String::from_utf8(output.stdout).unwrap();
         let errors = String::from_utf8(output.stderr).unwrap();
@@ -86,7 +91,7 @@ pack = "weir-mini"
 
 fn weir(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_weir"))
-        .args(["audit", "verify"])
+        .arg("audit")
         .args(arguments)
         .current_dir(folder)
         .output()
@@ -150,6 +155,18 @@ fn a_source_with_aborted_transactions_is_proven_and_what_is_done_to_the_feed_is_
         (&"proven".into(), &42.into())
     );
 
+    for format in ["text", "csv", "html"] {
+        let (code, text) = own.audit(&["report", "--format", format]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("pattern:email"), "{format}: {text}");
+        assert!(!text.contains("mail.example"), "{format}: {text}");
+    }
+    let (_, text) = own.audit(&["report", "--format", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(report["activity"]["tenants"]["acme"]["delivered"], 40);
+    assert_eq!(report["activity"]["findings"][0]["findings"], 40);
+    assert_eq!(report["activity"]["policies"][0]["records"], 40);
+
     // Another process adds the last record of a chain once more.
     let last = own.place.messages(&own.audit).pop().unwrap();
     let producer: BaseProducer = own.place.client().create().unwrap();
@@ -163,6 +180,48 @@ fn a_source_with_aborted_transactions_is_proven_and_what_is_done_to_the_feed_is_
     assert_eq!(code, Some(1), "{text}");
     assert!(text.contains("BROKEN: 43 audit records"), "{text}");
     assert!(text.contains("repeated: record"), "{text}");
+}
+
+#[test]
+fn seals_of_a_worker_hold_with_its_public_key_alone() {
+    let own = Audited::new(1);
+    own.place.produce((0..30).map(record));
+    let key = Arc::new(SigningKey::generate("example.com/weir/worker").unwrap());
+    let mut options = own.place.options("a");
+    options.source.digest_key = Some(DigestKey::new(b"a secret of the test".to_vec()));
+    options.seal = Some(key.clone());
+    let slot = own.place.slot_with(options);
+    own.place.wait_for(30);
+    slot.drained().unwrap();
+    let trust = |key: &SigningKey| {
+        let key = key.verifying_key();
+        let text = format!(
+            "origin = \"example.com/weir/log\"\nnotaries = [\"{key}\"]\nworkers = [\"{key}\"]\n"
+        );
+        std::fs::write(own.folder.path().join("trust.toml"), text).unwrap();
+    };
+    trust(&key);
+    let (code, text) = own.verify(&["--trust", "trust.toml"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(" seals"), "{text}");
+    trust(&SigningKey::generate("example.com/weir/worker").unwrap());
+    let (code, text) = own.verify(&["--trust", "trust.toml"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("bad seal: "), "{text}");
+    assert!(text.contains("BROKEN: "), "{text}");
+
+    // Without a seal, where one is asked for.
+    let bare = Audited::new(1);
+    bare.place.produce((0..3).map(record));
+    bare.process("a", 3);
+    std::fs::copy(
+        own.folder.path().join("trust.toml"),
+        bare.folder.path().join("trust.toml"),
+    )
+    .unwrap();
+    let (code, text) = bare.verify(&["--trust", "trust.toml"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("unsealed: "), "{text}");
 }
 
 #[test]
@@ -237,7 +296,7 @@ fn check_refuses_a_compacted_feed_and_warns_of_a_compacted_source() {
 fn a_feed_that_is_missing_empty_or_no_feed_is_not_proven() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
-        let output = weir(folder.path(), arguments);
+        let output = weir(folder.path(), &[&["verify"], arguments].concat());
         let text = output.stdout.into_iter().chain(output.stderr).collect();
         (output.status.code(), String::from_utf8(text).unwrap())
     };

@@ -22,11 +22,13 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sink",
         &["decode", "kafka", "record", "source", "store", "telemetry"],
     ),
-    ("audit", &["kafka", "record", "source"]),
+    ("audit", &["kafka", "record", "source", "store"]),
     ("diagnose", &[]),
     (
         "config",
-        &["diagnose", "kafka", "model", "record", "source", "store"],
+        &[
+            "audit", "diagnose", "kafka", "model", "record", "source", "store",
+        ],
     ),
     (
         "tenant",
@@ -42,6 +44,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "pipeline",
         &[
+            "audit",
             "batch",
             "decode",
             "kafka",
@@ -60,7 +63,6 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     (
         "assemble",
         &[
-            "audit",
             "batch",
             "config",
             "diagnose",

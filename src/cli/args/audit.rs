@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 
 use super::{Configuration, log};
 use crate::audit::Fault;
@@ -10,6 +10,9 @@ use crate::audit::Fault;
 /// `weir audit`.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Audit {
+    /// Report what was done: documents, findings, dead letters and policies by tenant, no values
+    #[command(after_help = REPORT)]
+    Report(Report),
     /// Check an audit feed: nothing changed, nothing missing, each offset answered for once
     #[command(after_help = VERIFY)]
     Verify(Verify),
@@ -24,9 +27,9 @@ pub enum Audit {
     Prove(log::Prove),
 }
 
-/// `weir audit verify`.
+/// A feed, and how it is checked.
 #[derive(Debug, Clone, Args)]
-pub struct Verify {
+pub struct Feed {
     /// Files of audit records, one JSON object in each line, in the order of the topic; - is standard input
     /// [default: sink.topics.audit of the configuration]
     #[arg(value_name = "FILE")]
@@ -34,18 +37,67 @@ pub struct Verify {
     /// The configuration.
     #[command(flatten)]
     pub configuration: Configuration,
+    /// TOML file of trusted keys: seals of workers must be of its `workers`
+    #[arg(long, value_name = "FILE")]
+    pub trust: Option<PathBuf>,
     /// Accept faults of this kind, which you have looked at; repeat it for more
     #[arg(long, value_name = "KIND", value_parser = Fault::ACCEPTABLE)]
     pub accept: Vec<String>,
+}
+
+/// `weir audit verify`.
+#[derive(Debug, Clone, Args)]
+pub struct Verify {
+    /// What is read, and how it is checked.
+    #[command(flatten)]
+    pub feed: Feed,
+    /// Proof of `weir audit prove`: check this proof, and no feed
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "trust",
+        conflicts_with = "files"
+    )]
+    pub proof: Option<PathBuf>,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
 }
 
+/// `weir audit report`.
+#[derive(Debug, Clone, Args)]
+pub struct Report {
+    /// What is read, and how it is checked.
+    #[command(flatten)]
+    pub feed: Feed,
+    /// Form of the report
+    #[arg(long, value_enum, default_value_t = Form::Text)]
+    pub format: Form,
+}
+
+/// Form of a report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum Form {
+    Text,
+    Json,
+    Csv,
+    Html,
+}
+
+const REPORT: &str = "Examples:
+  weir audit report --config stream.toml
+  weir audit report --config stream.toml --format html > report.html
+  weir audit report audit.jsonl --format csv
+
+The report ends with the result of `weir audit verify` for the same records. Exit code 0 if it was made, whatever the
+result is.";
+
 const VERIFY: &str = "Examples:
   weir audit verify --config stream.toml
   weir audit verify --config stream.toml --accept expired --json
   weir audit verify audit.jsonl
+  weir audit verify --proof proof.json --trust trust.toml
 
 Without files, weir reads the audit topic, and asks the brokers what the group has committed and why offsets are
 missing. With files it asks nobody: then it cannot know whether the end of the feed is missing.

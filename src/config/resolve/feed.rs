@@ -14,6 +14,8 @@ use crate::{
 pub struct AuditFeed {
     /// Brokers of the source.
     pub source: Brokers,
+    /// Consumer group of the worker.
+    pub group_id: String,
     /// Names of its topics, or regular expressions behind a `^`.
     pub topics: Vec<String>,
     /// Brokers of the audit topic.
@@ -41,6 +43,7 @@ impl Resolver<'_> {
         let source::Section::Kafka {
             bootstrap_servers,
             topics: named,
+            group_id,
             sasl,
             tls,
             ..
@@ -79,6 +82,7 @@ impl Resolver<'_> {
         };
         Some(AuditFeed {
             source,
+            group_id: group_id.clone(),
             topics: named.clone(),
             feed,
             topic,

@@ -1,9 +1,10 @@
 //! Topics to read and to write.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{Resolver, Source};
 use crate::{
+    audit::note::SigningKey,
     config::{
         Config,
         kafka::{IdFrom, KafkaSink, KafkaSource, Secret},
@@ -114,6 +115,8 @@ impl Resolver<'_> {
             hash_key_env,
             audit_key_file,
             audit_key_env,
+            audit_seal_key_file,
+            audit_seal_key_env,
             headers,
             encode,
             compression,
@@ -139,6 +142,11 @@ impl Resolver<'_> {
         let hash_key = self.hash_key(*key, named)?;
         let named = (audit_key_file.as_deref(), audit_key_env.as_deref());
         let audit_key = self.audit_key(topics.audit.is_some(), named)?;
+        let named = (
+            audit_seal_key_file.as_deref(),
+            audit_seal_key_env.as_deref(),
+        );
+        let audit_seal = self.audit_seal(audit_key.is_some(), named)?;
         let options = self.librdkafka("sink", librdkafka_options);
         let registry = self.sink_registry(encode, &config.source);
         if encode.codec == sink::Encoding::Avro {
@@ -152,6 +160,7 @@ impl Resolver<'_> {
             transaction: *transaction,
             hash_key,
             audit_key,
+            audit_seal,
             pass: headers.pass.clone(),
             registry: registry?,
             compression: *compression,
@@ -240,6 +249,34 @@ impl Resolver<'_> {
                 None
             }
         })
+    }
+
+    /// The key that signs audit records. `None` outside means that it cannot be read.
+    fn audit_seal(
+        &mut self,
+        has_audit: bool,
+        (file, variable): (Option<&str>, Option<&str>),
+    ) -> Option<Option<Arc<SigningKey>>> {
+        let Some(secret) = self.secret("sink.audit_seal_key", file, variable)? else {
+            return Some(None);
+        };
+        if !has_audit {
+            let message = "sink.audit_seal_key is given, but sink.topics.audit is not".to_owned();
+            self.invalid("sink", message, "name the topic, or remove the key");
+            return None;
+        }
+        match SigningKey::parse(secret.expose()) {
+            Ok(key) => Some(Some(Arc::new(key))),
+            Err(error) => {
+                let at = match file {
+                    Some(_) => "sink.audit_seal_key_file",
+                    None => "sink.audit_seal_key_env",
+                };
+                let message = format!("`{at}` names no private key: {error}");
+                self.invalid(at, message, "make one: weir audit keygen NAME");
+                None
+            }
+        }
     }
 
     fn output_topics(&mut self, topics: &sink::Topics) {

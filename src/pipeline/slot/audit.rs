@@ -5,12 +5,17 @@
 //! behind it. Where that cannot be continued (nothing was committed, the offset was moved, records are gone), a `begin`
 //! says why, in the same transaction as the first record of the new epoch.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use rdkafka::error::KafkaError;
 
 use super::group::Group;
 use crate::{
+    audit::{link, note::SigningKey},
     kafka::{Lost, Partition},
     record::audit::{Begin, Chained, Committed, Delivery as Promise, DigestKey, Head, Reason},
     sink::kafka::{Audited, Delivery, Error, audited, committed_heads, offsets_after, opening},
@@ -23,6 +28,8 @@ pub(super) struct Chains {
     /// Consumer group whose offsets are counted.
     group: String,
     delivery: Promise,
+    /// Signs the last record of each partition in a set.
+    seal: Option<Arc<SigningKey>>,
     /// Ends that are committed, as far as they are known.
     ends: BTreeMap<Partition, End>,
 }
@@ -82,7 +89,12 @@ impl End {
 }
 
 impl Chains {
-    pub(super) fn new(key: Option<DigestKey>, group: &str, is_transactional: bool) -> Self {
+    pub(super) fn new(
+        key: Option<DigestKey>,
+        group: &str,
+        is_transactional: bool,
+        seal: Option<Arc<SigningKey>>,
+    ) -> Self {
         Self {
             key,
             group: group.to_owned(),
@@ -90,6 +102,7 @@ impl Chains {
                 true => Promise::ExactlyOnce,
                 false => Promise::AtLeastOnce,
             },
+            seal,
             ends: BTreeMap::new(),
         }
     }
@@ -115,7 +128,7 @@ impl Chains {
             }
         }
         let mut ends = self.ends.clone();
-        for delivery in set {
+        for delivery in &mut *set {
             let partition = &delivery.envelope.partition;
             let Some(end) = ends.get_mut(partition) else {
                 return Err(Error::Aborted { code: None });
@@ -142,6 +155,9 @@ impl Chains {
             *end = End::Head(event.head.clone());
             delivery.audit = Some(Audited { begin, event });
         }
+        if let Some(seal) = &self.seal {
+            seal_last(set, seal);
+        }
         Ok(())
     }
 
@@ -163,6 +179,20 @@ impl Chains {
     /// What is committed is not known: the ends are asked for again.
     pub(super) fn forget_all(&mut self) {
         self.ends.clear();
+    }
+}
+
+/// Signs the last record of each partition: it vouches for all in front of it.
+fn seal_last(set: &mut [Delivery], key: &SigningKey) {
+    let mut sealed: BTreeSet<Partition> = BTreeSet::new();
+    for delivery in set.iter_mut().rev() {
+        if !sealed.insert(delivery.envelope.partition.clone()) {
+            continue;
+        }
+        if let Some(audit) = &mut delivery.audit {
+            let seal = link::seal(key, &audit.event.head.hash);
+            audit.event.sealed(&seal);
+        }
     }
 }
 

@@ -46,6 +46,7 @@ use self::{
 };
 use super::{Engine, Progress};
 use crate::{
+    audit::note::SigningKey,
     model,
     sink::{self, kafka},
     source::kafka as source,
@@ -60,6 +61,8 @@ pub struct Options {
     pub source: source::Options,
     /// Where records go.
     pub sink: Sink,
+    /// Key that signs audit records.
+    pub seal: Option<Arc<SigningKey>>,
     /// Most documents in one transaction, or of one partition in one set of files.
     pub max_documents: usize,
     /// Most bytes of source records in it; one record may be larger.
@@ -84,6 +87,7 @@ impl Options {
         Self {
             source,
             sink,
+            seal: None,
             max_documents: 5000,
             max_bytes: 8 << 20,
             max_wait: Duration::from_secs(1),

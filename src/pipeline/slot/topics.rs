@@ -168,6 +168,7 @@ impl<M: Send + 'static> Topics<M> {
                 slot.source.digest_key.clone(),
                 &slot.source.group_id,
                 options.transactional_id.is_some(),
+                slot.seal.clone(),
             ),
             unsure: false,
             under_way: None,

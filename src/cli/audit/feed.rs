@@ -1,0 +1,119 @@
+//! Reads a feed, from files or from its topic, and checks it.
+
+use std::{
+    fs::File,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+};
+
+use anyhow::Context as _;
+
+use crate::{
+    audit::{Activity, Feed, Report, link, trust::Trust},
+    cli::{
+        args,
+        exit::{Exit, Failure},
+    },
+};
+
+/// What a feed proves, and, where `counts` says so, what was done.
+pub(super) fn read(args: &args::Feed, counts: bool) -> Result<(Report, Activity), Failure> {
+    let mut feed = opened(args)?;
+    if counts {
+        feed.count();
+    }
+    let (mut report, activity) = match args.files.is_empty() {
+        true => live(args, feed)?,
+        false => of_files(args, feed)?,
+    };
+    report.accept(&args.accept);
+    Ok((report, activity))
+}
+
+/// A feed, whose seals are checked with the keys of a file.
+fn opened(args: &args::Feed) -> Result<Feed, Failure> {
+    let Some(path) = &args.trust else {
+        return Ok(Feed::default());
+    };
+    let workers = trust(path)?.workers().to_vec();
+    Ok(match workers.is_empty() {
+        true => Feed::default(),
+        false => Feed::sealed(move |record| link::is_sealed(record, &workers)),
+    })
+}
+
+/// A file of trusted keys.
+pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("can't read {}", path.display()))
+        .map_err(|error| Failure::new(Exit::NoInput, error))?;
+    toml::from_str(&text)
+        .with_context(|| format!("{} is not a file of trusted keys", path.display()))
+        .map_err(|error| Failure::new(Exit::Config, error))
+}
+
+fn of_files(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure> {
+    for path in &args.files {
+        lines(path, &mut feed)
+            .with_context(|| format!("can't read {}", path.display()))
+            .map_err(|error| Failure::new(Exit::NoInput, error))?;
+    }
+    let activity = feed.take_activity();
+    Ok((feed.close(), activity))
+}
+
+/// Longest record of a file: a line without an end is no feed.
+const MOST_BYTES: u64 = 64 << 20;
+
+fn lines(path: &Path, feed: &mut Feed) -> std::io::Result<()> {
+    let mut lines: Box<dyn BufRead> = match path == Path::new("-") {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(BufReader::new(File::open(path)?)),
+    };
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let mut limited = (&mut lines).take(MOST_BYTES);
+        if limited.read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        let end = line.trim_ascii_end().len();
+        if end > 0 {
+            feed.read_bytes(&line[..end]);
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn live(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure> {
+    use crate::{
+        audit::{
+            Source as _,
+            live::{Live, Options},
+        },
+        config::Config,
+    };
+
+    let file = &args.configuration.config;
+    // Topics and logins: who checks a feed needs none of the worker's keys.
+    let written = Config::load(file, std::env::vars_os(), &args.configuration.set)?;
+    let named = written.audit_feed(file)?;
+    let options = Options {
+        source: named.source,
+        group_id: named.group_id,
+        topics: named.topics,
+        feed: named.feed,
+        audit: named.topic,
+    };
+    let mut source = Live::new(&options)?;
+    // A worker may go on meanwhile: what is committed now has to be in the feed that is read then.
+    feed.expect(source.committed()?);
+    options.read(&mut feed)?;
+    let activity = feed.take_activity();
+    Ok((feed.close_with(&mut source)?, activity))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn live(_: &args::Feed, _: Feed) -> Result<(Report, Activity), Failure> {
+    Err(crate::cli::needs("kafka"))
+}
