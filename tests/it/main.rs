@@ -3,6 +3,7 @@ mod asking;
 mod audit;
 mod audit_log;
 mod audit_notary;
+mod audit_python;
 mod audit_witness;
 mod chaos;
 mod classifiers;
