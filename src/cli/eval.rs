@@ -26,7 +26,7 @@ use crate::{
     decode::{Recognizer, Span, patterns::Patterns},
     pipeline::{Engine, Processor},
     record::{Body, Document, PlainText, Position, Text},
-    redact::{Operator, Redactor},
+    redact::Operator,
     tenant::{Balance, Label, LabelSet, Policy, THRESHOLD, Tenants, label_digest},
     text::{ByteSpan, CodePointCursor},
 };
@@ -242,27 +242,13 @@ fn policy(types: &[String], threshold: f32, patterns: bool) -> Policy {
         },
         ..Default::default()
     };
-    Policy {
-        tenant: "eval".into(),
-        labels: LabelSet {
-            digest: label_digest(&labels, &Balance::default()),
-            labels: labels.into(),
-            balance: Balance::default(),
-        },
-        patterns: Patterns::build(options).expect("the names come from the patterns themselves"),
-        redactor: Redactor {
-            tenant: "eval".into(),
-            operators: Default::default(),
-            default: Operator::Keep,
-        },
-        keys: [].into(),
-        keyring: Default::default(),
-        subject: Default::default(),
-        rules: [].into(),
-        emit_text: false,
-        digest: "eval".into(),
-        tests: [].into(),
-    }
+    let set = LabelSet {
+        digest: label_digest(&labels, &Balance::default()),
+        labels: labels.into(),
+        balance: Balance::default(),
+    };
+    let patterns = Patterns::build(options).expect("the names come from the patterns themselves");
+    Policy::bare("eval", set, patterns, Operator::Keep)
 }
 
 /// What a job finds in a text.

@@ -143,7 +143,10 @@ fn login() -> String {
 fn record(path: &Path, events: &[Reveal]) -> Result<(), Failure> {
     append(path, events)
         .with_context(|| format!("can't write the event to {}", path.display()))
-        .map_err(|error| Failure::new(Exit::Io, error).hint("nothing was revealed"))
+        .map_err(|error| {
+            Failure::new(Exit::Io, error)
+                .hint("name a file that weir can append to; nothing was revealed")
+        })
 }
 
 fn append(path: &Path, events: &[Reveal]) -> io::Result<()> {
@@ -173,7 +176,7 @@ fn print(text: &str, reading: &Reading, json: bool) -> io::Result<()> {
     let mut out = io::stdout().lock();
     let mut done = 0;
     for revealed in &reading.revealed {
-        out.write_all(text[done..revealed.start].as_bytes())?;
+        out.write_all(&text.as_bytes()[done..revealed.start])?;
         if json {
             let quoted = Zeroizing::new(serde_json::to_string(&*revealed.value)?);
             out.write_all(quoted[1..quoted.len() - 1].as_bytes())?;
@@ -182,6 +185,6 @@ fn print(text: &str, reading: &Reading, json: bool) -> io::Result<()> {
         }
         done = revealed.end;
     }
-    out.write_all(text[done..].as_bytes())?;
+    out.write_all(&text.as_bytes()[done..])?;
     out.flush()
 }

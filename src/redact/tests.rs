@@ -258,15 +258,10 @@ fn spans_that_do_not_fit_are_an_error_and_leave_the_output_as_it_was() {
 
 #[test]
 fn short_keys_are_refused_and_secrets_not_printed() {
-    let error = Key::new("k9", b"fifteen bytes..".to_vec())
-        .unwrap_err()
-        .to_string();
+    let error = Key::new("k9", b"fifteen bytes..").unwrap_err().to_string();
     assert_eq!(error, "key `k9` has 15 bytes; at least 16 are required");
     assert_eq!(
-        format!(
-            "{:?}",
-            Key::new("k1", b"sixteen bytes ok".to_vec()).unwrap()
-        ),
+        format!("{:?}", Key::new("k1", b"sixteen bytes ok").unwrap()),
         "Key(k1)"
     );
 }

@@ -30,7 +30,7 @@ use serde_json::Value as Json;
 
 use crate::{
     decode::patterns::Patterns,
-    redact::{KeyName, Redactor},
+    redact::{KeyName, Operator, Redactor},
 };
 
 pub use crate::config::DEFAULT_MODEL;
@@ -128,6 +128,27 @@ pub struct Example {
 }
 
 impl Policy {
+    /// Labels and patterns with one operator for all, and nothing else. The digest is the tenant's name.
+    pub fn bare(tenant: &str, labels: LabelSet, patterns: Patterns, operator: Operator) -> Self {
+        Self {
+            tenant: tenant.into(),
+            labels,
+            patterns,
+            redactor: Redactor {
+                tenant: tenant.into(),
+                operators: Arc::default(),
+                default: operator,
+            },
+            keys: Arc::default(),
+            keyring: Keyring::default(),
+            subject: Subject::default(),
+            rules: Arc::default(),
+            emit_text: false,
+            digest: tenant.into(),
+            tests: Arc::default(),
+        }
+    }
+
     /// The keys with which new values are made, for audit records: ids and fingerprints, by id.
     pub fn keys(&self) -> &[KeyName] {
         &self.keys

@@ -81,6 +81,7 @@ fn help_names_every_command() {
     Commands:
       run          Run a job: read documents, write entities and redactions
       redact       Redact text, JSON lines or log lines in a pipe
+      reveal       Read encrypted values back, after an event of it is on disk
       status       Show how a running worker is: rate, lag, latency, queue, dead letters
       check        Validate configuration and tenants; open nothing for writing
       init         Write a commented configuration and tenant to start from
@@ -149,6 +150,7 @@ fn every_command_has_help_with_examples() {
     for command in [
         "run",
         "redact",
+        "reveal",
         "status",
         "check",
         "init",

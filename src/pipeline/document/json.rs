@@ -13,7 +13,7 @@ use crate::{
     model::family::on_text,
     pipeline::{Engine, names::Keys},
     record::{
-        Document, IdTreatment, Position, Text,
+        Document, IdRules, IdTreatment, Position, Text,
         json::{Edit, Json, Leaf, Literal, Scalar, Selector, quoted},
     },
     tenant::{NOT_TEXT, Policy, Reuse, Rule},
@@ -38,16 +38,10 @@ pub(super) async fn json(
     let selectors = Selectors::of(rule, &NOT_TEXT, pointer, kept);
     let read = &selectors.read;
     let document = Json::parse(text.clone()).map_err(Error::not_json)?;
-    // The record's own id is replaced wherever it stands.
-    let mut edits = Vec::new();
-    if let (Some(id), Some(pointer)) = (hashed, pointer)
-        && let Scalar::Text(value) = document.scalar(pointer)
-    {
-        for raw in document.at(pointer) {
-            let replacement = quoted(&id.key.hash(&value)).into();
-            edits.push(Edit { raw, replacement });
-        }
-    }
+    let mut edits = match (hashed, pointer) {
+        (Some(id), Some(pointer)) => hashed_id(&document, id, pointer),
+        _ => Vec::new(),
+    };
     let replaced = |leaf: &Leaf| hashed.is_some() && Some(leaf.pointer.as_str()) == pointer;
     let mut leaves = document.strings(read).map_err(Error::not_json)?;
     leaves.retain(|leaf| !replaced(leaf));
@@ -97,6 +91,18 @@ pub(super) async fn json(
     }
     let members = self::members(engine, policy, found);
     Ok(document.rewrite(&edits, &members).into_bytes())
+}
+
+/// The record's own id is replaced wherever it stands.
+fn hashed_id(document: &Json, id: &IdRules, pointer: &str) -> Vec<Edit> {
+    let Scalar::Text(value) = document.scalar(pointer) else {
+        return Vec::new();
+    };
+    let edit = |raw| Edit {
+        raw,
+        replacement: quoted(&id.key.hash(&value)).into(),
+    };
+    document.at(pointer).into_iter().map(edit).collect()
 }
 
 /// What is written beside the keys of a JSON document.

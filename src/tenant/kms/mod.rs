@@ -63,11 +63,11 @@ pub(super) enum Error {
     },
     /// The service did not answer.
     #[cfg(feature = "kms")]
-    #[error("{at} did not answer in {seconds} s: {why}")]
+    #[error("{at} did not answer ({why}); weir tries for at most {seconds} s")]
     Unreachable {
         /// Host of the service.
         at: String,
-        /// Time that weir waited.
+        /// Longest time that weir tries.
         seconds: u64,
         /// Kind of the failure.
         why: &'static str,
