@@ -8,6 +8,7 @@ pub mod args;
 mod audit;
 pub mod bench;
 mod check;
+mod cores;
 pub mod eval;
 /// Exit codes, and why a command failed.
 pub mod exit;
@@ -39,6 +40,7 @@ use exit::{Exit, Failure};
 /// Parses the arguments, runs the subcommand, and turns its outcome into an exit code.
 pub fn main() -> ExitCode {
     std::panic::set_hook(Box::new(|panic| tell_panic(panic.location())));
+    cores::off();
     let cli = Cli::parse(); // a wrong command line ends here with exit code 2
     match cli.global.color {
         // The default looks at the terminal and at NO_COLOR.

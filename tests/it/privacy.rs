@@ -13,7 +13,7 @@ use weir::record::{Body, Document, Position};
 use crate::{
     failures,
     support::{
-        eventually::eventually,
+        eventually::{eventually, so},
         job::{Job, command, ended, pack, piped, run, walk, weir_reads},
     },
 };
@@ -389,4 +389,42 @@ fn debug_of_documents_and_records_prints_no_text() {
         },
     };
     holds_none("Debug", &format!("{redaction:?}"), &all());
+}
+
+/// A crash must not leave the texts that were under way in a file.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_worker_that_crashes_leaves_no_core_file() {
+    use std::{
+        os::unix::process::ExitStatusExt as _,
+        process::{Command, Stdio},
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    // As the shell of a user who wants core files has it.
+    let mut child = Command::new("sh")
+        .args(["-c", "ulimit -c unlimited; exec \"$0\" redact -p email"])
+        .arg(env!("CARGO_BIN_EXE_weir"))
+        .current_dir(folder.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut text = child.stdin.take().unwrap();
+    text.write_all(b"ask ana@mail.example\n").unwrap();
+    let limits = format!("/proc/{}/limits", child.id());
+    eventually(Duration::from_secs(20), || {
+        let all = std::fs::read_to_string(&limits).unwrap();
+        let line = all.lines().find(|line| line.contains("core file size"));
+        let words: Vec<&str> = line.unwrap_or_default().split_whitespace().collect();
+        so(words.get(4..6) == Some(&["0", "0"]), words.join(" "))
+    });
+    let id = child.id().to_string();
+    let killed = Command::new("kill").args(["-ABRT", &id]).status();
+    assert!(killed.unwrap().success());
+    let status = child.wait().unwrap();
+    drop(text);
+    assert!(!status.core_dumped(), "{status:?}");
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }

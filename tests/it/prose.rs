@@ -93,7 +93,7 @@ const HELP: &[&str] = &[
     "cli/args.rs",
     "cli/args/",
     "config/",
-    "record/audit.rs",
+    "record/audit/mod.rs",
     "record/dead_letter.rs",
     "record/entities.rs",
     "record/position.rs",
