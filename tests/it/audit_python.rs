@@ -111,6 +111,7 @@ impl Chain {
             label_set: None,
             policy: None,
             weir_version: Some("0.6.0".to_owned()),
+            keys: Vec::new(),
             input_digest: None,
             output_digest: None,
             digest_key: "00000000".to_owned(),
