@@ -19,8 +19,12 @@ PROVEN, NOT_PROVABLE, INCOMPLETE, BROKEN = RESULTS = ("PROVEN", "NOT PROVABLE", 
 MEANS_BROKEN = ("altered", "unlinked", "repeated", "contradicts", "bad_seal")  # all other faults: INCOMPLETE
 ACCEPTABLE = ("expired", "skipped", "unknown", "began_again", "no_beginning")
 GENESIS = "0" * 64
+# Members of all records, and those that may be absent. The schema of a later weir may have more of these: add them.
+ALWAYS = "event_id source unit findings digest_key previous hash"
+OFTEN = "tenant document_id code pack label_set policy weir_version input_digest output_digest"
+ALWAYS_2, OFTEN_2 = "v kind epoch seq", "keys seal"  # the same, since version 2
 NUMBERS = ("v", "epoch", "seq", "after", "partition", "offset", "log_start", "from", "skipped")
-OBJECTS = {"source": dict, "begin": dict, "seal": dict, "findings": list}
+OBJECTS = {"source": dict, "begin": dict, "seal": dict, "findings": list, "keys": list}
 WORDS = {
     "kind": ("begin", "event"),
     "outcome": ("delivered", "dead_letter"),
@@ -53,15 +57,13 @@ def read(line):
     record = json.loads(line.decode("utf-8"), object_pairs_hook=members)
     if not isinstance(record, dict) or record.get("v", 2) != 2:
         raise ValueError
-    always = "event_id source unit findings digest_key previous hash "
-    often = "tenant document_id code pack label_set policy weir_version input_digest output_digest "
     if "v" not in record:
-        require(record, always, often + "skipped")
+        require(record, ALWAYS, f"{OFTEN} skipped")
     elif record.get("kind") == "begin":
-        require(record, always + "v kind epoch seq begin", often + "seal")
+        require(record, f"{ALWAYS} {ALWAYS_2} begin", f"{OFTEN} {OFTEN_2}")
         require(record["begin"], "reason delivery group log_start from weir_version", "cluster")
     else:
-        require(record, always + "v kind epoch seq after outcome", often + "seal")
+        require(record, f"{ALWAYS} {ALWAYS_2} after outcome", f"{OFTEN} {OFTEN_2}")
         if ("code" in record) != (record["outcome"] == "dead_letter"):
             raise ValueError
     if "v" in record and (record["epoch"] < 1 or (record["seq"] == 0) != (record["kind"] == "begin")):
