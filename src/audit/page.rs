@@ -15,7 +15,24 @@ struct Table {
 const SHOWN: usize = 16;
 
 fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
-    let documents = activity.tenants.iter().map(|(tenant, own)| {
+    let letters = activity.dead_letters.iter();
+    let letters = letters.map(|(code, count)| vec![(*code).to_owned(), count.to_string()]);
+    vec![
+        documents(activity),
+        findings(activity),
+        Table {
+            title: "Dead letters",
+            head: vec!["code", "records"],
+            rows: letters.collect(),
+        },
+        policies(activity),
+        fields(activity),
+        proof(report),
+    ]
+}
+
+fn documents(activity: &Activity) -> Table {
+    let rows = activity.tenants.iter().map(|(tenant, own)| {
         vec![
             named(tenant),
             own.delivered.to_string(),
@@ -23,7 +40,15 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
             own.dead_letters.to_string(),
         ]
     });
-    let findings = activity.findings.iter().map(|(treated, count)| {
+    Table {
+        title: "Documents",
+        head: vec!["tenant", "delivered", "without findings", "dead letters"],
+        rows: rows.collect(),
+    }
+}
+
+fn findings(activity: &Activity) -> Table {
+    let rows = activity.findings.iter().map(|(treated, count)| {
         let Treated {
             tenant,
             label,
@@ -35,24 +60,55 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
         let text = [tenant, label, operator, recognizer].map(Clone::clone);
         [text.to_vec(), vec![key, count.to_string()]].concat()
     });
-    let letters = activity.dead_letters.iter();
-    let letters = letters.map(|(code, count)| vec![(*code).to_owned(), count.to_string()]);
-    let policies = activity.policies.iter().map(|own| {
+    Table {
+        title: "Findings",
+        head: vec![
+            "tenant",
+            "label",
+            "operator",
+            "recognizer",
+            "key",
+            "findings",
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn policies(activity: &Activity) -> Table {
+    let rows = activity.policies.iter().map(|own| {
         let text = [&own.tenant, &own.policy, &own.pack, &own.weir_version];
         let places = [own.first.clone(), own.last.clone(), own.records.to_string()];
         [text.map(Clone::clone).to_vec(), places.to_vec()].concat()
     });
-    let fields = activity.fields.iter();
-    let mut fields: Vec<Vec<String>> = fields
+    Table {
+        title: "Policies",
+        head: vec![
+            "tenant", "policy", "pack", "weir", "first", "last", "records",
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn fields(activity: &Activity) -> Table {
+    let rows = activity.fields.iter();
+    let mut rows: Vec<Vec<String>> = rows
         .map(|(field, count)| vec![field.clone(), count.to_string()])
         .collect();
     if activity.more_fields > 0 {
-        fields.push(vec![
+        rows.push(vec![
             "(others)".to_owned(),
             activity.more_fields.to_string(),
         ]);
     }
-    let proof = report.partitions.iter().map(|own| {
+    Table {
+        title: "Fields with findings",
+        head: vec!["field", "findings"],
+        rows,
+    }
+}
+
+fn proof(report: &Report) -> Table {
+    let rows = report.partitions.iter().map(|own| {
         let faults: Vec<String> = own.faults.first.iter().map(ToString::to_string).collect();
         vec![
             own.partition.to_string(),
@@ -62,47 +118,11 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
             faults.join("; "),
         ]
     });
-    vec![
-        Table {
-            title: "Documents",
-            head: vec!["tenant", "delivered", "without findings", "dead letters"],
-            rows: documents.collect(),
-        },
-        Table {
-            title: "Findings",
-            head: vec![
-                "tenant",
-                "label",
-                "operator",
-                "recognizer",
-                "key",
-                "findings",
-            ],
-            rows: findings.collect(),
-        },
-        Table {
-            title: "Dead letters",
-            head: vec!["code", "records"],
-            rows: letters.collect(),
-        },
-        Table {
-            title: "Policies",
-            head: vec![
-                "tenant", "policy", "pack", "weir", "first", "last", "records",
-            ],
-            rows: policies.collect(),
-        },
-        Table {
-            title: "Fields with findings",
-            head: vec!["field", "findings"],
-            rows: fields,
-        },
-        Table {
-            title: "Proof",
-            head: vec!["partition", "result", "records", "epochs", "faults"],
-            rows: proof.collect(),
-        },
-    ]
+    Table {
+        title: "Proof",
+        head: vec!["partition", "result", "records", "epochs", "faults"],
+        rows: rows.collect(),
+    }
 }
 
 fn named(tenant: &str) -> String {

@@ -40,7 +40,7 @@ pub struct Feed {
     /// TOML file of trusted keys: seals of workers must be of its `workers`
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
-    /// Accept faults of this kind, which you have looked at; repeat it for more
+    /// Accept faults of this kind, whose cause you know; repeat it for more
     #[arg(long, value_name = "KIND", value_parser = Fault::ACCEPTABLE)]
     pub accept: Vec<String>,
 }
