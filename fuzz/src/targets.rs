@@ -921,7 +921,7 @@ pub fn pack(data: &[u8]) {
     };
     let shape = pack.shape();
     assert!(shape.width() > 2 * shape.halo());
-    assert_eq!(pack.digest().len(), 16);
+    assert_eq!(pack.digest().len(), 64);
     if pack
         .manifest()
         .files

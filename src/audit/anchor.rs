@@ -50,18 +50,18 @@ pub enum Error {
         /// Why.
         source: object_store::Error,
     },
-    /// A witness cannot be asked.
-    #[error("the witness at {at} did not answer: {why}")]
+    /// A witness or a bucket cannot be asked.
+    #[error("{at} cannot be asked: {why}")]
     Unreachable {
         /// Its address.
         at: String,
         /// What failed.
         why: String,
     },
-    /// A witness refuses.
-    #[error("the witness at {at} answered with status {status}: {hint}")]
+    /// A witness or a bucket refuses.
+    #[error("{at} answered with status {status}: {hint}")]
     Refused {
-        /// Its address.
+        /// The witness's address, or the bucket.
         at: String,
         /// Status of its answer.
         status: u16,

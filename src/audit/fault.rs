@@ -317,7 +317,7 @@ impl Fold {
     /// Faults of these names were looked at, and count no longer.
     pub fn accept(&mut self, names: &[String]) {
         let accepted = |name: &&'static str| names.iter().any(|own| own == name);
-        self.worst.retain(|name, _| !accepted(&name));
+        self.worst.retain(|name, _| !accepted(name));
     }
 
     pub(super) fn push(&mut self, fault: Fault) {

@@ -274,7 +274,10 @@ impl fmt::Display for Report {
         for own in &self.partitions {
             writeln!(f, "{own}")?;
         }
-        faults(f, &self.stray)?;
+        if self.stray.all > 0 {
+            faults(f, &self.stray)?;
+            writeln!(f)?;
+        }
         let all = self.partitions.len();
         write!(
             f,

@@ -24,6 +24,9 @@ use super::{
 /// Longest wait for an answer, and how long the signature of a request is good.
 const WAIT: Duration = Duration::from_secs(30);
 
+const MODE: &str = "x-amz-object-lock-mode";
+const COMPLIANCE: &str = "COMPLIANCE";
+
 /// A bucket with object lock. object_store has no name for the lock's headers, so the request is signed by it and sent
 /// from here.
 pub struct LockedBucket {
@@ -67,19 +70,38 @@ impl LockedBucket {
         }
         // The client's own message would print the address, which holds the signature.
         let sent = request.send().await.map(|answer| answer.status());
-        let refused = match sent {
-            Ok(status) if status.is_success() => return Ok(()),
-            Ok(status) => status,
-            Err(_) => StatusCode::REQUEST_TIMEOUT,
+        let status = sent.unwrap_or(StatusCode::REQUEST_TIMEOUT);
+        if !status.is_success() {
+            // It exists, or the answer to an earlier request got lost.
+            match held(&self.store, &at).await? {
+                Some(found) => same(head, &found, &self.name, &at)?,
+                None => return Err(self.refused(status)),
+            }
+        }
+        self.check_lock(&at).await
+    }
+
+    /// A store that does not know the lock's headers may ignore them.
+    async fn check_lock(&self, at: &Path) -> Result<(), Error> {
+        let url = self.store.signed_url(Method::HEAD, at, WAIT);
+        let url = url.await.map_err(|error| failed(at, error))?;
+        let sent = self.client.head(url).send().await;
+        let Ok(answer) = sent else {
+            return Err(self.refused(StatusCode::REQUEST_TIMEOUT));
         };
-        // It exists, or the answer to an earlier request got lost.
-        match held(&self.store, &at).await? {
-            Some(found) => same(head, &found, &self.name, &at),
-            None => Err(Error::Refused {
-                at: self.name.clone(),
-                status: refused.as_u16(),
-                hint: "check that the bucket has object lock, and the right s3:PutObjectRetention",
-            }),
+        let mode = answer.headers().get(MODE);
+        match mode.is_some_and(|mode| mode == COMPLIANCE) {
+            true => Ok(()),
+            false => Err(self.refused(answer.status())),
+        }
+    }
+
+    fn refused(&self, status: StatusCode) -> Error {
+        Error::Refused {
+            at: self.name.clone(),
+            status: status.as_u16(),
+            hint: "the head is not locked: check that the bucket has object lock, and the rights \
+                   s3:PutObjectRetention and s3:GetObjectRetention",
         }
     }
 
@@ -92,7 +114,7 @@ impl LockedBucket {
         let headers = [
             ("if-none-match", "*"),
             ("x-amz-checksum-sha256", &checksum),
-            ("x-amz-object-lock-mode", "COMPLIANCE"),
+            (MODE, COMPLIANCE),
             ("x-amz-object-lock-retain-until-date", &until),
         ];
         let headers = headers.map(|(name, value)| {

@@ -209,17 +209,17 @@ impl Attack {
                 let mut record = feed[at].record();
                 record.document_id = Some("somebody else's".to_owned());
                 let mut behind = feed[at - 1].head.clone();
-                for index in at..feed.len() {
+                for (index, written) in feed.iter_mut().enumerate().skip(at) {
                     let own = match index == at {
                         true => record.clone(),
-                        false => feed[index].record(),
+                        false => written.record(),
                     };
-                    let next = feed[index].head.next;
-                    feed[index] = match own.kind {
+                    let next = written.head.next;
+                    *written = match own.kind {
                         Kind::Event => own.chained(&behind, next - 1),
                         Kind::Begin => own.clone().opened(own.epoch, &behind.hash),
                     };
-                    behind = feed[index].head.clone();
+                    behind = written.head.clone();
                 }
             }
             Self::Appends => {

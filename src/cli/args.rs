@@ -108,7 +108,7 @@ pub enum Command {
     /// Send dead letters of a stream back to their topics
     #[command(after_help = REPLAY)]
     Replay(Replay),
-    /// Check what an audit feed proves, and keep a log of it
+    /// Check an audit feed, report on it, sign it, prove its records
     #[command(subcommand)]
     Audit(Audit),
     /// Print the JSON Schema of a file or record

@@ -229,7 +229,7 @@ fn what_breaks_a_chain_is_in_the_log_and_in_the_roll() {
     append(&topic, 0, authors[0].event());
     let changed = authors[1].event();
     let changed = String::from_utf8(changed.to_vec()).unwrap();
-    append(&topic, 1, changed.replace("delivered", "discarded").into());
+    append(&topic, 1, changed.replace("acme", "acne").into());
     append(
         &topic,
         0,

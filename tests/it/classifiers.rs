@@ -9,6 +9,7 @@ use weir::{
         self, Pack,
         family::{Ask, Label, Tag},
     },
+    record::Digests,
     sink::kafka as sink,
 };
 
@@ -435,7 +436,7 @@ fn a_published_classifier_redacts_a_stream() {
         assert!(!redacted.concat().contains(name), "{redacted:?}");
     }
     assert_eq!(redacted[2], texts[2]);
-    let digest = rampart().digest().to_owned();
+    let digest = rampart().digest()[..Digests::SHORT].to_owned();
     let of_pack = |record: &serde_json::Value| {
         record["pack"]
             .as_str()

@@ -91,6 +91,7 @@ fn help_names_every_command() {
       bench        Measure speed on this machine
       model        Describe a model pack, verify it, or tune it for this machine
       replay       Send dead letters of a stream back to their topics
+      audit        Check an audit feed, report on it, sign it, prove its records
       schema       Print the JSON Schema of a file or record
       completions  Print the completion script of a shell
       help         Print this message or the help of the given subcommand(s)

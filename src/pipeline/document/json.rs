@@ -38,10 +38,7 @@ pub(super) async fn json(
     let selectors = Selectors::of(rule, &NOT_TEXT, pointer, kept);
     let read = &selectors.read;
     let document = Json::parse(text.clone()).map_err(Error::not_json)?;
-    let mut edits = match (hashed, pointer) {
-        (Some(id), Some(pointer)) => hashed_id(&document, id, pointer),
-        _ => Vec::new(),
-    };
+    let mut edits = hashed_id(&document, hashed, pointer);
     let replaced = |leaf: &Leaf| hashed.is_some() && Some(leaf.pointer.as_str()) == pointer;
     let mut leaves = document.strings(read).map_err(Error::not_json)?;
     leaves.retain(|leaf| !replaced(leaf));
@@ -93,8 +90,11 @@ pub(super) async fn json(
     Ok(document.rewrite(&edits, &members).into_bytes())
 }
 
-/// The record's own id is replaced wherever it stands.
-fn hashed_id(document: &Json, id: &IdRules, pointer: &str) -> Vec<Edit> {
+/// The record's own id, if it is hashed, is replaced wherever it stands.
+fn hashed_id(document: &Json, hashed: Option<&IdRules>, pointer: Option<&str>) -> Vec<Edit> {
+    let (Some(id), Some(pointer)) = (hashed, pointer) else {
+        return Vec::new();
+    };
     let Scalar::Text(value) = document.scalar(pointer) else {
         return Vec::new();
     };
