@@ -207,9 +207,11 @@ fn notaries_that_are_killed_leave_one_log_that_proves_each_record_of_the_stream(
     weir(&["audit", "prove", "--source", &place, "--archive", &archive])
         .expect(1)
         .says(&["has a record about"]);
-    // The folder of anchors has each head that the witness has, and no other of its size.
-    let kept = std::fs::read_dir(stream.job.path("anchor").join(ORIGIN)).unwrap();
-    assert!(kept.count() as u64 > roll.number);
+    // The folder of anchors has the newest head that the witness has signed. A notary that is killed between a head and
+    // its anchors leaves out that size: the next head covers it.
+    let newest = witness.last(ORIGIN).unwrap().0;
+    let kept = stream.job.path("anchor").join(ORIGIN);
+    assert!(kept.join(format!("{newest}.note")).exists(), "{newest}");
 }
 
 #[cfg(unix)]
