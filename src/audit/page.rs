@@ -23,18 +23,6 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
             own.dead_letters.to_string(),
         ]
     });
-    let findings = activity.findings.iter().map(|(treated, count)| {
-        let Treated {
-            tenant,
-            label,
-            operator,
-            recognizer,
-            key_id,
-        } = treated;
-        let key = key_id.clone().unwrap_or_default();
-        let text = [tenant, label, operator, recognizer].map(Clone::clone);
-        [text.to_vec(), vec![key, count.to_string()]].concat()
-    });
     let letters = activity.dead_letters.iter();
     let letters = letters.map(|(code, count)| vec![(*code).to_owned(), count.to_string()]);
     let policies = activity.policies.iter().map(|own| {
@@ -42,16 +30,6 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
         let places = [own.first.clone(), own.last.clone(), own.records.to_string()];
         [text.map(Clone::clone).to_vec(), places.to_vec()].concat()
     });
-    let fields = activity.fields.iter();
-    let mut fields: Vec<Vec<String>> = fields
-        .map(|(field, count)| vec![field.clone(), count.to_string()])
-        .collect();
-    if activity.more_fields > 0 {
-        fields.push(vec![
-            "(others)".to_owned(),
-            activity.more_fields.to_string(),
-        ]);
-    }
     let proof = report.partitions.iter().map(|own| {
         let faults: Vec<String> = own.faults.first.iter().map(ToString::to_string).collect();
         vec![
@@ -68,18 +46,7 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
             head: vec!["tenant", "delivered", "without findings", "dead letters"],
             rows: documents.collect(),
         },
-        Table {
-            title: "Findings",
-            head: vec![
-                "tenant",
-                "label",
-                "operator",
-                "recognizer",
-                "key",
-                "findings",
-            ],
-            rows: findings.collect(),
-        },
+        findings(activity),
         Table {
             title: "Dead letters",
             head: vec!["code", "records"],
@@ -92,17 +59,61 @@ fn tables(report: &Report, activity: &Activity) -> Vec<Table> {
             ],
             rows: policies.collect(),
         },
-        Table {
-            title: "Fields with findings",
-            head: vec!["field", "findings"],
-            rows: fields,
-        },
+        fields(activity),
         Table {
             title: "Proof",
             head: vec!["partition", "result", "records", "epochs", "faults"],
             rows: proof.collect(),
         },
     ]
+}
+
+fn findings(activity: &Activity) -> Table {
+    let rows = activity.findings.iter().map(|(treated, count)| {
+        let Treated {
+            tenant,
+            label,
+            operator,
+            recognizer,
+            key_id,
+            basis,
+        } = treated;
+        let key = key_id.clone().unwrap_or_default();
+        let basis = basis.clone().unwrap_or_default();
+        let text = [tenant, label, operator, recognizer].map(Clone::clone);
+        [text.to_vec(), vec![key, basis, count.to_string()]].concat()
+    });
+    Table {
+        title: "Findings",
+        head: vec![
+            "tenant",
+            "label",
+            "operator",
+            "recognizer",
+            "key",
+            "basis",
+            "findings",
+        ],
+        rows: rows.collect(),
+    }
+}
+
+fn fields(activity: &Activity) -> Table {
+    let fields = activity.fields.iter();
+    let mut rows: Vec<Vec<String>> = fields
+        .map(|(field, count)| vec![field.clone(), count.to_string()])
+        .collect();
+    if activity.more_fields > 0 {
+        rows.push(vec![
+            "(others)".to_owned(),
+            activity.more_fields.to_string(),
+        ]);
+    }
+    Table {
+        title: "Fields with findings",
+        head: vec!["field", "findings"],
+        rows,
+    }
 }
 
 fn named(tenant: &str) -> String {
