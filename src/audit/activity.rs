@@ -48,6 +48,9 @@ pub struct Treated {
     pub recognizer: String,
     /// Id of the key, for operators with one.
     pub key_id: Option<String>,
+    /// Why the label is redacted, if the tenant file says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
 }
 
 /// A policy, and the records that it decided about.
@@ -114,6 +117,7 @@ impl Activity {
                 operator: finding.operator.clone(),
                 recognizer: finding.recognizer.clone(),
                 key_id: finding.key_id.clone(),
+                basis: finding.basis.clone(),
             };
             *self.findings.entry(treated).or_default() += 1;
             self.field(&finding.field);

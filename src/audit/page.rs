@@ -55,10 +55,12 @@ fn findings(activity: &Activity) -> Table {
             operator,
             recognizer,
             key_id,
+            basis,
         } = treated;
         let key = key_id.clone().unwrap_or_default();
+        let basis = basis.clone().unwrap_or_default();
         let text = [tenant, label, operator, recognizer].map(Clone::clone);
-        [text.to_vec(), vec![key, count.to_string()]].concat()
+        [text.to_vec(), vec![key, basis, count.to_string()]].concat()
     });
     Table {
         title: "Findings",
@@ -68,6 +70,7 @@ fn findings(activity: &Activity) -> Table {
             "operator",
             "recognizer",
             "key",
+            "basis",
             "findings",
         ],
         rows: rows.collect(),

@@ -401,6 +401,12 @@ pub enum Preset {
     Lake,
     /// JSON lines with nested fields
     Json,
+    /// JSON lines; the identifiers of HIPAA's Safe Harbor (docs/preset-hipaa.md)
+    HipaaSafeHarbor,
+    /// JSON lines; pseudonyms by a key (docs/preset-gdpr.md)
+    GdprPseudonymisation,
+    /// JSON lines; card numbers and codes (docs/preset-pci.md)
+    PciDss,
 }
 
 const INIT: &str = "Examples:

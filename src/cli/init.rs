@@ -51,7 +51,9 @@ fn write_new(path: &Path, text: &str) -> std::io::Result<()> {
 fn example(preset: Preset) -> Option<(&'static str, &'static str)> {
     match preset {
         Preset::Logs => Some(("in/example.log", include_str!("init/example.log"))),
-        Preset::Json => Some(("in/example.jsonl", include_str!("init/example.jsonl"))),
+        Preset::Json | Preset::HipaaSafeHarbor | Preset::GdprPseudonymisation | Preset::PciDss => {
+            Some(("in/example.jsonl", include_str!("init/example.jsonl")))
+        }
         Preset::Lake => None,
     }
 }
@@ -71,5 +73,18 @@ pub fn files(preset: Preset) -> [(&'static str, &'static str); 2] {
             ("weir.toml", include_str!("init/json.toml")),
             ("tenants/acme.toml", include_str!("init/json.tenant.toml")),
         ],
+        Preset::HipaaSafeHarbor => json(include_str!("../../presets/hipaa-safe-harbor.toml")),
+        Preset::GdprPseudonymisation => {
+            json(include_str!("../../presets/gdpr-pseudonymisation.toml"))
+        }
+        Preset::PciDss => json(include_str!("../../presets/pci-dss.toml")),
     }
+}
+
+/// A tenant of JSON lines.
+fn json(tenant: &'static str) -> [(&'static str, &'static str); 2] {
+    [
+        ("weir.toml", include_str!("init/json.toml")),
+        ("tenants/acme.toml", tenant),
+    ]
 }

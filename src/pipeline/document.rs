@@ -208,6 +208,7 @@ pub(super) fn findings(done: &Done, policy: &Policy, key: &DigestKey) -> Vec<Fin
             // An entity without a change was left as it is.
             operator: change.map_or_else(|| "keep".to_owned(), |change| change.operator.clone()),
             key_id: change.and_then(|change| change.key_id.clone()),
+            basis: policy.bases.get(&*entity.label).map(ToString::to_string),
         });
     }
     findings

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Balance, Label, LabelSet, file::File};
+use super::{Balance, Bases, Label, LabelSet, file::File};
 use crate::{
     decode::patterns,
     digest,
@@ -50,6 +50,7 @@ pub(super) fn policy_digest(
     options: &patterns::Options,
     redactor: &Redactor,
     keys: &[KeyName],
+    bases: &Bases,
 ) -> Arc<str> {
     let operators: BTreeMap<&str, String> = redactor
         .operators
@@ -84,7 +85,7 @@ pub(super) fn policy_digest(
         file.rules,
         file.emit_text,
     ]);
-    // Tenants without keys and subjects keep the digest that earlier versions gave them.
+    // Tenants without keys, subjects and bases keep the digest that earlier versions gave them.
     let more = parts.as_array_mut().expect("made as an array above");
     if !keys.is_empty() {
         let keys: Vec<[&str; 2]> = keys
@@ -95,6 +96,13 @@ pub(super) fn policy_digest(
     }
     if let Some(subject) = &file.subject {
         more.push(serde_json::json!({ "subject": subject }));
+    }
+    if !bases.is_empty() {
+        let bases: BTreeMap<&str, &str> = bases
+            .iter()
+            .map(|(label, own)| (&**label, &**own))
+            .collect();
+        more.push(serde_json::json!({ "bases": bases }));
     }
     blake3::hash(parts.to_string().as_bytes())
         .to_hex()

@@ -103,6 +103,10 @@ pub struct LabelTable {
     /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
+    /// Why it is redacted, for audit records: a paragraph such as `45 CFR 164.514(b)(2)(i)(A)`. It decides nothing.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub basis: Option<String>,
 }
 
 /// An operator: its name, or a table with parameters.
@@ -305,6 +309,10 @@ pub struct PatternTable {
     /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
+    /// Why it is redacted, for audit records: a paragraph such as `45 CFR 164.514(b)(2)(i)(A)`. It decides nothing.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub basis: Option<String>,
 }
 
 /// A tenant's own regular expression.
@@ -323,6 +331,10 @@ pub struct RegexEntry {
     /// Operator of its spans.
     #[serde(default)]
     pub operator: Option<OperatorEntry>,
+    /// Why it is redacted, for audit records: a paragraph such as `45 CFR 164.514(b)(2)(i)(A)`. It decides nothing.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    pub basis: Option<String>,
 }
 
 /// The deny list: terms, or a table.

@@ -5,6 +5,7 @@
 //! Holds: a bad file keeps the old set; an unknown tenant is never guessed (I6).
 //! Does not know: documents, models, sinks.
 
+mod basis;
 mod digest;
 mod events;
 pub mod file;
@@ -34,6 +35,7 @@ use crate::{
 };
 
 pub use crate::config::DEFAULT_MODEL;
+pub use basis::Bases;
 pub use digest::label_digest;
 pub use file::{Reuse, THRESHOLD};
 pub use folder::{check_text, place};
@@ -100,6 +102,8 @@ pub struct Policy {
     pub rules: Arc<[Rule]>,
     /// Whether entity records hold the value.
     pub emit_text: bool,
+    /// Why labels are redacted, for audit records.
+    pub bases: Arc<Bases>,
     /// 64 hex digits: of the whole policy.
     pub digest: Arc<str>,
     /// Examples inside the tenant file, run by `weir test`.
@@ -144,6 +148,7 @@ impl Policy {
             subject: Subject::default(),
             rules: Arc::default(),
             emit_text: false,
+            bases: Arc::default(),
             digest: tenant.into(),
             tests: Arc::default(),
         }

@@ -94,6 +94,7 @@ impl Resolver<'_> {
         options.allow = self.allow(file);
         let rules = self.rules(file);
         self.asks_for_something(file);
+        let bases = self.bases(file, &options);
         let patterns = self.build(&options);
         let balance = Balance {
             operating_point: file.operating_point.as_deref().map(Arc::from),
@@ -115,7 +116,7 @@ impl Resolver<'_> {
             default,
         };
         let keys = used_keys(&redactor);
-        let digest = policy_digest(file, &labels, &options, &redactor, &keys);
+        let digest = policy_digest(file, &labels, &options, &redactor, &keys, &bases);
         Some(Policy {
             tenant: tenant.into(),
             labels,
@@ -129,6 +130,7 @@ impl Resolver<'_> {
             },
             rules: rules.into(),
             emit_text: file.emit_text,
+            bases: Arc::new(bases),
             digest,
             tests: self.tests(&file.tests),
         })
@@ -169,6 +171,7 @@ impl Resolver<'_> {
                     threshold: threshold(),
                     model: None,
                     operator: None,
+                    basis: None,
                 },
                 LabelEntry::Table(table) => table.clone(),
             };
@@ -253,6 +256,7 @@ impl Resolver<'_> {
                     name: name.clone(),
                     label: None,
                     operator: None,
+                    basis: None,
                 },
                 PatternEntry::Table(table) => table.clone(),
             };

@@ -211,7 +211,7 @@ fn notaries_that_are_killed_leave_one_log_that_proves_each_record_of_the_stream(
     // its anchors leaves out that size: the next head covers it.
     let newest = witness.last(ORIGIN).unwrap().0;
     let kept = stream.job.path("anchor").join(ORIGIN);
-    assert!(kept.join(format!("{newest}.note")).exists(), "{newest}");
+    assert!(kept.join(format!("{newest:020}.note")).exists(), "{newest}");
 }
 
 #[cfg(unix)]

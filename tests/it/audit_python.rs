@@ -90,6 +90,7 @@ impl Chain {
             recognizer: "pattern:email".to_owned(),
             operator: "replace".to_owned(),
             key_id: None,
+            basis: Some("45 CFR 164.514(b)(2)(i)(F)".to_owned()),
         });
         self.push(record.chained(&self.head, offset));
     }

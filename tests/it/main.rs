@@ -40,6 +40,7 @@ mod operators;
 mod otlp;
 mod parity;
 mod patterns;
+mod presets;
 mod privacy;
 mod prompted;
 mod prose;

@@ -86,7 +86,7 @@ const PAGES: &[&str] = &[
 ];
 
 /// Configurations with comments that users read.
-const CONFIGURATIONS: &[&str] = &["deploy/helm", "examples", "src/cli/init"];
+const CONFIGURATIONS: &[&str] = &["deploy/helm", "examples", "presets", "src/cli/init"];
 
 /// Doc comments here are command help, or descriptions in schemas and in docs/configuration.md.
 const HELP: &[&str] = &[

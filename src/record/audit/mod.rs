@@ -254,13 +254,16 @@ pub struct Finding {
     /// Id and version of the key, for keyed operators.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key_id: Option<String>,
+    /// Why the label is redacted, if the tenant file says so: a paragraph.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<String>,
 }
 
 impl Finding {
     /// Bytes that it takes in memory, about: its strings are short.
     pub(crate) fn held(&self) -> usize {
         const STRING: usize = 32;
-        size_of::<Self>() + 4 * STRING
+        size_of::<Self>() + 5 * STRING
     }
 }
 
@@ -375,6 +378,7 @@ mod tests {
                 recognizer: "model".to_owned(),
                 operator: "replace".to_owned(),
                 key_id: None,
+                basis: None,
             }],
             input_digest: Some(key.digest(b"ask ana@mail.example")),
             ..Audit::new(Kind::Event, source, &key)

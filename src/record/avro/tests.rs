@@ -260,7 +260,7 @@ fn finding() -> impl Strategy<Value = Finding> {
         [count(), count()],
         (0.0f32..=1.0, proptest::option::of(0.0f32..=1.0)),
         proptest::option::of(0.0f32..=1.0),
-        proptest::option::of(word()),
+        [proptest::option::of(word()), proptest::option::of(word())],
     )
         .prop_map(
             |(
@@ -268,7 +268,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                 [start, end],
                 (score, label_score),
                 threshold,
-                key_id,
+                [key_id, basis],
             )| {
                 Finding {
                     field,
@@ -281,6 +281,7 @@ fn finding() -> impl Strategy<Value = Finding> {
                     recognizer,
                     operator,
                     key_id,
+                    basis,
                 }
             },
         )

@@ -347,6 +347,7 @@ fn finding(record: &Finding) -> Value {
         recognizer,
         operator,
         key_id,
+        basis,
     } = record;
     object(vec![
         ("field", string(field)),
@@ -359,6 +360,7 @@ fn finding(record: &Finding) -> Value {
         ("recognizer", string(recognizer)),
         ("operator", string(operator)),
         ("key_id", optional(key_id.as_deref().map(string))),
+        ("basis", optional(basis.as_deref().map(string))),
     ])
 }
 

@@ -68,6 +68,7 @@ pub fn policy(labels: &[&str]) -> Policy {
         subject: Default::default(),
         rules: [].into(),
         emit_text: false,
+        bases: Default::default(),
         digest: "policy".into(),
         tests: [].into(),
     }
