@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod log;
+mod replay;
 mod reveal;
 
 use std::path::PathBuf;
@@ -9,13 +10,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::audit::{Audit, Feed, Form, Report, Verify};
+pub use self::replay::Replay;
 pub use self::reveal::Reveal;
 use super::exit;
 use crate::{
     config::{Config, Resolved, telemetry::LogLevel},
     diagnose::Problems,
     model::PackRef,
-    record::Code,
 };
 
 /// Finds the entities that each tenant asked for in streams of documents, and redacts them.
@@ -106,7 +107,7 @@ pub enum Command {
     #[command(subcommand)]
     Model(Model),
     /// Send dead letters of a stream back to their topics
-    #[command(after_help = REPLAY)]
+    #[command(after_help = replay::REPLAY)]
     Replay(Replay),
     /// Check an audit feed, report on it, sign it, prove its records
     #[command(subcommand)]
@@ -176,36 +177,6 @@ const RUN: &str = "Examples:
   WEIR_SOURCE__URL=s3://lake/raw weir run --set batch.max_tokens=2048
 
 If a job was stopped or killed, run it again: it continues with what is not done.";
-
-/// `weir replay`.
-#[derive(Debug, Clone, Args)]
-pub struct Replay {
-    /// The configuration.
-    #[command(flatten)]
-    pub configuration: Configuration,
-    /// Topic of the dead letters [default: sink.topics.dead_letters]
-    #[arg(long, value_name = "TOPIC")]
-    pub from: Option<String>,
-    /// Send only dead letters with this code; repeat it for more
-    #[arg(long, value_name = "CODE", value_parser = code)]
-    pub code: Vec<Code>,
-    /// Count the dead letters, but send nothing
-    #[arg(long)]
-    pub dry_run: bool,
-}
-
-const REPLAY: &str = "Examples:
-  weir replay --config stream.toml --dry-run
-  weir replay --config stream.toml --code unknown_tenant
-
-weir reads each record again from its place and writes it behind the others of its partition. The
-groups GROUP.replay.CODE remember what was sent: a second replay sends nothing twice.";
-
-fn code(text: &str) -> Result<Code, String> {
-    serde_json::from_value(text.into()).map_err(|_| {
-        "not a code of a dead letter, such as unknown_tenant or model_failed".to_owned()
-    })
-}
 
 /// `weir status`.
 #[derive(Debug, Clone, Args)]

@@ -91,7 +91,6 @@ impl Resolver<'_> {
 mod tests {
     use std::path::Path;
 
-    use super::*;
     use crate::{diagnose::Problems, tenant::Policy};
 
     fn parse(text: &str) -> Result<Policy, Problems> {
