@@ -1,6 +1,6 @@
 //! One partition of the source: its records in the order of the feed, compared with each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -17,6 +17,8 @@ pub(super) struct Chain {
     faults: Fold,
     /// The last record of version 2.
     head: Option<Head>,
+    /// Hashes of the records that opened an epoch.
+    begun: BTreeSet<String>,
     /// Hash of the last record of version 1.
     version1: Option<String>,
     /// What was committed before the feed was read.
@@ -122,6 +124,11 @@ impl Chain {
         }
         let next = match (record.kind, &record.begin) {
             (Kind::Begin, Some(begin)) => {
+                if !self.begun.insert(record.hash.clone()) {
+                    let (epoch, seq) = (record.epoch, record.seq);
+                    self.faults.push(Fault::Repeated { epoch, seq });
+                    return;
+                }
                 self.begins(record, begin);
                 begin.from
             }

@@ -404,6 +404,16 @@ fn a_chain_of_version_1_is_read_goes_on_in_version_2_and_is_not_provable() {
 }
 
 #[test]
+fn a_feed_that_comes_twice_as_a_whole_is_broken_whatever_is_accepted() {
+    let first = begin(0, Reason::New, 0, 0, &Committed::Foreign);
+    let second = event(0, 0, &first.head);
+    let mut report = of(&[first.clone(), second.clone(), first, second]);
+    report.accept(&["began_again".to_owned()]);
+    assert_eq!(report.verdict(), Verdict::Broken, "{report}");
+    assert_eq!(names(&report), ["repeated", "repeated"]);
+}
+
+#[test]
 fn a_worker_that_may_deliver_twice_proves_nothing() {
     let mut first = begin(0, Reason::New, 0, 0, &Committed::Foreign).record();
     first.begin.as_mut().unwrap().delivery = Delivery::AtLeastOnce;
