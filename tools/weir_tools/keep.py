@@ -56,6 +56,7 @@ class Start:
 
     def __init__(self, model: Model) -> None:
         self._model = copy.deepcopy(model).requires_grad_(False)
+        self._model.read_texts_of(model)
 
     def distance(
         self, tokenizer: Tokenizer, labels: list[str], ids: Tensor, mask: Tensor, scores: Tensor

