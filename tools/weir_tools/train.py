@@ -578,6 +578,7 @@ def main() -> None:
     arguments.add_argument("--save-every", type=int, default=Options.save_every)
     arguments.add_argument("--most-labels", type=int, default=Options.most_labels, help="different ones in a batch")
     arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
+    arguments.add_argument("--head-rates", type=float, default=1.0, help="the same, of projections and O alone")
     arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
     arguments.add_argument("--keep", type=float, default=Options.keep, help="share that is answered as the start does")
@@ -602,7 +603,7 @@ def main() -> None:
         dev_windows=chosen.dev_windows,
         backbone_rate=chosen.rates * Options.backbone_rate,
         label_rate=chosen.rates * Options.label_rate,
-        head_rate=chosen.rates * Options.head_rate,
+        head_rate=chosen.rates * chosen.head_rates * Options.head_rate,
         contrast=chosen.contrast,
         keep=chosen.keep,
         keep_weight=chosen.keep_weight,
