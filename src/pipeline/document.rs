@@ -103,7 +103,7 @@ pub async fn process(
         tenant: policy.tenant.to_string(),
         source: position.clone(),
         entities: found.entities,
-        digests: digests(engine, policy).shortened(),
+        digests: short_digests(engine, policy),
         tokens: found.tokens,
         windows: found.windows,
     };
@@ -171,7 +171,7 @@ fn text_record(
         tenant: policy.tenant.to_string(),
         text: redacted,
         redactions: std::mem::take(&mut found.changes),
-        digests: digests(engine, policy).shortened(),
+        digests: short_digests(engine, policy),
     };
     let json = serde_json::to_vec(&record).expect("strings and numbers are JSON");
     found.changes = record.redactions;
@@ -222,6 +222,17 @@ pub(super) fn keys(policy: &Policy) -> Vec<KeyName> {
         fingerprint: key.fingerprint.to_string(),
     });
     named.collect()
+}
+
+/// What made the records of a policy, as they carry it: each record has a copy, so that it is cut before it is copied.
+pub(super) fn short_digests(engine: &Engine, policy: &Policy) -> Digests {
+    let short = |digest: &str| digest.get(..Digests::SHORT).unwrap_or(digest).to_owned();
+    Digests {
+        pack: short(&engine.models().digest_for(&policy.labels)),
+        label_set: short(&policy.labels.digest),
+        policy: short(&policy.digest),
+        weir_version: VERSION.to_owned(),
+    }
 }
 
 /// What made the records of a policy, in whole.

@@ -19,14 +19,6 @@ pub struct Digests {
 impl Digests {
     /// Digits of a digest in the records that go downstream: enough to know equal work. Audit records have all 64.
     pub const SHORT: usize = 16;
-
-    /// The digests as records downstream have them.
-    pub fn shortened(mut self) -> Self {
-        for digest in [&mut self.pack, &mut self.label_set, &mut self.policy] {
-            digest.truncate(Self::SHORT);
-        }
-        self
-    }
 }
 
 /// The entities of one document: one record for every document, also when it holds none.

@@ -554,7 +554,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         held: 0,
         findings: Vec::new(),
         digests: None,
-        keys: Vec::new().into(),
+        keys: Vec::new(),
         link: weir::telemetry::trace::Link::default(),
         audit: None,
         outcome: Err(DeadLetter {

@@ -1,13 +1,14 @@
 """Measures a pack on texts that its training did not see, and fits its calibration.
 
-usage: python -m weir_tools.evaluate FOLDER --fit [--corpora DATA] [--synthetic N] [--measured OUT.json]
+usage: python -m weir_tools.evaluate FOLDER --fit [--at GAIN] [--corpora DATA] [--synthetic N] [--measured OUT.json]
        python -m weir_tools.evaluate FOLDER --weir PROGRAM [--corpora DATA] [--synthetic N] [--measured OUT.json]
        python -m weir_tools.evaluate FOLDER --sets OUT [--corpora DATA] [--synthetic N]
        python -m weir_tools.evaluate FOLDER --sweep [--synthetic N] [--corpora DATA]
 
 What a user gets is measured by the program, `weir eval` with its default settings: `--weir` writes the sets
 below to files, runs it on them, and counts what it found. `--sets` only writes the files. The calibration
-comes first, since thresholds depend on it: `--fit`, then the export, then `--weir`.
+comes first, since thresholds depend on it: `--fit`, then the export, then `--weir`. With `--at` the default threshold
+lets pass what has at least this gain, such as what the pack before it let pass, and `score` is as exact as it then is.
 
 - `personal`: invented records from templates that were never trained on, 55 categories asked for at once,
   names and addresses by their parts;
@@ -43,6 +44,8 @@ BINS = (0.0, 0.3, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0)
 RESAMPLES = 1000
 MOST_RECORDS = 1500  # of one corpus
 SEED = 2026
+# That of a tenant without one of its own, as in src/tenant/file.rs.
+THRESHOLD = 0.4
 
 # What the 55 categories of Nemotron-PII are called here; `date_time` and the like by their concept's first name.
 PRIVATE = {
@@ -324,11 +327,12 @@ class Chances:
 Scored = tuple[list[Record], list[np.ndarray]]
 
 
-def calibration(known: Scored, o_bias: float, unseen: Scored | None = None) -> dict:
+def calibration(known: Scored, o_bias: float, unseen: Scored | None = None, at: float | None = None) -> dict:
     """Fitted on every other record, reported on the rest.
 
     `unseen`: records of labels that training did not have. Both kinds count alike, however many spans each has: a score
-    must hold for labels of either, and nobody knows of which kind a tenant's are.
+    must hold for labels of either, and nobody knows of which kind a tenant's are. `at`: the gain at which `score` is the
+    default threshold, whatever the fit says of it.
     """
     fitted, rest = (Chances.of(known[0][part::2], known[1][part::2], o_bias) for part in (0, 1))
     shares = np.ones(len(fitted))
@@ -338,6 +342,8 @@ def calibration(known: Scored, o_bias: float, unseen: Scored | None = None) -> d
         fitted = fitted.and_(new)
     slope, intercept = fit_logistic(fitted.margins, fitted.right, shares)
     gain_slope, gain_intercept = fit_logistic(fitted.gains, fitted.placed, shares)
+    if at is not None:
+        gain_intercept = float(np.log(THRESHOLD / (1 - THRESHOLD))) - gain_slope * at
     figures = {
         "slope": _round(slope),
         "intercept": _round(intercept),
@@ -452,14 +458,14 @@ def measure(pack: Pack, folder: Path, program: Path, sets: Sets) -> dict:
     return measured
 
 
-def fit(pack: Pack, sets: Sets) -> dict:
+def fit(pack: Pack, sets: Sets, at: float | None = None) -> dict:
     """The calibration, and what depends on no threshold: `o_bias` and the halo, by the reference decoder."""
     o_bias = pack.manifest["calibration"]["o_bias"]
     held_out = [record for own in sets.of("held-out").values() for record in own]
     # like what the pack was trained on, but unseen
     records = [*sets.records["personal"], *sets.records["private"], *held_out]
     new = (sets.unseen, _scores(pack, sets.unseen)) if sets.unseen else None
-    fitted = calibration((records, _scores(pack, records)), o_bias, new)
+    fitted = calibration((records, _scores(pack, records)), o_bias, new, at)
     long = [record for record in held_out if len(record.ids) > pack.width]
     if long:
         fitted["long_texts"] = len(long)
@@ -527,6 +533,7 @@ def main() -> None:
     arguments.add_argument("--backbone", type=Path, help="another graph in the place of the pack's own")
     arguments.add_argument("--sweep", action="store_true", help="try several o_bias instead")
     arguments.add_argument("--fit", action="store_true", help="fit the calibration")
+    arguments.add_argument("--at", type=float, help="gain of what the default threshold just lets pass")
     arguments.add_argument("--weir", type=Path, help="the program to measure with")
     arguments.add_argument("--sets", type=Path, help="write the sets as files for `weir eval`, and stop")
     arguments.add_argument("--measured", type=Path, help="where figures are kept; new ones are added")
@@ -539,7 +546,7 @@ def main() -> None:
     if chosen.sets:
         sets.write(chosen.sets)
         return
-    new = fit(pack, sets) if chosen.fit else {}
+    new = fit(pack, sets, chosen.at) if chosen.fit else {}
     if chosen.weir:
         new |= measure(pack, chosen.folder, chosen.weir, sets)
         print(summary(new))

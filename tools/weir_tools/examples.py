@@ -58,6 +58,7 @@ class Example:
     also: list[set[str]]
     ignored: list[tuple[int, int]]
     sparse: bool
+    open: bool = False  # nobody annotated these labels: right is what the model said that training began with
 
 
 def windows(tokenizer: Tokenizer, texts: Sequence[Text], sparse: bool = False) -> list[Item]:

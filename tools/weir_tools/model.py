@@ -57,7 +57,11 @@ class Layer(nn.Module):
         query, key, value = (
             own[name](x).view(rows, tokens, self.heads, -1).transpose(1, 2) for name in ("query", "key", "value")
         )
-        attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        if x.device.type == "cpu":  # where its way back takes ten times the time in half precision
+            with torch.autocast("cpu", enabled=False):
+                attended = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), attn_mask=mask)
+        else:
+            attended = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         joined = attended.transpose(1, 2).reshape(rows, tokens, width)
         out = self.attention["output"]
         x = out["LayerNorm"](x + out["dense"](joined))
@@ -163,6 +167,10 @@ class Model(nn.Module):
         last = self.le.encoder["layer"][self.shape.layers - self.tuned :]
         self._pretrained_layers = tuple(copy.deepcopy(layer).requires_grad_(False) for layer in last)
 
+    def read_texts_of(self, other: "Model") -> None:
+        """One memory of label texts for both: below the trained layers their label encoders are the same."""
+        self._below, self._taps, self._pretrained = other._below, other._taps, other._pretrained
+
     @property
     def device(self) -> torch.device:
         return self.o.device
@@ -214,7 +222,7 @@ class Model(nn.Module):
     def _pooled(self, tokenizer: Tokenizer, texts: list[str], layers: Iterable[Layer]) -> Tensor:
         self._remember(tokenizer, [text for text in texts if text not in self._below])
         if not self.tuned:  # nothing follows: what is remembered is the mean
-            return torch.cat([self._below[text] for text in texts]).float()
+            return torch.cat([self._below[text].float() for text in texts])
         order = sorted(range(len(texts)), key=lambda index: len(self._below[texts[index]]))
         pooled: list[Tensor] = []
         for first in range(0, len(order), 128):

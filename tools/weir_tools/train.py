@@ -26,7 +26,7 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Tensor, nn
 
-from . import data, decode, sources
+from . import data, decode, keep, sources
 from .examples import IGNORED, Asker, Drawer, Example, Item, Names
 from .model import PREFIX, SUFFIX, Model, Shape, padded
 
@@ -53,11 +53,14 @@ class Options:
     steps: int
     tokens: int = 1100  # in one batch, at most
     batches: int = 2  # in one step, each on a thread of its own
+    bfloat16: bool = False  # products in half precision: always on a GPU; on a CPU only AMX makes them faster
     seed: int = 0
     tuned: int = 0
     score: str = "normed"
     vtv: bool = False
     contrast: float = 0.5
+    keep: float = 0.0  # of the windows of running text, to be answered as the start does
+    keep_weight: float = 1.0
     by_label: bool = True
     backbone_rate: float = 3.5e-4
     label_rate: float = 1.5e-4
@@ -78,6 +81,7 @@ class Batcher:
     def __init__(self, collection: data.Collection, options: Options) -> None:
         self._drawer = Drawer(collection.train, data.SHARES, options.by_label)
         self._asker = Asker(collection.names, collection.relatives, collection.schemes)
+        self._pool = keep.Pool(collection.train, collection.names) if options.keep else None
         self._options = options
 
     def batch(self, number: int) -> list[Example]:
@@ -99,7 +103,14 @@ class Batcher:
             else:
                 break
         called: dict[str, str] = {}  # one name of a concept in a batch: what one example asks, others can ask too
-        return share_labels([self._asker.ask(item, rng, called) for item in chosen], self._options.most_labels)
+        anything = self._pool.draw(rng) if self._pool else []
+        examples = [
+            keep.asked(item, anything)
+            if anything and item.group in keep.NATURAL and rng.random() < self._options.keep
+            else self._asker.ask(item, rng, called)
+            for item in chosen
+        ]
+        return share_labels(examples, self._options.most_labels)
 
 
 def share_labels(examples: list[Example], most: int) -> list[Example]:
@@ -122,6 +133,8 @@ def share_labels(examples: list[Example], most: int) -> list[Example]:
 
 def _needed(example: Example) -> set[str]:
     """The right labels, and the general ones asked beside them: that the specific one is right is what they teach."""
+    if example.open:
+        return set(example.labels)
     right = {example.labels[label] for _, _, label in example.spans}
     return right | {label for also in example.also for label in also if label in example.labels}
 
@@ -130,9 +143,12 @@ def _needed(example: Example) -> set[str]:
 class Losses:
     tokens: Tensor
     contrast: Tensor
+    kept: Tensor
 
 
-def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast: bool) -> Losses:
+def losses(
+    model: Model, tokenizer: Tokenizer, examples: list[Example], contrast: bool, start: keep.Start | None = None
+) -> Losses:
     ids, mask = padded([[PREFIX, *example.ids, SUFFIX] for example in examples])
     labels = list(dict.fromkeys(label for example in examples for label in example.labels))
     vectors = model.label_vectors(tokenizer, labels)
@@ -142,24 +158,54 @@ def losses(model: Model, tokenizer: Tokenizer, examples: list[Example], contrast
     right, allowed, weight = (own.to(scores.device) for own in _targets(examples, labels, scores.shape))
     flat = scores.masked_fill(~allowed[:, None], NEVER).flatten(0, 1)
     each = F.cross_entropy(flat, right.flatten(), ignore_index=IGNORED, reduction="none")
-    token_loss = (each * weight.flatten()).sum() / (weight.flatten() * (right.flatten() != IGNORED)).sum()
+    judged = (weight.flatten() * (right.flatten() != IGNORED)).sum()
+    token_loss = (each * weight.flatten()).sum() / judged.clamp(min=1)
     apart = _apart(model, tokenizer, examples, labels, scores) if contrast else scores.new_zeros(())
-    return Losses(token_loss, apart)
+    return Losses(token_loss, apart, _moved(start, tokenizer, examples, labels, ids, mask, scores))
+
+
+def _moved(
+    start: keep.Start | None,
+    tokenizer: Tokenizer,
+    examples: list[Example],
+    labels: list[str],
+    ids: Tensor,
+    mask: Tensor,
+    scores: Tensor,
+) -> Tensor:
+    rows = [row for row, example in enumerate(examples) if example.open]
+    if not start or not rows:
+        return scores.new_zeros(())
+    asked = examples[rows[0]].labels  # all of a batch are asked the same
+    columns = [0, *(1 + 4 * labels.index(label) + part for label in asked for part in range(4))]
+    return start.distance(tokenizer, asked, ids[rows], mask[rows], scores[rows][:, :, columns])
 
 
 @dataclass(frozen=True)
 class Outcome:
     tokens: float
     contrast: float
+    kept: float
     seen: int
 
 
-def learn(model: Model, tokenizer: Tokenizer, examples: list[Example], options: Options) -> Outcome:
+def learn(
+    model: Model,
+    tokenizer: Tokenizer,
+    examples: list[Example],
+    options: Options,
+    start: keep.Start | None = None,
+) -> Outcome:
     """Adds the batch's share to the gradients. Of two batches at once the order does not matter: a + b is b + a."""
-    with torch.autocast("cuda", torch.bfloat16, enabled=model.device.type == "cuda"):
-        own = losses(model, tokenizer, examples, options.contrast > 0)
-    ((own.tokens + options.contrast * own.contrast) / options.batches).backward()
-    return Outcome(own.tokens.item(), own.contrast.item(), sum(len(example.ids) for example in examples))
+    kind = model.device.type
+    half = options.bfloat16 or kind == "cuda"
+    # no cache: it is common to all threads, and a batch's graph must not hang on another's
+    with torch.autocast(kind, torch.bfloat16, enabled=half, cache_enabled=False):
+        own = losses(model, tokenizer, examples, options.contrast > 0, start)
+    loss = own.tokens + options.contrast * own.contrast + options.keep_weight * own.kept
+    (loss / options.batches).backward()
+    seen = sum(len(example.ids) for example in examples)
+    return Outcome(own.tokens.item(), own.contrast.item(), own.kept.item(), seen)
 
 
 def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> tuple[Tensor, Tensor, Tensor]:
@@ -170,6 +216,8 @@ def _targets(examples: list[Example], labels: list[str], shape: torch.Size) -> t
     allowed[:, 0] = True
     for row, example in enumerate(examples):
         right[row, : len(example.ids)] = 0
+        if example.open:
+            right[row] = IGNORED
         if example.sparse:
             weight[row] = 0.4
         for label in example.labels:
@@ -355,11 +403,12 @@ def train(
     """
     out.mkdir(parents=True, exist_ok=True)
     batcher = Batcher(collection, options)
+    start = keep.Start(model) if options.keep else None  # before what was saved is read
     optimizer = optimizer_of(model, options)
     average = Average(model, 1 - 1 / max(2.0, options.average_over * options.steps / 10))
     step, seen, spent = _resume(out / "last.pt", model, optimizer, average)
     dev = watched(collection, options.dev_windows)
-    began, first, mean = time.time() - spent, step, {"tokens": 0.0, "contrast": 0.0}
+    began, first, mean = time.time() - spent, step, {"tokens": 0.0, "contrast": 0.0, "kept": 0.0}
     tried = began
     # A thread for each batch, and none inside an operation: threads that wait for each other after every product
     # lose most of their time as soon as another process wants a core. On a GPU there are no products on a core.
@@ -371,7 +420,7 @@ def train(
             group["lr"] = group["rate"] * _schedule(step, options)
         optimizer.zero_grad(set_to_none=True)
         batches = list(itertools.islice(made, options.batches))
-        outcomes = list(workers.map(lambda examples: learn(model, tokenizer, examples, options), batches))
+        outcomes = list(workers.map(lambda examples: learn(model, tokenizer, examples, options, start), batches))
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         step += 1
@@ -384,7 +433,7 @@ def train(
             average.update(model, step)
         for own in outcomes:
             seen += own.seen
-            for name, value in (("tokens", own.tokens), ("contrast", own.contrast)):
+            for name, value in (("tokens", own.tokens), ("contrast", own.contrast), ("kept", own.kept)):
                 mean[name] += (value - mean[name]) * max(0.01, 1 / (step - first))
         if step % 10 == 0 or step == options.steps:
             _progress(step, options.steps, mean, seen / (time.time() - began), time.time() - began)
@@ -464,7 +513,7 @@ def _progress(step: int, steps: int, mean: dict[str, float], speed: float, passe
     done = width * step // steps
     print(
         f"\r[{'#' * done}{'.' * (width - done)}] {step}/{steps}  loss {mean['tokens']:.3f}"
-        f"  apart {mean['contrast']:.3f}  {speed:,.0f} tokens/s  {passed:,.0f} s",
+        f"  apart {mean['contrast']:.3f}  kept {mean['kept']:.3f}  {speed:,.0f} tokens/s  {passed:,.0f} s",
         end="\n" if step == steps else "",
         file=sys.stderr,
         flush=True,
@@ -525,11 +574,15 @@ def main() -> None:
     arguments.add_argument("--packed", type=Path, help="texts in one file: written and nothing else done, or read")
     arguments.add_argument("--most", type=int, default=10**9, help="characters of each group in that file")
     arguments.add_argument("--device", default="cpu")
+    arguments.add_argument("--bfloat16", action="store_true", help="products in half precision, for CPUs with AMX")
     arguments.add_argument("--save-every", type=int, default=Options.save_every)
     arguments.add_argument("--most-labels", type=int, default=Options.most_labels, help="different ones in a batch")
     arguments.add_argument("--rates", type=float, default=1.0, help="factor of all learning rates")
+    arguments.add_argument("--head-rates", type=float, default=1.0, help="the same, of projections and O alone")
     arguments.add_argument("--dev-windows", type=int, default=Options.dev_windows, help="of each set")
     arguments.add_argument("--contrast", type=float, default=Options.contrast)
+    arguments.add_argument("--keep", type=float, default=Options.keep, help="share that is answered as the start does")
+    arguments.add_argument("--keep-weight", type=float, default=Options.keep_weight)
     arguments.add_argument("--by-line", action="store_true", help="draw by line, not by label")
     arguments.add_argument("--dev-every", type=int, default=Options.dev_every)
     arguments.add_argument("--cool", type=float, default=Options.cool, help="part of the steps in which the rate falls")
@@ -542,6 +595,7 @@ def main() -> None:
         steps=chosen.steps,
         tokens=chosen.tokens,
         batches=chosen.batches,
+        bfloat16=chosen.bfloat16,
         seed=chosen.seed,
         tuned=chosen.tuned,
         score=chosen.score,
@@ -549,8 +603,10 @@ def main() -> None:
         dev_windows=chosen.dev_windows,
         backbone_rate=chosen.rates * Options.backbone_rate,
         label_rate=chosen.rates * Options.label_rate,
-        head_rate=chosen.rates * Options.head_rate,
+        head_rate=chosen.rates * chosen.head_rates * Options.head_rate,
         contrast=chosen.contrast,
+        keep=chosen.keep,
+        keep_weight=chosen.keep_weight,
         by_label=not chosen.by_line,
         dev_every=chosen.dev_every,
         cool=chosen.cool,

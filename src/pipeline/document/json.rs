@@ -3,10 +3,10 @@
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{
-    Error, FIELDS_AT_ONCE, digests,
+    Error, FIELDS_AT_ONCE,
     field::{Field, Found, Treatment, scan},
     field_names::FieldNames,
-    not_json,
+    not_json, short_digests,
 };
 use crate::{
     decode::{Span, conflict},
@@ -111,7 +111,7 @@ pub(super) fn members(
     policy: &Policy,
     found: &Found,
 ) -> [(&'static str, String); 5] {
-    let digests = digests(engine, policy).shortened();
+    let digests = short_digests(engine, policy);
     [
         (
             "redactions",

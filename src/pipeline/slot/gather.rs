@@ -241,7 +241,7 @@ impl Gathered {
             envelope: self.envelope,
             findings,
             digests,
-            keys: keys.into(),
+            keys,
             outcome,
             audit: None,
         }

@@ -118,7 +118,7 @@ pub struct Delivery {
     /// Digests of what decided about it, in whole, where records are audited and its tenant is known.
     pub digests: Option<Digests>,
     /// Keys of the policy, where records are audited.
-    pub keys: Arc<[KeyName]>,
+    pub keys: Vec<KeyName>,
     /// Its audit records, chained, put there when its set is published.
     pub audit: Option<Audited>,
     /// To the span of the record.

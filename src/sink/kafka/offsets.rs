@@ -91,7 +91,7 @@ pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
         pack: made_by.map(|own| own.pack.clone()),
         label_set: made_by.map(|own| own.label_set.clone()),
         policy: made_by.map(|own| own.policy.clone()),
-        keys: delivery.keys.to_vec(),
+        keys: delivery.keys.clone(),
         weir_version: made_by.map(|own| own.weir_version.clone()),
         input_digest: delivery.envelope.digest.clone(),
         output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
