@@ -103,9 +103,11 @@ impl World {
                 }
                 offset += 1;
             }
-            // So that no mark stands at the end.
-            let head = feed.last().unwrap().head.clone();
-            feed.push(event(own, offset, &head));
+            // No mark stands at the end, and an attack has a record behind the first and in front of the last.
+            for last in [offset, offset + 1] {
+                let head = feed.last().unwrap().head.clone();
+                feed.push(event(own, last, &head));
+            }
             world.feeds.push(feed);
         }
         world
