@@ -152,7 +152,7 @@ fn policy(args: &args::Redact) -> Result<Policy, Failure> {
 
 /// What became of a document.
 enum Outcome {
-    Done { source: Text, done: Done },
+    Done { source: Text, done: Box<Done> },
     Failed { code: Code, reason: String },
 }
 

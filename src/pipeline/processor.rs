@@ -37,7 +37,7 @@ impl Processor {
     /// The dead letter that goes downstream in its place (I6).
     pub async fn process(&self, document: Document, form: PlainText) -> Result<Done, DeadLetter> {
         let (done, ..) = self.start(document, form)?.done().await?;
-        Ok(done)
+        Ok(*done)
     }
 
     /// Starts the work on a document in a task of its own: a panic costs this document and no other.
@@ -86,11 +86,12 @@ async fn tried(
     policy: &Policy,
     document: &Document,
     form: PlainText,
-) -> Result<Done, DeadLetter> {
+) -> Result<Box<Done>, DeadLetter> {
     let mut attempts = 1;
     loop {
         let error = match document::process(engine, policy, document, form).await {
-            Ok(done) => return Ok(done),
+            // Boxed: it is moved from hand to hand until it is written.
+            Ok(done) => return Ok(Box::new(done)),
             Err(error) => error,
         };
         if error.may_pass() && attempts < ATTEMPTS && !engine.has_stopped() {
@@ -118,8 +119,8 @@ const GROWTH: u64 = 32;
 
 /// A document whose task runs.
 pub struct Working {
-    task: JoinHandle<Result<Done, DeadLetter>>,
-    finished: Option<Result<Result<Done, DeadLetter>, JoinError>>,
+    task: JoinHandle<Result<Box<Done>, DeadLetter>>,
+    finished: Option<Result<Result<Box<Done>, DeadLetter>, JoinError>>,
     began: Instant,
     document: Arc<Document>,
     policy: Arc<Policy>,
@@ -132,7 +133,7 @@ impl Working {
     pub(super) fn spawn(
         policy: Arc<Policy>,
         document: Arc<Document>,
-        work: impl Future<Output = Result<Done, DeadLetter>> + Send + 'static,
+        work: impl Future<Output = Result<Box<Done>, DeadLetter>> + Send + 'static,
     ) -> Self {
         let made = Arc::new(AtomicU64::new(0));
         let told = made.clone();
@@ -189,7 +190,7 @@ impl Working {
     }
 
     /// The document, its size, and when it was read.
-    pub async fn done(mut self) -> Result<(Done, u64, Instant), DeadLetter> {
+    pub async fn done(mut self) -> Result<(Box<Done>, u64, Instant), DeadLetter> {
         self.finish().await;
         match self.finished.expect("waited for above") {
             Ok(done) => done.map(|done| (done, self.document.body.bytes(), self.began)),

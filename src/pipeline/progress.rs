@@ -64,12 +64,32 @@ pub(super) struct Counts {
     pub(super) documents: u64,
     pub(super) entities: u64,
     pub(super) letters: Vec<DeadLetter>,
-    /// Documents and bytes by tenant.
-    pub(super) by_tenant: BTreeMap<String, (u64, u64)>,
-    /// Entities by tenant, label and recogniser.
-    pub(super) found: BTreeMap<(String, String, String), u64>,
-    /// Changes by tenant and operator.
-    pub(super) changed: BTreeMap<(String, String), u64>,
+    by_tenant: BTreeMap<String, OfTenant>,
+}
+
+/// What was done for one tenant.
+#[derive(Debug, Default)]
+struct OfTenant {
+    documents: u64,
+    bytes: u64,
+    /// Entities by label and recogniser.
+    found: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Changes by operator.
+    changed: BTreeMap<String, u64>,
+}
+
+/// A value by its key, which is copied only if it is new: counts are added for every record.
+fn at<'m, V: Default>(map: &'m mut BTreeMap<String, V>, key: &str) -> &'m mut V {
+    if !map.contains_key(key) {
+        map.insert(key.to_owned(), V::default());
+    }
+    map.get_mut(key).expect("put in above")
+}
+
+impl OfTenant {
+    fn found(&mut self, label: &str, recognizer: &str, count: u64) {
+        *at(at(&mut self.found, label), recognizer) += count;
+    }
 }
 
 impl Counts {
@@ -183,68 +203,83 @@ impl Snapshot {
 
 impl Counts {
     pub(super) fn add(&mut self, done: &Done, bytes: u64) {
+        let entities = &done.entities.entities;
         self.documents += 1;
-        let tenant = &done.entities.tenant;
-        let (documents, size) = self.by_tenant.entry(tenant.clone()).or_default();
-        *documents += 1;
-        *size += bytes;
-        for entity in &done.entities.entities {
-            self.entity(tenant, &entity.label, &entity.recognizer);
+        self.entities += entities.len() as u64;
+        let own = at(&mut self.by_tenant, &done.entities.tenant);
+        own.documents += 1;
+        own.bytes += bytes;
+        for entity in entities {
+            own.found(&entity.label, &entity.recognizer, 1);
         }
         for (operator, count) in &done.operators {
-            self.change(tenant, operator, *count);
+            *at(&mut own.changed, operator) += count;
         }
+    }
+
+    pub(super) fn document(&mut self, tenant: &str, bytes: u64) {
+        self.documents += 1;
+        let own = at(&mut self.by_tenant, tenant);
+        own.documents += 1;
+        own.bytes += bytes;
     }
 
     pub(super) fn entity(&mut self, tenant: &str, label: &str, recognizer: &str) {
         self.entities += 1;
-        let key = (tenant.to_owned(), label.to_owned(), recognizer.to_owned());
-        *self.found.entry(key).or_default() += 1;
+        at(&mut self.by_tenant, tenant).found(label, recognizer, 1);
     }
 
     pub(super) fn change(&mut self, tenant: &str, operator: &str, count: u64) {
-        *self
-            .changed
-            .entry((tenant.to_owned(), operator.to_owned()))
-            .or_default() += count;
+        *at(&mut at(&mut self.by_tenant, tenant).changed, operator) += count;
     }
 
     pub(super) fn join(&mut self, other: Self) {
         self.documents += other.documents;
         self.entities += other.entities;
         self.letters.extend(other.letters);
-        for (tenant, (documents, bytes)) in other.by_tenant {
-            let sum = self.by_tenant.entry(tenant).or_default();
-            *sum = (sum.0 + documents, sum.1 + bytes);
-        }
-        for (key, count) in other.found {
-            *self.found.entry(key).or_default() += count;
-        }
-        for (key, count) in other.changed {
-            *self.changed.entry(key).or_default() += count;
+        for (tenant, other) in other.by_tenant {
+            let own = at(&mut self.by_tenant, &tenant);
+            own.documents += other.documents;
+            own.bytes += other.bytes;
+            for (label, recognizers) in &other.found {
+                for (recognizer, count) in recognizers {
+                    own.found(label, recognizer, *count);
+                }
+            }
+            for (operator, count) in &other.changed {
+                *at(&mut own.changed, operator) += count;
+            }
         }
     }
 
     fn emit(&self) {
-        for (tenant, (documents, bytes)) in &self.by_tenant {
-            let tenant = label("tenant", tenant);
-            counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
-                .increment(*documents);
-            counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant, "outcome" => "delivered")
-                .increment(*bytes);
+        for (name, own) in &self.by_tenant {
+            own.emit(name);
         }
-        for ((tenant, name, recognizer), count) in &self.found {
-            let (tenant, name, recognizer) = metric::entity_labels(tenant, name, recognizer);
-            counter!(
-                metric::ENTITIES_TOTAL,
-                "tenant" => tenant, "label" => name, "recognizer" => recognizer
-            )
-            .increment(*count);
+    }
+}
+
+impl OfTenant {
+    fn emit(&self, name: &str) {
+        let tenant = label("tenant", name);
+        counter!(metric::DOCUMENTS_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
+            .increment(self.documents);
+        counter!(metric::DOCUMENT_BYTES_TOTAL, "tenant" => tenant.clone(), "outcome" => "delivered")
+            .increment(self.bytes);
+        for (label, recognizers) in &self.found {
+            for (recognizer, count) in recognizers {
+                let (tenant, label, recognizer) = metric::entity_labels(name, label, recognizer);
+                counter!(
+                    metric::ENTITIES_TOTAL,
+                    "tenant" => tenant, "label" => label, "recognizer" => recognizer
+                )
+                .increment(*count);
+            }
         }
-        for ((tenant, operator), count) in &self.changed {
+        for (operator, count) in &self.changed {
             counter!(
                 metric::REDACTIONS_TOTAL,
-                "tenant" => label("tenant", tenant),
+                "tenant" => tenant.clone(),
                 "operator" => label("operator", operator)
             )
             .increment(*count);

@@ -88,10 +88,10 @@ impl Output {
     }
 
     /// Adds a document. A text goes out with the end that its line has.
-    pub async fn document(&mut self, done: Done, line_end: &str) -> Result<(), Error> {
+    pub async fn document(&mut self, done: Box<Done>, line_end: &str) -> Result<(), Error> {
         let Done {
             entities, redacted, ..
-        } = done;
+        } = *done;
         self.documents += 1;
         match redacted {
             Redacted::Text(mut text) => {
@@ -124,7 +124,7 @@ impl Output {
     pub async fn table(
         &mut self,
         table: &Table,
-        _: &[Option<Done>],
+        _: &[Option<Box<Done>>],
     ) -> Result<Vec<(usize, String)>, Error> {
         table.never()
     }
@@ -135,7 +135,7 @@ impl Output {
     pub async fn table(
         &mut self,
         table: &Table,
-        rows: &[Option<Done>],
+        rows: &[Option<Box<Done>>],
     ) -> Result<Vec<(usize, String)>, Error> {
         let kept: Vec<bool> = rows.iter().map(Option::is_some).collect();
         let mut cells: Vec<Vec<Option<String>>> = Vec::new();

@@ -90,8 +90,9 @@ impl Health {
 
     /// Says whether a part is there.
     pub fn set(&self, part: Part, ready: bool) {
-        // Set in every turn of a loop.
-        if self.0.ready[part as usize].swap(ready, Ordering::Relaxed) != ready {
+        // Set for every record: a load leaves the cache line to all cores.
+        let own = &self.0.ready[part as usize];
+        if own.load(Ordering::Relaxed) != ready && own.swap(ready, Ordering::Relaxed) != ready {
             self.tell();
         }
     }

@@ -557,7 +557,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
         keys: Vec::new(),
         link: weir::telemetry::trace::Link::default(),
         audit: None,
-        outcome: Err(DeadLetter {
+        outcome: Err(Box::new(DeadLetter {
             source: Position::Kafka {
                 topic: partition.0.to_string(),
                 partition: partition.1,
@@ -569,7 +569,7 @@ fn delivery(partition: &Partition, offset: i64) -> Delivery {
             code: Code::NotJson,
             reason: "it is not one".to_owned(),
             attempts: 1,
-        }),
+        })),
     }
 }
 
@@ -578,7 +578,7 @@ fn document(partition: &Partition, offset: i64) -> Delivery {
     let mut delivery = delivery(partition, offset);
     let source = delivery.outcome.unwrap_err().source;
     let text = |text: &str| text.to_owned();
-    delivery.outcome = Ok(Done {
+    delivery.outcome = Ok(Box::new(Done {
         entities: Entities {
             document_id: format!("d{offset}"),
             tenant: text("acme"),
@@ -596,7 +596,7 @@ fn document(partition: &Partition, offset: i64) -> Delivery {
         changes: Vec::new(),
         redacted: Redacted::Record(format!("{{\"id\":\n\"d{offset}\"}}").into_bytes()),
         operators: Default::default(),
-    });
+    }));
     delivery
 }
 

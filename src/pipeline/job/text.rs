@@ -84,10 +84,7 @@ impl Run<'_> {
             Outlet::Nothing => (None, None),
         };
         let mut text = LongText::start(engine, policy, stream).await?;
-        let mut counts = Counts {
-            documents: 1,
-            ..Counts::default()
-        };
+        let mut counts = Counts::default();
         loop {
             // Nothing of the text is visible before its end: what is left of it is the next run's.
             if self.job.drain.is_cancelled() {
@@ -113,9 +110,7 @@ impl Run<'_> {
                 .finish(&document::digests(engine, policy), tokens, windows)
                 .await?;
         }
-        counts
-            .by_tenant
-            .insert(policy.tenant.to_string(), (1, text.bytes()));
+        counts.document(&policy.tenant, text.bytes());
         histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
         Ok(counts)
     }

@@ -66,7 +66,7 @@ impl Tally {
             }
             Err(letter) => {
                 self.dead_letters += 1;
-                self.counts.letters.push(letter);
+                self.counts.letters.push(*letter);
             }
         }
     }

@@ -153,7 +153,7 @@ impl Chains {
             };
             let event = audited(delivery, key).chained(&head, delivery.envelope.offset);
             *end = End::Head(event.head.clone());
-            delivery.audit = Some(Audited { begin, event });
+            delivery.audit = Some(Box::new(Audited { begin, event }));
         }
         if let Some(seal) = &self.seal {
             seal_last(set, seal);

@@ -25,6 +25,7 @@ use super::{
     group::Group,
     place::{Place, Waiting},
     publisher::{BURST, Bounds, Publisher, Turn},
+    ready::Ready,
 };
 use crate::{
     kafka::{Partition, offsets::offset_of},
@@ -171,8 +172,8 @@ impl Files {
     }
 
     /// Takes in what is ready, in order, as far as there is room.
-    fn take(&mut self, ready: &mut Vec<Delivery>) {
-        let mut waiting = std::mem::take(ready).into_iter().peekable();
+    fn take(&mut self, ready: &mut Ready) {
+        let mut waiting = ready.take_all().into_iter().peekable();
         while let Some(next) = waiting.peek() {
             let Some(place) = self.places.get_mut(&next.envelope.partition) else {
                 break;
@@ -183,7 +184,7 @@ impl Files {
             let delivery = waiting.next().expect("peeked above");
             place.add(delivery, self.compression);
         }
-        *ready = waiting.collect();
+        ready.extend(waiting);
     }
 
     /// Starts to write what is due. `over`: nothing comes any more. `pause`: the store failed.

@@ -37,6 +37,8 @@ pub struct Slot<G: Group = Consumer> {
     pub(super) account: Account,
     /// Bytes of what is gathered, and of what the publisher holds.
     bytes: u64,
+    /// What the gauge was given of them.
+    noted: u64,
     /// Time for which a slot that is full leaves records where they are; see [`FULL`].
     pub(super) patience: Duration,
     /// Since when there is no room.
@@ -116,6 +118,7 @@ impl<G: Group> Slot<G> {
             gathered,
             account,
             bytes: 0,
+            noted: 0,
             patience: FULL,
             full_since: None,
             draining_since: None,
@@ -210,14 +213,13 @@ impl<G: Group> Slot<G> {
             let record = self.group.poll(wait)?;
             // Before what came after it is kept.
             self.forget_revoked();
-            if self.group.is_waiting() {
+            if record.is_none() && self.group.is_waiting() {
                 self.account.health.set(Part::Source, false);
-            } else if self.group.has_joined() {
+            } else if record.is_some() || self.group.has_joined() {
                 // Also while its topics are empty, or other members have all partitions.
                 self.account.health.set(Part::Source, true);
             }
             let Some(record) = record else { break };
-            self.account.health.set(Part::Source, true);
             if record.envelope.lost == Some(Lost::Replaced) {
                 self.publisher
                     .begin_again(&record.envelope.partition, record.envelope.offset)?;
@@ -254,8 +256,7 @@ impl<G: Group> Slot<G> {
             return;
         }
         let form = self.publisher.form();
-        let held = self.gathered.take(record, &*self.process, form);
-        self.note_bytes(self.bytes + held);
+        self.bytes += self.gathered.take(record, &*self.process, form);
     }
 
     /// Moves what is processed, and weighs it: its size is known now, not estimated.
@@ -331,12 +332,17 @@ impl<G: Group> Slot<G> {
     }
 
     fn weigh(&mut self) {
-        self.note_bytes(self.gathered.held() + self.publisher.held());
+        let gathered = self.gathered.held(self.options.in_flight_bytes);
+        self.note_bytes(gathered + self.publisher.held());
     }
 
     fn note_bytes(&mut self, bytes: u64) {
-        gauge!(metric::QUEUE_BYTES, "queue" => "documents")
-            .increment(bytes as f64 - self.bytes as f64);
         self.bytes = bytes;
+        let before = std::mem::replace(&mut self.noted, bytes);
+        if bytes != before {
+            // Of all slots.
+            gauge!(metric::QUEUE_BYTES, "queue" => "documents")
+                .increment(bytes as f64 - before as f64);
+        }
     }
 }

@@ -22,6 +22,7 @@ mod planted;
 mod process;
 mod publisher;
 mod reach;
+mod ready;
 pub mod stall;
 mod topics;
 

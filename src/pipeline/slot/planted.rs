@@ -59,7 +59,7 @@ pub(super) fn misplace(set: &mut Vec<Delivery>, gathered: &mut Gathering, error:
         }
         Error::Aborted { .. } if has(Bug::DropsAborted) => set.clear(),
         Error::Aborted { .. } if has(Bug::PutsBackBehind) => {
-            let mut behind = std::mem::take(&mut gathered.ready);
+            let mut behind = gathered.ready.take_all();
             std::mem::swap(set, &mut behind);
             gathered.put_back(behind, Instant::now());
         }

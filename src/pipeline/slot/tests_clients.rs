@@ -310,7 +310,7 @@ impl Process for Processing {
             }
             match kind {
                 Kind::Failing => Err(letter(position, Code::RedactFailed)),
-                _ => Ok(done(position)),
+                _ => Ok(Box::new(done(position))),
             }
         };
         let document = Arc::new(document);

@@ -28,6 +28,7 @@ use super::{
     gather::Gathering,
     group::Group,
     publisher::{BURST, Bounds, Publisher, Turn},
+    ready::Ready,
 };
 use crate::{
     kafka::{Partition, offsets::offset_of},
@@ -176,10 +177,16 @@ impl<M: Send + 'static> Topics<M> {
     }
 
     /// How many of what is done make one set.
-    fn set_len(&self, ready: &[Delivery]) -> usize {
-        let (mut bytes, mut held) = (0, 0);
+    fn set_len(&self, ready: &Ready) -> usize {
         // What a set becomes is in memory once more while it is published.
         let most_held = (self.bounds.memory / 4).max(self.bounds.bytes);
+        if ready.len() <= self.bounds.documents
+            && ready.read() <= self.bounds.bytes
+            && ready.held() <= most_held
+        {
+            return ready.len();
+        }
+        let (mut bytes, mut held) = (0, 0);
         let fits = |delivery: &&Delivery| {
             bytes += delivery.envelope.bytes;
             held += delivery.held;
@@ -488,7 +495,7 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         match self.renew(&turn.gathered.ready, turn.group) {
             Ok(0) => {}
             Ok(committed) => {
-                let set = turn.gathered.ready.drain(..committed).collect();
+                let set = turn.gathered.ready.take(committed);
                 self.delivered(set, &BTreeSet::new(), turn);
                 return Ok(true);
             }
@@ -504,7 +511,7 @@ impl<G: Group> Publisher<G> for Topics<G::Member> {
         if let Err(error) = committed_first {
             return self.again(error, turn).map(|()| true);
         }
-        let set: Vec<Delivery> = turn.gathered.ready.drain(..count).collect();
+        let set = turn.gathered.ready.take(count);
         #[cfg(test)]
         let set = super::planted::one_too_far(set);
         // Of this moment: all partitions of the set are this slot's.

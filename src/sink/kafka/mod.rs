@@ -114,13 +114,13 @@ pub struct Delivery {
     /// What was done at each place, where records are audited.
     pub findings: Vec<Finding>,
     /// What goes downstream.
-    pub outcome: Result<Done, DeadLetter>,
+    pub outcome: Result<Box<Done>, Box<DeadLetter>>,
     /// Digests of what decided about it, in whole, where records are audited and its tenant is known.
-    pub digests: Option<Digests>,
+    pub digests: Option<Box<Digests>>,
     /// Keys of the policy, where records are audited.
     pub keys: Vec<KeyName>,
     /// Its audit records, chained, put there when its set is published.
-    pub audit: Option<Audited>,
+    pub audit: Option<Box<Audited>>,
     /// To the span of the record.
     pub link: trace::Link,
 }

@@ -69,11 +69,11 @@ pub(crate) fn committed_heads(
 /// The audit record of a delivery, not yet chained.
 pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
     let source = delivery.envelope.position();
-    let done = delivery.outcome.as_ref().ok();
+    let done = delivery.outcome.as_deref().ok();
     let letter = delivery.outcome.as_ref().err();
     let of_letter =
         |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
-    let made_by = delivery.digests.as_ref();
+    let made_by = delivery.digests.as_deref();
     Audit {
         event_id: audit::event_id(&source, made_by),
         tenant: done

@@ -21,7 +21,7 @@ use rdkafka::{
 use sha2::Sha256;
 
 use super::{
-    Audited, Codec, Delivery, Error, HashKey, Options, Returned,
+    Codec, Delivery, Error, HashKey, Options, Returned,
     calls::Calls,
     client::{Context, Refused},
     error::{is_of_size, outcome},
@@ -302,7 +302,13 @@ impl Producer {
             for (index, record) in records.iter().enumerate() {
                 let key = record.key.as_ref().map(|key| &key.0[..]);
                 let to = (&*record.topic, Some(record.partition));
-                self.enqueue(index, to, key, &record.value.0, record.headers.clone())?;
+                self.enqueue(
+                    index,
+                    to,
+                    key,
+                    &record.value.0,
+                    Some(record.headers.clone()),
+                )?;
             }
             for (group, offsets) in done {
                 self.send_offsets(offsets, group)?;
@@ -401,7 +407,13 @@ impl Producer {
         let context = self.inner.context();
         let mut failed_since = None;
         while context.waiting.load(Ordering::Acquire) > 0 {
-            self.inner.poll(Duration::from_millis(1));
+            let before = context.waiting.load(Ordering::Acquire);
+            // Not for a time: rdkafka's poll (0.39) asks librdkafka to wait for whole milliseconds, and turns in a loop
+            // for what is left of one.
+            self.inner.poll(Duration::ZERO);
+            if context.waiting.load(Ordering::Acquire) == before {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             if start.elapsed() > wait {
                 return Err(KafkaError::Flush(RDKafkaErrorCode::OperationTimedOut));
             }
@@ -432,14 +444,14 @@ impl Producer {
         let key = delivery.envelope.key.as_ref().map(|key| self.key(&key.0));
         for (kind, topic) in self.options.topics.of(delivery).into_iter().flatten() {
             if kind == Kind::Audit {
-                for chained in delivery.audit.iter().flat_map(Audited::records) {
+                for chained in delivery.audit.iter().flat_map(|own| own.records()) {
                     records.push(audit_record(index, &topic, chained, delivery, values));
                 }
                 continue;
             }
             let value = values.value(kind, &topic, delivery);
             let headers = match &delivery.outcome {
-                Err(letter) => dead_letter_headers(letter, carried(delivery)),
+                Err(letter) => Some(dead_letter_headers(letter, carried(delivery))),
                 Ok(_) => carried(delivery),
             };
             records.push(Outgoing {
@@ -471,13 +483,12 @@ impl Producer {
         (topic, partition): (&str, Option<i32>),
         key: Option<&[u8]>,
         value: &[u8],
-        headers: OwnedHeaders,
+        headers: Option<OwnedHeaders>,
     ) -> Result<(), KafkaError> {
         let context = self.inner.context();
         let mut record: BaseRecord<'_, [u8], [u8], usize> =
-            BaseRecord::with_opaque_to(topic, index)
-                .payload(value)
-                .headers(headers);
+            BaseRecord::with_opaque_to(topic, index).payload(value);
+        record.headers = headers;
         if let Some(key) = key {
             record = record.key(key);
         }
@@ -661,6 +672,6 @@ fn audit_record(
         topic: topic.to_owned(),
         key: Some(format!("{from}/{partition}").into_bytes()),
         value: values.audit(topic, chained),
-        headers: OwnedHeaders::new(),
+        headers: None,
     }
 }

@@ -347,7 +347,7 @@ impl Delivery {
             }
         };
         self.findings.clear();
-        self.outcome = Err(DeadLetter {
+        self.outcome = Err(Box::new(DeadLetter {
             source: self.envelope.position(),
             tenant: Some(tenant),
             // An id may be what is too large.
@@ -356,7 +356,7 @@ impl Delivery {
             code: Code::TooLarge,
             reason: why.to_string(),
             attempts: 1,
-        });
+        }));
         true
     }
 }

@@ -27,7 +27,8 @@ pub(super) struct Outgoing {
     pub(super) topic: String,
     pub(super) key: Option<Vec<u8>>,
     pub(super) value: Vec<u8>,
-    pub(super) headers: OwnedHeaders,
+    /// `None`: there are none, and the client makes no list.
+    pub(super) headers: Option<OwnedHeaders>,
 }
 
 impl Outgoing {
@@ -36,7 +37,7 @@ impl Outgoing {
             topic: &self.topic,
             key: self.key.as_ref().map_or(0, Vec::len),
             value: &self.value,
-            headers: record_size::of_headers(&self.headers),
+            headers: self.headers.as_ref().map_or(0, record_size::of_headers),
         }
     }
 }
@@ -145,8 +146,11 @@ fn redaction(writer: avro::Writer, done: &Done) -> Vec<u8> {
 const EVENT: &str = "weir.event";
 
 /// The headers that go on, and the id of the event where records are audited.
-pub(super) fn carried(delivery: &Delivery) -> OwnedHeaders {
+pub(super) fn carried(delivery: &Delivery) -> Option<OwnedHeaders> {
     let headers = &delivery.envelope.headers;
+    if headers.is_empty() && delivery.audit.is_none() {
+        return None;
+    }
     let mut carried = OwnedHeaders::new_with_capacity(headers.len() + 1);
     let audit = delivery.audit.as_ref();
     if let Some(audit) = audit {
@@ -165,11 +169,15 @@ pub(super) fn carried(delivery: &Delivery) -> OwnedHeaders {
             value: header.value.as_ref().map(|value| &value.0[..]),
         });
     }
-    carried
+    Some(carried)
 }
 
 /// Where the record stood and why it failed, under the names of KIP-1191 and of Connect. No value.
-pub(super) fn dead_letter_headers(letter: &DeadLetter, mut headers: OwnedHeaders) -> OwnedHeaders {
+pub(super) fn dead_letter_headers(
+    letter: &DeadLetter,
+    carried: Option<OwnedHeaders>,
+) -> OwnedHeaders {
+    let mut headers = carried.unwrap_or_default();
     let mut add = |key: &str, value: &str| {
         headers = std::mem::take(&mut headers).insert(Header {
             key,
