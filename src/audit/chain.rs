@@ -325,6 +325,8 @@ impl Chain {
             self.summary.no_proof = Some("delivery at least once");
         } else if self.summary.version_1 > 0 {
             self.summary.no_proof = Some("records of version 1");
+        } else if self.summary.gaps.contains_key(&Class::Compacted) {
+            self.summary.no_proof = Some("the topic was compacted");
         }
         Closed {
             verdict: self.faults.verdict().max(self.summary.verdict()),

@@ -40,6 +40,27 @@ pub struct Gap {
     pub to: i64,
 }
 
+impl Gap {
+    /// The gap in parts of one class each.
+    pub(super) fn parts(self, class: impl Fn(i64) -> Class) -> Vec<(Self, Class)> {
+        let mut parts: Vec<(Self, Class)> = Vec::new();
+        for offset in self.from..self.to {
+            let class = class(offset);
+            match parts.last_mut() {
+                Some((part, same)) if *same == class => part.to = offset + 1,
+                _ => {
+                    let part = Self {
+                        from: offset,
+                        to: offset + 1,
+                    };
+                    parts.push((part, class));
+                }
+            }
+        }
+        parts
+    }
+}
+
 impl fmt::Display for Gap {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.to - self.from {
@@ -57,6 +78,8 @@ pub enum Class {
     Marker,
     /// Records of transactions that were aborted.
     Aborted,
+    /// Records that the topic removed for newer ones of their keys. Nobody can say whether weir was given them.
+    Compacted,
     /// Nothing says why.
     Unknown,
 }

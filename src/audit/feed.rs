@@ -37,6 +37,9 @@ pub trait Source {
     /// Why it does not answer.
     type Error;
 
+    /// Whether it knows what is committed, and so whether the end of a feed is missing.
+    const KNOWS_ENDS: bool = true;
+
     /// What the group has committed, of all partitions of which it has.
     fn committed(&mut self) -> Result<BTreeMap<Partition, (i64, Committed)>, Self::Error>;
 
@@ -184,7 +187,8 @@ impl Feed {
             records: self.read,
             partitions,
             stray: self.stray,
-            looked_up: source.is_some(),
+            looked_up: source.is_some() && S::KNOWS_ENDS,
+            gaps_looked_up: source.is_some(),
         })
     }
 }
@@ -235,8 +239,10 @@ pub struct Report {
     pub partitions: Vec<Of>,
     /// Faults of records that belong to no partition.
     pub stray: Fold,
-    /// Whether the source was asked.
+    /// Whether the source was asked what is committed.
     pub looked_up: bool,
+    /// Whether the source was asked why offsets are missing.
+    pub gaps_looked_up: bool,
 }
 
 /// What a feed shows of a partition.
@@ -286,12 +292,15 @@ impl fmt::Display for Report {
             self.records,
             if all == 1 { "" } else { "s" }
         )?;
-        if !self.looked_up {
-            f.write_str(
-                "\nthe source was not asked: whether the end of the feed is missing is not known, and gaps have no class",
-            )?;
-        }
-        Ok(())
+        f.write_str(match (self.looked_up, self.gaps_looked_up) {
+            (true, _) => "",
+            (false, true) => {
+                "\nthe brokers were not asked what is committed: whether the end of the feed is missing is not known"
+            }
+            (false, false) => {
+                "\nthe source was not asked: whether the end of the feed is missing is not known, and gaps have no class"
+            }
+        })
     }
 }
 
@@ -337,6 +346,7 @@ impl fmt::Display for Of {
             let class = match class {
                 Class::Marker => "markers of transactions",
                 Class::Aborted => "of aborted transactions",
+                Class::Compacted => "that were compacted away",
                 Class::Unknown => "that nothing explains",
             };
             write!(told, ", {offsets} offsets {class}")?;

@@ -78,15 +78,19 @@ impl Options {
             let bounds = reader.client().fetch_watermarks(own.0, own.1, WAIT);
             let (low, high) = bounds.map_err(failed(what()))?;
             let each = |_: i64, value: Option<&[u8]>| {
-                let value = value.unwrap_or_default();
-                match as_json(value) {
-                    Some(json) => feed.read(&json),
-                    None => feed.read_bytes(value),
-                }
+                read_value(feed, value.unwrap_or_default());
             };
             scan(reader.client(), own, low, high, each).map_err(failed(what()))?;
         }
         Ok(())
+    }
+}
+
+/// Reads the value of a record of an audit topic.
+pub fn read_value(feed: &mut Feed, value: &[u8]) {
+    match as_json(value) {
+        Some(json) => feed.read(&json),
+        None => feed.read_bytes(value),
     }
 }
 
@@ -238,25 +242,6 @@ impl Source for Live {
                 Class::Marker
             }
         };
-        Ok(parts(gap, class))
+        Ok(gap.parts(class))
     }
-}
-
-/// A gap in parts of one class each.
-fn parts(gap: Gap, class: impl Fn(i64) -> Class) -> Vec<(Gap, Class)> {
-    let mut parts: Vec<(Gap, Class)> = Vec::new();
-    for offset in gap.from..gap.to {
-        let class = class(offset);
-        match parts.last_mut() {
-            Some((part, same)) if *same == class => part.to = offset + 1,
-            _ => {
-                let part = Gap {
-                    from: offset,
-                    to: offset + 1,
-                };
-                parts.push((part, class));
-            }
-        }
-    }
-    parts
 }

@@ -32,6 +32,8 @@ pub mod note;
 pub mod page;
 pub mod proof;
 pub mod roll;
+#[cfg(feature = "kafka")]
+pub mod segment;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -155,6 +155,23 @@ fn a_source_with_aborted_transactions_is_proven_and_what_is_done_to_the_feed_is_
         (&"proven".into(), &42.into())
     );
 
+    // The same as files that were copied from the broker: its segments say why.
+    if let Some(data) = own.place.broker.data() {
+        let data = data.to_str().unwrap();
+        let (code, text) = own.verify(&["audit.jsonl", "--segments", data]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("of aborted transactions"), "{text}");
+        assert!(text.contains("asked what is committed"), "{text}");
+        let folders = [0, 1].map(|number| format!("{data}/{}-{number}", own.audit));
+        let (code, text) = own.verify(&[&folders[0], &folders[1], "--segments", data]);
+        assert_eq!(code, Some(0), "{text}");
+        assert!(text.contains("PROVEN: 42 audit records"), "{text}");
+        let nothing = own.folder.path().to_str().unwrap();
+        let (code, text) = own.verify(&["audit.jsonl", "--segments", nothing]);
+        assert_eq!(code, Some(66), "{text}");
+        assert!(text.contains("has no folder"), "{text}");
+    }
+
     for format in ["text", "csv", "html"] {
         let (code, text) = own.audit(&["report", "--format", format]);
         assert_eq!(code, Some(0), "{text}");

@@ -30,7 +30,8 @@ pub enum Audit {
 /// A feed, and how it is checked.
 #[derive(Debug, Clone, Args)]
 pub struct Feed {
-    /// Files of audit records, one JSON object in each line, in the order of the topic; - is standard input
+    /// Files of audit records, one JSON object in each line, in the order of the topic; folders of the topic's
+    /// partitions, as they stand in a broker's data folder; - is standard input
     /// [default: sink.topics.audit of the configuration]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
@@ -40,6 +41,9 @@ pub struct Feed {
     /// TOML file of trusted keys: seals of workers must be of its `workers`
     #[arg(long, value_name = "FILE")]
     pub trust: Option<PathBuf>,
+    /// Copy of a broker's data folder: its segments say why offsets of the source are missing, without a broker
+    #[arg(long, value_name = "FOLDER", requires = "files")]
+    pub segments: Option<PathBuf>,
     /// Accept faults of this kind, whose cause you know; repeat it for more
     #[arg(long, value_name = "KIND", value_parser = Fault::ACCEPTABLE)]
     pub accept: Vec<String>,
@@ -97,9 +101,11 @@ const VERIFY: &str = "Examples:
   weir audit verify --config stream.toml
   weir audit verify --config stream.toml --accept expired --json
   weir audit verify audit.jsonl
+  weir audit verify copy/weir.audit-* --segments copy
   weir audit verify --proof proof.json --trust trust.toml
 
 Without files, weir reads the audit topic, and asks the brokers what the group has committed and why offsets are
-missing. With files it asks nobody: then it cannot know whether the end of the feed is missing.
+missing. With files it asks nobody: then it cannot know whether the end of the feed is missing. With --segments it reads why
+offsets are missing from the files of the source's partitions, copied from a broker that is stopped or running.
 
 Exit code 0 if the feed is PROVEN, 1 if it is INCOMPLETE, BROKEN or NOT PROVABLE.";

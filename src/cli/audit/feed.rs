@@ -54,12 +54,47 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
 
 fn of_files(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure> {
     for path in &args.files {
+        if path.is_dir() {
+            values(path, &mut feed)?;
+            continue;
+        }
         lines(path, &mut feed)
             .with_context(|| format!("can't read {}", path.display()))
             .map_err(|error| Failure::new(Exit::NoInput, error))?;
     }
     let activity = feed.take_activity();
-    Ok((feed.close(), activity))
+    let report = match &args.segments {
+        Some(folder) => explained(folder, feed)?,
+        None => feed.close(),
+    };
+    Ok((report, activity))
+}
+
+/// The records of a partition's folder.
+#[cfg(feature = "kafka")]
+fn values(folder: &Path, feed: &mut Feed) -> Result<(), Failure> {
+    use crate::audit::{live, segment};
+
+    let each = |value: &[u8]| live::read_value(feed, value);
+    segment::committed_values(folder, each).map_err(|error| Failure::new(Exit::NoInput, error))
+}
+
+/// A feed whose gaps the segments of its source explain.
+#[cfg(feature = "kafka")]
+fn explained(folder: &Path, feed: Feed) -> Result<Report, Failure> {
+    let mut source = crate::audit::segment::Segments::new(folder);
+    feed.close_with(&mut source)
+        .map_err(|error| Failure::new(Exit::NoInput, error))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn values(_: &Path, _: &mut Feed) -> Result<(), Failure> {
+    Err(crate::cli::needs("kafka"))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn explained(_: &Path, _: Feed) -> Result<Report, Failure> {
+    Err(crate::cli::needs("kafka"))
 }
 
 /// Longest record of a file: a line without an end is no feed.

@@ -32,7 +32,7 @@ pub fn outputs() -> weir::sink::kafka::Topics {
 /// A broker, running as long as it is held.
 pub struct Broker {
     pub address: String,
-    _node: Option<Node>,
+    node: Option<Node>,
 }
 
 /// A broker's process with its folder and its port, which outlive it.
@@ -56,17 +56,22 @@ impl Broker {
         started
     }
 
+    /// Its data folder; a cluster that is not the tests' own has none here.
+    pub fn data(&self) -> Option<std::path::PathBuf> {
+        self.node.as_ref().map(Node::data)
+    }
+
     fn start() -> Self {
         if let Ok(address) = std::env::var("WEIR_TEST_KAFKA") {
             return Self {
                 address,
-                _node: None,
+                node: None,
             };
         }
         let node = Node::start(&[], "");
         Self {
             address: node.address(),
-            _node: Some(node),
+            node: Some(node),
         }
     }
 
