@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::record::audit::{Audit, Kind, Outcome};
+use crate::record::{
+    Position,
+    audit::{Audit, Finding, Kind, Outcome},
+};
 
 /// What was done, as far as a feed says. Its size follows from the policies, not from the records.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -22,6 +25,31 @@ pub struct Activity {
     pub fields: BTreeMap<String, u64>,
     /// Findings in fields that `fields` has no room for.
     pub more_fields: u64,
+    /// What was done to values of a field, as far as there is room.
+    #[serde(skip)]
+    pub columns: BTreeMap<Column, BTreeMap<Step, u64>>,
+}
+
+/// A field of a topic's documents that a tenant owns.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Column {
+    /// Topic.
+    pub topic: String,
+    /// Tenant.
+    pub tenant: String,
+    /// JSON Pointer without the numbers of items.
+    pub field: String,
+}
+
+/// What was done to values of a label.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Step {
+    /// Label.
+    pub label: String,
+    /// Operator.
+    pub operator: String,
+    /// Why, if the tenant file says so.
+    pub basis: Option<String>,
 }
 
 /// Documents of a tenant.
@@ -72,6 +100,16 @@ pub struct Used {
     pub records: u64,
 }
 
+/// A pointer without the numbers of items, so that a list is one field.
+fn without_items(pointer: &str) -> String {
+    let is_index = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let parts = pointer.split('/');
+    let parts: Vec<&str> = parts
+        .map(|part| if is_index(part) { "*" } else { part })
+        .collect();
+    parts.join("/")
+}
+
 /// Most fields that are listed: the names of fields come from the records.
 const FIELDS: usize = 1000;
 
@@ -120,19 +158,35 @@ impl Activity {
                 basis: finding.basis.clone(),
             };
             *self.findings.entry(treated).or_default() += 1;
-            self.field(&finding.field);
+            let field = without_items(&finding.field);
+            self.column(record, &tenant, &field, finding);
+            self.field(field);
         }
         self.used(&tenant, record);
     }
 
-    /// Counts a field; numbers of items are left out, so that a list is one field.
-    fn field(&mut self, pointer: &str) {
-        let is_index = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
-        let parts = pointer.split('/');
-        let parts: Vec<&str> = parts
-            .map(|part| if is_index(part) { "*" } else { part })
-            .collect();
-        let field = parts.join("/");
+    fn column(&mut self, record: &Audit, tenant: &str, field: &str, finding: &Finding) {
+        let Position::Kafka { topic, .. } = &record.source else {
+            return;
+        };
+        let column = Column {
+            topic: topic.clone(),
+            tenant: tenant.to_owned(),
+            field: field.to_owned(),
+        };
+        if self.columns.len() >= FIELDS && !self.columns.contains_key(&column) {
+            return;
+        }
+        let step = Step {
+            label: finding.label.clone(),
+            operator: finding.operator.clone(),
+            basis: finding.basis.clone(),
+        };
+        let steps = self.columns.entry(column).or_default();
+        *steps.entry(step).or_default() += 1;
+    }
+
+    fn field(&mut self, field: String) {
         if let Some(count) = self.fields.get_mut(&field) {
             *count += 1;
         } else if self.fields.len() < FIELDS {

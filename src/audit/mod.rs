@@ -22,6 +22,7 @@ mod feed;
 #[cfg(feature = "kafka")]
 pub mod kafka_feed;
 pub mod key_file;
+pub mod lineage;
 pub mod link;
 #[cfg(feature = "kafka")]
 pub mod live;

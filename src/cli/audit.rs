@@ -41,9 +41,26 @@ pub fn report(args: &args::Report) -> Result<Exit, Failure> {
         Form::Json => json(&report, report.verdict(), Some(&activity)),
         Form::Csv => page::csv(&report, &activity)?,
         Form::Html => page::html(&report, &activity),
+        Form::Openlineage => openlineage(&args.feed, &report, &activity)?,
     };
     out::data(text.trim_end())?;
     Ok(Exit::Done)
+}
+
+/// An event of OpenLineage, whose names are those of the configuration.
+#[cfg(feature = "kafka")]
+fn openlineage(args: &args::Feed, report: &Report, activity: &Activity) -> Result<String, Failure> {
+    use crate::audit::lineage;
+
+    let names = feed::configured(args)?.lineage();
+    let now = jiff::Timestamp::now().to_string();
+    let event = lineage::event(report, activity, &names, &now);
+    Ok(serde_json::to_string(&event).expect("it was made as JSON"))
+}
+
+#[cfg(not(feature = "kafka"))]
+fn openlineage(_: &args::Feed, _: &Report, _: &Activity) -> Result<String, Failure> {
+    Err(super::needs("kafka"))
 }
 
 fn json(report: &Report, verdict: Verdict, activity: Option<&Activity>) -> String {

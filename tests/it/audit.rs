@@ -178,6 +178,16 @@ fn a_source_with_aborted_transactions_is_proven_and_what_is_done_to_the_feed_is_
         assert!(text.contains("pattern:email"), "{format}: {text}");
         assert!(!text.contains("mail.example"), "{format}: {text}");
     }
+    let (code, text) = own.audit(&["report", "--format", "openlineage"]);
+    assert_eq!(code, Some(0), "{text}");
+    let event: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let input = &event["inputs"][0];
+    let brokers = format!("kafka://{}", own.place.address());
+    assert_eq!(
+        (&input["namespace"], &input["name"]),
+        (&brokers.into(), &(*own.place.input).into())
+    );
+    assert!(!text.contains("mail.example"), "{text}");
     let (_, text) = own.audit(&["report", "--format", "json"]);
     let report: serde_json::Value = serde_json::from_str(&text).unwrap();
     assert_eq!(report["activity"]["tenants"]["acme"]["delivered"], 40);

@@ -87,12 +87,16 @@ pub enum Form {
     Json,
     Csv,
     Html,
+    /// An event of OpenLineage: topics, and for each field whether its values are masked
+    Openlineage,
 }
 
 const REPORT: &str = "Examples:
   weir audit report --config stream.toml
   weir audit report --config stream.toml --format html > report.html
   weir audit report audit.jsonl --format csv
+  weir audit report --config stream.toml --format openlineage | \
+      curl --json @- https://lineage.example/api/v1/lineage
 
 The report ends with the result of `weir audit verify` for the same records. Exit code 0 if it was made, whatever the
 result is.";

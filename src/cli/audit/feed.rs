@@ -8,6 +8,9 @@ use std::{
 
 use anyhow::Context as _;
 
+#[cfg(feature = "kafka")]
+use crate::config::{AuditFeed, Config};
+
 use crate::{
     audit::{Activity, Feed, Report, link, trust::Trust},
     cli::{
@@ -119,20 +122,22 @@ fn lines(path: &Path, feed: &mut Feed) -> std::io::Result<()> {
     }
 }
 
+/// The feed of the configuration: topics and logins. Who checks a feed needs none of the worker's keys.
+#[cfg(feature = "kafka")]
+pub(super) fn configured(args: &args::Feed) -> Result<AuditFeed, Failure> {
+    let file = &args.configuration.config;
+    let written = Config::load(file, std::env::vars_os(), &args.configuration.set)?;
+    Ok(written.audit_feed(file)?)
+}
+
 #[cfg(feature = "kafka")]
 fn live(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure> {
-    use crate::{
-        audit::{
-            Source as _,
-            live::{Live, Options},
-        },
-        config::Config,
+    use crate::audit::{
+        Source as _,
+        live::{Live, Options},
     };
 
-    let file = &args.configuration.config;
-    // Topics and logins: who checks a feed needs none of the worker's keys.
-    let written = Config::load(file, std::env::vars_os(), &args.configuration.set)?;
-    let named = written.audit_feed(file)?;
+    let named = configured(args)?;
     let options = Options {
         source: named.source,
         group_id: named.group_id,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Resolver, Written};
 use crate::{
+    audit::lineage::Names,
     config::{sink, source},
     diagnose::Problems,
     kafka::Brokers,
@@ -22,6 +23,27 @@ pub struct AuditFeed {
     pub feed: Brokers,
     /// The audit topic.
     pub topic: String,
+    /// `host:port` of the source's brokers, as configured.
+    pub source_servers: String,
+    /// The same of the sink.
+    pub sink_servers: String,
+    /// Topic of the redactions.
+    pub redactions: Option<String>,
+    /// Topic of the entities.
+    pub entities: Option<String>,
+}
+
+impl AuditFeed {
+    /// The names that an event of OpenLineage gives.
+    pub fn lineage(&self) -> Names {
+        Names {
+            source_servers: self.source_servers.clone(),
+            sink_servers: self.sink_servers.clone(),
+            group: self.group_id.clone(),
+            redactions: self.redactions.clone(),
+            entities: self.entities.clone(),
+        }
+    }
 }
 
 impl Written {
@@ -86,6 +108,10 @@ impl Resolver<'_> {
             topics: named.clone(),
             feed,
             topic,
+            source_servers: bootstrap_servers.clone(),
+            sink_servers: of_sink.as_ref().unwrap_or(bootstrap_servers).clone(),
+            redactions: topics.redactions.clone(),
+            entities: topics.entities.clone(),
         })
     }
 }
