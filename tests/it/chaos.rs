@@ -96,6 +96,8 @@ struct Chaos {
     /// Verdicts while all workers were dead, and the last one.
     verdicts: Vec<Verdict>,
     problems: Vec<String>,
+    /// What `weir audit verify` says at the end.
+    audit: String,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -146,6 +148,7 @@ impl Chaos {
             schedule: Vec::new(),
             verdicts: Vec::new(),
             problems: Vec::new(),
+            audit: String::new(),
         }
     }
 
@@ -401,6 +404,7 @@ impl Chaos {
     fn look_at_audit(&mut self) {
         let (verdict, text) = self.workers.audit();
         eprintln!("chaos: {verdict}");
+        self.audit.clone_from(&verdict);
         if !verdict.starts_with("PROVEN: ") {
             self.problems.push(format!("the audit says: {text}"));
         }
@@ -436,6 +440,7 @@ impl Chaos {
             "apart": last.apart.len(),
             "out_of_order": last.out_of_order.len(),
             "broken_chains": last.broken_chains.len(),
+            "audit": self.audit,
             "problems": self.problems,
         })
     }
