@@ -181,7 +181,7 @@ impl Chain {
         }
         match begin.reason {
             // Nobody knew the end of the chain: the offset of the group was gone, or another has set it.
-            Reason::New | Reason::MetadataLost if record.previous == GENESIS => {
+            Reason::New | Reason::MetadataLost if record.previous == GENESIS && number == 1 => {
                 let reason = begin.reason;
                 self.faults.push(Fault::BeganAgain {
                     epoch: number,
