@@ -23,7 +23,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::future::try_join_all;
+use futures::{StreamExt as _, future::try_join_all, stream::BoxStream};
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, path::Path};
 
 use super::{
@@ -427,7 +427,8 @@ impl Archive {
         note.text().parse().map_err(failed)
     }
 
-    async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
+    /// The content of an object; `None` if there is none.
+    pub(super) async fn get(&self, name: &str) -> Result<Option<Bytes>, Error> {
         let at = self.path(name);
         match self.store.get(&at).await {
             Ok(found) => Ok(Some(found.bytes().await.map_err(|e| failed(&at, e))?)),
@@ -442,7 +443,26 @@ impl Archive {
         put.map(drop).map_err(|source| failed(&at, source))
     }
 
-    fn path(&self, name: &str) -> Path {
+    /// The bytes of a leaf, whatever they are.
+    pub(super) async fn leaf(&self, number: u64) -> Result<Option<Bytes>, Error> {
+        self.get(&leaf_name(number)).await
+    }
+
+    /// Names of all objects below the archive, in the order of the store.
+    pub(super) fn names(&self) -> BoxStream<'_, Result<String, Error>> {
+        let names = self.store.list(Some(&self.root)).map(|found| match found {
+            Ok(meta) => {
+                let parts = meta.location.prefix_match(&self.root);
+                let parts = parts.map(|own| own.map(|part| part.as_ref().to_owned()).collect());
+                let parts: Vec<String> = parts.unwrap_or_default();
+                Ok(parts.join("/"))
+            }
+            Err(source) => Err(failed(&self.root, source)),
+        });
+        names.boxed()
+    }
+
+    pub(super) fn path(&self, name: &str) -> Path {
         let segments = name.split('/');
         segments.fold(self.root.clone(), |at, segment| at.join(segment))
     }
@@ -451,7 +471,8 @@ impl Archive {
         self.path(&self.log_name(topic, partition))
     }
 
-    fn log_name(&self, topic: &str, partition: i32) -> String {
+    /// Folder of a partition's log.
+    pub(super) fn log_name(&self, topic: &str, partition: i32) -> String {
         format!("audit/{}", self.origin_of(topic, partition))
     }
 
@@ -522,7 +543,7 @@ fn joined(lines: &[Bytes]) -> Bytes {
 }
 
 /// Each line without its newline.
-fn lines(bytes: &Bytes) -> Vec<Bytes> {
+pub(super) fn lines(bytes: &Bytes) -> Vec<Bytes> {
     let ends = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
     let mut start = 0;
     let mut lines = Vec::new();

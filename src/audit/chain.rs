@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use super::fault::{Class, Fault, Fold, Gap, Verdict};
+use super::{
+    fault::{Class, Fault, Fold, Gap, Verdict},
+    link::Worth,
+};
 use crate::record::audit::{
     Audit, Begin, Committed, Delivery, GENESIS, Head, Kind, NotChained, Outcome, Reason, Version1,
     hash_holds,
@@ -85,8 +88,8 @@ impl Summary {
 /// Most epochs that a summary lists.
 const EPOCHS: usize = 1000;
 
-/// Whether a seal holds; `None`: no key is trusted, so seals are not looked at.
-pub(super) type Sealed = Option<bool>;
+/// What a seal is worth; `None`: no key is trusted, so seals are not looked at.
+pub(super) type Sealed = Option<Worth>;
 
 impl Chain {
     /// A record that cannot be read, which its key places here.
@@ -114,18 +117,16 @@ impl Chain {
     pub(super) fn add(&mut self, record: &Audit, offset: i64, seal: Sealed) {
         self.summary.records += 1;
         self.sealed = record.seal.is_some();
-        match (record.seal.is_some(), seal) {
-            (true, Some(true)) => self.summary.seals += 1,
-            (true, Some(false)) => self.faults.push(Fault::BadSeal {
-                epoch: record.epoch,
-                seq: record.seq,
-            }),
-            _ => {}
+        let (epoch, seq) = (record.epoch, record.seq);
+        match seal.filter(|_| record.seal.is_some()) {
+            Some(Worth::Trusted) => self.summary.seals += 1,
+            Some(Worth::Nothing) => self.faults.push(Fault::BadSeal { epoch, seq }),
+            Some(Worth::Revoked) => self.faults.push(Fault::Revoked { epoch, seq }),
+            None => {}
         }
         let next = match (record.kind, &record.begin) {
             (Kind::Begin, Some(begin)) => {
                 if !self.begun.insert(record.hash.clone()) {
-                    let (epoch, seq) = (record.epoch, record.seq);
                     self.faults.push(Fault::Repeated { epoch, seq });
                     return;
                 }

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
+use super::LogFault;
 use crate::record::audit::{NotChained, Reason};
 
 /// What a feed shows, the best first.
@@ -12,6 +13,8 @@ use crate::record::audit::{NotChained, Reason};
 pub enum Verdict {
     /// Each offset is answered for once, and nothing was changed since it was written.
     Proven,
+    /// All of it holds, and nobody but the notary says that it is the one history.
+    Unanchored,
     /// The records do not allow the question: they are of version 1, or not of topics.
     NotProvable,
     /// Records or offsets are missing, or nobody can say why they are.
@@ -24,6 +27,7 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Proven => "PROVEN",
+            Self::Unanchored => "UNANCHORED",
             Self::NotProvable => "NOT PROVABLE",
             Self::Incomplete => "INCOMPLETE",
             Self::Broken => "BROKEN",
@@ -71,7 +75,7 @@ impl fmt::Display for Gap {
 }
 
 /// Why weir was not given some offsets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
     /// They mark the ends of transactions: no record.
@@ -176,6 +180,22 @@ pub enum Fault {
     },
     /// The last record has no seal, although the feed has seals.
     Unsealed,
+    /// A seal is of a key that was revoked, and nothing says that it was made before that.
+    Revoked {
+        /// Epoch.
+        epoch: u64,
+        /// Number in the epoch.
+        seq: u64,
+    },
+    /// Of an archive.
+    #[serde(untagged)]
+    Log(LogFault),
+}
+
+impl From<LogFault> for Fault {
+    fn from(fault: LogFault) -> Self {
+        Self::Log(fault)
+    }
 }
 
 fn text<S: serde::Serializer>(why: &NotChained, serializer: S) -> Result<S::Ok, S::Error> {
@@ -184,12 +204,13 @@ fn text<S: serde::Serializer>(why: &NotChained, serializer: S) -> Result<S::Ok, 
 
 impl Fault {
     /// Names of those that an operator may accept: each has a cause that is no attack.
-    pub const ACCEPTABLE: [&str; 5] = [
+    pub const ACCEPTABLE: [&str; 6] = [
         "expired",
         "skipped",
         "unknown",
         "began_again",
         "no_beginning",
+        "unanchored",
     ];
 
     /// Its name in reports.
@@ -211,6 +232,8 @@ impl Fault {
             Self::Omitted { .. } => "omitted",
             Self::BadSeal { .. } => "bad_seal",
             Self::Unsealed => "unsealed",
+            Self::Revoked { .. } => "revoked",
+            Self::Log(fault) => fault.name(),
         }
     }
 
@@ -223,7 +246,8 @@ impl Fault {
             | Self::Contradicts { .. }
             | Self::Ahead { .. }
             | Self::Forked
-            | Self::BadSeal { .. } => Verdict::Broken,
+            | Self::BadSeal { .. }
+            | Self::Revoked { .. } => Verdict::Broken,
             Self::Missing { .. }
             | Self::NoBeginning { .. }
             | Self::Skipped(_)
@@ -233,6 +257,7 @@ impl Fault {
             | Self::Truncated { .. }
             | Self::Omitted { .. }
             | Self::Unsealed => Verdict::Incomplete,
+            Self::Log(fault) => fault.verdict(),
         }
     }
 }
@@ -267,6 +292,14 @@ impl fmt::Display for Fault {
                 "contradicts: record {seq} of epoch {epoch} names another place than the one behind the record in front \
                  of it"
             ),
+            _ => self.of_ends(f),
+        }
+    }
+}
+
+impl Fault {
+    fn of_ends(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
             Self::Skipped(gap) => write!(
                 f,
                 "skipped: the group's offset was set forward, and nobody read {gap}"
@@ -303,6 +336,13 @@ impl fmt::Display for Fault {
                 "bad seal: the signature of record {seq} of epoch {epoch} is not of a key that you trust"
             ),
             Self::Unsealed => f.write_str("unsealed: no worker that you trust has signed the last record"),
+            Self::Revoked { epoch, seq } => write!(
+                f,
+                "revoked: the seal of record {seq} of epoch {epoch} is of a key that was revoked, and no roll says that it \
+                 was made before that"
+            ),
+            Self::Log(fault) => write!(f, "{fault}"),
+            _ => Ok(()),
         }
     }
 }
@@ -343,7 +383,18 @@ impl Fold {
         self.worst.retain(|name, _| !accepted(name));
     }
 
-    pub(super) fn push(&mut self, fault: Fault) {
+    pub(super) fn merge(&mut self, other: Self) {
+        self.all += other.all;
+        for (name, count) in other.count {
+            *self.count.entry(name).or_default() += count;
+        }
+        self.worst.extend(other.worst);
+        let room = Self::KEPT.saturating_sub(self.first.len());
+        self.first.extend(other.first.into_iter().take(room));
+    }
+
+    pub(super) fn push(&mut self, fault: impl Into<Fault>) {
+        let fault = fault.into();
         self.all += 1;
         let name = fault.name();
         *self.count.entry(name).or_default() += 1;

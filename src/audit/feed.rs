@@ -11,6 +11,9 @@ use super::{
     Activity,
     chain::{Chain, Sealed, Summary},
     fault::{Class, Fault, Fold, Gap, Verdict},
+    link::Sealers,
+    note::VerifyingKey,
+    review::Log,
 };
 use crate::record::{
     Position,
@@ -56,16 +59,28 @@ pub struct Feed {
     read: u64,
     /// What was done, if somebody asked for it.
     activity: Option<Activity>,
-    checks_seals: Option<Box<dyn Fn(&Audit) -> bool>>,
+    sealers: Option<Sealers>,
 }
 
 impl Feed {
-    /// A feed that has to be sealed: `check` says whether the seal of a record is of a key that is trusted.
-    pub fn sealed(check: impl Fn(&Audit) -> bool + 'static) -> Self {
+    /// A feed that has to be sealed, by keys that are trusted.
+    pub fn sealed(sealers: Sealers) -> Self {
         Self {
-            checks_seals: Some(Box::new(check)),
+            sealers: Some(sealers),
             ..Self::default()
         }
+    }
+
+    /// From the next record on, seals of a key hold no longer.
+    pub fn revoke(&mut self, key: &VerifyingKey) {
+        if let Some(sealers) = &mut self.sealers {
+            sealers.revoke(key);
+        }
+    }
+
+    /// The report names a partition, whether there is a record of it or not.
+    pub(super) fn name(&mut self, partition: Partition) {
+        self.chains.entry(partition).or_default();
     }
 
     /// Counts what was done too.
@@ -112,7 +127,7 @@ impl Feed {
         if let Some(activity) = &mut self.activity {
             activity.add(record);
         }
-        let seal: Sealed = self.checks_seals.as_ref().map(|check| check(record));
+        let seal: Sealed = self.sealers.as_ref().map(|own| own.worth(record));
         match placed(&record.source) {
             Some((partition, offset)) => {
                 let chain = self.chains.entry(partition).or_default();
@@ -160,7 +175,7 @@ impl Feed {
     }
 
     fn closed<S: Source>(self, mut source: Option<&mut S>) -> Result<Report, S::Error> {
-        let is_sealed = self.checks_seals.is_some();
+        let is_sealed = self.sealers.is_some();
         let committed = match &mut source {
             Some(source) => source.committed()?,
             None => BTreeMap::new(),
@@ -189,6 +204,8 @@ impl Feed {
             stray: self.stray,
             looked_up: source.is_some() && S::KNOWS_ENDS,
             gaps_looked_up: source.is_some(),
+            seals_checked: is_sealed,
+            log: None,
         })
     }
 }
@@ -243,6 +260,11 @@ pub struct Report {
     pub looked_up: bool,
     /// Whether the source was asked why offsets are missing.
     pub gaps_looked_up: bool,
+    /// Whether seals had to be of keys that are trusted.
+    pub seals_checked: bool,
+    /// The log of the records, if it was read from an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<Log>,
 }
 
 /// What a feed shows of a partition.
@@ -263,7 +285,13 @@ impl Report {
     pub fn verdict(&self) -> Verdict {
         let worst = self.partitions.iter().map(|own| own.verdict).max();
         let worst = worst.unwrap_or(Verdict::NotProvable);
-        worst.max(self.stray.verdict())
+        let worst = worst.max(self.stray.verdict());
+        let Some(log) = &self.log else { return worst };
+        let worst = worst.max(log.faults.verdict());
+        match self.records {
+            0 => worst.max(Verdict::NotProvable),
+            _ => worst,
+        }
     }
 
     /// Faults of these names were looked at, and count no longer.
@@ -271,6 +299,9 @@ impl Report {
         for own in &mut self.partitions {
             own.faults.accept(names);
             own.verdict = own.faults.verdict().max(own.summary.verdict());
+        }
+        if let Some(log) = &mut self.log {
+            log.faults.accept(names);
         }
     }
 }
@@ -280,9 +311,11 @@ impl fmt::Display for Report {
         for own in &self.partitions {
             writeln!(f, "{own}")?;
         }
-        if self.stray.all > 0 {
-            faults(f, &self.stray)?;
-            writeln!(f)?;
+        for own in [Some(&self.stray), self.log.as_ref().map(|log| &log.faults)] {
+            if let Some(own) = own.filter(|own| own.all > 0) {
+                faults(f, own)?;
+                writeln!(f)?;
+            }
         }
         let all = self.partitions.len();
         write!(
@@ -292,6 +325,13 @@ impl fmt::Display for Report {
             self.records,
             if all == 1 { "" } else { "s" }
         )?;
+        if let Some(log) = &self.log {
+            write!(f, "{log}")?;
+            if !self.seals_checked {
+                f.write_str("\nno seal was checked: the trust file names no `workers`")?;
+            }
+            return Ok(());
+        }
         f.write_str(match (self.looked_up, self.gaps_looked_up) {
             (true, _) => "",
             (false, true) => {

@@ -11,8 +11,11 @@ use rdkafka::{
     consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
 };
+use tracing::warn;
 
 use super::{
+    Class, Gap, Partition,
+    gaps::Gaps,
     live,
     notary::{Bounds, Feed, FeedError, Received},
     roll::Lost,
@@ -30,6 +33,9 @@ pub struct KafkaFeed {
     topic: String,
     reader: Reader,
     source: Reader,
+    brokers: Brokers,
+    /// Asks why offsets are missing; made at the first gap.
+    gaps: Option<Gaps>,
     /// Names, or regular expressions behind a `^`.
     topics: Vec<String>,
     /// Where each partition of the feed goes on.
@@ -49,6 +55,8 @@ impl KafkaFeed {
             topic: topic.to_owned(),
             reader: Reader::new(feed, "weir-notary").map_err(options)?,
             source: Reader::new(source, "weir-notary").map_err(options)?,
+            brokers: source.clone(),
+            gaps: None,
             topics: topics.to_vec(),
             next: BTreeMap::new(),
         })
@@ -201,4 +209,38 @@ impl Feed for KafkaFeed {
         });
         sources.collect()
     }
+    fn explain(&mut self, of: &Partition, gaps: &[Gap]) -> Result<Vec<(Gap, Class)>, FeedError> {
+        let asked = match &mut self.gaps {
+            Some(asked) => asked,
+            none => {
+                let options = |_| FeedError("a client cannot be made of these options".to_owned());
+                none.insert(Gaps::new(&self.brokers, "weir-notary").map_err(options)?)
+            }
+        };
+        match asked.explain(of, gaps) {
+            Ok(classes) => Ok(classes),
+            // The notary may not read the source, or the partition is gone: nobody says why. Brokers that are away are
+            // asked again.
+            Err(error) if is_final(&error) => {
+                warn!(partition = %of, "offsets without a record have no class: {}", failed(error));
+                Ok(gaps.iter().map(|gap| (*gap, Class::Unknown)).collect())
+            }
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+/// Whether the brokers answer the same when they are asked again.
+fn is_final(error: &KafkaError) -> bool {
+    use RDKafkaErrorCode as Code;
+    let gone = |code| {
+        matches!(
+            code,
+            Code::UnknownTopicOrPartition
+                | Code::UnknownTopic
+                | Code::UnknownPartition
+                | Code::AutoOffsetReset
+        )
+    };
+    brokers::refused(error).is_some() || error.rdkafka_error_code().is_some_and(gone)
 }

@@ -60,6 +60,8 @@ pub struct Link {
     pub partition: i32,
     /// Offset of the source's record, if the record is about one.
     pub offset: Option<i64>,
+    /// Offset of the record in front of it that its epoch answers for.
+    pub after: Option<i64>,
     /// Epoch, from 1.
     pub epoch: u64,
     /// Number in its epoch; 0 opens it.
@@ -90,13 +92,52 @@ pub fn seal(key: &SigningKey, hash: &str) -> record::Seal {
     }
 }
 
-/// Whether one of some keys has signed a record that was read.
-pub fn is_sealed(record: &crate::record::Audit, keys: &[VerifyingKey]) -> bool {
-    let seal = record.seal.as_ref().and_then(|seal| Seal::read(seal).ok());
-    let mut hash = [0; 32];
-    let is_hash = hex::decode_to_slice(&record.hash, &mut hash).is_ok();
-    let holds = |seal: Seal| keys.iter().any(|key| seal.holds(key, &hash));
-    is_hash && seal.is_some_and(holds)
+/// Whose seals a reader believes.
+#[derive(Debug, Clone, Default)]
+pub struct Sealers {
+    /// Keys whose seals hold.
+    pub trusted: Vec<VerifyingKey>,
+    /// Keys whose seals hold no longer.
+    pub revoked: Vec<VerifyingKey>,
+}
+
+/// What a seal is worth.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Worth {
+    /// A key that is trusted made it.
+    Trusted,
+    /// A key that was revoked made it.
+    Revoked,
+    /// Nobody knows who made it.
+    Nothing,
+}
+
+impl Sealers {
+    /// What the seal of a record is worth that was read.
+    pub fn worth(&self, record: &crate::record::Audit) -> Worth {
+        let seal = record.seal.as_ref().and_then(|seal| Seal::read(seal).ok());
+        let mut hash = [0; 32];
+        let is_hash = hex::decode_to_slice(&record.hash, &mut hash).is_ok();
+        let Some(seal) = seal.filter(|_| is_hash) else {
+            return Worth::Nothing;
+        };
+        let holds = |keys: &[VerifyingKey]| keys.iter().any(|key| seal.holds(key, &hash));
+        // A stolen key under another name is stolen too.
+        if holds(&self.revoked) {
+            Worth::Revoked
+        } else if holds(&self.trusted) {
+            Worth::Trusted
+        } else {
+            Worth::Nothing
+        }
+    }
+
+    /// From here on the seals of a key hold no longer.
+    pub fn revoke(&mut self, key: &VerifyingKey) {
+        let own = self.trusted.iter().filter(|own| own.is_same_key(key));
+        self.revoked.extend(own.cloned());
+        self.trusted.retain(|own| !own.is_same_key(key));
+    }
 }
 
 impl Seal {
@@ -166,6 +207,7 @@ impl Link {
             topic,
             partition,
             offset: (record.kind == Kind::Event).then_some(offset),
+            after: record.after,
             epoch: record.epoch,
             seq: record.seq,
             previous: of_hex(&record.previous).ok_or(Error::Form)?,

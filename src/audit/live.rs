@@ -1,19 +1,17 @@
 //! A feed and its source as they stand in the brokers now.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use rdkafka::{
-    Message as _, Offset, TopicPartitionList,
-    consumer::{BaseConsumer, Consumer as _},
+    Offset,
+    consumer::Consumer as _,
     error::{KafkaError, RDKafkaErrorCode},
 };
 
 use super::{
     fault::{Class, Gap},
     feed::{Feed, Partition, Source},
+    gaps::{Gaps, scan},
 };
 use crate::{
     kafka::Brokers,
@@ -102,59 +100,11 @@ pub(super) fn as_json(message: &[u8]) -> Option<String> {
     avro::audit_json(values)
 }
 
-/// Reads a partition from an offset to the one in front of `to`. Blocks.
-fn scan(
-    consumer: &BaseConsumer<group::Context>,
-    (topic, partition): (&str, i32),
-    from: i64,
-    to: i64,
-    mut each: impl FnMut(i64, Option<&[u8]>),
-) -> Result<(), KafkaError> {
-    if from >= to {
-        return Ok(());
-    }
-    let mut list = TopicPartitionList::with_capacity(1);
-    list.add_partition_offset(topic, partition, Offset::Offset(from))?;
-    consumer.assign(&list)?;
-    let mut waits_since = Instant::now();
-    let outcome = loop {
-        match consumer.poll(Duration::from_millis(100)) {
-            Some(Ok(message)) if message.offset() >= to => break Ok(()),
-            Some(Ok(message)) => {
-                each(message.offset(), message.payload());
-                waits_since = Instant::now();
-                if message.offset() + 1 == to {
-                    break Ok(());
-                }
-            }
-            // What stands behind the last record are marks of transactions.
-            Some(Err(KafkaError::PartitionEOF(_))) => break Ok(()),
-            Some(Err(error)) => {
-                let code = error.rdkafka_error_code();
-                if code == Some(RDKafkaErrorCode::AutoOffsetReset) {
-                    break Err(error);
-                }
-            }
-            None => {}
-        }
-        if waits_since.elapsed() > WAIT {
-            let code = RDKafkaErrorCode::OperationTimedOut;
-            break Err(KafkaError::MessageConsumption(code));
-        }
-    };
-    consumer.unassign()?;
-    outcome
-}
-
 /// The source, as its brokers answer now.
 pub struct Live {
     options: Options,
-    /// Reads what was committed.
     committed: Reader,
-    /// Reads aborted records too.
-    uncommitted: Reader,
-    /// Whether topics are ever compacted.
-    compacted: BTreeMap<String, bool>,
+    gaps: Gaps,
 }
 
 impl Live {
@@ -166,23 +116,8 @@ impl Live {
         Ok(Self {
             options: options.clone(),
             committed: Reader::new(&options.source, &options.group_id)?,
-            uncommitted: Reader::uncommitted(&options.source, &options.group_id)?,
-            compacted: BTreeMap::new(),
+            gaps: Gaps::new(&options.source, &options.group_id)?,
         })
-    }
-
-    /// Whether records of a topic may be removed for newer ones of their key; taken for granted where nobody says.
-    fn is_compacted(&mut self, topic: &str) -> bool {
-        if let Some(known) = self.compacted.get(topic) {
-            return *known;
-        }
-        let is = self
-            .options
-            .source
-            .is_compacted(topic, WAIT)
-            .unwrap_or(true);
-        self.compacted.insert(topic.to_owned(), is);
-        is
     }
 }
 
@@ -209,39 +144,7 @@ impl Source for Live {
     }
 
     fn explain(&mut self, of: &Partition, gap: Gap) -> Result<Vec<(Gap, Class)>, Error> {
-        let own = (&*of.topic, of.number);
-        let what = || format!("partition {of}");
-        let bounds = self
-            .uncommitted
-            .client()
-            .fetch_watermarks(own.0, own.1, WAIT);
-        let (low, _) = bounds.map_err(failed(what()))?;
-        // What the topic deleted since, nobody can look up.
-        let start = gap.from.max(low).min(gap.to);
-        let mut there = BTreeSet::new();
-        let uncommitted = self.uncommitted.client();
-        scan(uncommitted, own, start, gap.to, |offset, _| {
-            there.insert(offset);
-        })
-        .map_err(failed(what()))?;
-        let mut delivered = BTreeSet::new();
-        let committed = self.committed.client();
-        scan(committed, own, start, gap.to, |offset, _| {
-            delivered.insert(offset);
-        })
-        .map_err(failed(what()))?;
-        let is_compacted = self.is_compacted(&of.topic);
-        let class = |offset: i64| {
-            if offset < start || delivered.contains(&offset) {
-                Class::Unknown
-            } else if there.contains(&offset) {
-                Class::Aborted
-            } else if is_compacted {
-                Class::Unknown
-            } else {
-                Class::Marker
-            }
-        };
-        Ok(gap.parts(class))
+        let what = format!("partition {of}");
+        self.gaps.explain(of, &[gap]).map_err(failed(what))
     }
 }

@@ -8,7 +8,7 @@
 //! # The log
 //!
 //! A [`notary`] keeps a Merkle tree of each partition's records in an [`archive`], and signs at every interval a [`roll`]
-//! that names all of them. [`anchor`]s outside of its reach keep what it signed, so it cannot show two histories. A
+//! that names all of them. A [`review`] of an archive compares all of it with what was signed. [`anchor`]s outside of its reach keep what it signed, so it cannot show two histories. A
 //! [`proof`] of a record holds with public keys alone. [`tree`], [`note`], [`checkpoint`] and [`tile`] are the formats of
 //! C2SP and know no records.
 
@@ -20,6 +20,8 @@ pub mod checkpoint;
 mod fault;
 mod feed;
 #[cfg(feature = "kafka")]
+mod gaps;
+#[cfg(feature = "kafka")]
 pub mod kafka_feed;
 pub mod key_file;
 pub mod lineage;
@@ -28,10 +30,12 @@ pub mod link;
 pub mod live;
 #[cfg(all(feature = "kafka", feature = "clouds"))]
 pub mod locked;
+mod log_fault;
 pub mod notary;
 pub mod note;
 pub mod page;
 pub mod proof;
+pub mod review;
 pub mod roll;
 #[cfg(feature = "kafka")]
 pub mod segment;
@@ -55,3 +59,4 @@ pub use activity::{Activity, Documents, Treated, Used};
 pub use chain::{Epoch, Summary};
 pub use fault::{Class, Fault, Fold, Gap, Verdict};
 pub use feed::{Feed, Partition, Report, Source};
+pub use log_fault::LogFault;

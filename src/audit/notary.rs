@@ -20,6 +20,7 @@ use futures::{StreamExt as _, TryStreamExt as _, future::join_all, stream};
 use tracing::{info, warn};
 
 use super::{
+    Class, Gap, Partition,
     anchor::{self, Anchor, Head},
     archive::{self, Archive, Log, Outcome},
     link::Link,
@@ -78,6 +79,10 @@ pub trait Feed: Send {
 
     /// Every partition of the source's topics.
     fn sources(&mut self) -> Result<Vec<Bounds>, FeedError>;
+
+    /// Why weir was not given some offsets of a partition of the source, in parts that make up the gaps. The gaps are in
+    /// order.
+    fn explain(&mut self, of: &Partition, gaps: &[Gap]) -> Result<Vec<(Gap, Class)>, FeedError>;
 }
 
 /// The brokers do not answer, or refuse.
@@ -159,6 +164,8 @@ struct Tracked {
     /// What the next roll says of it, but for size, root and bounds.
     at: roll::Partition,
     changed: bool,
+    /// Offsets in front of its new records that weir was not given.
+    gaps: Vec<Gap>,
 }
 
 /// What a turn came to.
@@ -282,6 +289,13 @@ impl<F: Feed> Notary<F> {
         let bounds = self.feed.sources()?;
         let Options { archive, key, .. } = &self.options;
         let open = self.open.as_mut().expect("it was opened before");
+        for ((topic, number), own) in &mut open.logs {
+            let of = Partition {
+                topic: topic.clone(),
+                number: *number,
+            };
+            own.explained(&of, &mut self.feed)?;
+        }
         let changed = open.logs.values_mut().filter(|own| own.changed);
         stream::iter(changed.map(|own| archive.write(&mut own.log)))
             .buffer_unordered(AT_ONCE)
@@ -440,7 +454,10 @@ impl Open {
         self.refused = Places::default();
         self.lost.clear();
         (self.records, self.bytes) = (0, 0);
-        self.logs.values_mut().for_each(|own| own.changed = false);
+        for own in self.logs.values_mut() {
+            own.changed = false;
+            own.at.gaps.clear();
+        }
     }
 }
 
@@ -448,8 +465,12 @@ impl Tracked {
     fn new(log: Log, at: roll::Partition) -> Self {
         Self {
             log,
-            at,
+            at: roll::Partition {
+                gaps: BTreeMap::new(),
+                ..at
+            },
             changed: false,
+            gaps: Vec::new(),
         }
     }
 
@@ -466,6 +487,7 @@ impl Tracked {
             next: None,
             log_start: None,
             high: None,
+            gaps: BTreeMap::new(),
         };
         Self::new(Log::new(topic, *partition), at)
     }
@@ -484,11 +506,29 @@ impl Tracked {
         self.at.epoch = link.epoch;
         self.at.seq = link.seq;
         if let Some(offset) = link.offset {
+            let from = link.after.map_or(offset, |after| after.saturating_add(1));
+            if from < offset {
+                self.gaps.push(Gap { from, to: offset });
+            }
             let first = self.at.first.map_or(offset, |first| first.min(offset));
             let behind = offset.saturating_add(1);
             let next = self.at.next.map_or(behind, |next| next.max(behind));
             (self.at.first, self.at.next) = (Some(first), Some(next));
         }
+    }
+
+    /// Asks why weir was not given the offsets in front of new records, while the source still has them.
+    fn explained<F: Feed>(&mut self, of: &Partition, feed: &mut F) -> Result<(), FeedError> {
+        if self.gaps.is_empty() {
+            return Ok(());
+        }
+        self.gaps.sort_unstable();
+        for (gap, class) in feed.explain(of, &self.gaps)? {
+            let own = self.at.gaps.entry(class).or_default();
+            own.push((gap.from, gap.to));
+        }
+        self.gaps.clear();
+        Ok(())
     }
 
     fn summed(&self) -> roll::Partition {

@@ -174,7 +174,7 @@ impl Proof {
         if roll.origin != head.origin || roll.number != number || self.rolls.size != head.size {
             return Err(Error::Unnamed);
         }
-        let sealed = seal(&link, trust)?;
+        let sealed = seal(&link, trust, &roll)?;
         Ok(Proven {
             link,
             sealed,
@@ -185,16 +185,21 @@ impl Proof {
     }
 }
 
-/// Whether a trusted worker sealed a record. A reader that trusts no worker reads no seals.
-fn seal(link: &Link, trust: &Trust) -> Result<bool, Error> {
+/// Whether a trusted worker sealed a record. A reader that trusts no worker reads no seals. Of a key that was revoked, a
+/// seal counts if the roll was made before: it names the record.
+fn seal(link: &Link, trust: &Trust, roll: &Roll) -> Result<bool, Error> {
     let Some(seal) = link.seal.as_ref().filter(|_| !trust.workers().is_empty()) else {
         return Ok(false);
     };
     let holds = |key: &note::VerifyingKey| seal.holds(key, &link.hash);
-    match trust.workers().iter().any(holds) {
-        true => Ok(true),
-        false => Err(Error::Seal),
-    }
+    let Some(key) = trust.workers().iter().find(|key| holds(key)) else {
+        return Err(Error::Seal);
+    };
+    let Some(since) = trust.revoked(key) else {
+        return Ok(true);
+    };
+    let time = roll.time.parse::<jiff::Timestamp>();
+    Ok(time.is_ok_and(|time| time < since))
 }
 
 /// Makes the proof of a source's record, by the newest head that witnesses have signed if it covers the record, or else by

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{link, tree::Hash};
+use super::{Class, link, tree::Hash};
 
 /// Version of [`Roll`].
 pub const VERSION: u32 = 1;
@@ -81,6 +81,10 @@ pub struct Partition {
     /// The offset behind the last record of the topic.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub high: Option<i64>,
+    /// Offsets in front of the records since the roll before that weir was not given, by why: the first of each gap, and
+    /// the one behind its last.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub gaps: BTreeMap<Class, Vec<(i64, i64)>>,
 }
 
 /// Places of the feed.

@@ -99,9 +99,20 @@ impl Tile {
     }
 
     fn full(self) -> Self {
+        self.with_width(WIDTH)
+    }
+
+    /// The same tile when it has so many hashes.
+    pub(super) fn with_width(self, width: u64) -> Self {
+        Self { width, ..self }
+    }
+
+    /// The tile of leaves at an index.
+    pub(super) fn leaves(index: u64, width: u64) -> Self {
         Self {
-            width: WIDTH,
-            ..self
+            level: 0,
+            index,
+            width,
         }
     }
 
@@ -130,21 +141,12 @@ impl Tile {
         let (level, rest) = path.strip_prefix("tile/")?.split_once('/')?;
         let level = super::checkpoint::decimal(level)?;
         let level = u32::try_from(level).ok().filter(|own| *own <= LAST_LEVEL)?;
-        let (digits, width) = match rest.split_once(".p/") {
-            Some((digits, width)) => (digits, super::checkpoint::decimal(width)?),
-            None => (rest, WIDTH),
-        };
-        let digits: String = digits
-            .split('/')
-            .map(|own| own.trim_start_matches('x'))
-            .collect();
-        let tile = Self {
+        let (index, width) = parse_numbered(rest)?;
+        Some(Self {
             level,
-            index: digits.parse().ok()?,
+            index,
             width,
-        };
-        // What is written otherwise is another object.
-        ((1..=WIDTH).contains(&width) && tile.path() == path).then_some(tile)
+        })
     }
 }
 
@@ -166,6 +168,20 @@ pub fn numbered(index: u64, width: u64) -> String {
         path += &format!(".p/{width}");
     }
     path
+}
+
+/// Reads what [`numbered`] writes; `None` is written otherwise, and another object.
+pub fn parse_numbered(path: &str) -> Option<(u64, u64)> {
+    let (digits, width) = match path.split_once(".p/") {
+        Some((digits, width)) => (digits, super::checkpoint::decimal(width)?),
+        None => (path, WIDTH),
+    };
+    let digits: String = digits
+        .split('/')
+        .map(|own| own.trim_start_matches('x'))
+        .collect();
+    let index = digits.parse().ok()?;
+    ((1..=WIDTH).contains(&width) && numbered(index, width) == path).then_some((index, width))
 }
 
 /// The right edge of a tree that grows, from which its tiles are written.

@@ -1,5 +1,6 @@
 //! Whom a reader of proofs trusts: names and public keys, and how many witnesses it wants.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -44,6 +45,23 @@ pub enum Error {
         /// The one that is trusted.
         expected: String,
     },
+    /// The only notary that signed was revoked, and nobody says that it signed before that.
+    #[error(
+        "the head is signed by a key that was revoked, and too few witnesses saw it before that"
+    )]
+    Revoked,
+    /// A key that nothing trusts.
+    #[error("the key {key} is revoked, and no list of the trust file has it")]
+    Unlisted {
+        /// The key.
+        key: String,
+    },
+    /// No time.
+    #[error("`since` of the revoked key {key} is not a time such as 2026-12-01T09:30:00Z")]
+    Time {
+        /// The key.
+        key: String,
+    },
     /// Not enough witnesses.
     #[error("{found} trusted witnesses signed the head, and {quorum} are required")]
     Witnesses {
@@ -63,6 +81,16 @@ pub struct Trust {
     witnesses: Vec<VerifyingKey>,
     workers: Vec<VerifyingKey>,
     quorum: usize,
+    revoked: Vec<Revoked>,
+}
+
+/// A key that was stolen or lost: what it signs from a time on is void.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revoked {
+    /// The key.
+    pub key: VerifyingKey,
+    /// When it stopped being good.
+    pub since: Timestamp,
 }
 
 /// The same as texts.
@@ -82,6 +110,18 @@ struct Written {
     /// Keys of workers, which seal records.
     #[serde(default)]
     workers: Vec<String>,
+    /// Keys of these lists that were stolen or lost.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    revoked: Vec<WrittenRevoked>,
+}
+
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenRevoked {
+    /// The key.
+    key: String,
+    /// From when on what it signs is void (RFC 3339).
+    since: String,
 }
 
 /// A head that is trusted.
@@ -120,6 +160,12 @@ impl Trust {
         self.checked()
     }
 
+    /// Trusts nothing that these keys of its lists have signed from a time on.
+    pub fn with_revoked(mut self, revoked: Vec<Revoked>) -> Result<Self, Error> {
+        self.revoked = revoked;
+        self.checked()
+    }
+
     fn checked(mut self) -> Result<Self, Error> {
         let of = |keys: &[VerifyingKey], kind: Kind, expected: &'static str| {
             let wrong = keys.iter().find(|key| key.kind() != kind);
@@ -142,6 +188,15 @@ impl Trust {
             }
         }
         self.witnesses = witnesses;
+        for own in &self.revoked {
+            let mut listed = self.notaries.iter().chain(&self.witnesses);
+            if !listed.any(|key| key.is_same_key(&own.key))
+                && !self.workers.iter().any(|key| key.is_same_key(&own.key))
+            {
+                let key = own.key.to_string();
+                return Err(Error::Unlisted { key });
+            }
+        }
         match self.quorum > self.witnesses.len() {
             true => Err(Error::Quorum {
                 quorum: self.quorum,
@@ -166,31 +221,73 @@ impl Trust {
         self.quorum
     }
 
+    /// Keys of notaries.
+    pub fn notaries(&self) -> &[VerifyingKey] {
+        &self.notaries
+    }
+
+    /// Since when a key is revoked, if it is.
+    pub fn revoked(&self, key: &VerifyingKey) -> Option<Timestamp> {
+        let own = self.revoked.iter().filter(|own| own.key.is_same_key(key));
+        own.map(|own| own.since).min()
+    }
+
     /// The head that a note holds, if a notary and enough witnesses have signed it.
     pub fn head(&self, note: &Note) -> Result<Trusted, Error> {
+        let trusted = self.signed(note)?;
+        match trusted.witnesses.len() < self.quorum {
+            true => Err(Error::Witnesses {
+                found: trusted.witnesses.len(),
+                quorum: self.quorum,
+            }),
+            false => Ok(trusted),
+        }
+    }
+
+    /// The head of this log that a note holds, if a notary has signed it at any time. Such a note proves what the notary
+    /// said, not that it is to be believed.
+    pub fn notary(&self, note: &Note) -> Result<Checkpoint, Error> {
         note.verified(&self.notaries)?;
         let head: Checkpoint = note.text().parse()?;
-        if head.origin != self.origin {
-            return Err(Error::Origin {
+        match head.origin == self.origin {
+            true => Ok(head),
+            false => Err(Error::Origin {
                 found: head.origin,
                 expected: self.origin.clone(),
-            });
+            }),
         }
+    }
+
+    /// The head that a note holds, if a notary has signed it, whatever witnesses say. If its key was revoked, witnesses
+    /// have to have seen it before: who has the key writes any time into a roll.
+    pub fn signed(&self, note: &Note) -> Result<Trusted, Error> {
+        let head = self.notary(note)?;
+        let notaries = note.verified(&self.notaries)?;
         let verified = match note.verified(&self.witnesses) {
             Err(note::Error::Unknown) => Vec::new(),
             verified => verified?,
         };
-        let witnesses: Vec<(String, u64)> = verified
+        // The times of a stolen key are its thief's.
+        let witnesses = verified
             .iter()
+            .filter(|own| self.revoked(own.key).is_none());
+        let witnesses: Vec<(String, u64)> = witnesses
             .filter_map(|own| Some((own.key.name().to_owned(), own.time?)))
             .collect();
-        match witnesses.len() < self.quorum {
-            true => Err(Error::Witnesses {
-                found: witnesses.len(),
-                quorum: self.quorum,
-            }),
-            false => Ok(Trusted { head, witnesses }),
+        let revoked = notaries.iter().map(|own| self.revoked(own.key));
+        // The youngest of several keys; one that was never revoked is good.
+        let since = revoked
+            .reduce(|one, other| Some(one?.max(other?)))
+            .flatten();
+        if let Some(since) = since {
+            let before = |(_, time): &&(String, u64)| {
+                i64::try_from(*time).is_ok_and(|time| time < since.as_second())
+            };
+            if witnesses.iter().filter(before).count() < self.quorum.max(1) {
+                return Err(Error::Revoked);
+            }
         }
+        Ok(Trusted { head, witnesses })
     }
 }
 
@@ -202,12 +299,21 @@ impl TryFrom<Written> for Trust {
             let keys = texts.iter().map(|text| text.parse().map_err(Error::Note));
             keys.collect()
         };
+        let revoked = written.revoked.iter().map(|own| {
+            let key: VerifyingKey = own.key.parse().map_err(Error::Note)?;
+            let since = own.since.parse().map_err(|_| Error::Time {
+                key: key.to_string(),
+            })?;
+            Ok(Revoked { key, since })
+        });
+        let revoked: Result<Vec<Revoked>, Error> = revoked.collect();
         Self {
             origin: written.origin,
             notaries: keys(&written.notaries)?,
             witnesses: keys(&written.witnesses)?,
             workers: keys(&written.workers)?,
             quorum: written.quorum,
+            revoked: revoked?,
         }
         .checked()
     }
@@ -216,10 +322,15 @@ impl TryFrom<Written> for Trust {
 impl From<Trust> for Written {
     fn from(trust: Trust) -> Self {
         let texts = |keys: &[VerifyingKey]| keys.iter().map(ToString::to_string).collect();
+        let revoked = trust.revoked.iter().map(|own| WrittenRevoked {
+            key: own.key.to_string(),
+            since: own.since.to_string(),
+        });
         Self {
             notaries: texts(&trust.notaries),
             witnesses: texts(&trust.witnesses),
             workers: texts(&trust.workers),
+            revoked: revoked.collect(),
             quorum: trust.quorum,
             origin: trust.origin,
         }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use self::audit::{Audit, Feed, Form, Report, Verify};
+pub use self::audit::{Archive, Audit, Feed, Form, Report, Verify};
 pub use self::replay::Replay;
 pub use self::reveal::Reveal;
 use super::exit;

@@ -1,5 +1,6 @@
 //! `weir audit`: what a feed proves and says; and in its folder keys, the notary, proofs.
 
+mod archive;
 mod feed;
 pub mod keygen;
 #[cfg(feature = "kafka")]
@@ -21,7 +22,10 @@ pub fn verify(args: &args::Verify) -> Result<Exit, Failure> {
     if let (Some(proof), Some(trust)) = (&args.proof, &args.feed.trust) {
         return proof::verify(proof, trust);
     }
-    let (report, _) = feed::read(&args.feed, false)?;
+    let report = match (&args.archive.archive, &args.feed.trust) {
+        (Some(url), Some(trust)) => archive::verify(url, &args.archive, trust, &args.feed.accept)?,
+        _ => feed::read(&args.feed, false)?.0,
+    };
     let verdict = report.verdict();
     match args.json {
         true => out::data(&json(&report, verdict, None))?,

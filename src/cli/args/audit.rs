@@ -63,9 +63,38 @@ pub struct Verify {
         conflicts_with = "files"
     )]
     pub proof: Option<PathBuf>,
+    /// An archive, and how it is checked.
+    #[command(flatten)]
+    pub archive: Archive,
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// An archive that is checked.
+#[derive(Debug, Clone, Args)]
+pub struct Archive {
+    /// Folder or prefix of a notary's archive: check all of it, and ask no broker
+    #[arg(
+        long,
+        value_name = "URL",
+        requires = "trust",
+        conflicts_with_all = ["files", "proof"]
+    )]
+    pub archive: Option<String>,
+    /// TOML file of options for the archive's store, such as aws_region
+    #[arg(long, value_name = "FILE", requires = "archive")]
+    pub archive_options: Option<PathBuf>,
+    /// Folder or prefix in which an anchor of the notary keeps heads: all of them must be of this archive; repeat it for more
+    #[arg(long, value_name = "URL", requires = "archive")]
+    pub anchor: Vec<String>,
+    /// TOML file of options for the anchors' stores
+    #[arg(long, value_name = "FILE", requires = "anchor")]
+    pub anchor_options: Option<PathBuf>,
+    /// File with the last head that you checked: the archive must have grown from it. weir writes the new head into it
+    /// once all of the archive holds
+    #[arg(long, value_name = "FILE", requires = "archive")]
+    pub state: Option<PathBuf>,
 }
 
 /// `weir audit report`.
@@ -107,9 +136,15 @@ const VERIFY: &str = "Examples:
   weir audit verify audit.jsonl
   weir audit verify copy/weir.audit-* --segments copy
   weir audit verify --proof proof.json --trust trust.toml
+  weir audit verify --archive s3://audit/documents --trust trust.toml --state last-head.note
+  weir audit verify --archive copy/ --anchor copy-of-anchor/ --trust trust.toml
 
 Without files, weir reads the audit topic, and asks the brokers what the group has committed and why offsets are
 missing. With files it asks nobody: then it cannot know whether the end of the feed is missing. With --segments it reads why
 offsets are missing from the files of the source's partitions, copied from a broker that is stopped or running.
 
-Exit code 0 if the feed is PROVEN, 1 if it is INCOMPLETE, BROKEN or NOT PROVABLE.";
+With --archive weir needs no broker, and no configuration. It compares every object of the archive with the head that the
+notary signed. UNANCHORED says that all of it holds, but only the notary vouches for it: name witnesses and a `quorum` in
+the trust file, or a copy of the heads with --anchor.
+
+Exit code 0 if the result is PROVEN, 1 if it is UNANCHORED, INCOMPLETE, BROKEN or NOT PROVABLE.";

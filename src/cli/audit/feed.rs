@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use crate::config::{AuditFeed, Config};
 
 use crate::{
-    audit::{Activity, Feed, Report, link, trust::Trust},
+    audit::{Activity, Feed, Report, link::Sealers, trust::Trust},
     cli::{
         args,
         exit::{Exit, Failure},
@@ -38,11 +38,20 @@ fn opened(args: &args::Feed) -> Result<Feed, Failure> {
     let Some(path) = &args.trust else {
         return Ok(Feed::default());
     };
-    let workers = trust(path)?.workers().to_vec();
-    Ok(match workers.is_empty() {
-        true => Feed::default(),
-        false => Feed::sealed(move |record| link::is_sealed(record, &workers)),
-    })
+    let trust = trust(path)?;
+    if trust.workers().is_empty() {
+        let error = anyhow::anyhow!("{} names no workers", path.display());
+        return Err(Failure::new(Exit::Config, error).hint(
+            "add the public keys of the workers as `workers`, or leave out --trust: then no seal is checked",
+        ));
+    }
+    // Only the rolls of an archive say when a seal was made.
+    let (revoked, trusted) = trust
+        .workers()
+        .iter()
+        .cloned()
+        .partition(|key| trust.revoked(key).is_some());
+    Ok(Feed::sealed(Sealers { trusted, revoked }))
 }
 
 /// A file of trusted keys.

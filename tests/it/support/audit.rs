@@ -10,7 +10,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use weir::{
     audit::{
-        link,
+        Class, Gap, Partition, link,
         notary::{Bounds, Feed, FeedError, Received},
         note::SigningKey,
         roll::Lost,
@@ -32,6 +32,8 @@ pub struct Author {
     pub topic: String,
     pub partition: i32,
     pub head: Head,
+    /// Offsets that it is not given before the next record.
+    pub skips: i64,
 }
 
 impl Author {
@@ -46,6 +48,7 @@ impl Author {
                 next: 100,
                 hash: GENESIS.to_owned(),
             },
+            skips: 0,
         }
     }
 
@@ -83,10 +86,16 @@ impl Author {
         self.written(chained)
     }
 
-    fn chained(&self) -> Chained {
+    fn chained(&mut self) -> Chained {
         let mut record = self.record(Kind::Event);
         record.outcome = Some(Outcome::Delivered);
-        record.chained(&self.head, self.head.next)
+        let offset = self.head.next + std::mem::take(&mut self.skips);
+        record.source = Position::Kafka {
+            topic: self.topic.clone(),
+            partition: self.partition,
+            offset,
+        };
+        record.chained(&self.head, offset)
     }
 
     fn written(&mut self, chained: Chained) -> Bytes {
@@ -130,13 +139,15 @@ impl Author {
 }
 
 /// The audit topic and the bounds of the source, as tests write them.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Topic {
     /// Records by partition; the offset is the place.
     pub records: BTreeMap<i32, Vec<Bytes>>,
     /// First offset of a partition that still exists.
     pub starts: BTreeMap<i32, i64>,
     pub sources: Vec<Bounds>,
+    /// Why offsets of the source have no record; others are unknown.
+    pub classes: BTreeMap<i64, Class>,
 }
 
 /// A reader of such a topic.
@@ -198,5 +209,15 @@ impl Feed for MemoryFeed {
 
     fn sources(&mut self) -> Result<Vec<Bounds>, FeedError> {
         Ok(self.topic.lock().unwrap().sources.clone())
+    }
+    fn explain(&mut self, _: &Partition, gaps: &[Gap]) -> Result<Vec<(Gap, Class)>, FeedError> {
+        let topic = self.topic.lock().unwrap();
+        let offsets = gaps.iter().flat_map(|gap| gap.from..gap.to);
+        let class = |offset| topic.classes.get(&offset).copied();
+        let parts = offsets.map(|from| {
+            let part = Gap { from, to: from + 1 };
+            (part, class(from).unwrap_or(Class::Unknown))
+        });
+        Ok(parts.collect())
     }
 }
