@@ -26,8 +26,8 @@ pub use classifier::Classes;
 pub use family::Fit;
 pub use onnx::{Backbone, Conditions, Hidden, Row};
 pub use pack::{
-    Calibration, Copied, Graph, Kind, Layout, Machine, Manifest, Measured, Pack, PackRef, Tuned,
-    library_path,
+    Calibration, Copied, Graph, GraphFile, GraphProblem, Kind, Layout, Machine, Manifest, Measured,
+    Pack, PackFile, PackRef, Tuned, WrittenManifest, library_path,
 };
 pub use pool::Running;
 
@@ -149,6 +149,52 @@ pub enum Error {
         /// Digest expected, shortened.
         expected: String,
     },
+    /// A file that is read, and whose digest the manifest does not have.
+    #[error(
+        "pack {pack}: {by} reads {file:?}, which is not under [[files]] of the pack's manifest"
+    )]
+    Unlisted {
+        /// Name of the pack.
+        pack: String,
+        /// File.
+        file: String,
+        /// Who reads it: weir, or a graph.
+        by: String,
+    },
+    /// A file that is not in the pack's folder.
+    #[error("pack {pack}: {file:?} can't be used: {problem}")]
+    Outside {
+        /// Name of the pack.
+        pack: String,
+        /// File.
+        file: String,
+        /// What is wrong.
+        problem: String,
+    },
+    /// A graph has an operator that ONNX Runtime does not bring.
+    #[error(
+        "pack {pack}: {file} has the operator {operator:?} of the domain {domain:?}; weir runs ai.onnx and com.microsoft"
+    )]
+    Operator {
+        /// Name of the pack.
+        pack: String,
+        /// Graph file.
+        file: String,
+        /// Name of the operator.
+        operator: String,
+        /// Its domain.
+        domain: String,
+    },
+    /// Nobody who is trusted signed the pack.
+    #[error("pack {pack} is not trusted: {problem}")]
+    Untrusted {
+        /// Name of the pack.
+        pack: String,
+        /// Why.
+        problem: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// A label that a fixed head has no category for.
     #[error("pack {pack} has no category for the label `{label}`; it has: {categories}")]
     NoCategory {
@@ -244,7 +290,16 @@ impl Error {
             Self::NoOperatingPoint { .. } => {
                 "set operating_point in the tenant's file to one of them, or leave it out"
             }
-            Self::Unsupported { hint, .. } => hint,
+            Self::Unsupported { hint, .. } | Self::Untrusted { hint, .. } => hint,
+            Self::Unlisted { .. } => {
+                "get the whole pack from its publisher; in a pack of your own, add the file and its sha256 (`sha256sum FILE`) under [[files]]"
+            }
+            Self::Outside { .. } => {
+                "copy the file itself into the pack's folder, and name it relative to the folder"
+            }
+            Self::Operator { .. } => {
+                "export the graph with standard operators: weir loads no libraries of operators"
+            }
             Self::Server(error) => return error.hint(),
             Self::File { .. } | Self::Digest { .. } => "copy the pack again",
             Self::Graph { .. } => "export the pack again: its graphs do not fit its manifest",

@@ -314,7 +314,8 @@ fn a_folder_that_weir_does_not_run_says_what_to_do() {
     let split = folder(&["O", "B-x"]);
     let graph = split.path().join("onnx/model.onnx");
     let mut bytes = fs::read(&graph).unwrap();
-    bytes.extend(b"\x0a\x08location\x12\x0fmodel.onnx_data");
+    // One more initializer of the graph: its fields 7, 5 and 13.
+    bytes.extend(b"\x3a\x1f\x2a\x1d\x6a\x1b\x0a\x08location\x12\x0fmodel.onnx_data");
     fs::write(&graph, bytes).unwrap();
     let error = refused(split.path());
     assert!(

@@ -39,6 +39,7 @@ mod monitoring;
 mod names;
 mod operators;
 mod otlp;
+mod packs;
 mod parity;
 mod patterns;
 mod presets;

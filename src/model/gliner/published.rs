@@ -12,7 +12,7 @@ use super::{
     config::{Config, Encoders, Refusal, Scores},
 };
 use crate::model::{
-    Error, Kind, Pack,
+    Error, GraphFile, Kind, Pack,
     pack::{Calibration, Manifest, PackFile, digest_of},
 };
 
@@ -217,10 +217,14 @@ fn complete(
     Pack::checked(folder.to_path_buf(), manifest, digest, folder)
 }
 
-/// Files beside graphs in which their weights are: `model.onnx_data`, `model.onnx.data` and the like.
+/// Files beside graphs in which their weights are: those that they name, and `model.onnx_data`, `model.onnx.data` and the
+/// like.
 fn external_data(folder: &Path, graphs: &[String]) -> Vec<String> {
     let mut found = Vec::new();
     for graph in graphs.iter().filter(|file| file.ends_with(".onnx")) {
+        // A graph that cannot be read is reported by `Pack::verify`.
+        let contents = GraphFile::open(&folder.join(graph)).unwrap_or_default();
+        found.extend(contents.beside(graph));
         let (place, file) = graph
             .rsplit_once('/')
             .map_or(("", graph.as_str()), |(place, file)| (place, file));
@@ -239,6 +243,7 @@ fn external_data(folder: &Path, graphs: &[String]) -> Vec<String> {
         }));
     }
     found.sort();
+    found.dedup();
     found
 }
 

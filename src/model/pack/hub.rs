@@ -5,7 +5,7 @@
 //! Holds: what decides about results is in the digest, the graph's external data too.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use std::{
 use serde::Deserialize;
 
 use super::{
-    Classes, Error, Graph, Kind,
+    Classes, Error, Graph, GraphFile, Kind,
     manifest::{Calibration, Decoding, Limits, Manifest, PackFile, Step, TokenizerFiles},
     published::{Config, Head},
 };
@@ -191,7 +191,9 @@ pub(super) fn read(folder: &Path, beside: &Beside) -> Result<Published, Error> {
     }
     let mut files: Vec<String> = files.into_iter().map(str::to_owned).collect();
     files.push(graph.clone());
-    for data in external_data(folder, &graph) {
+    // A graph that cannot be read is reported by `Pack::verify`, and by ONNX Runtime.
+    let contents = GraphFile::open(&folder.join(&graph)).unwrap_or_default();
+    for data in contents.beside(&graph) {
         if !folder.join(&data).is_file() {
             return Err(Error::File {
                 pack: name,
@@ -246,36 +248,6 @@ fn graphs_in(folder: &Path) -> Vec<String> {
     found.sort();
     found
 }
-
-/// Files that hold the weights of a graph: those that it names (`TensorProto.external_data` of onnx.proto: an entry with
-/// the key `location`). A graph that is larger than [`SMALL`] holds its weights itself.
-fn external_data(folder: &Path, graph: &str) -> BTreeSet<String> {
-    let path = folder.join(graph);
-    let is_small = fs::metadata(&path).is_ok_and(|meta| meta.len() <= SMALL);
-    let (Some(part), true) = (Path::new(graph).parent(), is_small) else {
-        return BTreeSet::new();
-    };
-    let bytes = fs::read(&path).unwrap_or_default();
-    let mut named = BTreeSet::new();
-    for at in memchr::memmem::find_iter(&bytes, LOCATION) {
-        // The length is one byte: names of 128 bytes and more are not written by any exporter.
-        let rest = &bytes[at + LOCATION.len()..];
-        let name = rest
-            .split_first()
-            .and_then(|(length, rest)| rest.get(..usize::from(*length)));
-        let name = name.and_then(|name| str::from_utf8(name).ok());
-        // A name that leads out of the folder is no name: ONNX Runtime refuses it as well.
-        let plain = name.filter(|name| !name.is_empty() && !name.contains(['/', '\\', '\0']));
-        named.extend(plain.map(|name| part.join(name).display().to_string()));
-    }
-    named
-}
-
-/// `key: "location"` and the tag of its value, as protobuf writes them.
-const LOCATION: &[u8] = b"\x0a\x08location\x12";
-
-/// Largest graph that may keep its weights elsewhere, in bytes.
-const SMALL: u64 = 64 << 20;
 
 fn limits(config: &Config, own: &OwnLimits) -> Limits {
     let kind = config.model_type.as_str();

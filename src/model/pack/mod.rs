@@ -1,22 +1,23 @@
 //! A pack: a folder with graphs, tokenizers and a manifest that says what they are.
 
 mod foreign;
+mod graph_file;
 mod hub;
 mod manifest;
 mod places;
 mod projection;
 mod published;
 mod tuned;
+mod whole;
 
 use std::{
-    fs,
-    io::{self, Read as _},
-    iter,
+    fs, io, iter,
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
 
+pub use graph_file::{GraphFile, Problem as GraphProblem};
 pub use manifest::{
     Calibration, Classes, Decoding, Graph, Kind, LabelEncoder, Layout, Limits, Manifest, PackFile,
     Step, Templates, TokenizerFiles,
@@ -35,6 +36,20 @@ pub struct Pack {
     folder: PathBuf,
     manifest: Manifest,
     digest: String,
+    /// Files of a published folder that are read, and that the manifest does not name: its configuration.
+    also: Vec<String>,
+    written: Option<WrittenManifest>,
+    /// Whether the graph in front is a copy that this machine made.
+    is_copy: bool,
+}
+
+/// The file that a pack was opened by.
+#[derive(Debug, Clone)]
+pub struct WrittenManifest {
+    /// `pack.toml`, or `NAME.toml` beside the folder `NAME`.
+    pub path: PathBuf,
+    /// 64 hex digits: SHA-256 of the bytes that were read.
+    pub sha256: String,
 }
 
 impl Pack {
@@ -83,16 +98,28 @@ impl Pack {
 
     /// A manifest: of the folder that it stands in, or beside a published one.
     fn with_manifest(folder: &Path, file: &Path) -> Result<Self, Error> {
+        let text = fs::read_to_string(file).map_err(|error| Error::Manifest {
+            path: file.display().to_string(),
+            problem: error.to_string(),
+        })?;
+        let mut pack = Self::of_text(folder, file, &text)?;
+        pack.written = Some(WrittenManifest {
+            path: file.to_path_buf(),
+            sha256: hex::encode(Sha256::digest(&text)),
+        });
+        Ok(pack)
+    }
+
+    fn of_text(folder: &Path, file: &Path, text: &str) -> Result<Self, Error> {
         let problem = |problem: String| Error::Manifest {
             path: file.display().to_string(),
             problem,
         };
-        let text = fs::read_to_string(file).map_err(|error| problem(error.to_string()))?;
         let head: Head =
-            toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| problem(error.message().to_owned()))?;
         let Some(family) = head.family else {
             let beside: hub::Beside =
-                toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+                toml::from_str(text).map_err(|error| problem(error.message().to_owned()))?;
             let own = match (&beside.folder, file.ends_with("pack.toml")) {
                 (Some(own), _) => folder.join(own),
                 (None, true) => folder.to_path_buf(),
@@ -104,7 +131,7 @@ impl Pack {
                     own.display()
                 )));
             }
-            return Self::classifier(&own, &beside, &text, file);
+            return Self::classifier(&own, &beside, text, file);
         };
         let known = Kind::ALL.map(|kind| kind.to_string());
         if !known.contains(&family) {
@@ -116,15 +143,15 @@ impl Pack {
         }
         if family == Kind::Gliner.to_string() {
             return match file.ends_with("pack.toml") {
-                true => gliner::published::with_manifest(folder, file, &text),
-                false => gliner::published::with_manifest(&file.with_extension(""), file, &text),
+                true => gliner::published::with_manifest(folder, file, text),
+                false => gliner::published::with_manifest(&file.with_extension(""), file, text),
             };
         }
         if family == Kind::Prompted.to_string() {
-            return prompted::manifest::open(folder, file, &text);
+            return prompted::manifest::open(folder, file, text);
         }
         let manifest: Manifest =
-            toml::from_str(&text).map_err(|error| problem(error.message().to_owned()))?;
+            toml::from_str(text).map_err(|error| problem(error.message().to_owned()))?;
         if manifest.format != 1 {
             return Err(problem(format!(
                 "format {} is not known, this version reads 1",
@@ -143,9 +170,11 @@ impl Pack {
         said: &Path,
     ) -> Result<Self, Error> {
         let hub::Published { manifest, files } = hub::read(folder, beside)?;
-        let files: Vec<&str> = files.iter().map(String::as_str).collect();
-        let digest = digest_of(folder, &manifest.name, text, &files)?;
-        Self::checked(folder.to_path_buf(), manifest, digest, said)
+        let names: Vec<&str> = files.iter().map(String::as_str).collect();
+        let digest = digest_of(folder, &manifest.name, text, &names)?;
+        let mut pack = Self::checked(folder.to_path_buf(), manifest, digest, said)?;
+        pack.also = files;
+        Ok(pack)
     }
 
     /// The layout of the published adaptive models, as it is.
@@ -220,6 +249,9 @@ impl Pack {
             folder,
             manifest,
             digest,
+            also: Vec::new(),
+            written: None,
+            is_copy: false,
         };
         let manifest = &pack.manifest;
         let missing = match manifest.family {
@@ -249,24 +281,6 @@ impl Pack {
         Ok(pack)
     }
 
-    /// Compares every file with its digest in the manifest.
-    pub fn verify(&self) -> Result<(), Error> {
-        for file in &self.manifest.files {
-            let path = self.folder.join(&file.path);
-            let found =
-                sha256(&path).map_err(|error| unreadable(self.name(), &file.path, &error))?;
-            if !found.eq_ignore_ascii_case(&file.sha256) {
-                return Err(Error::Digest {
-                    pack: self.name().to_owned(),
-                    file: file.path.clone(),
-                    found: shortened(&found),
-                    expected: shortened(&file.sha256),
-                });
-            }
-        }
-        Ok(())
-    }
-
     /// The graphs among which `weir model tune` chooses; the first runs unless one was chosen.
     pub fn graphs(&self) -> impl Iterator<Item = &Graph> {
         iter::once(&self.manifest.backbone).chain(&self.manifest.alternatives)
@@ -293,6 +307,7 @@ impl Pack {
         if let Some(copy) = copy {
             copy.clone_into(&mut manifest.backbone.file);
             manifest.backbone.optimised = true;
+            self.is_copy = true;
         }
         self.window_shape()?;
         Some(self)
@@ -329,6 +344,11 @@ impl Pack {
         &self.manifest
     }
 
+    /// The file that it was opened by; `None` of a folder as it was published.
+    pub fn written(&self) -> Option<&WrittenManifest> {
+        self.written.as_ref()
+    }
+
     /// Name of the pack.
     pub fn name(&self) -> &str {
         &self.manifest.name
@@ -357,27 +377,10 @@ pub(super) fn digest_of(
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-fn sha256(path: &Path) -> io::Result<String> {
-    let mut file = fs::File::open(path)?;
-    let mut hasher = Sha256::new();
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer)?;
-        if read == 0 {
-            return Ok(hex::encode(hasher.finalize()));
-        }
-        hasher.update(&buffer[..read]);
-    }
-}
-
 fn unreadable(pack: &str, file: &str, error: &io::Error) -> Error {
     Error::File {
         pack: pack.to_owned(),
         file: file.to_owned(),
         problem: error.to_string(),
     }
-}
-
-fn shortened(digest: &str) -> String {
-    format!("{}…", digest.get(..12).unwrap_or(digest))
 }
