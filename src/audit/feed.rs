@@ -11,6 +11,7 @@ use super::{
     Activity,
     chain::{Chain, Sealed, Summary},
     fault::{Class, Fault, Fold, Gap, Verdict},
+    files::Commits,
 };
 use crate::record::{
     Position,
@@ -183,6 +184,7 @@ impl Feed {
         Ok(Report {
             records: self.read,
             partitions,
+            commits: None,
             stray: self.stray,
             looked_up: source.is_some(),
         })
@@ -212,7 +214,7 @@ fn placed(source: &Position) -> Option<(Partition, i64)> {
 }
 
 /// No source: nothing is asked.
-enum Alone {}
+pub(super) enum Alone {}
 
 impl Source for Alone {
     type Error = std::convert::Infallible;
@@ -233,6 +235,9 @@ pub struct Report {
     pub records: u64,
     /// By partition of the source.
     pub partitions: Vec<Of>,
+    /// Of a sink of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<Commits>,
     /// Faults of records that belong to no partition.
     pub stray: Fold,
     /// Whether the source was asked.
@@ -255,7 +260,9 @@ pub struct Of {
 impl Report {
     /// What follows from all of it; a feed without a record proves nothing.
     pub fn verdict(&self) -> Verdict {
-        let worst = self.partitions.iter().map(|own| own.verdict).max();
+        let commits = self.commits.as_ref().map(Commits::verdict);
+        let worst = self.partitions.iter().map(|own| own.verdict);
+        let worst = worst.chain(commits).max();
         let worst = worst.unwrap_or(Verdict::NotProvable);
         worst.max(self.stray.verdict())
     }
@@ -266,6 +273,11 @@ impl Report {
             own.faults.accept(names);
             own.verdict = own.faults.verdict().max(own.summary.verdict());
         }
+        if let Some(commits) = &mut self.commits {
+            commits.accept(names);
+            // Of a feed none of them may be accepted.
+            self.stray.accept(names);
+        }
     }
 }
 
@@ -274,9 +286,23 @@ impl fmt::Display for Report {
         for own in &self.partitions {
             writeln!(f, "{own}")?;
         }
+        for own in self.commits.iter().flat_map(|own| &own.faulty) {
+            writeln!(f, "{:<12} {} ({})", own.verdict.to_string(), own.of, own.commit)?;
+            faults(f, &own.faults)?;
+            writeln!(f)?;
+        }
         if self.stray.all > 0 {
             faults(f, &self.stray)?;
             writeln!(f)?;
+        }
+        if let Some(commits) = &self.commits {
+            write!(
+                f,
+                "{}: {} audit records of {commits}",
+                self.verdict(),
+                self.records
+            )?;
+            return self.unasked(f);
         }
         let all = self.partitions.len();
         write!(
@@ -286,12 +312,18 @@ impl fmt::Display for Report {
             self.records,
             if all == 1 { "" } else { "s" }
         )?;
-        if !self.looked_up {
-            f.write_str(
+        self.unasked(f)
+    }
+}
+
+impl Report {
+    fn unasked(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.looked_up {
+            true => Ok(()),
+            false => f.write_str(
                 "\nthe source was not asked: whether the end of the feed is missing is not known, and gaps have no class",
-            )?;
+            ),
         }
-        Ok(())
     }
 }
 
@@ -334,11 +366,6 @@ impl fmt::Display for Of {
             write!(told, ", no proof: {why}")?;
         }
         for (class, offsets) in gaps {
-            let class = match class {
-                Class::Marker => "markers of transactions",
-                Class::Aborted => "of aborted transactions",
-                Class::Unknown => "that nothing explains",
-            };
             write!(told, ", {offsets} offsets {class}")?;
         }
         f.write_str(&told)?;

@@ -19,6 +19,7 @@ mod chain;
 pub mod checkpoint;
 mod fault;
 mod feed;
+pub mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka_feed;
 pub mod key_file;

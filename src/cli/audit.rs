@@ -1,6 +1,7 @@
 //! `weir audit`: what a feed proves and says; and in its folder keys, the notary, proofs.
 
 mod feed;
+mod files;
 pub mod keygen;
 #[cfg(feature = "kafka")]
 pub mod notary;

@@ -1,6 +1,7 @@
 //! End-to-end tests: one binary, one module per theme.
 mod asking;
 mod audit;
+mod audit_files;
 mod audit_log;
 mod audit_notary;
 mod audit_python;
