@@ -329,7 +329,7 @@ async fn a_claim_that_was_taken_over_is_not_committed(place: Place) {
             panic!("not claimed")
         };
         let mut output = claim.output();
-        output.document(invented(), "\n").await.unwrap();
+        output.document(Box::new(invented()), "\n").await.unwrap();
         output
     };
     let first = silent(ledger(), object.clone()).await;
