@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::Serialize;
 
+use super::FileFault;
 use crate::record::audit::{NotChained, Reason};
 
 /// What a feed shows, the best first.
@@ -163,56 +164,15 @@ pub enum Fault {
     },
     /// The last record has no seal, although the feed has seals.
     Unsealed,
-    /// A commit record lists a file that is not there.
-    NoFile {
-        /// Path below the sink.
-        file: String,
-    },
-    /// A file is not the one that was committed.
-    OtherFile {
-        /// Path below the sink.
-        file: String,
-        /// Its size.
-        bytes: u64,
-        /// The committed size.
-        told: u64,
-    },
-    /// A file holds more or fewer records than a commit record says.
-    Counts {
-        /// Path below the sink, or the kind of file.
-        file: String,
-        /// What was found.
-        found: u64,
-        /// What the commit record says.
-        told: u64,
-    },
-    /// A commit record was changed, or stands in another's place.
-    Commit {
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// Offsets of a partition have no commit record, and later ones have.
-    NoCommit {
-        /// Where the record in front of them ends.
-        from: i64,
-        /// Where the next one begins.
-        to: i64,
-    },
-    /// An audit record is about another object, or other offsets, than its commit record.
-    Elsewhere {
-        /// Its number in the audit file.
-        seq: u64,
-    },
-    /// An audit record answers for a document that another one has answered for.
-    Twice {
-        /// Its number in the audit file.
-        seq: u64,
-    },
-    /// An audit file that no commit record lists.
-    Unlisted {
-        /// Path below the sink.
-        file: String,
-    },
+    /// Of files and their commit records.
+    #[serde(untagged)]
+    File(FileFault),
+}
+
+impl From<FileFault> for Fault {
+    fn from(fault: FileFault) -> Self {
+        Self::File(fault)
+    }
 }
 
 fn text<S: serde::Serializer>(why: &NotChained, serializer: S) -> Result<S::Ok, S::Error> {
@@ -249,14 +209,7 @@ impl Fault {
             Self::Omitted { .. } => "omitted",
             Self::BadSeal { .. } => "bad_seal",
             Self::Unsealed => "unsealed",
-            Self::NoFile { .. } => "no_file",
-            Self::OtherFile { .. } => "other_file",
-            Self::Counts { .. } => "counts",
-            Self::Commit { .. } => "commit",
-            Self::NoCommit { .. } => "no_commit",
-            Self::Elsewhere { .. } => "elsewhere",
-            Self::Twice { .. } => "twice",
-            Self::Unlisted { .. } => "unlisted",
+            Self::File(fault) => fault.name(),
         }
     }
 
@@ -269,12 +222,7 @@ impl Fault {
             | Self::Contradicts { .. }
             | Self::Ahead { .. }
             | Self::Forked
-            | Self::BadSeal { .. }
-            | Self::OtherFile { .. }
-            | Self::Counts { .. }
-            | Self::Commit { .. }
-            | Self::Elsewhere { .. }
-            | Self::Twice { .. } => Verdict::Broken,
+            | Self::BadSeal { .. } => Verdict::Broken,
             Self::Missing { .. }
             | Self::NoBeginning { .. }
             | Self::Skipped(_)
@@ -283,10 +231,8 @@ impl Fault {
             | Self::BeganAgain { .. }
             | Self::Truncated { .. }
             | Self::Omitted { .. }
-            | Self::Unsealed
-            | Self::NoFile { .. }
-            | Self::NoCommit { .. }
-            | Self::Unlisted { .. } => Verdict::Incomplete,
+            | Self::Unsealed => Verdict::Incomplete,
+            Self::File(fault) => fault.verdict(),
         }
     }
 }
@@ -357,46 +303,7 @@ impl fmt::Display for Fault {
                 "bad seal: the signature of record {seq} of epoch {epoch} is not of a key that you trust"
             ),
             Self::Unsealed => f.write_str("unsealed: no worker that you trust has signed the last record"),
-            own => own.of_files(f),
-        }
-    }
-}
-
-impl Fault {
-    /// Faults of files and commit records, as text.
-    fn of_files(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoFile { file } => {
-                write!(f, "no file: the commit record lists {file}, which does not exist")
-            }
-            Self::OtherFile { file, bytes, told } if bytes != told => write!(
-                f,
-                "other file: {file} has {bytes} bytes, and the commit record says {told}"
-            ),
-            Self::OtherFile { file, .. } => write!(
-                f,
-                "other file: the digest of {file} is not the one in the commit record"
-            ),
-            Self::Counts { file, found, told } => write!(
-                f,
-                "counts: {file} has {found} records, and the commit record says {told}"
-            ),
-            Self::Commit { why } => write!(f, "commit: {why}"),
-            Self::NoCommit { from, to } => write!(
-                f,
-                "no commit: no commit record begins at offset {from}, and the next one begins at {to}"
-            ),
-            Self::Elsewhere { seq } => write!(
-                f,
-                "elsewhere: record {seq} of the audit file is not about what was committed"
-            ),
-            Self::Twice { seq } => write!(
-                f,
-                "twice: record {seq} of the audit file answers for a document again"
-            ),
-            Self::Unlisted { file } => write!(f, "unlisted: no commit record lists {file}"),
-            // The feed's own stand above.
-            own => f.write_str(own.name()),
+            Self::File(fault) => write!(f, "{fault}"),
         }
     }
 }
@@ -437,19 +344,18 @@ impl Fold {
         self.worst.retain(|name, _| !accepted(name));
     }
 
-    /// Takes in the faults of a part.
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(super) fn merge(&mut self, other: Self) {
         self.all += other.all;
-        for (name, count) in &other.count {
+        for (name, count) in other.count {
             *self.count.entry(name).or_default() += count;
         }
-        let worst = other.worst.iter().map(|(name, verdict)| (*name, *verdict));
-        self.worst.extend(worst);
+        self.worst.extend(other.worst);
         let room = Self::KEPT.saturating_sub(self.first.len());
-        self.first.extend(other.first.iter().take(room).cloned());
+        self.first.extend(other.first.into_iter().take(room));
     }
 
-    pub(super) fn push(&mut self, fault: Fault) {
+    pub(super) fn push(&mut self, fault: impl Into<Fault>) {
+        let fault = fault.into();
         self.all += 1;
         let name = fault.name();
         *self.count.entry(name).or_default() += 1;

@@ -287,7 +287,13 @@ impl fmt::Display for Report {
             writeln!(f, "{own}")?;
         }
         for own in self.commits.iter().flat_map(|own| &own.faulty) {
-            writeln!(f, "{:<12} {} ({})", own.verdict.to_string(), own.of, own.commit)?;
+            writeln!(
+                f,
+                "{:<12} {} ({})",
+                own.verdict.to_string(),
+                own.of,
+                own.commit
+            )?;
             faults(f, &own.faults)?;
             writeln!(f)?;
         }

@@ -19,6 +19,7 @@ mod chain;
 pub mod checkpoint;
 mod fault;
 mod feed;
+mod file_fault;
 pub mod files;
 #[cfg(feature = "kafka")]
 pub mod kafka_feed;
@@ -53,3 +54,4 @@ pub use activity::{Activity, Documents, Treated, Used};
 pub use chain::{Epoch, Summary};
 pub use fault::{Class, Fault, Fold, Gap, Verdict};
 pub use feed::{Feed, Partition, Report, Source};
+pub use file_fault::FileFault;

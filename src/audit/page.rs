@@ -125,7 +125,13 @@ fn proof(report: &Report) -> Table {
     let commits = commits.map(|own| {
         let faults: Vec<String> = own.faults.first.iter().map(ToString::to_string).collect();
         let result = own.verdict.to_string();
-        vec![own.of.clone(), result, String::new(), String::new(), faults.join("; ")]
+        vec![
+            own.of.clone(),
+            result,
+            String::new(),
+            String::new(),
+            faults.join("; "),
+        ]
     });
     let rows = rows.chain(commits);
     Table {

@@ -22,8 +22,8 @@ use super::{Engine, Error as EngineError, names::shown_id};
 use crate::{
     VERSION,
     record::{
-        Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, Entity, PlainText, Position,
-        Redacted, Redaction, Stage, Text,
+        Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, Entity, PlainText,
+        Position, Redacted, Redaction, Stage, Text,
         audit::{DigestKey, Finding, KeyName},
         json::{Json, NotJson},
     },

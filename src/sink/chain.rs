@@ -27,9 +27,6 @@
 
 use std::sync::Arc;
 
-use futures::{TryStreamExt, future::try_join_all};
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
-use sha2::{Digest as _, Sha256};
 use super::{Error, Sealed, writer::Writer};
 use crate::{
     kafka::Partition,
@@ -37,6 +34,9 @@ use crate::{
     store::Location,
     telemetry::trace::{self, Step, To},
 };
+use futures::{TryStreamExt, future::try_join_all};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
+use sha2::{Digest as _, Sha256};
 
 /// Where files and commit records go, and what they say about their making.
 #[derive(Debug, Clone)]

@@ -276,9 +276,7 @@ impl Output {
         // First of all: it is the one that can fail for what the object holds.
         let (redactions, unwritable) = match self.finish_redactions().await {
             Ok(file) => (file, None),
-            Err(Error::Table { problem, .. }) => {
-                (None, Some(self.unwritable(&problem).await?))
-            }
+            Err(Error::Table { problem, .. }) => (None, Some(self.unwritable(&problem).await?)),
             Err(error) => return Err(error),
         };
         let entities = self.finish_entities().await?;

@@ -7,6 +7,7 @@ use object_store::path::Path;
 use super::{Error, Files, reading};
 use crate::{
     audit::{
+        FileFault,
         chain::{Chain, Closed},
         fault::{Fault, Fold, Gap},
     },
@@ -44,7 +45,7 @@ impl Checked {
     }
 
     fn commit(&mut self, why: &'static str) {
-        self.faults.push(Fault::Commit { why });
+        self.faults.push(FileFault::Commit { why });
     }
 
     /// Compares the audit file's counts with those of the record.
@@ -61,7 +62,11 @@ impl Checked {
         for (found, told) in counts {
             if found != told {
                 let file = AUDIT.to_owned();
-                self.faults.push(Fault::Counts { file, found, told });
+                self.faults.push(FileFault::Counts {
+                    file,
+                    found,
+                    committed: told,
+                });
             }
         }
     }
@@ -84,10 +89,10 @@ enum About<'r> {
 
 impl About<'_> {
     /// Whether a record is in its place, and the offset that stands for it in the chain.
-    fn place(&mut self, record: &Audit) -> Result<i64, Fault> {
+    fn place(&mut self, record: &Audit) -> Result<i64, FileFault> {
         let seq = record.seq;
         let number = i64::try_from(seq).unwrap_or(i64::MAX) - 1;
-        let elsewhere = Err(Fault::Elsewhere { seq });
+        let elsewhere = Err(FileFault::Elsewhere { seq });
         match (self, &record.source) {
             (
                 Self::Object {
@@ -116,7 +121,7 @@ impl About<'_> {
                 };
                 match is_new {
                     true => Ok(number),
-                    false => Err(Fault::Twice { seq }),
+                    false => Err(FileFault::Twice { seq }),
                 }
             }
             (
@@ -165,7 +170,8 @@ impl Files {
         };
         let id = record.id();
         if !hash_holds(bytes, &record.hash) {
-            checked.commit("its hash is not that of its bytes: it was changed after it was written");
+            checked
+                .commit("its hash is not that of its bytes: it was changed after it was written");
         }
         if path.filename() != Some(&format!("{id}.json")) {
             checked.commit("it has the name of another object, version or configuration");
@@ -193,7 +199,12 @@ impl Files {
     }
 
     /// Compares the commit record of some offsets with its files. `start`: where the record in front of it ends.
-    pub(super) async fn set(&self, path: &Path, start: i64, bytes: &[u8]) -> Result<Checked, Error> {
+    pub(super) async fn set(
+        &self,
+        path: &Path,
+        start: i64,
+        bytes: &[u8],
+    ) -> Result<Checked, Error> {
         let at = self.location.relative(path);
         let Ok(record) = serde_json::from_slice::<SetCommit>(bytes) else {
             let mut checked = Checked::of(at.to_owned());
@@ -215,10 +226,14 @@ impl Files {
             return Ok(checked);
         };
         if !hash_holds(bytes, &record.hash) {
-            checked.commit("its hash is not that of its bytes: it was changed after it was written");
+            checked
+                .commit("its hash is not that of its bytes: it was changed after it was written");
         }
         let (group, folder) = (segment(&record.group), segment(topic));
-        let named = format!("{}/{group}/{folder}/{partition}/{start:020}.json", commit::TOPICS);
+        let named = format!(
+            "{}/{group}/{folder}/{partition}/{start:020}.json",
+            commit::TOPICS
+        );
         if at != named || *first < start || next <= first {
             checked.commit("its name contradicts its topic, partition or offsets");
         }
@@ -294,10 +309,18 @@ impl Files {
         }
         let (documents, letters) = checked.told;
         for (kind, found) in records {
-            let told = if kind == "dead_letters" { letters } else { documents };
+            let told = if kind == "dead_letters" {
+                letters
+            } else {
+                documents
+            };
             if found != told {
                 let file = kind.to_owned();
-                checked.faults.push(Fault::Counts { file, found, told });
+                checked.faults.push(FileFault::Counts {
+                    file,
+                    found,
+                    committed: told,
+                });
             }
         }
         checked.chain = Some(chain);
@@ -310,7 +333,7 @@ impl Files {
         number: u64,
         about: &mut About<'_>,
         chain: &mut Chain,
-    ) -> Option<Fault> {
+    ) -> Option<FileFault> {
         let record = match Written::of_bytes(line) {
             Ok(Written { record }) => record,
             Err(why) => {
@@ -331,23 +354,23 @@ impl Files {
 }
 
 /// What is wrong with a file.
-fn compared(file: &File, found: Option<reading::Found>) -> Option<Fault> {
+fn compared(file: &File, found: Option<reading::Found>) -> Option<FileFault> {
     let path = file.path.clone();
     let Some(found) = found else {
-        return Some(Fault::NoFile { file: path });
+        return Some(FileFault::NoFile { file: path });
     };
     if found.bytes != file.bytes || Some(&found.sha256) != file.sha256.as_ref() {
-        return Some(Fault::OtherFile {
+        return Some(FileFault::OtherFile {
             file: path,
             bytes: found.bytes,
-            told: file.bytes,
+            committed: file.bytes,
         });
     }
     let lines = found.lines.filter(|lines| *lines != file.records)?;
-    Some(Fault::Counts {
+    Some(FileFault::Counts {
         file: path,
         found: lines,
-        told: file.records,
+        committed: file.records,
     })
 }
 

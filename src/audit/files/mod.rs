@@ -18,7 +18,7 @@ use serde::Serialize;
 
 use self::check::Checked;
 use super::{
-    Activity,
+    Activity, FileFault,
     fault::{Class, Fault, Fold, Gap, Verdict},
     feed::{Partition, Report, Source},
 };
@@ -252,7 +252,11 @@ impl Gathered {
                 end.link(&mut link);
                 listed.extend(std::mem::take(&mut link.checked.listed));
                 let mut explained = Vec::new();
-                let gaps = link.checked.chain.as_ref().map(|chain| chain.gaps().to_vec());
+                let gaps = link
+                    .checked
+                    .chain
+                    .as_ref()
+                    .map(|chain| chain.gaps().to_vec());
                 for gap in gaps.unwrap_or_default() {
                     match (&mut source, &end.partition) {
                         (Some((_, source)), Some(of)) => {
@@ -282,7 +286,7 @@ impl Gathered {
         let mut stray = Fold::default();
         for file in self.audits {
             if !listed.contains(&file) && !ends.iter().any(|end| end.left_behind(&file)) {
-                stray.push(Fault::Unlisted { file });
+                stray.push(FileFault::Unlisted { file });
             }
         }
         Ok(Report {
@@ -309,7 +313,7 @@ impl Sums {
         if let Some(chain) = checked.chain.take() {
             let closed = chain.close(None, explained, false);
             checked.count(&closed);
-            checked.faults.join(&closed.faults);
+            checked.faults.merge(closed.faults);
             self.records += closed.summary.records;
             commits.delivered += closed.summary.delivered;
             commits.dead_letters += closed.summary.dead_letters;
@@ -317,7 +321,7 @@ impl Sums {
                 *commits.gaps.entry(class).or_default() += offsets;
             }
         }
-        commits.faults.join(&checked.faults);
+        commits.faults.merge(checked.faults.clone());
         if checked.faults.all > 0 && commits.faulty.len() < NAMED {
             commits.faulty.push(Faulty {
                 commit: at,
@@ -344,13 +348,13 @@ impl End {
     fn link(&mut self, link: &mut Link) {
         let faults = &mut link.checked.faults;
         if link.start > self.next {
-            faults.push(Fault::NoCommit {
+            faults.push(FileFault::NoCommit {
                 from: self.next,
                 to: link.start,
             });
         } else if link.start < self.next {
             let why = "it begins in front of the end of the record before it";
-            faults.push(Fault::Commit { why });
+            faults.push(FileFault::Commit { why });
         }
         let Ok(record) = serde_json::from_slice::<SetCommit>(&link.bytes) else {
             self.link = None;
@@ -366,7 +370,7 @@ impl End {
             && held != wanted
         {
             let why = "it does not hold the digest of the record in front of it";
-            faults.push(Fault::Commit { why });
+            faults.push(FileFault::Commit { why });
         }
         self.partition = Some(Partition {
             topic: record.topic,

@@ -46,7 +46,12 @@ impl Sink {
         let listed = self.store.list(None).try_collect::<Vec<_>>();
         let listed = listed.now_or_never().unwrap().unwrap();
         let read = |meta: object_store::ObjectMeta| {
-            let found = self.store.get(&meta.location).now_or_never().unwrap().unwrap();
+            let found = self
+                .store
+                .get(&meta.location)
+                .now_or_never()
+                .unwrap()
+                .unwrap();
             let bytes = found.bytes().now_or_never().unwrap().unwrap();
             (meta.location.to_string(), bytes)
         };
@@ -84,7 +89,11 @@ impl Sink {
     }
 
     async fn report(&self) -> Report {
-        Files::new(self.location(), false).read().await.unwrap().close()
+        Files::new(self.location(), false)
+            .read()
+            .await
+            .unwrap()
+            .close()
     }
 
     #[track_caller]
@@ -141,7 +150,12 @@ fn letter(source: &Position) -> DeadLetter {
 }
 
 /// Takes an object, as a worker does.
-async fn begun(sink: &Sink, object: &str, compression: Option<Compression>, audits: bool) -> Output {
+async fn begun(
+    sink: &Sink,
+    object: &str,
+    compression: Option<Compression>,
+    audits: bool,
+) -> Output {
     let formats = Formats {
         redactions: Redactions::Auto,
         entities_as_parquet: false,
@@ -282,7 +296,10 @@ fn each_file_that_is_deleted_altered_or_cut_is_named() {
         sink.change(&name, |bytes| bytes.truncate(bytes.len() - 3));
         sink.has(&runtime, Verdict::Broken, &["other_file"]);
         let report = runtime.block_on(sink.report()).to_string();
-        assert!(report.contains(&format!("other file: {kind}/in/a")), "{report}");
+        assert!(
+            report.contains(&format!("other file: {kind}/in/a")),
+            "{report}"
+        );
         sink.put(&name, before[&name].clone());
     }
     sink.has(&runtime, Verdict::Proven, &[]);
@@ -297,7 +314,11 @@ fn with_lines(sink: &Sink, name: &str, change: impl FnOnce(&mut Vec<String>)) {
         let text = String::from_utf8(bytes.clone()).unwrap();
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         change(&mut lines);
-        *bytes = lines.iter().flat_map(|line| [line.as_str(), "\n"]).collect::<String>().into();
+        *bytes = lines
+            .iter()
+            .flat_map(|line| [line.as_str(), "\n"])
+            .collect::<String>()
+            .into();
     });
 }
 
@@ -323,7 +344,11 @@ fn told_anew(sink: &Sink, object: &str, kind: &str) {
     use sha2::{Digest as _, Sha256};
     let files = sink.files();
     committed_again(sink, &commit_of(sink, object), |record| {
-        let file = record.files.iter_mut().find(|file| file.kind == kind).unwrap();
+        let file = record
+            .files
+            .iter_mut()
+            .find(|file| file.kind == kind)
+            .unwrap();
         let bytes = &files[&format!("below/{}", file.path)];
         file.bytes = bytes.len() as u64;
         file.sha256 = Some(hex::encode(Sha256::digest(bytes)));
@@ -332,19 +357,36 @@ fn told_anew(sink: &Sink, object: &str, kind: &str) {
 }
 
 #[test]
-fn records_that_are_removed_added_or_moved_in_an_audit_file_are_found_whatever_the_commit_record_says() {
+fn records_that_are_removed_added_or_moved_in_an_audit_file_are_found_whatever_the_commit_record_says()
+ {
     let runtime = runtime();
     type Change = fn(&mut Vec<String>);
     let changes: [(Change, Verdict, &[&str]); 5] = [
-        (|lines| drop(lines.remove(2)), Verdict::Broken, &["counts", "missing"]),
-        (|lines| drop(lines.pop()), Verdict::Broken, &["counts", "truncated"]),
-        (|lines| lines.swap(2, 3), Verdict::Broken, &["missing", "repeated", "twice"]),
+        (
+            |lines| drop(lines.remove(2)),
+            Verdict::Broken,
+            &["counts", "missing"],
+        ),
+        (
+            |lines| drop(lines.pop()),
+            Verdict::Broken,
+            &["counts", "truncated"],
+        ),
+        (
+            |lines| lines.swap(2, 3),
+            Verdict::Broken,
+            &["missing", "repeated", "twice"],
+        ),
         (
             |lines| lines[2] = lines[2].replace("dead_letter", "delivered"),
             Verdict::Broken,
             &["altered", "counts"],
         ),
-        (|lines| drop(lines.remove(0)), Verdict::Incomplete, &["no_beginning"]),
+        (
+            |lines| drop(lines.remove(0)),
+            Verdict::Incomplete,
+            &["no_beginning"],
+        ),
     ];
     for (number, (change, verdict, faults)) in changes.into_iter().enumerate() {
         let sink = two(&runtime);
@@ -381,7 +423,10 @@ fn a_commit_record_that_is_altered_renamed_or_removed_is_found() {
     committed_again(&sink, &name, |record| record.version = "v2".to_owned());
     let report = runtime.block_on(sink.report());
     let count = &report.commits.as_ref().unwrap().faults.count;
-    assert!(count.contains_key("commit") && count.contains_key("elsewhere"), "{report}");
+    assert!(
+        count.contains_key("commit") && count.contains_key("elsewhere"),
+        "{report}"
+    );
     sink.delete(&name);
     sink.has(&runtime, Verdict::Incomplete, &["unlisted"]);
     let mut report = runtime.block_on(sink.report());
@@ -394,7 +439,10 @@ fn objects_that_are_swapped_are_found_by_every_way_of_swapping_them() {
     let runtime = runtime();
     let sink = two(&runtime);
     let before = sink.files();
-    let (one, two) = (commit_of(&sink, "in/a.jsonl"), commit_of(&sink, "in/b.jsonl"));
+    let (one, two) = (
+        commit_of(&sink, "in/a.jsonl"),
+        commit_of(&sink, "in/b.jsonl"),
+    );
     sink.put(&one, before[&two].clone());
     sink.put(&two, before[&one].clone());
     sink.has(&runtime, Verdict::Broken, &["commit"]);
@@ -402,13 +450,19 @@ fn objects_that_are_swapped_are_found_by_every_way_of_swapping_them() {
     sink.put(&two, before[&two].clone());
     // The files of one in place of those of the other, and the record says so.
     for kind in ["entities", "redactions", "audit"] {
-        let (from, to) = (sink.name(&format!("/{kind}/in/a")), sink.name(&format!("/{kind}/in/b")));
+        let (from, to) = (
+            sink.name(&format!("/{kind}/in/a")),
+            sink.name(&format!("/{kind}/in/b")),
+        );
         sink.put(&to, before[&from].clone());
         told_anew(&sink, "in/b.jsonl", kind);
     }
     let report = runtime.block_on(sink.report());
     let count = &report.commits.as_ref().unwrap().faults.count;
-    assert!(count.contains_key("elsewhere") && count.contains_key("counts"), "{report}");
+    assert!(
+        count.contains_key("elsewhere") && count.contains_key("counts"),
+        "{report}"
+    );
     assert_eq!(report.verdict(), Verdict::Broken);
 }
 

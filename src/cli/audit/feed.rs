@@ -41,7 +41,8 @@ fn found(args: &args::Feed, counts: bool) -> Result<(Report, Activity), Failure>
     let written = Config::load(file, std::env::vars_os(), &args.configuration.set)?;
     match written.audit_files(file)? {
         Some(_) if args.trust.is_some() => {
-            let error = anyhow::anyhow!("--trust is for feeds: commit records of files have no seals");
+            let error =
+                anyhow::anyhow!("--trust is for feeds: commit records of files have no seals");
             Err(Failure::new(Exit::Usage, error))
         }
         Some(named) => files::of(&named, counts),

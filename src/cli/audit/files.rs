@@ -1,6 +1,10 @@
 //! A sink of files: its commit records, and what they list.
 
-use super::{super::args, super::exit::{Exit, Failure}, stores};
+use super::{
+    super::args,
+    super::exit::{Exit, Failure},
+    stores,
+};
 use crate::{
     assemble::engine,
     audit::{
@@ -12,7 +16,11 @@ use crate::{
 };
 
 /// What the files at a place prove, and, where `counts` says so, what was done.
-pub(super) fn at(url: &str, args: &args::Feed, counts: bool) -> Result<(Report, Activity), Failure> {
+pub(super) fn at(
+    url: &str,
+    args: &args::Feed,
+    counts: bool,
+) -> Result<(Report, Activity), Failure> {
     let options = stores::options(args.objects_options.as_deref())?;
     let mut gathered = gathered(url, &options, counts)?;
     let activity = gathered.take_activity();

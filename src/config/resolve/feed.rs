@@ -69,11 +69,7 @@ impl Written {
 }
 
 impl Resolver<'_> {
-    fn audit_files(
-        &mut self,
-        url: &str,
-        options: &BTreeMap<String, String>,
-    ) -> Option<AuditFiles> {
+    fn audit_files(&mut self, url: &str, options: &BTreeMap<String, String>) -> Option<AuditFiles> {
         let url = self.url("sink.url", url)?;
         let options = self.options("sink.options", &url, options)?;
         let topics = match &self.written.config.source {
@@ -85,7 +81,8 @@ impl Resolver<'_> {
                 tls,
                 ..
             } => {
-                let brokers = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
+                let brokers =
+                    self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
                 Some((brokers?, group_id.clone(), topics.clone()))
             }
             _ => None,

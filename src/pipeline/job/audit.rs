@@ -67,7 +67,11 @@ impl Run<'_> {
         let Some((output, key)) = audits(outlet) else {
             return Ok(());
         };
-        let known = || self.tenants.policy(Some(letter.tenant.as_deref()?)).cloned();
+        let known = || {
+            self.tenants
+                .policy(Some(letter.tenant.as_deref()?))
+                .cloned()
+        };
         let policy = of.as_ref().map(|of| of.policy.clone()).or_else(known);
         let mut about = policy.map_or_else(About::default, |policy| self.about(&policy));
         about.input_digest = of.map(|of| key.digest(&of.document.body.digested()));
@@ -85,7 +89,10 @@ impl Run<'_> {
 }
 
 /// Adds the record of a document.
-pub(super) async fn add(event: Option<Audit>, outlet: &mut Outlet) -> Result<(), crate::sink::Error> {
+pub(super) async fn add(
+    event: Option<Audit>,
+    outlet: &mut Outlet,
+) -> Result<(), crate::sink::Error> {
     match (event, outlet) {
         (Some(event), Outlet::Output(output)) => output.audited(event).await,
         _ => Ok(()),

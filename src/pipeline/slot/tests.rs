@@ -345,7 +345,8 @@ impl Driver {
                 let record: chain::Record =
                     serde_json::from_slice(&read(&path).await).expect("a commit record");
                 let mut of_record = Vec::new();
-                let is_answer = |file: &&chain::File| !matches!(&*file.kind, "redactions" | "audit");
+                let is_answer =
+                    |file: &&chain::File| !matches!(&*file.kind, "redactions" | "audit");
                 for file in record.files.iter().filter(is_answer) {
                     let bytes = read(&file.path.as_str().into()).await;
                     for line in bytes
@@ -367,7 +368,11 @@ impl Driver {
     fn check_audit(&self) -> Result<(), Violation> {
         let location = location(&self.store);
         let read = audit::files::Files::new(location, false).read();
-        let mut report = self.runtime.block_on(read).expect("memory can be read").close();
+        let mut report = self
+            .runtime
+            .block_on(read)
+            .expect("memory can be read")
+            .close();
         report.accept(&["unknown", "skipped"].map(str::to_owned));
         let sets = report.commits.as_ref().map_or(0, |commits| commits.sets);
         match report.verdict() {

@@ -272,7 +272,11 @@ mod tests {
         let head = begin(0).opened(1, GENESIS).head;
         let mut second = event(0).findings.remove(0);
         second.label = "\"findings\":[".to_owned();
-        for findings in [Vec::new(), event(0).findings, vec![event(0).findings.remove(0), second]] {
+        for findings in [
+            Vec::new(),
+            event(0).findings,
+            vec![event(0).findings.remove(0), second],
+        ] {
             let own = Audit {
                 findings: findings.clone(),
                 document_id: Some("\"findings\":[".to_owned()),

@@ -14,8 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Code, DeadLetter, Digests, Done, Position, schema_name};
 
-pub(in crate::record) use chain::{close, hash_fits};
 pub use chain::{Chained, NotChained, Parted, Written};
+pub(in crate::record) use chain::{close, hash_fits};
 pub use head::{BEGUN, Committed, GENESIS, Head};
 pub use version1::{Version1, hash_holds};
 
