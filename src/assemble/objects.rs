@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     config::{self, ObjectSink, ObjectSource, limits, sink::DeadLetterFormat},
+    record::{audit::DigestKey, commit::AUDIT},
     sink::{self, Formats, Ledger, Redactions},
     source::{self, Columns, Objects},
     store::{self, Compression, Format, Location},
@@ -74,7 +75,9 @@ pub fn planned(sink: &ObjectSink) -> Result<Option<Location>, store::Error> {
 /// What a job writes must not be what it reads. The configuration was checked by its URLs alone; here links
 /// are followed, and patterns count.
 pub fn apart(objects: &Objects, sink: &ObjectSink, location: &Location) -> Result<(), sink::Error> {
-    for kind in ["entities", "redactions", "dead_letters"] {
+    let audit = sink.audit_key.as_ref().map(|_| AUDIT);
+    let kinds = ["entities", "redactions", "dead_letters"];
+    for kind in kinds.into_iter().chain(audit) {
         let inside = objects
             .location()
             .relative_of(location)
@@ -102,11 +105,21 @@ pub(super) fn ledger(
         compression: algorithm,
         lease,
         roll: _, // topics.rs
+        audit_key,
     } = sink;
     let location = Location::create(url.as_str(), options).map_err(sink::Error::from)?;
     apart(objects, sink, &location)?;
     let formats = formats(*records, compression(*algorithm));
-    Ok(Ledger::new(location, formats, *lease, configuration))
+    let ledger = Ledger::new(location, formats, *lease, configuration);
+    Ok(match audit_key {
+        Some(secret) => ledger.audited(digest_key(secret)),
+        None => ledger,
+    })
+}
+
+/// The key of the digests in audit records.
+pub(super) fn digest_key(secret: &config::kafka::Secret) -> DigestKey {
+    DigestKey::new(secret.expose().as_bytes().to_vec())
 }
 
 fn formats(formats: config::sink::Formats, compression: Option<Compression>) -> Formats {

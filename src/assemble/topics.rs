@@ -17,7 +17,6 @@ use crate::{
     },
     kafka::Brokers,
     pipeline::slot::{self, Options},
-    record::audit::DigestKey,
     sink::{self, chain, kafka as topics},
     source::{self, kafka as group},
     store::Location,
@@ -64,7 +63,7 @@ impl<'c> Topics<'c> {
                 .map(|number| {
                     let mut reads = reader(source, codecs.source.clone(), limits, number);
                     reads.pass.clone_from(&sink.pass);
-                    reads.digest_key = sink.audit_key.as_ref().map(digest_key);
+                    reads.digest_key = sink.audit_key.as_ref().map(objects::digest_key);
                     let writes = writer(source, sink, codecs.sink.clone(), number);
                     let commit = Commit::of_transaction(&sink.transaction);
                     Options {
@@ -77,7 +76,8 @@ impl<'c> Topics<'c> {
                 let (files, commit) = files(sink, &source.group_id, configuration, pack)?;
                 numbers
                     .map(|number| {
-                        let reads = reader(source, codec.clone(), limits, number);
+                        let mut reads = reader(source, codec.clone(), limits, number);
+                        reads.digest_key = sink.audit_key.as_ref().map(objects::digest_key);
                         let writes = slot::Sink::Objects(files.clone());
                         slot(reads, writes, commit, limits, pipeline)
                     })
@@ -85,10 +85,6 @@ impl<'c> Topics<'c> {
             }
         })
     }
-}
-
-fn digest_key(secret: &config::kafka::Secret) -> DigestKey {
-    DigestKey::new(secret.expose().as_bytes().to_vec())
 }
 
 /// When what a slot gathered is committed: at the bound that is reached first.
@@ -176,6 +172,7 @@ fn files(
         compression,
         lease: _, // objects.rs: claims are on objects
         roll,
+        audit_key: _, // Topics::slots()
     } = sink;
     let location = Location::create(url.as_str(), options).map_err(sink::Error::from)?;
     let files = slot::files::Options {

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
+use super::FileFault;
 use super::LogFault;
 use crate::record::audit::{NotChained, Reason};
 
@@ -86,6 +87,17 @@ pub enum Class {
     Compacted,
     /// Nothing says why.
     Unknown,
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Marker => "markers of transactions",
+            Self::Aborted => "of aborted transactions",
+            Self::Compacted => "that were compacted away",
+            Self::Unknown => "that nothing explains",
+        })
+    }
 }
 
 /// Something that is wrong with a partition's part of the feed. Places and counts, no text of a record.
@@ -190,11 +202,20 @@ pub enum Fault {
     /// Of an archive.
     #[serde(untagged)]
     Log(LogFault),
+    /// Of files and their commit records.
+    #[serde(untagged)]
+    File(FileFault),
 }
 
 impl From<LogFault> for Fault {
     fn from(fault: LogFault) -> Self {
         Self::Log(fault)
+    }
+}
+
+impl From<FileFault> for Fault {
+    fn from(fault: FileFault) -> Self {
+        Self::File(fault)
     }
 }
 
@@ -204,13 +225,14 @@ fn text<S: serde::Serializer>(why: &NotChained, serializer: S) -> Result<S::Ok, 
 
 impl Fault {
     /// Names of those that an operator may accept: each has a cause that is no attack.
-    pub const ACCEPTABLE: [&str; 6] = [
+    pub const ACCEPTABLE: [&str; 7] = [
         "expired",
         "skipped",
         "unknown",
         "began_again",
         "no_beginning",
         "unanchored",
+        "unlisted",
     ];
 
     /// Its name in reports.
@@ -234,6 +256,7 @@ impl Fault {
             Self::Unsealed => "unsealed",
             Self::Revoked { .. } => "revoked",
             Self::Log(fault) => fault.name(),
+            Self::File(fault) => fault.name(),
         }
     }
 
@@ -258,6 +281,7 @@ impl Fault {
             | Self::Omitted { .. }
             | Self::Unsealed => Verdict::Incomplete,
             Self::Log(fault) => fault.verdict(),
+            Self::File(fault) => fault.verdict(),
         }
     }
 }
@@ -342,6 +366,7 @@ impl Fault {
                  was made before that"
             ),
             Self::Log(fault) => write!(f, "{fault}"),
+            Self::File(fault) => write!(f, "{fault}"),
             _ => Ok(()),
         }
     }

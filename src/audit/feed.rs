@@ -11,6 +11,7 @@ use super::{
     Activity,
     chain::{Chain, Sealed, Summary},
     fault::{Class, Fault, Fold, Gap, Verdict},
+    files::Commits,
     link::Sealers,
     note::VerifyingKey,
     review::Log,
@@ -201,6 +202,7 @@ impl Feed {
         Ok(Report {
             records: self.read,
             partitions,
+            commits: None,
             stray: self.stray,
             looked_up: source.is_some() && S::KNOWS_ENDS,
             gaps_looked_up: source.is_some(),
@@ -233,7 +235,7 @@ fn placed(source: &Position) -> Option<(Partition, i64)> {
 }
 
 /// No source: nothing is asked.
-enum Alone {}
+pub(super) enum Alone {}
 
 impl Source for Alone {
     type Error = std::convert::Infallible;
@@ -254,6 +256,9 @@ pub struct Report {
     pub records: u64,
     /// By partition of the source.
     pub partitions: Vec<Of>,
+    /// Of a sink of files.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub commits: Option<Commits>,
     /// Faults of records that belong to no partition.
     pub stray: Fold,
     /// Whether the source was asked what is committed.
@@ -283,7 +288,9 @@ pub struct Of {
 impl Report {
     /// What follows from all of it; a feed without a record proves nothing.
     pub fn verdict(&self) -> Verdict {
-        let worst = self.partitions.iter().map(|own| own.verdict).max();
+        let commits = self.commits.as_ref().map(Commits::verdict);
+        let worst = self.partitions.iter().map(|own| own.verdict);
+        let worst = worst.chain(commits).max();
         let worst = worst.unwrap_or(Verdict::NotProvable);
         let worst = worst.max(self.stray.verdict());
         let Some(log) = &self.log else { return worst };
@@ -303,6 +310,11 @@ impl Report {
         if let Some(log) = &mut self.log {
             log.faults.accept(names);
         }
+        if let Some(commits) = &mut self.commits {
+            commits.accept(names);
+            // Of a feed none of them may be accepted.
+            self.stray.accept(names);
+        }
     }
 }
 
@@ -311,11 +323,31 @@ impl fmt::Display for Report {
         for own in &self.partitions {
             writeln!(f, "{own}")?;
         }
+        for own in self.commits.iter().flat_map(|own| &own.faulty) {
+            writeln!(
+                f,
+                "{:<12} {} ({})",
+                own.verdict.to_string(),
+                own.of,
+                own.commit
+            )?;
+            faults(f, &own.faults)?;
+            writeln!(f)?;
+        }
         for own in [Some(&self.stray), self.log.as_ref().map(|log| &log.faults)] {
             if let Some(own) = own.filter(|own| own.all > 0) {
                 faults(f, own)?;
                 writeln!(f)?;
             }
+        }
+        if let Some(commits) = &self.commits {
+            write!(
+                f,
+                "{}: {} audit records of {commits}",
+                self.verdict(),
+                self.records
+            )?;
+            return self.unasked(f);
         }
         let all = self.partitions.len();
         write!(
@@ -332,6 +364,12 @@ impl fmt::Display for Report {
             }
             return Ok(());
         }
+        self.unasked(f)
+    }
+}
+
+impl Report {
+    fn unasked(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match (self.looked_up, self.gaps_looked_up) {
             (true, _) => "",
             (false, true) => {
@@ -383,12 +421,6 @@ impl fmt::Display for Of {
             write!(told, ", no proof: {why}")?;
         }
         for (class, offsets) in gaps {
-            let class = match class {
-                Class::Marker => "markers of transactions",
-                Class::Aborted => "of aborted transactions",
-                Class::Compacted => "that were compacted away",
-                Class::Unknown => "that nothing explains",
-            };
             write!(told, ", {offsets} offsets {class}")?;
         }
         f.write_str(&told)?;

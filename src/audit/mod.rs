@@ -19,6 +19,8 @@ mod chain;
 pub mod checkpoint;
 mod fault;
 mod feed;
+mod file_fault;
+pub mod files;
 #[cfg(feature = "kafka")]
 mod gaps;
 #[cfg(feature = "kafka")]
@@ -59,4 +61,5 @@ pub use activity::{Activity, Documents, Treated, Used};
 pub use chain::{Epoch, Summary};
 pub use fault::{Class, Fault, Fold, Gap, Verdict};
 pub use feed::{Feed, Partition, Report, Source};
+pub use file_fault::FileFault;
 pub use log_fault::LogFault;

@@ -121,6 +121,19 @@ fn proof(report: &Report) -> Table {
             faults.join("; "),
         ]
     });
+    let commits = report.commits.iter().flat_map(|own| &own.faulty);
+    let commits = commits.map(|own| {
+        let faults: Vec<String> = own.faults.first.iter().map(ToString::to_string).collect();
+        let result = own.verdict.to_string();
+        vec![
+            own.of.clone(),
+            result,
+            String::new(),
+            String::new(),
+            faults.join("; "),
+        ]
+    });
+    let rows = rows.chain(commits);
     Table {
         title: "Proof",
         head: vec!["partition", "result", "records", "epochs", "faults"],

@@ -2,6 +2,7 @@
 
 mod archive;
 mod feed;
+mod files;
 pub mod keygen;
 #[cfg(feature = "kafka")]
 pub mod notary;

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 #[schemars(rename = "Sink")]
 pub enum Section {
-    /// Files below a folder or prefix: `entities/`, `redactions/`, `dead_letters/` and `_weir/`.
+    /// Files below a folder or prefix: `entities/`, `redactions/`, `dead_letters/` and `_weir/`, and `audit/` with an
+    /// audit key.
     ObjectStore {
         /// Folder or prefix to write below. It must differ from the source's. A relative path in
         /// the file is relative to the file's folder.
@@ -33,6 +34,13 @@ pub enum Section {
         /// When weir writes a partition's files; only for a source of type `kafka`.
         #[serde(default)]
         roll: Option<Roll>,
+        /// File that holds the secret for the digests in audit records. With it weir writes an audit file for each
+        /// object (for each commit, if the source is `kafka`), and digests of all files into the commit records.
+        #[serde(default)]
+        audit_key_file: Option<String>,
+        /// Environment variable that holds the secret for the digests in audit records.
+        #[serde(default)]
+        audit_key_env: Option<String>,
     },
     /// Topics of Apache Kafka.
     Kafka {

@@ -22,8 +22,8 @@ use super::{Engine, Error as EngineError, names::shown_id};
 use crate::{
     VERSION,
     record::{
-        Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, PlainText, Position,
-        Redacted, Redaction, Stage, Text,
+        Body, Change, Code, DeadLetter, Digests, Document, Done, Entities, Entity, PlainText,
+        Position, Redacted, Redaction, Stage, Text,
         audit::{DigestKey, Finding, KeyName},
         json::{Json, NotJson},
     },
@@ -183,10 +183,15 @@ fn not_json(problem: NotJson) -> Error {
 }
 
 /// What was found with what was done there, for the audit. Both are in order of field and offset.
-pub(super) fn findings(done: &Done, policy: &Policy, key: &DigestKey) -> Vec<Finding> {
-    let mut changes = done.changes.iter().peekable();
-    let mut findings = Vec::with_capacity(done.entities.entities.len());
-    for entity in &done.entities.entities {
+pub(super) fn findings(
+    entities: &[Entity],
+    changes: &[Change],
+    policy: &Policy,
+    key: &DigestKey,
+) -> Vec<Finding> {
+    let mut changes = changes.iter().peekable();
+    let mut findings = Vec::with_capacity(entities.len());
+    for entity in entities {
         let of_entity = |change: &&Change| {
             change.field == entity.field
                 && (change.source_start, change.source_end) == (entity.start, entity.end)

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use super::{DocumentId, Position, Text};
 
 /// A document as read from a source: not yet routed to a policy. Its `Debug` shows no id and no
@@ -38,6 +40,18 @@ pub enum Body {
 }
 
 impl Body {
+    /// What its digest in audit records is of: the text, or the cells of a row as a JSON array.
+    pub(crate) fn digested(&self) -> Cow<'_, [u8]> {
+        match self {
+            Self::Text(text) | Self::Json(text) | Self::JsonLine(text) => text.as_bytes().into(),
+            Self::Row(cells) => {
+                let cells: Vec<Option<&str>> =
+                    cells.iter().map(|(_, text)| text.as_deref()).collect();
+                serde_json::to_vec(&cells).expect("cells are JSON").into()
+            }
+        }
+    }
+
     /// Bytes of text.
     pub fn bytes(&self) -> u64 {
         match self {

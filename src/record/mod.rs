@@ -8,6 +8,7 @@
 pub mod audit;
 #[cfg(feature = "kafka")]
 pub mod avro;
+pub mod commit;
 mod dead_letter;
 mod document;
 mod document_id;

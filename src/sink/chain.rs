@@ -27,16 +27,16 @@
 
 use std::sync::Arc;
 
-use futures::{TryStreamExt, future::try_join_all};
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
-use serde::{Deserialize, Serialize};
-
 use super::{Error, Sealed, writer::Writer};
 use crate::{
     kafka::Partition,
+    record::commit::{self, segment},
     store::Location,
     telemetry::trace::{self, Step, To},
 };
+use futures::{TryStreamExt, future::try_join_all};
+use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, path::Path};
+use sha2::{Digest as _, Sha256};
 
 /// Where files and commit records go, and what they say about their making.
 #[derive(Debug, Clone)]
@@ -64,6 +64,8 @@ pub struct Head {
     pub next: i64,
     /// START of the newest record, if there is one.
     pub newest: Option<i64>,
+    /// SHA-256 of the newest record's bytes: the next one holds it where weir audits.
+    pub digest: Option<[u8; 32]>,
 }
 
 /// What came of a commit.
@@ -75,46 +77,7 @@ pub enum Outcome {
     Overtaken(Head),
 }
 
-/// A commit record, as readers find it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs)]
-pub struct Record {
-    /// Version of this form.
-    pub version: u32,
-    pub group: String,
-    pub topic: String,
-    pub partition: i32,
-    /// Offset of the first record that was read.
-    pub first: i64,
-    /// The offset after the last one.
-    pub next: i64,
-    /// Offsets from here to `first` were not read: the group was set forward, or the topic no
-    /// longer held them.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub gap_from: Option<i64>,
-    pub files: Vec<File>,
-    pub documents: u64,
-    pub dead_letters: u64,
-    /// Digest of configuration, policies, pack and version.
-    pub configuration: String,
-    pub pack: String,
-    pub weir_version: String,
-}
-
-/// A file of a commit record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct File {
-    /// `entities`, `redactions` or `dead_letters`.
-    pub kind: String,
-    /// Path below the sink's URL.
-    pub path: String,
-    /// Lines.
-    pub records: u64,
-    /// Size as it lies there.
-    pub bytes: u64,
-    /// BLAKE3 of these bytes, in hexadecimal digits.
-    pub digest: String,
-}
+pub use crate::record::commit::{File, SetCommit as Record};
 
 /// Version of [`Record`].
 const VERSION: u32 = 1;
@@ -157,11 +120,11 @@ impl Chains {
             return Ok(Head::default());
         };
         let path = self.path(partition, start);
-        let record = self.read(&path).await?.ok_or_else(|| Error::Record {
+        let (record, digest) = self.read(&path).await?.ok_or_else(|| Error::Record {
             at: path.to_string(),
             problem: "it was removed after it was listed",
         })?;
-        after(&path, partition, start, &record)
+        after(&path, partition, start, &record, digest)
     }
 
     /// Writes the files, and makes them an output by the record behind `head`. After an error the
@@ -175,7 +138,7 @@ impl Chains {
         debug_assert!(head.next <= set.first && set.first < set.next);
         let files = set.files.iter().map(|file| async {
             let path = self.location().path(&file.path(partition, set));
-            let mut writer = Writer::new(self.store(), path, None);
+            let mut writer = Writer::new(self.store(), path, None, false);
             if let Err(error) = writer.write(&file.bytes).await {
                 writer.abort().await;
                 return Err(error);
@@ -187,9 +150,10 @@ impl Chains {
         let written = try_join_all(files).await;
         step.end(written.as_ref().err().map(|_| "store"));
         written?;
-        let record = self.record(partition, set);
+        let record = self.record(partition, &head, set);
         let path = self.path(partition, head.next);
-        let bytes = serde_json::to_vec(&record).expect("strings and numbers are JSON");
+        let bytes = record.written();
+        let digest = sha256(&bytes);
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()
@@ -200,9 +164,9 @@ impl Chains {
         let found = match created {
             Ok(_) => record,
             Err(source) => match self.read(&path).await? {
-                Some(found) if found == record => record,
-                Some(found) => {
-                    let next = after(&path, partition, head.next, &found)?;
+                Some((_, found)) if found == digest => record,
+                Some((found, digest)) => {
+                    let next = after(&path, partition, head.next, &found, digest)?;
                     let newest = self.head(partition, next.newest).await?;
                     return Ok(Outcome::Overtaken(newest));
                 }
@@ -212,17 +176,20 @@ impl Chains {
         Ok(Outcome::Committed(Head {
             next: found.next,
             newest: Some(head.next),
+            digest: Some(digest),
         }))
     }
 
-    fn record(&self, partition: &Partition, set: &Sealed) -> Record {
+    fn record(&self, partition: &Partition, head: &Head, set: &Sealed) -> Record {
         let files = set.files.iter().map(|file| File {
             kind: file.kind.to_owned(),
             path: file.path(partition, set),
             records: file.records,
             bytes: file.bytes.len() as u64,
             digest: file.digest.clone(),
+            sha256: file.sha256.clone(),
         });
+        let link = || head.digest.map_or_else(|| commit::link(None), hex::encode);
         let (topic, number) = partition;
         Record {
             version: VERSION,
@@ -238,10 +205,14 @@ impl Chains {
             configuration: self.options.configuration.clone(),
             pack: self.options.pack.clone(),
             weir_version: crate::VERSION.to_owned(),
+            audit: set.audit.as_ref().map(ToString::to_string),
+            previous: set.audit.as_ref().map(|_| link()),
+            hash: String::new(),
         }
     }
 
-    async fn read(&self, path: &Path) -> Result<Option<Record>, Error> {
+    /// A record, and the digest of its bytes.
+    async fn read(&self, path: &Path) -> Result<Option<(Record, [u8; 32])>, Error> {
         let bytes = match self.store().get(path).await {
             Ok(found) => found.bytes().await.map_err(|source| store(path, source))?,
             Err(object_store::Error::NotFound { .. }) => return Ok(None),
@@ -251,7 +222,7 @@ impl Chains {
             at: path.to_string(),
             problem: "it is not a commit record",
         })?;
-        Ok(Some(record))
+        Ok(Some((record, sha256(&bytes))))
     }
 
     fn location(&self) -> &Location {
@@ -266,7 +237,7 @@ impl Chains {
         let group = segment(&self.options.group);
         let topic = segment(topic);
         self.location()
-            .path(&format!("_weir/kafka/{group}/{topic}/{partition}"))
+            .path(&format!("{}/{group}/{topic}/{partition}", commit::TOPICS))
     }
 
     fn path(&self, partition: &Partition, start: i64) -> Path {
@@ -275,7 +246,13 @@ impl Chains {
 }
 
 /// The end of a chain whose newest record is this one.
-fn after(path: &Path, partition: &Partition, start: i64, record: &Record) -> Result<Head, Error> {
+fn after(
+    path: &Path,
+    partition: &Partition,
+    start: i64,
+    record: &Record,
+    digest: [u8; 32],
+) -> Result<Head, Error> {
     let problem = if record.version != VERSION {
         "it is of another version of weir"
     } else if (&*record.topic, record.partition) != (&*partition.0, partition.1) {
@@ -286,6 +263,7 @@ fn after(path: &Path, partition: &Partition, start: i64, record: &Record) -> Res
         return Ok(Head {
             next: record.next,
             newest: Some(start),
+            digest: Some(digest),
         });
     };
     Err(Error::Record {
@@ -299,20 +277,8 @@ fn start_of(path: &Path) -> Option<i64> {
     (digits.len() == 20).then(|| digits.parse().ok())?
 }
 
-/// A name as one folder: what is no letter, digit, `.`, `_` or `-` becomes `=` and two hexadecimal
-/// digits, and so do dots that are all of a name. Topics stay as they are.
-pub(super) fn segment(name: &str) -> String {
-    let only_dots = name.bytes().all(|byte| byte == b'.');
-    let mut segment = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        match byte {
-            b'.' if only_dots => segment.push_str("=2E"),
-            b'.' | b'_' | b'-' => segment.push(byte.into()),
-            byte if byte.is_ascii_alphanumeric() => segment.push(byte.into()),
-            byte => segment.push_str(&format!("={byte:02X}")),
-        }
-    }
-    segment
+fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
 }
 
 fn store(at: &Path, source: object_store::Error) -> Error {

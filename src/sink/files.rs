@@ -7,8 +7,21 @@ use bytes::Bytes;
 use futures::FutureExt;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::{chain::segment, kafka::Delivery, on_one_line};
-use crate::{kafka::Partition, record::Redacted, store::Compression};
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    kafka::{Delivery, audited, opening},
+    on_one_line,
+};
+use crate::{
+    kafka::Partition,
+    record::{
+        Redacted,
+        audit::{Begin, Delivery as Promise, DigestKey, GENESIS, Head, Reason},
+        commit::{AUDIT, segment},
+    },
+    store::Compression,
+};
 
 /// Lines that are put aside before a compressor is made.
 ///
@@ -35,6 +48,14 @@ pub struct FileSet {
     letters: u64,
     /// Bytes of the source's records.
     received: u64,
+    trail: Option<Trail>,
+}
+
+/// The audit records of a set: a chain of their own, whose end is in the commit record.
+struct Trail {
+    key: DigestKey,
+    lines: Lines,
+    head: Head,
 }
 
 /// Files that are complete and have their names.
@@ -44,6 +65,8 @@ pub struct Sealed {
     pub(super) next: i64,
     pub(super) gap_from: Option<i64>,
     pub(super) files: Vec<SealedFile>,
+    /// The end of the audit file's chain.
+    pub(super) audit: Option<Head>,
     /// Records that became documents.
     pub documents: u64,
     /// Records that became dead letters.
@@ -56,6 +79,7 @@ pub(super) struct SealedFile {
     pub(super) bytes: Bytes,
     pub(super) records: u64,
     pub(super) digest: String,
+    pub(super) sha256: Option<String>,
     extension: &'static str,
 }
 
@@ -79,7 +103,29 @@ impl FileSet {
             documents: 0,
             letters: 0,
             received: 0,
+            trail: None,
         }
+    }
+
+    /// Writes audit records too, which answer for the offsets of a partition from `from` on.
+    pub fn audit(&mut self, key: &DigestKey, group: &str, partition: &Partition, from: i64) {
+        let begin = Begin {
+            reason: Reason::New,
+            delivery: Promise::ExactlyOnce,
+            group: group.to_owned(),
+            cluster: None,
+            log_start: from,
+            from,
+            weir_version: crate::VERSION.to_owned(),
+        };
+        let first = opening(partition, begin, key).opened(1, GENESIS);
+        let mut lines = Lines::new(self.entities.compression);
+        lines.add(first.json);
+        self.trail = Some(Trail {
+            key: key.clone(),
+            lines,
+            head: first.head,
+        });
     }
 
     /// Adds what became of a record.
@@ -87,6 +133,12 @@ impl FileSet {
         debug_assert!(delivery.envelope.offset >= self.next);
         self.next = delivery.envelope.offset + 1;
         self.received += delivery.envelope.bytes;
+        if let Some(trail) = &mut self.trail {
+            let offset = delivery.envelope.offset;
+            let event = audited(delivery, &trail.key).chained(&trail.head, offset);
+            trail.lines.add(event.json);
+            trail.head = event.head;
+        }
         let done = match &delivery.outcome {
             Ok(done) => done,
             Err(letter) => {
@@ -117,22 +169,32 @@ impl FileSet {
     /// Bytes that it takes in memory.
     pub fn memory(&self) -> u64 {
         let kinds = [&self.entities, &self.redactions, &self.dead_letters];
-        kinds.iter().map(|lines| lines.memory() as u64).sum()
+        let trail = self.trail.as_ref().map(|trail| &trail.lines);
+        let all = kinds.into_iter().chain(trail);
+        all.map(|lines| lines.memory() as u64).sum()
     }
 
     /// Completes the files.
     pub fn seal(self) -> Sealed {
+        let (trail, audit) = match self.trail {
+            Some(trail) => (Some((AUDIT, trail.lines)), Some(trail.head)),
+            None => (None, None),
+        };
         let files = [
             ("entities", self.entities),
             ("redactions", self.redactions),
             ("dead_letters", self.dead_letters),
         ];
-        let files = files.into_iter().filter(|(_, lines)| lines.records > 0);
+        let files = files.into_iter().chain(trail);
+        let files = files.filter(|(_, lines)| lines.records > 0);
         Sealed {
             first: self.first,
             next: self.next,
             gap_from: self.gap_from,
-            files: files.map(|(kind, lines)| lines.seal(kind)).collect(),
+            files: files
+                .map(|(kind, lines)| lines.seal(kind, audit.is_some()))
+                .collect(),
+            audit,
             documents: self.documents,
             dead_letters: self.letters,
         }
@@ -218,7 +280,7 @@ impl Lines {
         packed + self.plain.capacity()
     }
 
-    fn seal(mut self, kind: &'static str) -> SealedFile {
+    fn seal(mut self, kind: &'static str, is_audited: bool) -> SealedFile {
         self.pack();
         let (bytes, extension) = match self.packed {
             None => (self.plain, "jsonl"),
@@ -228,6 +290,7 @@ impl Lines {
         SealedFile {
             kind,
             digest: blake3::hash(&bytes).to_hex().to_string(),
+            sha256: is_audited.then(|| hex::encode(Sha256::digest(&bytes))),
             bytes: bytes.into(),
             records: self.records,
             extension,

@@ -36,7 +36,15 @@ use tokio::task::JoinHandle;
 use tracing::{info, warn};
 
 use super::{Error, Formats, Output};
-use crate::{record::PlainText, source::Object, store::Location};
+use crate::{
+    record::{
+        PlainText,
+        audit::{DigestKey, Head},
+        commit::{self, File, ObjectCommit},
+    },
+    source::Object,
+    store::Location,
+};
 
 /// The sink's record of work. Cheap to clone.
 #[derive(Clone)]
@@ -50,6 +58,8 @@ struct Shared {
     lease: Duration,
     /// What decides about the outputs beside the source object.
     configuration: String,
+    /// Key of the digests in audit records; without one nothing is audited.
+    digest_key: Option<DigestKey>,
     /// Claims of others: what was seen last, and since when.
     seen: Arc<Mutex<HashMap<Path, (String, Instant)>>>,
 }
@@ -93,22 +103,6 @@ struct Owner {
     renewed: u64,
 }
 
-/// The record of an object that is done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct CommitRecord {
-    /// Source object.
-    pub(super) object: String,
-    /// Its version.
-    pub(super) version: String,
-    /// Digest of the configuration.
-    pub(super) configuration: String,
-    /// Files, by path below the sink's URL.
-    pub(super) outputs: Vec<String>,
-    pub(super) documents: u64,
-    pub(super) dead_letters: u64,
-    nonce: String,
-}
-
 impl Ledger {
     /// A ledger in `location`. `configuration` is a digest of everything but the source object that
     /// decides about the outputs.
@@ -124,7 +118,24 @@ impl Ledger {
                 formats,
                 lease,
                 configuration,
+                digest_key: None,
                 seen: Arc::default(),
+            }),
+        }
+    }
+
+    /// The same ledger, which audits: each object gets an audit file, and its commit record digests of all files.
+    #[must_use]
+    pub fn audited(self, key: DigestKey) -> Self {
+        let shared = &self.shared;
+        Self {
+            shared: Arc::new(Shared {
+                location: shared.location.clone(),
+                formats: shared.formats.clone(),
+                lease: shared.lease,
+                configuration: shared.configuration.clone(),
+                digest_key: Some(key),
+                seen: shared.seen.clone(),
             }),
         }
     }
@@ -140,12 +151,14 @@ impl Ledger {
         let configuration = digest.finalize().to_hex()[..32].to_owned();
         let (location, formats) = (shared.location.clone(), shared.formats.clone());
         let (lease, seen) = (shared.lease, shared.seen.clone());
+        let digest_key = shared.digest_key.clone();
         Self {
             shared: Arc::new(Shared {
                 location,
                 formats,
                 lease,
                 configuration,
+                digest_key,
                 seen,
             }),
         }
@@ -164,6 +177,14 @@ impl Ledger {
         }
     }
 
+    pub(super) fn digest_key(&self) -> Option<&DigestKey> {
+        self.shared.digest_key.as_ref()
+    }
+
+    pub(super) fn configuration(&self) -> &str {
+        &self.shared.configuration
+    }
+
     pub(super) fn location(&self) -> &Location {
         &self.shared.location
     }
@@ -177,17 +198,13 @@ impl Ledger {
     }
 
     fn id(&self, object: &Object) -> String {
-        let mut hasher = blake3::Hasher::new();
-        for part in [&object.path, &object.version, &self.shared.configuration] {
-            crate::digest::part(&mut hasher, part);
-        }
-        hasher.finalize().to_hex()[..32].to_owned()
+        commit::id(&object.path, &object.version, &self.shared.configuration)
     }
 
     fn commit_path(&self, id: &str) -> Path {
         self.shared
             .location
-            .path(&format!("_weir/commits/{id}.json"))
+            .path(&format!("{}/{id}.json", commit::OBJECTS))
     }
 
     fn claim_path(&self, id: &str, generation: u64) -> Path {
@@ -401,7 +418,7 @@ impl Claim {
 
     /// The 12 hex digits that the names of the outputs carry.
     pub(super) fn digest(&self) -> &str {
-        &self.id[..12]
+        &self.id[..commit::ID_DIGITS]
     }
 
     /// Where the outputs go.
@@ -428,24 +445,31 @@ impl Claim {
         Ok(())
     }
 
-    /// Writes the commit record: from here on the object is done.
+    /// Writes the commit record: from here on the object is done. `audit`: the end of the audit file's chain.
     pub(super) async fn commit(
         &self,
-        outputs: Vec<String>,
+        files: Vec<File>,
+        audit: Option<&Head>,
         documents: u64,
         dead_letters: u64,
     ) -> Result<(), Error> {
-        let record = CommitRecord {
+        let record = ObjectCommit {
             object: self.object.path.clone(),
             version: self.object.version.clone(),
             configuration: self.ledger.shared.configuration.clone(),
-            outputs,
+            outputs: files.iter().map(|file| file.path.clone()).collect(),
             documents,
             dead_letters,
             nonce: self.owner.nonce.clone(),
+            files: match audit {
+                Some(_) => files,
+                None => Vec::new(),
+            },
+            audit: audit.map(ToString::to_string),
+            hash: String::new(),
         };
         let path = self.ledger.commit_path(&self.id);
-        let bytes = serde_json::to_vec(&record).expect("strings and numbers are JSON");
+        let bytes = record.written();
         let options = PutOptions {
             mode: PutMode::Create,
             ..PutOptions::default()
@@ -459,7 +483,7 @@ impl Claim {
             Ok(_) => {}
             Err(object_store::Error::AlreadyExists { .. }) => {
                 let found = self.ledger.read(&path).await?;
-                let found: Option<CommitRecord> =
+                let found: Option<ObjectCommit> =
                     found.and_then(|bytes| serde_json::from_slice(&bytes).ok());
                 if found.is_none_or(|found| found.nonce != record.nonce) {
                     return Err(Error::Lost {

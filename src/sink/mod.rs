@@ -22,18 +22,22 @@ mod ledger;
 mod metadata;
 mod output;
 mod stdout;
+mod stream;
+mod summed;
 #[cfg(feature = "tables")]
 mod table;
 #[cfg(not(feature = "tables"))]
 #[path = "no_table.rs"]
 mod table;
+mod trail;
 mod writer;
 
 #[cfg(feature = "kafka")]
 pub use files::{FileSet, Sealed};
 pub use ledger::{Claim, Claimed, Ledger};
-pub use output::{Committed, Output, StreamOutput, StreamStart, unwritable};
+pub use output::{Committed, Output, unwritable};
 pub use stdout::Printer;
+pub use stream::{StreamOutput, StreamStart};
 
 use crate::store;
 

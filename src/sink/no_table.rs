@@ -1,10 +1,10 @@
 //! Stands in for `table.rs` in a build without the feature `tables`: weir writes no tables.
 
-use std::{convert::Infallible, sync::Arc};
+use std::convert::Infallible;
 
-use object_store::{ObjectStore, path::Path};
+use object_store::path::Path;
 
-use super::Error;
+use super::{Error, summed::Sum, writer::Place};
 use crate::record::Entities;
 
 /// There is none.
@@ -21,7 +21,7 @@ pub(super) trait Rows {
 pub(super) struct Schema;
 
 impl TableWriter {
-    pub(super) fn parquet(_: Arc<dyn ObjectStore>, _: Path, _: Schema) -> Result<Self, String> {
+    pub(super) fn parquet(_: Place, _: Schema) -> Result<Self, String> {
         Err("this weir was built without the feature `tables`".to_owned())
     }
 
@@ -33,7 +33,7 @@ impl TableWriter {
         match self.0 {}
     }
 
-    pub(super) async fn finish(self) -> Result<Path, Error> {
+    pub(super) async fn finish(self) -> Result<(Path, Option<Sum>), Error> {
         match self.0 {}
     }
 }

@@ -1,21 +1,21 @@
 //! The files of one source object.
 
-use std::{
-    io::{Read, Seek, SeekFrom, Write},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use object_store::{ObjectStore, path::Path};
-use tempfile::SpooledTempFile;
 
 use super::{
     Claim, Error, Redactions, on_one_line,
+    summed::Sum,
     table::{EntityRows, RecordRows, Rows as _, TableWriter},
-    writer::Writer,
+    trail::Trail,
+    writer::{Place, Writer},
 };
 use crate::{
     record::{
-        Change, Code, DeadLetter, Digests, Done, Entity, Position, Redacted, Stage, json::quoted,
+        Audit, Code, DeadLetter, Done, Position, Redacted, Stage,
+        audit::{About, DigestKey},
+        commit::{AUDIT, File},
     },
     source::Table,
     store::{Compression, Format},
@@ -24,20 +24,19 @@ use crate::{
 /// Entities that are put into one Parquet batch.
 const ROWS_A_BATCH: usize = 1024;
 
-/// What a streamed text's entities and changes may take of memory before they go to a file.
-const SPOOL_BYTES: usize = 4 << 20;
-
 /// The output of one object: nothing of it is visible before it is committed, and all of it after.
 pub struct Output {
     claim: Claim,
     entities: Option<Entities>,
     redactions: Option<RedactionFile>,
     dead_letters: Option<Writer>,
-    documents: u64,
+    /// Where the object is audited, once something is known of it.
+    trail: Option<Trail>,
+    pub(super) documents: u64,
     letters: u64,
 }
 
-enum Entities {
+pub(super) enum Entities {
     Lines(Writer),
     Rows(TableWriter, EntityRows),
 }
@@ -46,6 +45,14 @@ enum RedactionFile {
     Lines(Writer),
     Copy(TableWriter),
     Rows(TableWriter, RecordRows),
+}
+
+/// A file that is complete and visible.
+pub(super) struct Finished {
+    pub(super) kind: &'static str,
+    pub(super) path: Path,
+    pub(super) records: u64,
+    pub(super) sum: Option<Sum>,
 }
 
 /// What was committed.
@@ -82,9 +89,31 @@ impl Output {
             entities: None,
             redactions: None,
             dead_letters: None,
+            trail: None,
             documents: 0,
             letters: 0,
         }
+    }
+
+    /// Key of the digests in audit records; none where the object is not audited.
+    pub fn digest_key(&self) -> Option<&DigestKey> {
+        self.claim.ledger().digest_key()
+    }
+
+    /// Adds the audit record of a document or of a dead letter that was added just now. The object has to be audited.
+    pub async fn audited(&mut self, event: Audit) -> Result<(), Error> {
+        self.trail().await?.add(event).await
+    }
+
+    pub(super) async fn trail(&mut self) -> Result<&mut Trail, Error> {
+        if self.trail.is_none() {
+            let key = self.digest_key().expect("the object is audited").clone();
+            let writer = self.lines(AUDIT, "jsonl");
+            let object = self.claim.object().position(None);
+            let configuration = self.claim.ledger().configuration();
+            self.trail = Some(Trail::begin(writer, object, configuration, &key).await?);
+        }
+        Ok(self.trail.as_mut().expect("made above"))
     }
 
     /// Adds a document. A text goes out with the end that its line has.
@@ -171,7 +200,7 @@ impl Output {
                 let digests = digests.map(|done| &done.entities.digests);
                 let (extension, compress) = super::table::extension(&table.layout.format);
                 let path = self.path("redactions", extension, compress);
-                let writer = TableWriter::copy(self.store(), path, &table.layout, digests);
+                let writer = TableWriter::copy(self.to(path), &table.layout, digests);
                 self.redactions = Some(RedactionFile::Copy(
                     writer.map_err(|problem| self.table_error(problem))?,
                 ));
@@ -195,7 +224,8 @@ impl Output {
     pub async fn dead_letter(&mut self, letter: &DeadLetter) -> Result<(), Error> {
         if self.dead_letters.is_none() {
             let path = self.path("dead_letters", "jsonl", None);
-            self.dead_letters = Some(Writer::new(&self.store(), path, None));
+            let sums = self.digest_key().is_some();
+            self.dead_letters = Some(Writer::new(&self.store(), path, None, sums));
         }
         self.letters += 1;
         let mut line = serde_json::to_vec(letter).expect("a dead letter is JSON");
@@ -207,45 +237,19 @@ impl Output {
             .await
     }
 
-    /// Begins a text that is written piece by piece. `as_text`: without offsets and digests around.
-    pub async fn stream(
-        &mut self,
-        stream: StreamStart<'_>,
-        as_text: bool,
-    ) -> Result<StreamOutput<'_>, Error> {
-        let lines = self
-            .redaction_lines(if as_text { "txt" } else { "jsonl" })
-            .await?;
-        if !as_text {
-            let head = format!(
-                "{{\"id\":{},\"tenant\":{},\"text\":\"",
-                quoted(stream.id),
-                quoted(stream.tenant)
-            );
-            lines.write(head.as_bytes()).await?;
+    /// Drops everything but dead letters: a text that fails midway leaves nothing behind (I6).
+    pub async fn withdraw(&mut self) -> Result<(), Error> {
+        self.drop_documents().await;
+        // Their audit records are of no document any more; those of the dead letters begin another file.
+        if let Some(trail) = self.trail.take() {
+            for event in trail.withdraw().await {
+                self.audited(event).await?;
+            }
         }
-        let (id, tenant, position) = (
-            stream.id.to_owned(),
-            stream.tenant.to_owned(),
-            stream.position.clone(),
-        );
-        let entities = SpooledTempFile::new(SPOOL_BYTES);
-        let changes = SpooledTempFile::new(SPOOL_BYTES);
-        Ok(StreamOutput {
-            output: self,
-            as_text,
-            id,
-            tenant,
-            position,
-            entities,
-            changes,
-            any_entity: false,
-            any_change: false,
-        })
+        Ok(())
     }
 
-    /// Drops everything but dead letters: a text that fails midway leaves nothing behind (I6).
-    pub async fn withdraw(&mut self) {
+    async fn drop_documents(&mut self) {
         self.documents = 0;
         match self.entities.take() {
             Some(Entities::Lines(writer)) => writer.abort().await,
@@ -266,62 +270,106 @@ impl Output {
     pub async fn commit(mut self) -> Result<Committed, Error> {
         if let Err(error) = self.claim.still_ours().await {
             // The object is another worker's now: no upload of this one may stay behind.
-            self.withdraw().await;
-            if let Some(writer) = self.dead_letters.take() {
-                writer.abort().await;
-            }
+            self.abort().await;
             return Err(error);
         }
         // First of all: it is the one that can fail for what the object holds.
         let (redactions, unwritable) = match self.finish_redactions().await {
-            Ok(path) => (path, None),
-            Err(Error::Table { problem, .. }) => {
-                self.withdraw().await;
-                let reason = format!("the object cannot be written ({problem})");
-                let letter = unwritable(self.claim.object().position(None), reason);
-                self.dead_letter(&letter).await?;
-                (None, Some(letter))
-            }
+            Ok(file) => (file, None),
+            Err(Error::Table { problem, .. }) => (None, Some(self.unwritable(&problem).await?)),
             Err(error) => return Err(error),
         };
-        let entities = match self.entities.take() {
+        let entities = self.finish_entities().await?;
+        let mut dead_letters = None;
+        if let Some(mut writer) = self.dead_letters.take() {
+            writer.finish().await?;
+            dead_letters = Some((writer.path(), writer.sum()));
+        }
+        let (documents, letters) = (self.documents, self.letters);
+        let kinds = [
+            ("entities", entities, documents),
+            ("redactions", redactions, documents),
+            ("dead_letters", dead_letters, letters),
+        ];
+        let mut finished = Vec::with_capacity(kinds.len() + 1);
+        for (kind, file, records) in kinds {
+            let Some((path, sum)) = file else { continue };
+            finished.push(Finished {
+                kind,
+                path,
+                records,
+                sum,
+            });
+        }
+        let mut head = None;
+        if self.digest_key().is_some() {
+            // An object of no document has a file that says so.
+            self.trail().await?;
+            if let Some(trail) = self.trail.take() {
+                let (file, end) = trail.finish().await?;
+                finished.push(file);
+                head = Some(end);
+            }
+        }
+        let files = self.files(&finished);
+        let outputs: Vec<String> = files.iter().map(|file| file.path.clone()).collect();
+        self.claim
+            .commit(files, head.as_ref(), documents, letters)
+            .await?;
+        Ok(Committed {
+            outputs,
+            documents,
+            dead_letters: letters,
+            unwritable,
+        })
+    }
+
+    fn files(&self, finished: &[Finished]) -> Vec<File> {
+        let location = self.claim.ledger().location();
+        let files = finished.iter().map(|file| File {
+            kind: file.kind.to_owned(),
+            path: location.relative(&file.path).to_owned(),
+            records: file.records,
+            bytes: file.sum.as_ref().map_or(0, |sum| sum.bytes),
+            digest: String::new(),
+            sha256: file.sum.as_ref().map(|sum| sum.sha256.clone()),
+        });
+        files.collect()
+    }
+
+    /// Leaves nothing of an object whose copy cannot be ended but a dead letter.
+    async fn unwritable(&mut self, problem: &str) -> Result<DeadLetter, Error> {
+        self.withdraw().await?;
+        let reason = format!("the object cannot be written ({problem})");
+        let letter = unwritable(self.claim.object().position(None), reason);
+        self.dead_letter(&letter).await?;
+        if let Some(key) = self.digest_key() {
+            let (source, about) = (letter.source.clone(), About::default());
+            let event = Audit::event(source, Err(&letter), about, key);
+            self.audited(event).await?;
+        }
+        Ok(letter)
+    }
+
+    async fn finish_entities(&mut self) -> Result<Option<(Path, Option<Sum>)>, Error> {
+        Ok(match self.entities.take() {
             Some(Entities::Lines(mut writer)) => {
                 writer.finish().await?;
-                Some(writer.path())
+                Some((writer.path(), writer.sum()))
             }
             Some(Entities::Rows(mut writer, mut rows)) => {
                 writer.write_rows(&mut rows).await?;
                 Some(writer.finish().await?)
             }
             None => None,
-        };
-        let mut dead_letters = None;
-        if let Some(mut writer) = self.dead_letters.take() {
-            writer.finish().await?;
-            dead_letters = Some(writer.path());
-        }
-        let location = self.claim.ledger().location();
-        let outputs: Vec<String> = [entities, redactions, dead_letters]
-            .iter()
-            .flatten()
-            .map(|path| location.relative(path).to_owned())
-            .collect();
-        self.claim
-            .commit(outputs.clone(), self.documents, self.letters)
-            .await?;
-        Ok(Committed {
-            outputs,
-            documents: self.documents,
-            dead_letters: self.letters,
-            unwritable,
         })
     }
 
-    async fn finish_redactions(&mut self) -> Result<Option<Path>, Error> {
+    async fn finish_redactions(&mut self) -> Result<Option<(Path, Option<Sum>)>, Error> {
         Ok(match self.redactions.take() {
             Some(RedactionFile::Lines(mut writer)) => {
                 writer.finish().await?;
-                Some(writer.path())
+                Some((writer.path(), writer.sum()))
             }
             Some(RedactionFile::Copy(writer)) => Some(writer.finish().await?),
             Some(RedactionFile::Rows(mut writer, mut rows)) => {
@@ -334,37 +382,54 @@ impl Output {
 
     /// Gives the object back: nothing of it becomes visible.
     pub async fn discard(mut self) {
-        self.withdraw().await;
-        if let Some(writer) = self.dead_letters.take() {
-            writer.abort().await;
-        }
+        self.abort().await;
         self.claim.release().await;
     }
 
-    async fn entities(&mut self, record: &crate::record::Entities) -> Result<(), Error> {
+    async fn abort(&mut self) {
+        self.drop_documents().await;
+        if let Some(writer) = self.dead_letters.take() {
+            writer.abort().await;
+        }
+        if let Some(trail) = self.trail.take() {
+            trail.withdraw().await;
+        }
+    }
+
+    pub(super) fn has_entity_rows(&self) -> bool {
+        self.claim.ledger().formats().entities_as_parquet
+    }
+
+    /// The file of the entities, which is made if it is not there.
+    pub(super) fn entity_file(&mut self) -> Result<Option<&mut Entities>, Error> {
         if self.entities.is_none() {
-            self.entities = Some(if self.claim.ledger().formats().entities_as_parquet {
+            self.entities = Some(if self.has_entity_rows() {
                 let path = self.path("entities", "parquet", None);
                 let rows = EntityRows::default();
-                let writer = TableWriter::parquet(self.store(), path, rows.schema());
+                let writer = TableWriter::parquet(self.to(path), rows.schema());
                 Entities::Rows(writer.map_err(|problem| self.table_error(problem))?, rows)
             } else {
                 Entities::Lines(self.lines("entities", "jsonl"))
             });
         }
-        match self.entities.as_mut().expect("made above") {
-            Entities::Lines(writer) => {
+        Ok(self.entities.as_mut())
+    }
+
+    pub(super) async fn entities(&mut self, record: &crate::record::Entities) -> Result<(), Error> {
+        match self.entity_file()? {
+            Some(Entities::Lines(writer)) => {
                 let mut line = serde_json::to_vec(record).expect("entities are JSON");
                 line.push(b'\n');
                 writer.write(&line).await
             }
-            Entities::Rows(writer, rows) => {
+            Some(Entities::Rows(writer, rows)) => {
                 rows.push(record);
                 if rows.len() >= ROWS_A_BATCH {
                     writer.write_rows(rows).await?;
                 }
                 Ok(())
             }
+            None => Ok(()),
         }
     }
 
@@ -377,7 +442,7 @@ impl Output {
         if self.redactions.is_none() {
             let path = self.path("redactions", "parquet", None);
             let rows = RecordRows::default();
-            let writer = TableWriter::parquet(self.store(), path, rows.schema());
+            let writer = TableWriter::parquet(self.to(path), rows.schema());
             self.redactions = Some(RedactionFile::Rows(
                 writer.map_err(|problem| self.table_error(problem))?,
                 rows,
@@ -393,7 +458,7 @@ impl Output {
         Ok(())
     }
 
-    async fn redaction_lines(&mut self, extension: &str) -> Result<&mut Writer, Error> {
+    pub(super) async fn redaction_lines(&mut self, extension: &str) -> Result<&mut Writer, Error> {
         if self.redactions.is_none() {
             let extension = match extension {
                 // Text keeps the extension it came with.
@@ -420,7 +485,17 @@ impl Output {
             &self.store(),
             self.path(kind, extension, compression),
             compression,
+            self.digest_key().is_some(),
         )
+    }
+
+    /// A place for a table.
+    fn to(&self, path: Path) -> Place {
+        Place {
+            store: self.store(),
+            path,
+            sums: self.digest_key().is_some(),
+        }
     }
 
     /// `KIND/PATH-DIGEST.EXTENSION`: never from the clock (design 5).
@@ -492,7 +567,7 @@ fn sweep(claim: &Claim) {
         return;
     };
     let wanted = format!("{}-{}.", stem(claim), claim.digest());
-    for kind in ["entities", "redactions", "dead_letters"] {
+    for kind in ["entities", "redactions", "dead_letters", AUDIT] {
         let wanted = folder.join(kind).join(&wanted);
         let (Some(parent), Some(name)) = (wanted.parent(), wanted.file_name()) else {
             continue;
@@ -506,135 +581,6 @@ fn sweep(claim: &Claim) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
-    }
-}
-
-/// A text that begins.
-pub struct StreamStart<'a> {
-    /// Id of the document.
-    pub id: &'a str,
-    /// Tenant whose policy is used.
-    pub tenant: &'a str,
-    /// The object.
-    pub position: &'a Position,
-}
-
-/// A text that is written piece by piece. Entities and changes wait in a temporary file.
-pub struct StreamOutput<'a> {
-    output: &'a mut Output,
-    as_text: bool,
-    id: String,
-    tenant: String,
-    position: Position,
-    entities: SpooledTempFile,
-    changes: SpooledTempFile,
-    any_entity: bool,
-    any_change: bool,
-}
-
-impl StreamOutput<'_> {
-    /// Adds redacted text and what was found in it.
-    pub async fn piece(
-        &mut self,
-        redacted: &str,
-        entities: &[Entity],
-        changes: &[Change],
-    ) -> Result<(), Error> {
-        for entity in entities {
-            spool(&mut self.entities, entity, &mut self.any_entity)?;
-        }
-        for change in changes.iter().filter(|_| !self.as_text) {
-            spool(&mut self.changes, change, &mut self.any_change)?;
-        }
-        let lines = self.output.redaction_lines("jsonl").await?;
-        if self.as_text {
-            return lines.write(redacted.as_bytes()).await;
-        }
-        let literal = quoted(redacted);
-        lines.write(&literal.as_bytes()[1..literal.len() - 1]).await
-    }
-
-    /// Ends the text.
-    pub async fn finish(
-        mut self,
-        digests: &Digests,
-        tokens: u64,
-        windows: u64,
-    ) -> Result<(), Error> {
-        let made_by = serde_json::to_string(digests).expect("strings are JSON");
-        // The digests' members, without their braces.
-        let made_by = &made_by[1..made_by.len() - 1];
-        if !self.as_text {
-            let lines = self.output.redaction_lines("jsonl").await?;
-            lines.write(b"\",\"redactions\":[").await?;
-            copy(&mut self.changes, lines).await?;
-            lines.write(format!("],{made_by}}}\n").as_bytes()).await?;
-        }
-        self.output.documents += 1;
-        let source = serde_json::to_string(&self.position).expect("a position is JSON");
-        let head = format!(
-            "{{\"document_id\":{},\"tenant\":{},\"source\":{source},\"entities\":[",
-            quoted(&self.id),
-            quoted(&self.tenant)
-        );
-        let tail = format!("],{made_by},\"tokens\":{tokens},\"windows\":{windows}}}\n");
-        if self.output.claim.ledger().formats().entities_as_parquet {
-            // A Parquet row is written as a whole, so here the entities have to fit into memory.
-            let mut record = head.into_bytes();
-            read_all(&mut self.entities, &mut record)?;
-            record.extend_from_slice(tail.as_bytes());
-            let record = serde_json::from_slice(&record).expect("written just now");
-            return self.output.entities(&record).await;
-        }
-        if self.output.entities.is_none() {
-            self.output.entities = Some(Entities::Lines(self.output.lines("entities", "jsonl")));
-        }
-        let Some(Entities::Lines(lines)) = &mut self.output.entities else {
-            return Ok(());
-        };
-        lines.write(head.as_bytes()).await?;
-        copy(&mut self.entities, lines).await?;
-        lines.write(tail.as_bytes()).await
-    }
-}
-
-fn spool(
-    file: &mut SpooledTempFile,
-    value: &impl serde::Serialize,
-    any: &mut bool,
-) -> Result<(), Error> {
-    let mut bytes = if std::mem::replace(any, true) {
-        b",".to_vec()
-    } else {
-        Vec::new()
-    };
-    serde_json::to_writer(&mut bytes, value).expect("strings and numbers are JSON");
-    file.write_all(&bytes).map_err(temporary)
-}
-
-async fn copy(file: &mut SpooledTempFile, lines: &mut Writer) -> Result<(), Error> {
-    file.seek(SeekFrom::Start(0)).map_err(temporary)?;
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        let read = file.read(&mut buffer).map_err(temporary)?;
-        if read == 0 {
-            return Ok(());
-        }
-        lines.write(&buffer[..read]).await?;
-    }
-}
-
-fn read_all(file: &mut SpooledTempFile, bytes: &mut Vec<u8>) -> Result<(), Error> {
-    file.seek(SeekFrom::Start(0))
-        .and_then(|_| file.read_to_end(bytes))
-        .map(drop)
-        .map_err(temporary)
-}
-
-fn temporary(source: std::io::Error) -> Error {
-    Error::Write {
-        at: "a temporary file".to_owned(),
-        source,
     }
 }
 

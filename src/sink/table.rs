@@ -7,7 +7,7 @@ use arrow_cast::display::{ArrayFormatter, FormatOptions};
 use arrow_json::{ReaderBuilder, WriterBuilder, writer::LineDelimited};
 use arrow_schema::{DataType, Field, Fields, Schema, SchemaRef};
 use memchr::memmem;
-use object_store::{ObjectStore, buffered::BufWriter, path::Path};
+use object_store::path::Path;
 use parquet::{
     arrow::{ArrowSchemaConverter, AsyncArrowWriter},
     basic::{Compression, ZstdLevel},
@@ -17,7 +17,8 @@ use serde::Serialize;
 
 use super::{
     Error, metadata,
-    writer::{PART_BYTES, Writer},
+    summed::{Sum, Summed},
+    writer::{Place, Writer},
 };
 use crate::{
     record::{Digests, Entities, schema_name::shown},
@@ -36,7 +37,7 @@ pub(super) struct TableWriter {
 pub(super) type Problem = String;
 
 enum Form {
-    Parquet(Box<AsyncArrowWriter<BufWriter>>),
+    Parquet(Box<AsyncArrowWriter<Summed>>),
     File(arrow_ipc::writer::FileWriter<Vec<u8>>, Writer),
     Stream(arrow_ipc::writer::StreamWriter<Vec<u8>>, Writer),
 }
@@ -51,12 +52,11 @@ pub(super) trait Rows {
 impl TableWriter {
     /// A copy of an input table.
     pub(super) fn copy(
-        store: Arc<dyn ObjectStore>,
-        path: Path,
+        to: Place,
         layout: &Layout,
         digests: Option<&Digests>,
     ) -> Result<Self, Problem> {
-        let file = || Writer::new(&store, path.clone(), None);
+        let file = || Writer::new(&to.store, to.path.clone(), None, to.sums);
         let schema = metadata::schema(&layout.schema);
         let form = match &layout.format {
             TableFormat::Parquet {
@@ -79,7 +79,7 @@ impl TableWriter {
                     .set_max_row_group_row_count(Some((*row_group_rows).max(1)))
                     .set_key_value_metadata(Some(metadata))
                     .build();
-                let writer = parquet(&store, &path, schema.clone(), properties)?;
+                let writer = parquet(&to, schema.clone(), properties)?;
                 Form::Parquet(Box::new(writer))
             }
             TableFormat::ArrowFile => {
@@ -97,28 +97,20 @@ impl TableWriter {
                 )
             }
         };
+        let path = to.path;
         Ok(Self { path, schema, form })
     }
 
     /// A Parquet file of records.
-    pub(super) fn parquet(
-        store: Arc<dyn ObjectStore>,
-        path: Path,
-        schema: SchemaRef,
-    ) -> Result<Self, Problem> {
+    pub(super) fn parquet(to: Place, schema: SchemaRef) -> Result<Self, Problem> {
         let level = ZstdLevel::try_new(3).expect("a level that zstd has");
         let properties = WriterProperties::builder()
             .set_compression(Compression::ZSTD(level))
             .build();
         Ok(Self {
-            form: Form::Parquet(Box::new(parquet(
-                &store,
-                &path,
-                schema.clone(),
-                properties,
-            )?)),
+            form: Form::Parquet(Box::new(parquet(&to, schema.clone(), properties)?)),
             schema,
-            path,
+            path: to.path,
         })
     }
 
@@ -166,45 +158,45 @@ impl TableWriter {
         }
     }
 
-    /// Makes the file visible, as a whole.
-    pub(super) async fn finish(self) -> Result<Path, Error> {
+    /// Makes the file visible, as a whole; its path, and its sum if that was wanted.
+    pub(super) async fn finish(self) -> Result<(Path, Option<Sum>), Error> {
         let Self { path, form, .. } = self;
         let failed = || Error::Table {
             at: path.to_string(),
             problem: "the Arrow writer could not finish the file".to_owned(),
         };
-        match form {
-            Form::Parquet(writer) => drop(
-                writer
-                    .close()
-                    .await
-                    .map_err(|error| parquet_error(&path, error))?,
-            ),
-            Form::File(mut writer, mut file) => {
-                writer.finish().map_err(|_| failed())?;
-                let bytes = std::mem::take(writer.get_mut());
-                file.write(&bytes).await?;
-                file.finish().await?;
+        let sum = match form {
+            Form::Parquet(mut writer) => {
+                let finished = writer.finish().await;
+                finished.map_err(|error| parquet_error(&path, error))?;
+                writer.into_inner().sum()
             }
-            Form::Stream(mut writer, mut file) => {
+            Form::File(mut writer, file) => {
                 writer.finish().map_err(|_| failed())?;
-                let bytes = std::mem::take(writer.get_mut());
-                file.write(&bytes).await?;
-                file.finish().await?;
+                ended(file, std::mem::take(writer.get_mut())).await?
             }
-        }
-        Ok(path)
+            Form::Stream(mut writer, file) => {
+                writer.finish().map_err(|_| failed())?;
+                ended(file, std::mem::take(writer.get_mut())).await?
+            }
+        };
+        Ok((path, sum))
     }
 }
 
+/// Writes the last bytes of a file.
+async fn ended(mut file: Writer, last: Vec<u8>) -> Result<Option<Sum>, Error> {
+    file.write(&last).await?;
+    file.finish().await?;
+    Ok(file.sum())
+}
+
 fn parquet(
-    store: &Arc<dyn ObjectStore>,
-    path: &Path,
+    to: &Place,
     schema: SchemaRef,
     properties: WriterProperties,
-) -> Result<AsyncArrowWriter<BufWriter>, Problem> {
-    let file = BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
-    AsyncArrowWriter::try_new(file, schema.clone(), Some(properties)).map_err(|_| {
+) -> Result<AsyncArrowWriter<Summed>, Problem> {
+    AsyncArrowWriter::try_new(to.open(), schema.clone(), Some(properties)).map_err(|_| {
         let refused = |index: &usize| {
             let alone = Schema::new(vec![schema.field(*index).clone()]);
             ArrowSchemaConverter::new().convert(&alone).is_err()

@@ -6,12 +6,30 @@ use async_compression::tokio::write::{GzipEncoder, ZstdEncoder};
 use object_store::{ObjectStore, buffered::BufWriter, path::Path};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::Error;
+use super::{
+    Error,
+    summed::{Sum, Summed},
+};
 use crate::store::Compression;
 
 /// Size of a part of an upload; smaller files go up in one request. S3 wants at least 5 MiB and at
 /// most 10,000 parts: 80 GB a file.
 pub(super) const PART_BYTES: usize = 8 << 20;
+
+/// Where a file goes.
+pub(super) struct Place {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) path: Path,
+    /// Whether its sum is wanted.
+    pub(super) sums: bool,
+}
+
+impl Place {
+    pub(super) fn open(&self) -> Summed {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        Summed::new(BufWriter::with_capacity(store, path, PART_BYTES), self.sums)
+    }
+}
 
 /// A file of lines or text.
 pub(super) struct Writer {
@@ -22,9 +40,9 @@ pub(super) struct Writer {
 }
 
 enum Encoder {
-    Plain(BufWriter),
-    Gzip(GzipEncoder<BufWriter>),
-    Zstd(ZstdEncoder<BufWriter>),
+    Plain(Summed),
+    Gzip(GzipEncoder<Summed>),
+    Zstd(ZstdEncoder<Summed>),
 }
 
 impl Writer {
@@ -32,8 +50,14 @@ impl Writer {
         store: &Arc<dyn ObjectStore>,
         path: Path,
         compression: Option<Compression>,
+        sums: bool,
     ) -> Self {
-        let file = BufWriter::with_capacity(store.clone(), path.clone(), PART_BYTES);
+        let file = Place {
+            store: store.clone(),
+            path: path.clone(),
+            sums,
+        };
+        let file = file.open();
         let encoder = match compression {
             None => Encoder::Plain(file),
             Some(Compression::Gzip) => Encoder::Gzip(GzipEncoder::new(file)),
@@ -48,6 +72,15 @@ impl Writer {
 
     pub(super) fn path(&self) -> Path {
         self.path.clone()
+    }
+
+    /// Of what was written, as it lies in the store; whole once the file is finished.
+    pub(super) fn sum(&self) -> Option<Sum> {
+        match &self.encoder {
+            Encoder::Plain(file) => file.sum(),
+            Encoder::Gzip(encoder) => encoder.get_ref().sum(),
+            Encoder::Zstd(encoder) => encoder.get_ref().sum(),
+        }
     }
 
     fn writer(&mut self) -> &mut (dyn AsyncWrite + Unpin + Send) {

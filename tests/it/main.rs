@@ -2,6 +2,7 @@
 mod asking;
 mod audit;
 mod audit_archive;
+mod audit_files;
 mod audit_log;
 mod audit_notary;
 mod audit_python;

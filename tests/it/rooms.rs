@@ -22,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         "sink",
         &["decode", "kafka", "record", "source", "store", "telemetry"],
     ),
-    ("audit", &["kafka", "record", "source"]),
+    ("audit", &["kafka", "record", "source", "store"]),
     ("diagnose", &[]),
     (
         "config",

@@ -13,7 +13,7 @@ pub enum Audit {
     /// Report what was done: documents, findings, dead letters and policies by tenant, no values
     #[command(after_help = REPORT)]
     Report(Report),
-    /// Check an audit feed: nothing changed, nothing missing, each offset answered for once
+    /// Check an audit feed or a sink of files: nothing changed, nothing missing, each record answered for once
     #[command(after_help = VERIFY)]
     Verify(Verify),
     /// Make a key pair for a worker, a notary or a witness
@@ -27,7 +27,7 @@ pub enum Audit {
     Prove(log::Prove),
 }
 
-/// A feed, and how it is checked.
+/// A feed or a sink of files, and how it is checked.
 #[derive(Debug, Clone, Args)]
 pub struct Feed {
     /// Files of audit records, one JSON object in each line, in the order of the topic; folders of the topic's
@@ -35,6 +35,13 @@ pub struct Feed {
     /// [default: sink.topics.audit of the configuration]
     #[arg(value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Folder or prefix of a sink of files: check its commit records and what they list, and no feed
+    /// [default: sink.url of a configuration whose sink is of type "object_store"]
+    #[arg(long, value_name = "URL", conflicts_with_all = ["files", "trust"])]
+    pub objects: Option<String>,
+    /// TOML file of options for the store of the files, such as aws_region
+    #[arg(long, value_name = "FILE", requires = "objects")]
+    pub objects_options: Option<PathBuf>,
     /// The configuration.
     #[command(flatten)]
     pub configuration: Configuration,
@@ -60,7 +67,7 @@ pub struct Verify {
         long,
         value_name = "FILE",
         requires = "trust",
-        conflicts_with = "files"
+        conflicts_with_all = ["files", "objects"]
     )]
     pub proof: Option<PathBuf>,
     /// An archive, and how it is checked.
@@ -135,6 +142,8 @@ const VERIFY: &str = "Examples:
   weir audit verify --config stream.toml --accept expired --json
   weir audit verify audit.jsonl
   weir audit verify copy/weir.audit-* --segments copy
+  weir audit verify --config lake.toml
+  weir audit verify --objects s3://lake/clean/tickets
   weir audit verify --proof proof.json --trust trust.toml
   weir audit verify --archive s3://audit/documents --trust trust.toml --state last-head.note
   weir audit verify --archive copy/ --anchor copy-of-anchor/ --trust trust.toml
@@ -146,5 +155,7 @@ offsets are missing from the files of the source's partitions, copied from a bro
 With --archive weir needs no broker, and no configuration. It compares every object of the archive with the head that the
 notary signed. UNANCHORED says that all of it holds, but only the notary vouches for it: name witnesses and a `quorum` in
 the trust file, or a copy of the heads with --anchor.
+
+If the sink is an object store, or with --objects, weir reads all commit records of the sink and every file that they list.
 
 Exit code 0 if the result is PROVEN, 1 if it is UNANCHORED, INCOMPLETE, BROKEN or NOT PROVABLE.";

@@ -8,29 +8,48 @@ use std::{
 
 use anyhow::Context as _;
 
+use super::files;
 #[cfg(feature = "kafka")]
-use crate::config::{AuditFeed, Config};
-
+use crate::config::AuditFeed;
 use crate::{
     audit::{Activity, Feed, Report, link::Sealers, trust::Trust},
     cli::{
         args,
         exit::{Exit, Failure},
     },
+    config::{Config, Written},
 };
 
 /// What a feed proves, and, where `counts` says so, what was done.
 pub(super) fn read(args: &args::Feed, counts: bool) -> Result<(Report, Activity), Failure> {
+    let (mut report, activity) = found(args, counts)?;
+    report.accept(&args.accept);
+    Ok((report, activity))
+}
+
+fn found(args: &args::Feed, counts: bool) -> Result<(Report, Activity), Failure> {
+    if let Some(url) = &args.objects {
+        return files::at(url, args, counts);
+    }
     let mut feed = opened(args)?;
     if counts {
         feed.count();
     }
-    let (mut report, activity) = match args.files.is_empty() {
-        true => live(args, feed)?,
-        false => of_files(args, feed)?,
-    };
-    report.accept(&args.accept);
-    Ok((report, activity))
+    if !args.files.is_empty() {
+        return of_files(args, feed);
+    }
+    let file = &args.configuration.config;
+    // Places, topics and logins: who checks needs none of the worker's keys.
+    let written = Config::load(file, std::env::vars_os(), &args.configuration.set)?;
+    match written.audit_files(file)? {
+        Some(_) if args.trust.is_some() => {
+            let error =
+                anyhow::anyhow!("--trust is for feeds: commit records of files have no seals");
+            Err(Failure::new(Exit::Usage, error))
+        }
+        Some(named) => files::of(&named, counts),
+        None => live(&written, file, feed),
+    }
 }
 
 /// A feed, whose seals are checked with the keys of a file.
@@ -140,13 +159,13 @@ pub(super) fn configured(args: &args::Feed) -> Result<AuditFeed, Failure> {
 }
 
 #[cfg(feature = "kafka")]
-fn live(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure> {
+fn live(written: &Written, file: &Path, mut feed: Feed) -> Result<(Report, Activity), Failure> {
     use crate::audit::{
         Source as _,
         live::{Live, Options},
     };
 
-    let named = configured(args)?;
+    let named = written.audit_feed(file)?;
     let options = Options {
         source: named.source,
         group_id: named.group_id,
@@ -163,6 +182,6 @@ fn live(args: &args::Feed, mut feed: Feed) -> Result<(Report, Activity), Failure
 }
 
 #[cfg(not(feature = "kafka"))]
-fn live(_: &args::Feed, _: Feed) -> Result<(Report, Activity), Failure> {
+fn live(_: &Written, _: &Path, _: Feed) -> Result<(Report, Activity), Failure> {
     Err(crate::cli::needs("kafka"))
 }

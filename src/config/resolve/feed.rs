@@ -1,6 +1,9 @@
-//! What a notary reads of a worker's configuration: topics and logins, and none of the worker's keys.
+//! What a notary or a checker reads of a worker's configuration: places, topics and logins, and none of the worker's
+//! keys.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
+
+use url::Url;
 
 use super::{Resolver, Written};
 use crate::{
@@ -8,6 +11,7 @@ use crate::{
     config::{sink, source},
     diagnose::Problems,
     kafka::Brokers,
+    store,
 };
 
 /// The audit feed of a stream.
@@ -46,7 +50,33 @@ impl AuditFeed {
     }
 }
 
+/// A sink of files with its audit.
+#[derive(Debug, Clone)]
+pub struct AuditFiles {
+    /// Where the files are.
+    pub url: Url,
+    /// Options of the store.
+    pub options: store::Options,
+    /// Brokers, consumer group and topics, if the source has them.
+    pub topics: Option<(Brokers, String, Vec<String>)>,
+}
+
 impl Written {
+    /// The sink of files that a worker with this configuration writes; none where it writes no files.
+    pub fn audit_files(&self, file: &Path) -> Result<Option<AuditFiles>, Problems> {
+        let sink::Section::ObjectStore { url, options, .. } = &self.config.sink else {
+            return Ok(None);
+        };
+        let mut resolver = Resolver {
+            written: self,
+            folder: file.parent().unwrap_or(Path::new("")).to_owned(),
+            problems: Problems::default(),
+        };
+        let found = resolver.audit_files(url, options);
+        resolver.problems.into_result()?;
+        Ok(found)
+    }
+
     /// The audit feed that a worker with this configuration writes.
     pub fn audit_feed(&self, file: &Path) -> Result<AuditFeed, Problems> {
         let mut resolver = Resolver {
@@ -61,6 +91,31 @@ impl Written {
 }
 
 impl Resolver<'_> {
+    fn audit_files(&mut self, url: &str, options: &BTreeMap<String, String>) -> Option<AuditFiles> {
+        let url = self.url("sink.url", url)?;
+        let options = self.options("sink.options", &url, options)?;
+        let topics = match &self.written.config.source {
+            source::Section::Kafka {
+                bootstrap_servers,
+                topics,
+                group_id,
+                sasl,
+                tls,
+                ..
+            } => {
+                let brokers =
+                    self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref());
+                Some((brokers?, group_id.clone(), topics.clone()))
+            }
+            _ => None,
+        };
+        Some(AuditFiles {
+            url,
+            options,
+            topics,
+        })
+    }
+
     fn audit_feed(&mut self) -> Option<AuditFeed> {
         let source::Section::Kafka {
             bootstrap_servers,

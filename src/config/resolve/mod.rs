@@ -14,7 +14,7 @@ mod writing;
 
 use std::path::{Path, PathBuf};
 
-pub use feed::AuditFeed;
+pub use feed::{AuditFeed, AuditFiles};
 pub use types::{
     Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
     Source, StdinSource, StdoutSink, TenantFrom, Tenants,
@@ -287,6 +287,13 @@ fn word<T: serde::Serialize>(value: &T) -> String {
 fn digest(config: &Config) -> String {
     let mut source = serde_json::to_value(&config.source).expect("a section serializes");
     let mut sink = serde_json::to_value(&config.sink).expect("a section serializes");
+    if let (crate::config::sink::Section::ObjectStore { .. }, Some(sink)) =
+        (&config.sink, sink.as_object_mut())
+    {
+        // The audit says what was done, and changes none of it.
+        sink.remove("audit_key_file");
+        sink.remove("audit_key_env");
+    }
     for section in [&mut source, &mut sink] {
         if let Some(section) = section.as_object_mut() {
             for key in [

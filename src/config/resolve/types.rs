@@ -183,6 +183,8 @@ pub struct ObjectSink {
     pub lease: std::time::Duration,
     /// When the files of a topic's partition are written.
     pub roll: sink::Roll,
+    /// The secret of the digests in audit records, if there are any.
+    pub audit_key: Option<Secret>,
 }
 
 /// Standard output.

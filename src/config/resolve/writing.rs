@@ -6,6 +6,7 @@ use super::{ObjectSink, Resolver, Sink, Source, StdoutSink};
 use crate::{
     config::{Config, sink},
     diagnose::Kind,
+    record::commit::AUDIT,
 };
 
 impl Resolver<'_> {
@@ -19,11 +20,15 @@ impl Resolver<'_> {
                 compression,
                 lease_secs,
                 roll,
+                audit_key_file,
+                audit_key_env,
             } => {
                 let url = self.url("sink.url", url);
                 let options = url
                     .as_ref()
                     .and_then(|url| self.options("sink.options", url, options));
+                let named = (audit_key_file.as_deref(), audit_key_env.as_deref());
+                let audit_key = self.secret("sink.audit_key", named.0, named.1);
                 Some(Sink::ObjectStore(ObjectSink {
                     url: url?,
                     options: options?,
@@ -31,6 +36,7 @@ impl Resolver<'_> {
                     compression: *compression,
                     lease: std::time::Duration::from_secs(lease_secs.get()),
                     roll: roll.unwrap_or_default(),
+                    audit_key: audit_key?,
                 }))
             }
             sink::Section::Stdout { records } => {
@@ -79,8 +85,10 @@ impl Resolver<'_> {
         };
         let with_end = |url: &Url| format!("{}/", url.as_str().trim_end_matches('/'));
         let (from, to) = (with_end(&source.url), with_end(&sink.url));
+        let audit = sink.audit_key.as_ref().map(|_| AUDIT);
         let reads_output = ["entities", "redactions", "dead_letters"]
-            .iter()
+            .into_iter()
+            .chain(audit)
             .any(|kind| from.starts_with(&format!("{to}{kind}/")));
         let message = if to.starts_with(&from) {
             "sink.url lies inside source.url: the next run would read its own output"

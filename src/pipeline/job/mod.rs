@@ -4,6 +4,7 @@
 //! of the object. An object that is not committed leaves nothing behind and is done again by the
 //! next run.
 
+mod audit;
 mod run;
 mod text;
 

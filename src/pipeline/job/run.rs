@@ -9,7 +9,10 @@ use std::{
 use metrics::{gauge, histogram};
 use tokio::sync::mpsc;
 
-use super::{Error, Job};
+use super::{
+    Error, Job,
+    audit::{self, Audited},
+};
 use crate::{
     pipeline::{Processor, Working, progress::Counts},
     record::{Code, DeadLetter, Document, DocumentId, PlainText, Position, Stage},
@@ -182,10 +185,11 @@ impl<'a> Run<'a> {
     ) -> Result<(), Error> {
         while self.pop().is_some() {}
         if let Outlet::Output(output) = outlet {
-            output.withdraw().await;
+            output.withdraw().await?;
         }
         self.counts.keep_letters();
-        self.reject(sink::unwritable(source, reason), outlet).await
+        self.reject(sink::unwritable(source, reason), None, outlet)
+            .await
     }
 
     fn has_room(&self) -> bool {
@@ -254,71 +258,94 @@ impl<'a> Run<'a> {
 
     async fn hand_over(&mut self, pending: Pending, outlet: &mut Outlet) -> Result<(), Error> {
         match pending {
-            Pending::Rejected(letter) => self.reject(letter, outlet).await,
-            Pending::Document(working, around) => match working.done().await {
-                Ok((done, bytes, began)) => {
-                    self.counts.add(&done, bytes);
-                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
-                    match outlet {
-                        Outlet::Output(output) => output.document(done, &around.after).await?,
-                        Outlet::Printer(printer) => printer.document(&done, &around.after)?,
-                        Outlet::Nothing => {}
-                    }
-                    Ok(())
-                }
-                Err(letter) => self.reject(letter, outlet).await,
-            },
-            Pending::Table(table, rows) => {
-                let mut done = Vec::with_capacity(rows.len());
-                let mut sizes = Vec::with_capacity(rows.len());
-                for row in rows {
-                    let row = match row {
-                        Row::Working(working) => working.done().await,
-                        Row::Rejected(letter) => Err(letter),
-                    };
-                    match row {
-                        Ok((row, bytes, began)) => {
-                            done.push(Some(row));
-                            sizes.push(Some((bytes, began)));
+            Pending::Rejected(letter) => self.reject(letter, None, outlet).await,
+            Pending::Document(working, around) => {
+                let audited = outlet.follows(&working);
+                match working.done().await {
+                    Ok((done, bytes, began)) => {
+                        self.counts.add(&done, bytes);
+                        histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
+                        let event = self.event(outlet, audited, &done);
+                        match outlet {
+                            Outlet::Output(output) => output.document(done, &around.after).await?,
+                            Outlet::Printer(printer) => printer.document(&done, &around.after)?,
+                            Outlet::Nothing => {}
                         }
-                        Err(letter) => {
-                            self.reject(letter, outlet).await?;
-                            done.push(None);
-                            sizes.push(None);
-                        }
+                        Ok(audit::add(event, outlet).await?)
                     }
+                    Err(letter) => self.reject(letter, audited, outlet).await,
                 }
-                match outlet {
-                    Outlet::Output(output) => {
-                        for (row, reason) in output.table(&table, &done).await? {
-                            let unwritten = done[row].take().expect("a row that was to be written");
-                            let mut letter = sink::unwritable(unwritten.entities.source, reason);
-                            letter.tenant = Some(unwritten.entities.tenant);
-                            self.reject(letter, outlet).await?;
-                        }
-                    }
-                    Outlet::Printer(printer) => done
-                        .iter()
-                        .flatten()
-                        .try_for_each(|done| printer.document(done, "\n"))?,
-                    Outlet::Nothing => {}
+            }
+            Pending::Table(table, rows) => self.table(&table, rows, outlet).await,
+        }
+    }
+
+    async fn table(
+        &mut self,
+        table: &Table,
+        rows: Vec<Row>,
+        outlet: &mut Outlet,
+    ) -> Result<(), Error> {
+        let mut done = Vec::with_capacity(rows.len());
+        let mut sizes = Vec::with_capacity(rows.len());
+        let mut events = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut audited = None;
+            let row = match row {
+                Row::Working(working) => {
+                    audited = outlet.follows(&working);
+                    working.done().await
                 }
-                for (done, (bytes, began)) in done
-                    .iter()
-                    .zip(sizes)
-                    .filter_map(|(done, size)| done.as_ref().zip(size))
-                {
-                    self.counts.add(done, bytes);
-                    histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
+                Row::Rejected(letter) => Err(letter),
+            };
+            match row {
+                Ok((row, bytes, began)) => {
+                    events.push(self.event(outlet, audited, &row));
+                    done.push(Some(row));
+                    sizes.push(Some((bytes, began)));
                 }
-                Ok(())
+                Err(letter) => {
+                    self.reject(letter, audited, outlet).await?;
+                    events.push(None);
+                    done.push(None);
+                    sizes.push(None);
+                }
             }
         }
+        match outlet {
+            Outlet::Output(output) => {
+                for (row, reason) in output.table(table, &done).await? {
+                    let unwritten = done[row].take().expect("a row that was to be written");
+                    events[row] = None;
+                    let mut letter = sink::unwritable(unwritten.entities.source, reason);
+                    letter.tenant = Some(unwritten.entities.tenant);
+                    self.reject(letter, None, outlet).await?;
+                }
+            }
+            Outlet::Printer(printer) => done
+                .iter()
+                .flatten()
+                .try_for_each(|done| printer.document(done, "\n"))?,
+            Outlet::Nothing => {}
+        }
+        for event in events {
+            audit::add(event, outlet).await?;
+        }
+        for (done, (bytes, began)) in done
+            .iter()
+            .zip(sizes)
+            .filter_map(|(done, size)| done.as_ref().zip(size))
+        {
+            self.counts.add(done, bytes);
+            histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
+        }
+        Ok(())
     }
 
     pub(super) async fn reject(
         &mut self,
         letter: DeadLetter,
+        audited: Option<Audited>,
         outlet: &mut Outlet,
     ) -> Result<(), Error> {
         let engine = &self.job.engine;
@@ -331,6 +358,7 @@ impl<'a> Run<'a> {
             Outlet::Printer(printer) => printer.dead_letter(&letter)?,
             Outlet::Nothing => {}
         }
+        self.audit_letter(&letter, audited, outlet).await?;
         self.counts.letters.push(letter);
         Ok(())
     }

@@ -15,7 +15,10 @@ use crate::{
         names,
         progress::Counts,
     },
-    record::PlainText,
+    record::{
+        Audit, PlainText,
+        audit::{About, DigestKey, Finding, Growing, Outcome},
+    },
     sink::{self, StreamStart},
     source::Stream,
     telemetry::metric,
@@ -28,7 +31,7 @@ impl Run<'_> {
         let (id, position) = (stream.id.clone(), stream.position.clone());
         let policy = match self.policy(stream.tenant.as_deref(), &position, &id) {
             Ok(policy) => policy,
-            Err(letter) => return self.reject(letter, outlet).await,
+            Err(letter) => return self.reject(letter, None, outlet).await,
         };
         let tenant = policy.tenant.to_string();
         match self.pieces(stream, &policy, outlet).await {
@@ -46,11 +49,11 @@ impl Run<'_> {
             }
             Err(TextError::Document(error)) => {
                 if let Outlet::Output(output) = outlet {
-                    output.withdraw().await;
+                    output.withdraw().await?;
                 }
                 let id = Some(id.in_dead_letter());
-                self.reject(error.dead_letter(position, Some(tenant), id), outlet)
-                    .await
+                let letter = error.dead_letter(position, Some(tenant), id);
+                self.reject(letter, None, outlet).await
             }
         }
     }
@@ -65,11 +68,13 @@ impl Run<'_> {
         let engine = &self.job.engine;
         let subject = document::subject_of_text(policy, &stream.id);
         let id = names::shown_id(policy, subject.as_deref(), &stream.id)?;
+        let position = stream.position.clone();
         let start = StreamStart {
             id: &id,
             tenant: &policy.tenant,
-            position: &stream.position,
+            position: &position,
         };
+        let mut digests = Digested::of(outlet);
         let (mut output, printer) = match outlet {
             Outlet::Output(output) => (
                 Some(
@@ -99,6 +104,9 @@ impl Run<'_> {
                     output
                         .piece(&part.redacted, &part.entities, &part.changes)
                         .await?;
+                    if let Some(digests) = &mut digests {
+                        output.findings(&digests.add(policy, &part))?;
+                    }
                 } else if let Some(printer) = printer {
                     printer.text(&part.redacted)?;
                 }
@@ -106,13 +114,55 @@ impl Run<'_> {
         }
         if let Some(output) = output {
             let (tokens, windows) = text.counts();
+            let event = digests.map(|digests| digests.event(self.about(policy), start, policy));
             output
-                .finish(&document::digests(engine, policy), tokens, windows)
+                .finish(&document::digests(engine, policy), tokens, windows, event)
                 .await?;
         }
         counts.document(&policy.tenant, text.bytes());
         histogram!(metric::END_TO_END_SECONDS).record(began.elapsed());
         Ok(counts)
+    }
+}
+
+/// What the audit says of a text, as far as it was read.
+struct Digested {
+    key: DigestKey,
+    input: Growing,
+    output: Growing,
+}
+
+impl Digested {
+    /// None where nothing is audited.
+    fn of(outlet: &Outlet) -> Option<Self> {
+        let Outlet::Output(output) = outlet else {
+            return None;
+        };
+        let key = output.digest_key()?.clone();
+        Some(Self {
+            input: key.begin(),
+            output: key.begin(),
+            key,
+        })
+    }
+
+    fn add(&mut self, policy: &Policy, part: &Part) -> Vec<Finding> {
+        self.input.add(part.piece.text.as_bytes());
+        self.output.add(part.redacted.as_bytes());
+        document::findings(&part.entities, &part.changes, policy, &self.key)
+    }
+
+    /// The record of the text, without its findings.
+    fn event(self, mut about: About, text: StreamStart<'_>, policy: &Policy) -> Audit {
+        about.input_digest = Some(self.input.end());
+        let source = text.position.clone();
+        Audit {
+            tenant: Some(policy.tenant.to_string()),
+            document_id: Some(text.id.to_owned()),
+            outcome: Some(Outcome::Delivered),
+            output_digest: Some(self.output.end()),
+            ..Audit::about(source, about, &self.key)
+        }
     }
 }
 

@@ -23,13 +23,13 @@ use super::{
     Error,
     account::{Account, OUTAGE, Tally},
     group::Group,
-    place::{Place, Waiting},
+    place::{Making, Place, Waiting},
     publisher::{BURST, Bounds, Publisher, Turn},
     ready::Ready,
 };
 use crate::{
     kafka::{Partition, offsets::offset_of},
-    record::{PlainText, Stage},
+    record::{PlainText, Stage, audit::DigestKey},
     sink::{
         self,
         chain::{self, Chains, Head, Outcome},
@@ -53,7 +53,7 @@ pub(super) struct Files {
     chains: Chains,
     /// Of the slot.
     group: String,
-    compression: Option<Compression>,
+    making: Making,
     bounds: Bounds,
     places: BTreeMap<Partition, Place>,
 }
@@ -99,11 +99,16 @@ const WRITERS: usize = 16;
 const HINT: &str = "weir-record/1:";
 
 impl Files {
-    pub(super) fn new(options: Options, bounds: Bounds) -> Self {
+    pub(super) fn new(options: Options, digest_key: Option<DigestKey>, bounds: Bounds) -> Self {
+        let group = options.chains.group.clone();
         Self {
-            group: options.chains.group.clone(),
+            making: Making {
+                compression: options.compression,
+                digest_key,
+                group: group.clone(),
+            },
+            group,
             chains: options.chains.build(),
-            compression: options.compression,
             bounds,
             places: BTreeMap::new(),
         }
@@ -182,7 +187,7 @@ impl Files {
                 break;
             }
             let delivery = waiting.next().expect("peeked above");
-            place.add(delivery, self.compression);
+            place.add(delivery, &self.making);
         }
         ready.extend(waiting);
     }

@@ -243,7 +243,8 @@ impl Gathered {
             digests = Some(Box::new(process.digests(&policy)));
             keys = document::keys(&policy);
             if let Ok(done) = &outcome {
-                findings = document::findings(done, &policy, key);
+                let (entities, changes) = (&done.entities.entities, &done.changes);
+                findings = document::findings(entities, changes, &policy, key);
             }
         }
         let of_findings: usize = findings.iter().map(Finding::held).sum();

@@ -85,7 +85,11 @@ impl Slot {
                 let (producer, make) = (Box::new(producer), Box::new(make));
                 Box::new(Topics::new(topics, &options, producer, make))
             }
-            (Sink::Objects(files), _) => Box::new(Files::new(files.clone(), options.bounds())),
+            (Sink::Objects(files), _) => Box::new(Files::new(
+                files.clone(),
+                options.source.digest_key.clone(),
+                options.bounds(),
+            )),
             (Sink::Topics(_), None) => unreachable!("topics have a producer, made above"),
         };
         let watch = Watch::new(number, options.stall_for);

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     kafka::{Lost, Partition},
+    record::audit::DigestKey,
     sink::{
         self, FileSet, Sealed,
         chain::{Head, Outcome},
@@ -36,6 +37,25 @@ pub(super) struct Place {
     pub(super) seek_to: Option<i64>,
     pub(super) open: Option<Open>,
     pub(super) sealed: Option<Waiting>,
+}
+
+/// How sets are made.
+pub(super) struct Making {
+    pub(super) compression: Option<Compression>,
+    /// Key of the digests in audit records; without one nothing is audited.
+    pub(super) digest_key: Option<DigestKey>,
+    /// Consumer group whose offsets are counted.
+    pub(super) group: String,
+}
+
+impl Making {
+    fn set(&self, partition: &Partition, first: i64, gap_from: Option<i64>, from: i64) -> FileSet {
+        let mut set = FileSet::new(first, gap_from, self.compression);
+        if let Some(key) = &self.digest_key {
+            set.audit(key, &self.group, partition, from);
+        }
+        set
+    }
 }
 
 /// What is gathered.
@@ -173,15 +193,19 @@ impl Place {
         self.open.is_none()
     }
 
-    pub(super) fn add(&mut self, delivery: Delivery, compression: Option<Compression>) {
+    pub(super) fn add(&mut self, delivery: Delivery, making: &Making) {
         // Committed already: the group was behind its chain.
         if delivery.envelope.offset < self.end {
             return;
         }
-        self.end = delivery.envelope.offset + 1;
+        let (offset, partition) = (delivery.envelope.offset, &delivery.envelope.partition);
+        // In front of the first record of a chain nobody knows what there was.
+        let is_behind = self.end > 0 && self.gap_from.is_none();
+        let from = if is_behind { self.end } else { offset };
+        self.end = offset + 1;
         let gap_from = self.gap_from.take();
         let open = self.open.get_or_insert_with(|| Open {
-            set: FileSet::new(delivery.envelope.offset, gap_from, compression),
+            set: making.set(partition, offset, gap_from, from),
             tally: Tally::default(),
             since: Instant::now(),
             told: Told {

@@ -38,12 +38,8 @@ impl Chained {
 impl Audit {
     /// Puts an event behind the end of a chain.
     pub fn chained(mut self, behind: &Head, offset: i64) -> Chained {
-        debug_assert_eq!(self.kind, Kind::Event);
-        self.epoch = behind.epoch;
-        self.seq = behind.seq + 1;
-        self.after = Some(behind.next - 1);
-        self.previous.clone_from(&behind.hash);
-        self.written(offset + 1)
+        let head = self.place_behind(behind, offset);
+        self.written(head.next)
     }
 
     /// Opens an epoch of a chain with a record that holds a `begin`.
@@ -61,13 +57,7 @@ impl Audit {
     fn written(mut self, next: i64) -> Chained {
         self.hash.clear();
         self.seal = None;
-        let mut json = serde_json::to_vec(&self).expect("strings and numbers are JSON");
-        let closed = json.pop();
-        debug_assert_eq!(closed, Some(b'}'), "a record is an object");
-        let hash = hex::encode(Sha256::digest(&json));
-        json.extend_from_slice(HASH.as_bytes());
-        json.extend_from_slice(hash.as_bytes());
-        json.extend_from_slice(b"\"}");
+        let (json, hash) = close(serde_json::to_vec(&self).expect("strings and numbers are JSON"));
         Chained {
             json,
             head: Head {
@@ -78,6 +68,91 @@ impl Audit {
             },
             event_id: self.event_id,
         }
+    }
+}
+
+/// Adds to an object its last member, the hash of the bytes in front of it.
+pub(in crate::record) fn close(mut json: Vec<u8>) -> (Vec<u8>, String) {
+    let closed = json.pop();
+    debug_assert_eq!(closed, Some(b'}'), "a record is an object");
+    let hash = hex::encode(Sha256::digest(&json));
+    json.extend_from_slice(HASH.as_bytes());
+    json.extend_from_slice(hash.as_bytes());
+    json.extend_from_slice(b"\"}");
+    (json, hash)
+}
+
+/// Whether a record ends in a hash of the bytes in front of it; `behind` stands between the hash and the end.
+pub(in crate::record) fn hash_fits(json: &str, hash: &str, behind: &str) -> bool {
+    // The last one: text inside of a record cannot hold it, since its quotes would be escaped.
+    let Some(at) = json.rfind(HASH) else {
+        return false;
+    };
+    json[at..] == format!("{HASH}{hash}\"{behind}}}")
+        && hex::encode(Sha256::digest(&json[..at])) == hash
+}
+
+/// A record of a text whose findings may not fit into memory: they are written between its two parts.
+pub struct Parted {
+    /// What stands in front of the findings.
+    pub front: Vec<u8>,
+    /// What stands behind them.
+    back: Vec<u8>,
+    hash: Sha256,
+    head: Head,
+}
+
+impl Audit {
+    /// Puts an event without findings behind the end of a chain, in two parts.
+    pub fn parted(mut self, behind: &Head, offset: i64) -> Parted {
+        const FINDINGS: &str = "\"findings\":[";
+        self.findings.clear();
+        let head = self.place_behind(behind, offset);
+        let mut front = serde_json::to_string(&self).expect("strings and numbers are JSON");
+        // No text in front of it holds a quote that is not escaped.
+        let at = front.find(FINDINGS).expect("every record has the member");
+        let mut back = front.split_off(at + FINDINGS.len()).into_bytes();
+        back.pop();
+        Parted {
+            hash: Sha256::new_with_prefix(&front),
+            front: front.into_bytes(),
+            back,
+            head,
+        }
+    }
+
+    /// Numbers an event; the end of the chain behind it, but for its hash.
+    fn place_behind(&mut self, behind: &Head, offset: i64) -> Head {
+        debug_assert_eq!(self.kind, Kind::Event);
+        self.epoch = behind.epoch;
+        self.seq = behind.seq + 1;
+        self.after = Some(behind.next - 1);
+        self.previous.clone_from(&behind.hash);
+        self.hash.clear();
+        self.seal = None;
+        Head {
+            epoch: self.epoch,
+            seq: self.seq,
+            next: offset + 1,
+            hash: String::new(),
+        }
+    }
+}
+
+impl Parted {
+    /// Counts a stretch of the findings, which are separated by commas.
+    pub fn findings(&mut self, bytes: &[u8]) {
+        self.hash.update(bytes);
+    }
+
+    /// What stands behind the findings, and the end of the chain.
+    pub fn end(mut self) -> (Vec<u8>, Head) {
+        self.hash.update(&self.back);
+        self.head.hash = hex::encode(self.hash.finalize());
+        self.back.extend_from_slice(HASH.as_bytes());
+        self.back.extend_from_slice(self.head.hash.as_bytes());
+        self.back.extend_from_slice(b"\"}");
+        (self.back, self.head)
     }
 }
 
@@ -106,6 +181,14 @@ pub enum NotChained {
 }
 
 impl Written {
+    /// Reads a record; bytes that are no text are none.
+    ///
+    /// # Errors
+    /// See [`NotChained`].
+    pub fn of_bytes(bytes: &[u8]) -> Result<Self, NotChained> {
+        Self::read(std::str::from_utf8(bytes).map_err(|_| NotChained::Form)?)
+    }
+
     /// Reads a record, and computes its hash again.
     ///
     /// # Errors
@@ -115,7 +198,6 @@ impl Written {
         if record.v != VERSION {
             return Err(NotChained::Version(record.v));
         }
-        // The last one: text inside of a record cannot hold it, since its quotes would be escaped.
         let at = json.rfind(HASH).ok_or(NotChained::Form)?;
         let seal = match &record.seal {
             Some(seal) => {
@@ -127,7 +209,7 @@ impl Written {
         if !is_hash(&record.hash) || json[at..] != format!("{HASH}{}\"{seal}}}", record.hash) {
             return Err(NotChained::Form);
         }
-        if hex::encode(Sha256::digest(&json[..at])) != record.hash {
+        if !hash_fits(json, &record.hash, &seal) {
             return Err(NotChained::Hash);
         }
         let is_begin = record.seq == 0 && record.after.is_none() && record.outcome.is_none();
@@ -183,6 +265,33 @@ mod tests {
         let places: Vec<_> = read.iter().map(|own| (own.seq, own.after)).collect();
         assert_eq!(places, [(0, None), (1, Some(-1)), (2, Some(0))]);
         assert_eq!(chain[2].head.next, 5);
+    }
+
+    #[test]
+    fn a_record_in_parts_is_the_same_as_one_in_whole() {
+        let head = begin(0).opened(1, GENESIS).head;
+        let mut second = event(0).findings.remove(0);
+        second.label = "\"findings\":[".to_owned();
+        for findings in [
+            Vec::new(),
+            event(0).findings,
+            vec![event(0).findings.remove(0), second],
+        ] {
+            let own = Audit {
+                findings: findings.clone(),
+                document_id: Some("\"findings\":[".to_owned()),
+                ..event(0)
+            };
+            let whole = own.clone().chained(&head, 0);
+            let mut parts = own.parted(&head, 0);
+            let mut json = parts.front.clone();
+            let list = serde_json::to_vec(&findings).unwrap();
+            parts.findings(&list[1..list.len() - 1]);
+            json.extend_from_slice(&list[1..list.len() - 1]);
+            let (back, end) = parts.end();
+            json.extend(back);
+            assert_eq!((json, end), (whole.json, whole.head));
+        }
     }
 
     #[test]

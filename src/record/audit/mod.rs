@@ -12,9 +12,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::{Code, Digests, Position, schema_name};
+use super::{Code, DeadLetter, Digests, Done, Position, schema_name};
 
-pub use chain::{Chained, NotChained, Written};
+pub use chain::{Chained, NotChained, Parted, Written};
+pub(in crate::record) use chain::{close, hash_fits};
 pub use head::{BEGUN, Committed, GENESIS, Head};
 pub use version1::{Version1, hash_holds};
 
@@ -127,6 +128,71 @@ impl Audit {
             hash: String::new(),
             seal: None,
         }
+    }
+}
+
+/// What is known of a record apart from what became of it.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    /// What made its records, in whole; none where its tenant is not known.
+    pub(crate) digests: Option<Box<Digests>>,
+    /// Keys of its policy.
+    pub(crate) keys: Vec<KeyName>,
+    /// What was found.
+    pub(crate) findings: Vec<Finding>,
+    /// Digest of it as received.
+    pub(crate) input_digest: Option<String>,
+}
+
+impl Audit {
+    /// What became of a record, not yet in a chain.
+    pub(crate) fn event(
+        source: Position,
+        outcome: Result<&Done, &DeadLetter>,
+        about: About,
+        key: &DigestKey,
+    ) -> Self {
+        let mut own = Self::about(source, about, key);
+        match outcome {
+            Ok(done) => {
+                own.tenant = Some(done.entities.tenant.clone());
+                own.document_id = Some(done.entities.document_id.clone());
+                own.outcome = Some(Outcome::Delivered);
+                own.output_digest = Some(key.digest(&done.redacted.bytes()));
+            }
+            Err(letter) => {
+                own.tenant.clone_from(&letter.tenant);
+                own.document_id.clone_from(&letter.document_id);
+                own.outcome = Some(Outcome::DeadLetter);
+                own.code = Some(letter.code);
+            }
+        }
+        own
+    }
+
+    /// An event whose outcome is not known yet.
+    pub(crate) fn about(source: Position, about: About, key: &DigestKey) -> Self {
+        let About {
+            digests: made_by,
+            keys,
+            findings,
+            input_digest,
+        } = about;
+        let event_id = event_id(&source, made_by.as_deref());
+        let mut own = Self {
+            event_id,
+            findings,
+            keys,
+            input_digest,
+            ..Self::new(Kind::Event, source, key)
+        };
+        if let Some(made_by) = made_by {
+            own.pack = Some(made_by.pack);
+            own.label_set = Some(made_by.label_set);
+            own.policy = Some(made_by.policy);
+            own.weir_version = Some(made_by.weir_version);
+        }
+        own
     }
 }
 
@@ -280,7 +346,7 @@ impl DigestKey {
 
     /// 64 hexadecimal digits.
     pub fn digest(&self, value: &[u8]) -> String {
-        self.mac(b"weir/audit-digest/2", value)
+        self.mac(DIGEST, value)
     }
 
     /// A field as findings name it: keys of objects that do not look like names of fields may be values, and are their
@@ -307,13 +373,40 @@ impl DigestKey {
         self.mac(b"weir/audit-key/1", b"")[..8].to_owned()
     }
 
-    fn mac(&self, purpose: &[u8], value: &[u8]) -> String {
+    /// Begins with the digest of a value that comes in pieces.
+    pub(crate) fn begin(&self) -> Growing {
+        Growing(self.keyed(DIGEST))
+    }
+
+    fn keyed(&self, purpose: &[u8]) -> Hmac<Sha256> {
         let mut mac =
             Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes a key of any length");
         mac.update(&(purpose.len() as u64).to_le_bytes());
         mac.update(purpose);
+        mac
+    }
+
+    fn mac(&self, purpose: &[u8], value: &[u8]) -> String {
+        let mut mac = self.keyed(purpose);
         mac.update(value);
         hex::encode(mac.finalize().into_bytes())
+    }
+}
+
+/// Purpose of the digests of values.
+const DIGEST: &[u8] = b"weir/audit-digest/2";
+
+/// The digest of a value that comes in pieces.
+pub(crate) struct Growing(Hmac<Sha256>);
+
+impl Growing {
+    pub(crate) fn add(&mut self, piece: &[u8]) {
+        self.0.update(piece);
+    }
+
+    /// 64 hexadecimal digits.
+    pub(crate) fn end(self) -> String {
+        hex::encode(self.0.finalize().into_bytes())
     }
 }
 

@@ -8,8 +8,8 @@ use super::{Delivery, Error, error::outcome};
 use crate::{
     kafka::Partition,
     record::{
-        Audit, DeadLetter, Position,
-        audit::{self, Begin, DigestKey, Kind, Outcome},
+        Audit, Position,
+        audit::{self, About, Begin, DigestKey, Kind},
     },
 };
 
@@ -68,35 +68,14 @@ pub(crate) fn committed_heads(
 
 /// The audit record of a delivery, not yet chained.
 pub(crate) fn audited(delivery: &Delivery, key: &DigestKey) -> Audit {
-    let source = delivery.envelope.position();
-    let done = delivery.outcome.as_deref().ok();
-    let letter = delivery.outcome.as_ref().err();
-    let of_letter =
-        |own: fn(&DeadLetter) -> &Option<String>| letter.and_then(|own_| own(own_).clone());
-    let made_by = delivery.digests.as_deref();
-    Audit {
-        event_id: audit::event_id(&source, made_by),
-        tenant: done
-            .map(|done| done.entities.tenant.clone())
-            .or_else(|| of_letter(|letter| &letter.tenant)),
-        document_id: done
-            .map(|done| done.entities.document_id.clone())
-            .or_else(|| of_letter(|letter| &letter.document_id)),
-        outcome: Some(match letter {
-            None => Outcome::Delivered,
-            Some(_) => Outcome::DeadLetter,
-        }),
-        code: letter.map(|letter| letter.code),
-        findings: delivery.findings.clone(),
-        pack: made_by.map(|own| own.pack.clone()),
-        label_set: made_by.map(|own| own.label_set.clone()),
-        policy: made_by.map(|own| own.policy.clone()),
+    let about = About {
+        digests: delivery.digests.clone(),
         keys: delivery.keys.clone(),
-        weir_version: made_by.map(|own| own.weir_version.clone()),
+        findings: delivery.findings.clone(),
         input_digest: delivery.envelope.digest.clone(),
-        output_digest: done.map(|done| key.digest(&done.redacted.bytes())),
-        ..Audit::new(Kind::Event, source, key)
-    }
+    };
+    let outcome = delivery.outcome.as_deref().map_err(|letter| &**letter);
+    Audit::event(delivery.envelope.position(), outcome, about, key)
 }
 
 /// The record that opens an epoch of a partition's chain, not yet chained.
