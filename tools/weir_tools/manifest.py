@@ -66,7 +66,7 @@ def _render(folder: Path, measured: dict, training: dict) -> str:
 # Written by `python -m weir_tools.export`; CARD.md tells what this pack is and what it is not for.
 format = 1
 name = "weir-mini"
-version = "0.4.0"
+version = "0.5.0"
 family = "adaptive"            # adaptive | fixed_head | gliner | generative
 licence = "Apache-2.0"
 
