@@ -270,7 +270,7 @@ impl LogFault {
             ),
             Self::Refused { roll, records } => write!(
                 f,
-                "refused: by roll {roll}, the feed had {records} records that are no audit records of version 2"
+                "refused: by roll {roll}, the feed had {records} records that are not audit records of version 2"
             ),
             _ => Ok(()),
         }

@@ -5,6 +5,7 @@ mod collector;
 mod feed;
 mod reading;
 mod registry;
+mod reveals;
 mod rules;
 mod server;
 mod stores;
@@ -15,6 +16,7 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 pub use feed::AuditFeed;
+pub use reveals::Reveals;
 pub use types::{
     Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
     Source, StdinSource, StdoutSink, TenantFrom, Tenants,
