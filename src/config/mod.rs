@@ -40,11 +40,13 @@ use serde_json::Value as Json;
 pub use feature::Feature;
 pub use resolve::{
     AuditFeed, Collector, Columns, DEFAULT_MODEL, Ids, Listen, Model, ObjectSink, ObjectSource,
-    PathPattern, Resolved, Reveals, Sink, Source, StdinSource, StdoutSink, TenantFrom, Tenants,
+    PathPattern, Resolved, Sink, Source, StdinSource, StdoutSink, TenantFrom, Tenants,
 };
 
 pub use kafka::{IdFrom, KafkaSink, KafkaSource};
 pub use route::Route;
+
+pub use resolve::Reveals;
 
 use crate::diagnose::{
     Kind, Place, Problems, check,

@@ -16,11 +16,12 @@ mod writing;
 use std::path::{Path, PathBuf};
 
 pub use feed::AuditFeed;
-pub use reveals::Reveals;
 pub use types::{
     Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
     Source, StdinSource, StdoutSink, TenantFrom, Tenants,
 };
+
+pub use reveals::Reveals;
 
 use super::{Config, Written, kafka::Secret, model, models, route::Route};
 use crate::{
