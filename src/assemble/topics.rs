@@ -282,6 +282,7 @@ pub(super) fn writer(
         redactions,
         dead_letters,
         audit,
+        reveals: _, // `weir reveal`
     } = by_kind;
     topics::Options {
         brokers: brokers.clone(),

@@ -92,3 +92,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_trust_file_names_keys_that_were_revoked() {
+    let key = SigningKey::from_seed("worker", &[1; 32]).unwrap();
+    let key = key.verifying_key();
+    let file = |workers: &str, since: &str| {
+        format!(
+            "origin = \"o\"\nnotaries = [\"{key}\"]\nworkers = [{workers}]\n[[revoked]]\nkey = \"{key}\"\n\
+             since = \"{since}\"\n"
+        )
+    };
+    let good = file(&format!("\"{key}\""), "2026-12-01T09:30:00Z");
+    let read: trust::Trust = toml::from_str(&good).unwrap();
+    let since = read.revoked(&key).unwrap().to_string();
+    assert_eq!(since, "2026-12-01T09:30:00Z");
+    let again: trust::Trust = toml::from_str(&toml::to_string(&read).unwrap()).unwrap();
+    assert_eq!(again.revoked(&key), read.revoked(&key));
+    let other = SigningKey::from_seed("worker", &[2; 32]).unwrap();
+    assert_eq!(read.revoked(&other.verifying_key()), None);
+    let bad = good.replace("2026-12-01T09:30:00Z", "last week");
+    let error = toml::from_str::<trust::Trust>(&bad).unwrap_err();
+    assert!(error.to_string().contains("is not a time"), "{error}");
+}

@@ -1,4 +1,5 @@
-//! `weir reveal`: values that were encrypted or sealed, read back, with an event on disk before anything is printed.
+//! `weir reveal`: values that were encrypted or sealed, read back, with an event on disk or in a topic before anything is
+//! printed.
 
 use std::{
     fs::{File, OpenOptions},
@@ -45,7 +46,7 @@ pub fn execute(args: &args::Reveal) -> Result<Exit, Failure> {
             .iter()
             .map(|revealed| event(args, &policy, revealed))
             .collect();
-        record(&args.audit, &events)?;
+        record(args, &events)?;
     }
     print(&text, &reading, args.json)?;
     match (reading.revealed.len(), reading.unread) {
@@ -139,14 +140,39 @@ fn login() -> String {
         .unwrap_or_else(|| "unknown".to_owned())
 }
 
-/// Appends the events, and returns when they are on disk.
-fn record(path: &Path, events: &[Reveal]) -> Result<(), Failure> {
-    append(path, events)
-        .with_context(|| format!("can't write the event to {}", path.display()))
-        .map_err(|error| {
-            Failure::new(Exit::Io, error)
-                .hint("name a file that weir can append to; nothing was revealed")
-        })
+/// Writes the events, and returns when they are on disk, or acknowledged by brokers.
+fn record(args: &args::Reveal, events: &[Reveal]) -> Result<(), Failure> {
+    match (&args.audit, &args.config) {
+        (Some(path), _) => append(path, events)
+            .with_context(|| format!("can't write the event to {}", path.display()))
+            .map_err(|error| {
+                Failure::new(Exit::Io, error)
+                    .hint("name a file that weir can append to; nothing was revealed")
+            }),
+        (None, Some(file)) => publish(file, events),
+        (None, None) => {
+            let error = anyhow!("an event needs --audit or --config");
+            Err(Failure::new(Exit::Usage, error))
+        }
+    }
+}
+
+#[cfg(feature = "kafka")]
+fn publish(file: &Path, events: &[Reveal]) -> Result<(), Failure> {
+    let written = crate::config::Config::load(file, std::env::vars_os(), &[])?;
+    let named = written.reveals(file)?;
+    let values: Result<Vec<Vec<u8>>, _> = events.iter().map(serde_json::to_vec).collect();
+    let values = values.map_err(io::Error::from)?;
+    let appended = named.brokers.append(&named.topic, &values);
+    appended.map_err(|error| {
+        Failure::new(Exit::Unavailable, error)
+            .hint("weir prints a value only after its event is acknowledged; nothing was revealed")
+    })
+}
+
+#[cfg(not(feature = "kafka"))]
+fn publish(_: &Path, _: &[Reveal]) -> Result<(), Failure> {
+    Err(super::needs("kafka"))
 }
 
 fn append(path: &Path, events: &[Reveal]) -> io::Result<()> {

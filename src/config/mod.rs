@@ -47,6 +47,8 @@ pub use resolve::{
 pub use kafka::{IdFrom, KafkaSink, KafkaSource};
 pub use route::Route;
 
+pub use resolve::Reveals;
+
 use crate::diagnose::{
     Kind, Place, Problems, check,
     document::{self, Node, Value},

@@ -128,6 +128,10 @@ pub struct Topics {
     /// `audit_key_file` or `audit_key_env`. Unset: not written.
     #[serde(default)]
     pub audit: Option<String>,
+    /// Events of `weir reveal --config`, which writes them here before it prints a value. A worker does not write
+    /// it. Unset: `weir reveal` needs a file.
+    #[serde(default)]
+    pub reveals: Option<String>,
 }
 
 impl Topics {

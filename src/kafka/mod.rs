@@ -6,6 +6,8 @@
 //! Holds: no password, token, key or header is printed (I7).
 //! Does not know: groups, transactions, what records hold.
 #[cfg(feature = "kafka")]
+mod append;
+#[cfg(feature = "kafka")]
 pub(crate) mod brokers;
 #[cfg(feature = "kafka")]
 mod envelope;
@@ -15,6 +17,8 @@ pub(crate) mod offsets;
 mod refusal;
 mod settings;
 
+#[cfg(feature = "kafka")]
+pub use append::NotAppended;
 #[cfg(feature = "kafka")]
 pub(crate) use envelope::position;
 #[cfg(feature = "kafka")]

@@ -237,6 +237,30 @@ fn seals_of_a_worker_hold_with_its_public_key_alone() {
     assert!(text.contains("bad seal: "), "{text}");
     assert!(text.contains("BROKEN: "), "{text}");
 
+    // Keys of which none seals: nothing would be checked, and nobody would notice.
+    let file = own.folder.path().join("trust.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let (rest, workers) = text.split_once("workers").unwrap();
+    std::fs::write(&file, rest).unwrap();
+    let (code, said) = own.verify(&["--trust", "trust.toml"]);
+    assert_eq!(code, Some(78), "{said}");
+    assert!(said.contains("trust.toml names no workers"), "{said}");
+    // A key that was stolen: no roll says which of its seals were made before.
+    let stolen = |of: &SigningKey| {
+        trust(of);
+        let revoked = format!(
+            "[[revoked]]\nkey = \"{}\"\nsince = \"2026-01-01T00:00:00Z\"\n",
+            of.verifying_key()
+        );
+        let text = std::fs::read_to_string(&file).unwrap() + &revoked;
+        std::fs::write(&file, text).unwrap();
+    };
+    stolen(&key);
+    let (code, said) = own.verify(&["--trust", "trust.toml"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("revoked: the seal of record"), "{said}");
+    std::fs::write(&file, format!("{rest}workers{workers}")).unwrap();
+
     // Without a seal, where one is asked for.
     let bare = Audited::new(1);
     bare.place.produce((0..3).map(record));

@@ -36,6 +36,16 @@ fn worker() -> SigningKey {
     SigningKey::from_seed("worker", &[2; 32]).unwrap()
 }
 
+fn witness() -> SigningKey {
+    SigningKey::from_seed("witness.example", &[3; 32]).unwrap()
+}
+
+/// Wants the signature of a witness.
+fn witnessed() -> Trust {
+    let witnesses = vec![witness().cosigner()];
+    trust().with_witnesses(witnesses, 1).unwrap()
+}
+
 fn trust() -> Trust {
     let trust = Trust::new(ORIGIN, vec![key().verifying_key()]).unwrap();
     trust.with_workers(vec![worker().verifying_key()]).unwrap()
@@ -121,6 +131,14 @@ impl World {
     fn head(&self) -> Note {
         let store: Arc<dyn ObjectStore> = self.store.clone();
         block_on(archive(&store).checkpoint()).unwrap().unwrap().0
+    }
+
+    /// A witness saw the head at a time.
+    fn cosign(&self, time: jiff::Timestamp) {
+        let store: Arc<dyn ObjectStore> = self.store.clone();
+        let mut note = self.head();
+        note.add(witness().cosign(note.text(), time.as_second() as u64));
+        block_on(archive(&store).keep_cosigned(&note)).unwrap();
     }
 
     /// A copy that goes its own way.
@@ -259,6 +277,29 @@ fn an_archive_that_only_the_notary_vouches_for_is_unanchored() {
 }
 
 #[test]
+fn a_quorum_that_the_trust_file_asks_for_has_to_sign_the_newest_head() {
+    let mut world = World::rolled(1, &[2]);
+    let shown = |world: &World| review(&world.store, &witnessed(), Some(&world.vault), None).report;
+    // A copy of the head is no witness.
+    finds(&shown(&world), Verdict::Unanchored, "unanchored");
+    world.cosign(jiff::Timestamp::now());
+    let report = shown(&world);
+    assert_eq!(report.verdict(), Verdict::Proven, "{report}");
+    assert!(report.to_string().contains("witness.example saw a head"));
+    world.extend(1);
+    world.roll();
+    finds(&shown(&world), Verdict::Unanchored, "unanchored");
+    // A witness whose key was stolen is none.
+    world.cosign(jiff::Timestamp::now());
+    let (key, since) = (witness().cosigner(), jiff::Timestamp::now());
+    let stolen = witnessed()
+        .with_revoked(vec![Revoked { key, since }])
+        .unwrap();
+    let report = review(&world.store, &stolen, None, None).report;
+    finds(&report, Verdict::Unanchored, "unanchored");
+}
+
+#[test]
 fn a_trust_file_without_workers_checks_no_seal_and_the_report_says_so() {
     let world = World::rolled(1, &[2]);
     let bare = Trust::new(ORIGIN, vec![key().verifying_key()]).unwrap();
@@ -316,21 +357,27 @@ fn gaps_have_the_class_that_the_notary_found() {
 
 /// No object may be changed in any byte.
 fn flips(world: &World, step: usize) {
-    assert_eq!(world.review().verdict(), Verdict::Proven);
+    let trust = witnessed();
+    let verdict = || {
+        let report = review(&world.store, &trust, None, None).report;
+        report.verdict()
+    };
+    world.cosign(jiff::Timestamp::now());
+    assert_eq!(verdict(), Verdict::Proven);
     let mut flipped = 0;
     for (at, bytes) in world.objects() {
         for byte in (0..bytes.len()).filter(|byte| (byte + flipped) % step == 0) {
             let mut changed = bytes.to_vec();
             changed[byte] ^= 1 << (byte % 8);
             world.put(&at, changed.into());
-            let verdict = world.review().verdict();
+            let verdict = verdict();
             assert!(verdict > Verdict::Proven, "byte {byte} of {at}: {verdict}");
         }
         flipped += 1;
         world.put(&at, bytes);
     }
     assert!(flipped > 10, "{flipped} objects");
-    assert_eq!(world.review().verdict(), Verdict::Proven);
+    assert_eq!(verdict(), Verdict::Proven);
 }
 
 #[test]
@@ -471,6 +518,10 @@ fn a_roll_that_takes_back_what_an_earlier_one_said_is_a_fault() {
         roll.read.insert(0, 1);
     });
     finds(&report, Verdict::Broken, "shrunk");
+    let report = change(&|roll| roll.partitions[1].partition = i32::MAX);
+    finds(&report, Verdict::Broken, "bad_roll");
+    let report = change(&|roll| roll.partitions[1].size = u64::MAX);
+    finds(&report, Verdict::Broken, "bad_record");
     let report = change(&|roll| roll.time = "yesterday".to_owned());
     finds(&report, Verdict::Broken, "bad_roll");
 }
@@ -507,6 +558,27 @@ fn a_notary_whose_key_was_revoked_signs_no_head() {
     let trust = trust().with_revoked(vec![Revoked { key, since }]).unwrap();
     let report = review(&world.store, &trust, Some(&world.vault), None).report;
     finds(&report, Verdict::Broken, "bad_head");
+    // Witnesses saw one of its heads before.
+    let mut world = world;
+    let second = jiff::SignedDuration::from_secs(1);
+    world.cosign(since - second);
+    let revoked = witnessed().with_revoked(vec![Revoked {
+        key: key.clone(),
+        since,
+    }]);
+    let revoked = revoked.unwrap();
+    let report = review(&world.store, &revoked, None, None).report;
+    assert_eq!(report.verdict(), Verdict::Proven, "{report}");
+    world.cosign(since + second);
+    let report = review(&world.store, &revoked, None, None).report;
+    finds(&report, Verdict::Broken, "bad_head");
+    // The thief goes on with it.
+    world.cosign(since - second);
+    world.extend(1);
+    world.roll();
+    let report = review(&world.store, &revoked, None, None).report;
+    finds(&report, Verdict::Incomplete, "unsigned");
+    assert_eq!(report.log.unwrap().rolls, 1);
     // A key that is in no list is a mistake.
     let stranger = SigningKey::from_seed("stranger", &[9; 32]).unwrap();
     let key = stranger.verifying_key();

@@ -51,13 +51,18 @@ struct Stream {
 
 impl Stream {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// One with more lines in `[sink]`.
+    fn with(lines: &str) -> Self {
         let broker = Broker::shared();
         let [input, entities, dead, audit] =
             broker.topics([("in", 3), ("entities", 1), ("dead", 1), ("audit", 2)]);
         let job = Job::with(&format!(
             "[source]\ntype = \"kafka\"\nbootstrap_servers = \"{}\"\ntopics = [\"{input}\"]\n\
              group_id = \"g-{input}\"\nauto_offset_reset = \"earliest\"\n\
-             [sink]\ntype = \"kafka\"\naudit_key_file = \"audit.key\"\n\
+             [sink]\ntype = \"kafka\"\naudit_key_file = \"audit.key\"\n{lines}\
              transaction = {{ max_documents = 20, max_ms = 100 }}\n\
              topics = {{ entities = \"{entities}\", dead_letters = \"{dead}\", audit = \"{audit}\" }}\n\
              [tenants]\ndir = \"tenants\"\ndefault = \"acme\"\n[model]\npack = {:?}\n",
@@ -103,6 +108,24 @@ impl Stream {
         }
         producer.flush(wait).unwrap();
         producer.abort_transaction(wait).unwrap();
+    }
+
+    /// Ten records of one partition in a transaction.
+    fn transaction(&self, from: usize, is_committed: bool) {
+        let id = format!("source-{}-{from}", self.input);
+        let producer: BaseProducer = self.client().set("transactional.id", id).create().unwrap();
+        let wait = Duration::from_secs(20);
+        producer.init_transactions(wait).unwrap();
+        producer.begin_transaction().unwrap();
+        for (key, value) in (from..from + 10).map(record) {
+            let record = BaseRecord::to(&self.input).partition(0);
+            producer.send(record.key(&key).payload(&value)).unwrap();
+        }
+        producer.flush(wait).unwrap();
+        match is_committed {
+            true => producer.commit_transaction(wait).unwrap(),
+            false => producer.abort_transaction(wait).unwrap(),
+        }
     }
 
     fn notary(&self, witness: &WitnessServer) -> Child {
@@ -212,6 +235,111 @@ fn notaries_that_are_killed_leave_one_log_that_proves_each_record_of_the_stream(
     let newest = witness.last(ORIGIN).unwrap().0;
     let kept = stream.job.path("anchor").join(ORIGIN);
     assert!(kept.join(format!("{newest:020}.note")).exists(), "{newest}");
+}
+
+/// A folder and all below it.
+fn copy(from: &FilePath, to: &FilePath) {
+    let copied = Command::new("cp").arg("-r").args([from, to]).status();
+    assert!(copied.unwrap().success());
+}
+
+#[test]
+fn an_archive_of_a_real_stream_is_proven_without_a_broker_and_an_older_one_is_not() {
+    let stream = Stream::with("audit_seal_key_file = \"worker.key\"\n");
+    let path = |name: &str| stream.job.path(name).display().to_string();
+    let keygen = |name: &str, file: &str| {
+        let made = weir(&["audit", "keygen", name, "--out", &path(file)]).expect(0);
+        made.stdout.trim().to_owned()
+    };
+    let (public, sealer) = (
+        keygen(ORIGIN, "notary.key"),
+        keygen("worker-1", "worker.key"),
+    );
+    let witness = WitnessServer::start("witness.example", ORIGIN, public.parse().unwrap());
+    let worker = piped(&mut stream.job.command(&["--quiet"]));
+    stream.produce(0, 60);
+    stream.transaction(100, false);
+    stream.transaction(200, true);
+    stream.produce(60, 3);
+    let until = |notary: Child, next: i64| {
+        eventually(Duration::from_secs(90), || {
+            let roll = stream.newest().ok_or("no roll")?;
+            let own: Vec<i64> = roll.partitions.iter().filter_map(|own| own.next).collect();
+            so(
+                own.first() == Some(&next) && own[1..] == [own[1]; 2],
+                "not all of it",
+            )
+        });
+        terminate(&notary);
+        ended(notary).expect(0);
+    };
+    until(stream.notary(&witness), 43);
+    let trust = format!(
+        "origin = \"{ORIGIN}\"\nnotaries = [\"{public}\"]\nwitnesses = [\"{}\"]\nquorum = 1\n",
+        witness.key()
+    );
+    stream.job.write("bare.toml", &trust);
+    let trust = format!("{trust}workers = [\"{sealer}\"]\n");
+    stream.job.write("trust.toml", &trust);
+    let verify = |archive: &str, more: &[&str]| {
+        let (archive, trust, state) = (path(archive), path("trust.toml"), path("last.note"));
+        let own = ["audit", "verify", "--archive", &archive, "--state", &state];
+        let more = match more.contains(&"--trust") {
+            true => more.to_vec(),
+            false => [&["--trust", &trust], more].concat(),
+        };
+        weir(&[&own, &*more].concat())
+    };
+    let shown = verify("archive", &["--anchor", &path("anchor")])
+        .expect(0)
+        .stdout;
+    for part in [
+        "PROVEN: 76 audit records of 3 partitions",
+        "2 offsets markers of transactions",
+        "10 offsets of aborted transactions",
+        " seals",
+        "witness.example saw a head of it at",
+        "no broker was asked",
+    ] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+    let seen = std::fs::read_to_string(path("last.note")).unwrap();
+    let json = verify("archive", &["--json"]).expect(0).stdout;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["result"], &json["seals_checked"]),
+        (&"proven".into(), &true.into())
+    );
+    let shown = verify("archive", &["--trust", &path("bare.toml")])
+        .expect(0)
+        .stdout;
+    assert!(shown.contains("no seal was checked"), "{shown}");
+
+    // The stream goes on, and somebody sets the archive back.
+    copy(&stream.job.path("archive"), &stream.job.path("old"));
+    stream.produce(63, 3);
+    until(stream.notary(&witness), 44);
+    terminate(&worker);
+    ended(worker).expect(0);
+    verify("archive", &[]).expect(0);
+    let newer = std::fs::read_to_string(path("last.note")).unwrap();
+    assert_ne!(seen, newer);
+    let shown = verify("old", &[]).expect(1).stdout;
+    for part in ["BROKEN: ", "set back: ", "last.note", "roll/checkpoint"] {
+        assert!(shown.contains(part), "no `{part}` in:\n{shown}");
+    }
+    assert_eq!(std::fs::read_to_string(path("last.note")).unwrap(), newer);
+    // Without a quorum, or another's head, only the notary says that this is the one history.
+    let alone =
+        format!("origin = \"{ORIGIN}\"\nnotaries = [\"{public}\"]\nworkers = [\"{sealer}\"]\n");
+    stream.job.write("alone.toml", &alone);
+    let alone = path("alone.toml");
+    let shown = verify("archive", &["--trust", &alone]).expect(1).stdout;
+    assert!(shown.contains("UNANCHORED: "), "{shown}");
+    verify("archive", &["--trust", &alone, "--accept", "unanchored"]).expect(0);
+    verify("archive", &["--trust", &alone, "--anchor", &path("anchor")]).expect(0);
+    let shown = verify("nothing", &[]);
+    assert_ne!(shown.code, 0);
 }
 
 #[cfg(unix)]

@@ -5,7 +5,17 @@ use std::process::Command;
 use age::secrecy::ExposeSecret as _;
 use serde_json::Value;
 
-use crate::support::job::{Ran, command, pack, run};
+use rdkafka::{
+    Message as _,
+    admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier},
+    client::DefaultClientContext,
+};
+
+use crate::support::{
+    engine,
+    job::{Ran, command, pack, run},
+    topic::Place,
+};
 
 struct Folder {
     folder: tempfile::TempDir,
@@ -285,4 +295,106 @@ fn values_inside_json_are_escaped() {
     let ran = run(folder.reveal(&["--json"]), redacted.as_bytes()).expect(0);
     let json: Value = serde_json::from_str(&ran.stdout).unwrap();
     assert_eq!(json["text"], "say \"x\\\" now");
+}
+
+impl Folder {
+    /// A configuration whose events have a topic on brokers at an address.
+    fn topic(&self, address: &str, topic: &str) {
+        self.write(
+            "stream.toml",
+            &format!(
+                r#"[source]
+type = "kafka"
+bootstrap_servers = "{address}"
+topics = ["documents"]
+group_id = "weir"
+[sink]
+type = "kafka"
+[sink.topics]
+redactions = "redacted"
+dead_letters = "dead"
+reveals = "{topic}"
+[tenants]
+dir = "tenants"
+[model]
+pack = "weir-mini"
+"#
+            ),
+        );
+    }
+
+    fn reveal_to_topic(&self) -> Command {
+        command(&[
+            "reveal",
+            "--tenant",
+            &self.path("acme.toml"),
+            "--config",
+            &self.path("stream.toml"),
+            "--reason",
+            "a complaint",
+            "--by",
+            "auditor",
+        ])
+    }
+}
+
+#[test]
+fn events_go_to_a_topic_and_nothing_is_printed_that_brokers_do_not_acknowledge() {
+    let (folder, place) = (Folder::new(), Place::new(1));
+    let redacted = folder.redact("bo@mail.example and al@mail.example\n");
+    let [topic, strict] = place.broker.topics([("reveals", 1), ("strict", 1)]);
+    folder.topic(place.address(), &topic);
+    let ran = run(folder.reveal_to_topic(), redacted.as_bytes()).expect(0);
+    assert_eq!(ran.stdout, "bo@mail.example and al@mail.example\n");
+    let events: Vec<Value> = place
+        .messages(&topic)
+        .iter()
+        .map(|message| serde_json::from_slice(message.payload().unwrap()).unwrap())
+        .collect();
+    assert_eq!(events.len(), 2);
+    for event in &events {
+        holds_no_value(&event.to_string());
+        assert_eq!(event["kind"], "reveal");
+        assert_eq!(event["by"], "auditor");
+        assert_eq!(event["reason"], "a complaint");
+    }
+    assert_ne!(events[0]["token_digest"], events[1]["token_digest"]);
+
+    // The broker refuses what is longer than the topic allows.
+    let admin: AdminClient<DefaultClientContext> = place.client().create().unwrap();
+    let of = ResourceSpecifier::Topic(&strict);
+    let limit = AlterConfig::new(of).set("max.message.bytes", "64");
+    let altered = admin.alter_configs([&limit], &AdminOptions::new());
+    for own in engine::runtime().block_on(altered).unwrap() {
+        own.unwrap();
+    }
+    folder.topic(place.address(), &strict);
+    let ran = run(folder.reveal_to_topic(), redacted.as_bytes()).expect(69);
+    let ran = ran.says(&["has acknowledged 0 of 2 records", "nothing was revealed"]);
+    assert_eq!(ran.stdout, "");
+}
+
+#[test]
+fn without_brokers_or_a_topic_nothing_is_revealed() {
+    let folder = Folder::new();
+    let redacted = folder.redact(TEXT);
+    let refused = |code: i32, says: &str| {
+        let ran = run(folder.reveal_to_topic(), redacted.as_bytes());
+        assert_eq!(ran.stdout, "");
+        holds_no_value(&ran.stderr);
+        ran.expect(code).says(&[says]);
+    };
+    folder.topic("127.0.0.1:1", "reveals");
+    refused(69, "nothing was revealed");
+    folder.topic("127.0.0.1:1", "no topic");
+    refused(78, "is not the name of a topic");
+    folder.topic("127.0.0.1:1", "x\"\n#");
+    let text = std::fs::read_to_string(folder.path("stream.toml")).unwrap();
+    folder.write("stream.toml", &text.replace("reveals = \"x\"\n", ""));
+    refused(78, "`sink.topics.reveals` is missing");
+    // One or the other.
+    let audit = folder.path("audit.jsonl");
+    let mut both = folder.reveal_to_topic();
+    both.args(["--audit", &audit]);
+    assert_eq!(run(both, redacted.as_bytes()).expect(2).stdout, "");
 }

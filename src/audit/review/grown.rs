@@ -1,6 +1,7 @@
 //! A tree that is grown again from its leaves, and its tiles compared with it.
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     super::{
@@ -9,6 +10,7 @@ use super::{
         tile::{Edge, Tile, WIDTH},
         tree::Hash,
     },
+    AT_ONCE,
     objects::Widths,
 };
 
@@ -68,13 +70,17 @@ impl Grown {
             let at = self.at(&tile);
             faults.push(LogFault::MissingObject { at });
         }
-        for width in widths {
+        let found = widths.into_iter().map(|width| {
             let own = tile.with_width(width);
             let name = format!("{}/{}", self.folder, own.path());
-            let found = self.archive.get(&name).await?.unwrap_or_default();
-            let known = row.len().min(width as usize * HASH);
-            let same = found.len() == width as usize * HASH && found[..known] == row[..known];
-            if !same {
+            let archive = self.archive.clone();
+            async move { Ok::<_, Error>((own, archive.get(&name).await?.unwrap_or_default())) }
+        });
+        let mut found = stream::iter(found).buffered(AT_ONCE);
+        while let Some((own, found)) = found.try_next().await? {
+            let bytes = own.width() as usize * HASH;
+            let known = row.len().min(bytes);
+            if found.len() != bytes || found[..known] != row[..known] {
                 let at = self.at(&own);
                 faults.push(LogFault::AlteredObject { at });
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     super::{
@@ -16,6 +17,7 @@ use super::{
         tree::{self, Hash},
         trust::Trust,
     },
+    AT_ONCE,
     grown::Grown,
     objects::{Names, Widths},
 };
@@ -208,9 +210,16 @@ impl Log {
     async fn bundle(&mut self, index: u64) -> Result<Vec<Bytes>, Error> {
         let widths = self.records.remove(&index).unwrap_or_default();
         let mut longest: Option<(Bytes, Vec<Bytes>)> = None;
-        for width in widths.into_iter().rev() {
+        let found = widths.into_iter().rev().map(|width| {
             let name = format!("{}/records/{}", self.folder, numbered(index, width));
-            let bytes = self.archive.get(&name).await?.unwrap_or_default();
+            let archive = self.archive.clone();
+            async move {
+                let bytes = archive.get(&name).await?.unwrap_or_default();
+                Ok::<_, Error>((width, name, bytes))
+            }
+        });
+        let mut found = stream::iter(found).buffered(AT_ONCE);
+        while let Some((width, name, bytes)) = found.try_next().await? {
             let good = match &longest {
                 None => {
                     let own = lines(&bytes);

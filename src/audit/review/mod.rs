@@ -40,6 +40,9 @@ pub use state::{Error as StateError, State};
 /// Rolls and heads that are fetched at the same time.
 const AT_ONCE: usize = 32;
 
+/// Most partitions of a topic that a roll may name: one that somebody changed must not cost a day.
+const MOST_PARTITIONS: i32 = 200_000;
+
 /// Name of the head in an archive.
 const HEAD: &str = "roll/checkpoint";
 
@@ -369,6 +372,11 @@ impl<'a> Review<'a> {
         }
         let time = roll.time.parse::<Timestamp>();
         time.map_err(|_| "its time is not one".to_owned())?;
+        let places = 0..MOST_PARTITIONS;
+        let mut partitions = roll.partitions.iter();
+        if !partitions.all(|own| places.contains(&own.partition)) {
+            return Err(format!("it names a partition above {MOST_PARTITIONS}"));
+        }
         match &self.before {
             Some(before) if before.feed != roll.feed => {
                 Err("it is of another feed than the roll before it".to_owned())
@@ -401,7 +409,8 @@ impl<'a> Review<'a> {
         let number = roll.number;
         self.revoke(&roll);
         for lost in &roll.lost {
-            let offsets = u64::try_from(lost.to - lost.from).unwrap_or_default();
+            let offsets = lost.to.saturating_sub(lost.from);
+            let offsets = u64::try_from(offsets).unwrap_or_default();
             self.about.faults.push(LogFault::Lost {
                 roll: number,
                 partition: lost.partition,

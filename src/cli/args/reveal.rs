@@ -23,8 +23,11 @@ pub struct Reveal {
     #[arg(long, value_name = "NAME")]
     pub by: Option<String>,
     /// File to which weir appends an event for each value, before it prints any
-    #[arg(long, value_name = "PATH")]
-    pub audit: PathBuf,
+    #[arg(long, value_name = "PATH", required_unless_present = "config")]
+    pub audit: Option<PathBuf>,
+    /// Configuration whose topic sink.topics.reveals gets the events instead of a file
+    #[arg(long, value_name = "FILE", conflicts_with = "audit")]
+    pub config: Option<PathBuf>,
     /// Identities of age, for sealed values
     #[arg(long, value_name = "FILE")]
     pub identity: Option<PathBuf>,
@@ -43,6 +46,7 @@ pub(super) const HELP: &str = "Examples:
   weir reveal --tenant tenants/acme.toml --audit reveals.jsonl --reason 'complaint' 'weir:1:k1:person:…:'
   weir reveal --tenant tenants/acme.toml --audit reveals.jsonl --reason 'court order' --ticket LEGAL-7 < note.txt
   weir reveal --tenant tenants/acme.toml --audit reveals.jsonl --reason 'call back' --label phone '+49 151 23456789'
+  weir reveal --tenant tenants/acme.toml --config stream.toml --reason 'court order' < note.txt
 
-Exit code 0 if every token was read, 1 if one was not, 66 if the input holds none. Without an event on disk weir
-prints no value.";
+Exit code 0 if every token was read, 1 if one was not, 66 if the input holds none. Without an event on disk, or one that
+all replicas in sync of the topic have acknowledged, weir prints no value.";

@@ -5,6 +5,7 @@ mod collector;
 mod feed;
 mod reading;
 mod registry;
+mod reveals;
 mod rules;
 mod server;
 mod stores;
@@ -19,6 +20,8 @@ pub use types::{
     Collector, Columns, Ids, Listen, Model, ObjectSink, ObjectSource, PathPattern, Resolved, Sink,
     Source, StdinSource, StdoutSink, TenantFrom, Tenants,
 };
+
+pub use reveals::Reveals;
 
 use super::{Config, Written, kafka::Secret, model, models, route::Route};
 use crate::{

@@ -304,7 +304,7 @@ impl Resolver<'_> {
 }
 
 /// What Kafka takes as a topic's name.
-fn is_topic(name: &str) -> bool {
+pub(super) fn is_topic(name: &str) -> bool {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     !name.is_empty()
         && name.len() <= 249
