@@ -176,7 +176,10 @@ fn a_job_of_every_format_is_proven_and_its_outputs_are_those_without_an_audit() 
             .count()
     };
     assert_eq!(of("delivered"), with.delivered().len());
-    assert_eq!(of("dead_letter"), with.dead_letters().len());
+    // The audit of what was packed is packed too.
+    let letters = with.dead_letters().into_iter();
+    let letters = letters.filter(|letter| !letter.contains(".gz "));
+    assert_eq!(of("dead_letter"), letters.count());
     // The text has its findings, which did not wait in memory, and digests of the whole.
     let text = events
         .iter()
@@ -199,12 +202,15 @@ fn a_job_of_every_format_is_proven_and_its_outputs_are_those_without_an_audit() 
         (&report["result"], &report["commits"]["objects"]),
         (&"proven".into(), &10.into())
     );
+    let documents = commits(&with);
+    let documents = documents.iter().map(|own| own["documents"].as_u64().unwrap());
+    let documents: u64 = documents.sum();
     let config = with.config();
     let report = weir(&["audit", "report", "--config", &config, "--format", "json"]).expect(0);
     let report: Value = serde_json::from_str(&report.stdout).unwrap();
     assert_eq!(
         report["activity"]["tenants"]["acme"]["delivered"],
-        with.delivered().len()
+        documents
     );
 
     let file = with

@@ -36,7 +36,7 @@ pub struct Audit {
     /// Number of the record in its epoch: 0 for `begin`, then one more for each.
     pub seq: u64,
     /// Offset of the record in front of it that the epoch answers for. What is between the two was not given to weir.
-    /// Absent from `begin`.
+    /// Absent from `begin`. In the file of an object answers are counted, from 0, in place of offsets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<i64>,
     /// 32 hexadecimal digits: the same record under the same policy has the same. The records that go out carry it in the
@@ -234,7 +234,7 @@ pub struct Begin {
     pub reason: Reason,
     /// What the worker promises.
     pub delivery: Delivery,
-    /// Consumer group whose offsets are counted.
+    /// Consumer group whose offsets are counted; of an object the digest of the configuration.
     pub group: String,
     /// Id of the cluster, where the brokers say it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
