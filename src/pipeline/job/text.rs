@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     pipeline::{
-        LongText, document,
+        LongText,
+        document::{self, About},
         long_text::{self, Part},
         names,
         progress::Counts,
@@ -63,8 +64,8 @@ impl Run<'_> {
     ) -> Result<Counts, TextError> {
         let began = Instant::now();
         let engine = &self.job.engine;
-        let subject = document::subject_of_text(policy, &stream.id);
-        let id = names::shown_id(policy, subject.as_deref(), &stream.id)?;
+        let about = About::text(policy, &stream.id).await;
+        let id = names::shown_id(policy, &about, &stream.id)?;
         let start = StreamStart {
             id: &id,
             tenant: &policy.tenant,
