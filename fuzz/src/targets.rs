@@ -1229,8 +1229,12 @@ fn settled(patterns: &Patterns, redactor: &Redactor, text: &str, model: Vec<Span
     }
 
     let mut out = "before ".to_owned();
+    let subject = redact::Subject {
+        id: "subject",
+        key: None,
+    };
     let applied = redactor
-        .apply(Some("subject"), text, &spans, &mut out)
+        .apply(Some(subject), text, &spans, &mut out)
         .expect("settled spans and sound keys");
     let out = out.strip_prefix("before ").expect("text is appended");
     assert_eq!(applied.len(), spans.len());
@@ -1261,7 +1265,7 @@ fn settled(patterns: &Patterns, redactor: &Redactor, text: &str, model: Vec<Span
             "hash" | "surrogate" => assert!(replacement != value, "a value stands for itself"),
             "encrypt" if replacement.starts_with("weir:") => {
                 let key = Key::new("k1", [7; 16]).expect("sixteen bytes are enough");
-                let reading = reveal("acme", replacement, |_| Some(&key), &[]);
+                let reading = reveal("acme", replacement, |_| Some(&key), |_| None, &[]);
                 assert!(
                     reading.revealed.len() == 1 && *reading.revealed[0].value == *value,
                     "a token gives its value back"

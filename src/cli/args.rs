@@ -1,6 +1,7 @@
 //! The command line: every subcommand with its flags and examples.
 
 mod audit;
+mod forget;
 pub mod log;
 mod replay;
 mod reveal;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::audit::{Archive, Audit, Feed, Form, Report, Verify};
+pub use self::forget::Forget;
 pub use self::replay::Replay;
 pub use self::reveal::Reveal;
 use super::exit;
@@ -82,6 +84,9 @@ pub enum Command {
     /// Read encrypted values back, after an event of it is on disk
     #[command(after_help = reveal::HELP)]
     Reveal(Reveal),
+    /// Destroy the keys of a data subject, after an event of it is on disk
+    #[command(after_help = forget::HELP)]
+    Forget(Forget),
     /// Show how a running worker is: rate, lag, latency, queue, dead letters
     #[command(after_help = STATUS)]
     Status(Status),
@@ -331,7 +336,7 @@ pub struct Check {
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
     /// Also open stores and brokers: list the source, check that the sink can be reached; write
-    /// nothing
+    /// nothing but one object to each store of subject keys, which weir deletes at once
     #[arg(long)]
     pub connect: bool,
     /// Print every key with its value and origin
@@ -609,6 +614,8 @@ pub enum SchemaOf {
     Audit,
     /// An event of `weir reveal`
     Reveal,
+    /// An event of `weir forget`
+    Forget,
     /// An entities record, as Avro
     #[cfg(feature = "kafka")]
     EntitiesAvro,

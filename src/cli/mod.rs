@@ -10,8 +10,10 @@ pub mod bench;
 mod check;
 mod cores;
 pub mod eval;
+mod event_file;
 /// Exit codes, and why a command failed.
 pub mod exit;
+mod forget;
 mod init;
 mod labels;
 mod model;
@@ -99,6 +101,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Audit(Audit::Prove(args)) => audit::prove::execute(args),
         Command::Redact(args) => redact::execute(args),
         Command::Reveal(args) => reveal::execute(args),
+        Command::Forget(args) => forget::execute(args),
         Command::Test(args) => test::execute(args),
         Command::Labels(args) => labels::execute(args),
         Command::Eval(args) => eval::execute(args),
@@ -107,6 +110,14 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Model(Model::Verify(args)) => model::verify(args),
         Command::Model(Model::Tune(args)) => tune::execute(args),
     }
+}
+
+/// A runtime for what is asked of others.
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime of one thread needs nothing but memory")
 }
 
 fn completions(args: &args::Completions) -> Result<Exit, Failure> {

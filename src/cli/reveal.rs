@@ -2,7 +2,7 @@
 //! printed.
 
 use std::{
-    fs::{File, OpenOptions},
+    collections::{BTreeMap, BTreeSet},
     io::{self, Read as _, Write as _},
     path::Path,
 };
@@ -11,32 +11,33 @@ use anyhow::{Context as _, anyhow};
 use zeroize::Zeroizing;
 
 use super::{
-    args,
+    args, event_file,
     exit::{Exit, Failure},
 };
 use crate::{
     VERSION,
     record::{Reveal, RevealKind},
-    redact::{Identity, Reading, Revealed, reveal, reveal_digits},
-    tenant::Policy,
+    redact::{Form, Identity, Key, Reading, Revealed, reveal, reveal_digits, tokens},
+    tenant::{
+        Policy,
+        subject_keys::{Error, Stored},
+    },
 };
 
 /// Reads tokens back.
 pub fn execute(args: &args::Reveal) -> Result<Exit, Failure> {
-    for (flag, text) in [("--reason", Some(&args.reason)), ("--by", args.by.as_ref())] {
-        if text.is_some_and(|text| text.trim().is_empty()) {
-            return Err(Failure::new(Exit::Usage, anyhow!("{flag} is empty")));
-        }
-    }
+    event_file::said([("--reason", Some(&args.reason)), ("--by", args.by.as_ref())])?;
     let policy = Policy::load(&args.tenant)?;
     let identities = identities(args.identity.as_deref())?;
     let text = input(args.token.as_deref())?;
+    let subjects = SubjectKeysRead::of(&policy, &text)?;
     let reading = match &args.label {
         Some(label) => of_digits(args, &policy, label, text.trim_end_matches('\n'))?,
         None => reveal(
             &policy.tenant,
             &text,
             |id| policy.keyring.key(id),
+            |id| subjects.keys.get(id),
             &identities,
         ),
     };
@@ -56,12 +57,50 @@ pub fn execute(args: &args::Reveal) -> Result<Exit, Failure> {
         }
         (_, 0) => Ok(Exit::Done),
         (_, unread) => {
-            let error = anyhow!(
-                "{unread} tokens were not read: their key is missing, or they are of another tenant"
-            );
+            let why = match subjects.destroyed {
+                0 => "their key is missing, or they are of another tenant".to_owned(),
+                gone => format!("{gone} keys of subjects were destroyed"),
+            };
+            let error = anyhow!("{unread} tokens were not read: {why}");
             let hint = "add the older key to `keys` of the tenant file, or give --identity";
-            Err(Failure::new(Exit::No, error).hint(hint))
+            let failure = Failure::new(Exit::No, error);
+            Err(match subjects.destroyed {
+                0 => failure.hint(hint),
+                _ => failure,
+            })
         }
+    }
+}
+
+/// The keys of subjects that the tokens of a text name.
+#[derive(Default)]
+struct SubjectKeysRead {
+    keys: BTreeMap<String, Key>,
+    /// Keys that were destroyed.
+    destroyed: usize,
+}
+
+impl SubjectKeysRead {
+    fn of(policy: &Policy, text: &str) -> Result<Self, Failure> {
+        let mut read = Self::default();
+        let Some(store) = &policy.subject_keys else {
+            return Ok(read);
+        };
+        let of_subjects = tokens(text).filter(|token| token.form == Form::OfSubject);
+        let ids: BTreeSet<String> = of_subjects.map(|token| token.key_id.to_owned()).collect();
+        let runtime = super::runtime();
+        for id in ids {
+            match runtime.block_on(store.read(&id)) {
+                Ok(Stored::Key(key)) => {
+                    read.keys.insert(id, key);
+                }
+                Ok(Stored::Destroyed { .. }) => read.destroyed += 1,
+                // A token of another tenant, or of an older key that is missing: it is not read.
+                Ok(Stored::Nothing) | Err(Error::Foreign { .. } | Error::NoKey { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(read)
     }
 }
 
@@ -120,7 +159,7 @@ fn event(args: &args::Reveal, policy: &Policy, revealed: &Revealed) -> Reveal {
     Reveal {
         kind: RevealKind::Reveal,
         at: jiff::Timestamp::now().to_string(),
-        by: args.by.clone().unwrap_or_else(login),
+        by: args.by.clone().unwrap_or_else(event_file::login),
         reason: args.reason.clone(),
         ticket: args.ticket.clone(),
         tenant: policy.tenant.to_string(),
@@ -132,23 +171,10 @@ fn event(args: &args::Reveal, policy: &Policy, revealed: &Revealed) -> Reveal {
     }
 }
 
-/// What the environment says of the person at the terminal: a hint, and no proof.
-fn login() -> String {
-    ["LOGNAME", "USER"]
-        .iter()
-        .find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()))
-        .unwrap_or_else(|| "unknown".to_owned())
-}
-
 /// Writes the events, and returns when they are on disk, or acknowledged by brokers.
 fn record(args: &args::Reveal, events: &[Reveal]) -> Result<(), Failure> {
     match (&args.audit, &args.config) {
-        (Some(path), _) => append(path, events)
-            .with_context(|| format!("can't write the event to {}", path.display()))
-            .map_err(|error| {
-                Failure::new(Exit::Io, error)
-                    .hint("name a file that weir can append to; nothing was revealed")
-            }),
+        (Some(path), _) => event_file::record(path, events, "nothing was revealed"),
         (None, Some(file)) => publish(file, events),
         (None, None) => {
             let error = anyhow!("an event needs --audit or --config");
@@ -173,27 +199,6 @@ fn publish(file: &Path, events: &[Reveal]) -> Result<(), Failure> {
 #[cfg(not(feature = "kafka"))]
 fn publish(_: &Path, _: &[Reveal]) -> Result<(), Failure> {
     Err(super::needs("kafka"))
-}
-
-fn append(path: &Path, events: &[Reveal]) -> io::Result<()> {
-    let mut lines = Vec::new();
-    for event in events {
-        serde_json::to_writer(&mut lines, event)?;
-        lines.push(b'\n');
-    }
-    let created = !path.exists();
-    let mut file = OpenOptions::new().create(true).append(true).open(path)?;
-    // One write: events of two programs at a time do not mix.
-    file.write_all(&lines)?;
-    file.sync_all()?;
-    if created {
-        // A new name in a folder is on disk once the folder is.
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?;
-    }
-    Ok(())
 }
 
 /// The text with values in place of their tokens. A value is printed as it is, escape characters included; within

@@ -9,7 +9,7 @@ use super::{
 use crate::record::avro::Kind;
 use crate::{
     config::{self, reference},
-    record::{Audit, DeadLetter, Entities, Redaction, Reveal},
+    record::{Audit, DeadLetter, Entities, Forget, Redaction, Reveal},
     telemetry::metric,
     tenant,
 };
@@ -30,6 +30,7 @@ pub fn text(which: SchemaOf) -> String {
         SchemaOf::DeadLetter => record::<DeadLetter>(),
         SchemaOf::Audit => record::<Audit>(),
         SchemaOf::Reveal => record::<Reveal>(),
+        SchemaOf::Forget => record::<Forget>(),
         #[cfg(feature = "kafka")]
         SchemaOf::EntitiesAvro => return Kind::Entities.text().to_owned(),
         #[cfg(feature = "kafka")]

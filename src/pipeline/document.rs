@@ -12,11 +12,10 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
-pub(crate) use self::{field::Pieces, subject::subject_of_text};
+pub(crate) use self::{field::Pieces, subject::About};
 use self::{
     field::{Field, Found, Treatment, scan},
     json::{json, json_line, members},
-    subject::subject,
 };
 use super::{Engine, Error as EngineError, names::shown_id};
 use crate::{
@@ -28,7 +27,7 @@ use crate::{
         json::{Json, NotJson},
     },
     redact,
-    tenant::{Policy, Reuse},
+    tenant::{Policy, Reuse, subject_keys},
 };
 
 /// Why a document did not go downstream. Holds counts and codes, no text (I7).
@@ -48,6 +47,9 @@ pub enum Error {
     /// An operator failed.
     #[error("{0}")]
     Redact(Arc<redact::Error>),
+    /// The key of the document's subject is needed and was not to be had.
+    #[error("{0}")]
+    SubjectKey(subject_keys::Error),
 }
 
 /// Fields of one document that are scanned at a time.
@@ -64,17 +66,16 @@ pub async fn process(
         id, position, body, ..
     } = document;
     let mut found = Found::default();
-    let subject = subject(policy, document);
-    let subject = subject.as_deref();
-    let shown = shown_id(policy, subject, id)?;
+    let about = &About::document(policy, document).await;
+    let shown = shown_id(policy, about, id)?;
     let read = || Treatment::Scan(policy.reuse(position));
     let redacted = match body {
         Body::Text(text) => {
-            let field = scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
+            let field = scan(engine, policy, about, "text", text, read(), Vec::new()).await?;
             text_record(engine, policy, &shown, plain_text, field, &mut found)
         }
         Body::JsonLine(text) => {
-            match json_line(engine, policy, subject, position, text, &mut found).await? {
+            match json_line(engine, policy, about, position, text, &mut found).await? {
                 Some(line) if plain_text == PlainText::Record => {
                     let json = Json::parse(line).map_err(not_json)?;
                     let members = members(engine, policy, &found);
@@ -83,7 +84,7 @@ pub async fn process(
                 Some(line) => Redacted::Text(line),
                 None => {
                     let field =
-                        scan(engine, policy, subject, "text", text, read(), Vec::new()).await?;
+                        scan(engine, policy, about, "text", text, read(), Vec::new()).await?;
                     text_record(engine, policy, &shown, plain_text, field, &mut found)
                 }
             }
@@ -91,11 +92,11 @@ pub async fn process(
         Body::Json(text) => {
             let members = plain_text != PlainText::Apart;
             Redacted::Record(
-                json(engine, policy, subject, document, text, members, &mut found).await?,
+                json(engine, policy, about, document, text, members, &mut found).await?,
             )
         }
         Body::Row(cells) => {
-            Redacted::Row(row(engine, policy, subject, position, cells, &mut found).await?)
+            Redacted::Row(row(engine, policy, about, position, cells, &mut found).await?)
         }
     };
     let entities = Entities {
@@ -119,7 +120,7 @@ pub async fn process(
 async fn row(
     engine: &Engine,
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     position: &Position,
     cells: &[(Arc<str>, Option<Text>)],
     found: &mut Found,
@@ -137,7 +138,7 @@ async fn row(
             None => Box::pin(std::future::ready(Ok(None))),
             Some(text) => Box::pin(async move {
                 let named = policy.patterns.find_named(column, text);
-                scan(engine, policy, subject, column, text, treatment, named)
+                scan(engine, policy, about, column, text, treatment, named)
                     .await
                     .map(Some)
             }),
@@ -263,7 +264,7 @@ impl Error {
         match self {
             Self::Record { .. } => Stage::Source,
             Self::Engine(_) => Stage::Model,
-            Self::Redact(_) => Stage::Redact,
+            Self::Redact(_) | Self::SubjectKey(_) => Stage::Redact,
         }
     }
 
@@ -273,15 +274,16 @@ impl Error {
             Self::Record { code, .. } => *code,
             Self::Engine(EngineError::Panicked) => Code::Panicked,
             Self::Engine(_) => Code::ModelFailed,
-            Self::Redact(_) => Code::RedactFailed,
+            Self::Redact(_) | Self::SubjectKey(_) => Code::RedactFailed,
         }
     }
 
-    /// Whether another attempt may succeed: a model may fail for want of memory, which passes; a record's own fault does
-    /// not.
+    /// Whether another attempt may succeed: a model may fail for want of memory and a store of keys be away, which pass;
+    /// a record's own fault does not.
     pub(super) fn may_pass(&self) -> bool {
         match self {
             Self::Engine(error) => self.code() == Code::ModelFailed && error.may_pass(),
+            Self::SubjectKey(error) => error.may_pass(),
             Self::Record { .. } | Self::Redact(_) => false,
         }
     }

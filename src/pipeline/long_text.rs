@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt as _;
 
 use super::{
     Engine, Piece, Scan,
-    document::{self, Pieces},
+    document::{self, About, Pieces},
 };
 use crate::{
     record::{Change, Code, Entity},
@@ -62,11 +62,11 @@ impl<'p> LongText<'p> {
     /// Begins with a text.
     pub async fn start(engine: &Engine, policy: &'p Policy, stream: Stream) -> Result<Self, Error> {
         let reuse = policy.reuse(&stream.position);
-        let subject = document::subject_of_text(policy, &stream.id).map(Cow::Owned);
+        let about = Cow::Owned(About::text(policy, &stream.id).await);
         Ok(Self {
             stream,
             scan: Scan::start(engine, policy, reuse).await?,
-            pieces: Pieces::new(policy, subject, "text"),
+            pieces: Pieces::new(policy, about, "text"),
             bytes: Vec::with_capacity(CHUNK_BYTES * 2),
             read: 0,
             ended: false,

@@ -4,10 +4,9 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
 };
 
-use super::document::Error;
+use super::document::{About, Error};
 use crate::{
     decode::{Span, conflict},
     record::{
@@ -29,23 +28,22 @@ pub(super) fn in_name(policy: &Policy, name: &str) -> Vec<Span> {
 
 fn redacted(
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     name: &str,
     spans: &[Span],
 ) -> Result<String, Error> {
     let mut redacted = String::with_capacity(name.len());
-    let applied = policy.redactor.apply(subject, name, spans, &mut redacted);
-    applied.map_err(|error| Error::Redact(Arc::new(error)))?;
+    about.redact(policy, name, spans, &mut redacted)?;
     Ok(redacted)
 }
 
 /// An id as records show it.
 pub(super) fn shown_id(
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     id: &DocumentId,
 ) -> Result<String, Error> {
-    id.shown(|id| redacted(policy, subject, id, &in_name(policy, id)))
+    id.shown(|id| redacted(policy, about, id, &in_name(policy, id)))
 }
 
 /// Keys of a JSON document that hold values: as a rule there are none.
@@ -68,7 +66,7 @@ impl Keys {
     /// Keys of what `read` chooses, and on the way to `leaves`.
     pub(super) fn of(
         policy: &Policy,
-        subject: Option<&str>,
+        about: &About<'_>,
         json: &Json,
         read: &Selector,
         leaves: &[Leaf],
@@ -89,7 +87,7 @@ impl Keys {
             if !read.matches(&key.pointer) && !leaves.iter().any(below) {
                 continue;
             }
-            let name = redacted(policy, subject, &key.name, &spans)?;
+            let name = redacted(policy, about, &key.name, &spans)?;
             if name != key.name {
                 found.push((key, name));
             }

@@ -21,11 +21,20 @@ const CIPHER_KEY_BYTES: usize = 64;
 
 /// Appends the token of a value.
 pub(super) fn encrypt(key: &Key, tenant: &str, label: &str, value: &str, out: &mut String) {
+    write(Form::Encrypted, key, tenant, label, value, out);
+}
+
+/// Appends the token of a value under the key of one data subject.
+pub(super) fn of_subject(key: &Key, tenant: &str, label: &str, value: &str, out: &mut String) {
+    write(Form::OfSubject, key, tenant, label, value, out);
+}
+
+fn write(form: Form, key: &Key, tenant: &str, label: &str, value: &str, out: &mut String) {
     let label = token::label_in_token(label);
     let data = cipher(key)
         .encrypt(associated(tenant, &label), value.as_bytes())
         .expect("three headers are fewer than 126");
-    token::write(Form::Encrypted, key.id(), &label, &data, out);
+    token::write(form, key.id(), &label, &data, out);
 }
 
 /// The value of a token; `None` if it was not made with this key for this tenant.

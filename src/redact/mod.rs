@@ -16,6 +16,7 @@ mod keyed;
 mod mask;
 mod reveal;
 mod seal;
+mod subject_key;
 mod surrogate;
 mod token;
 mod truncate;
@@ -25,8 +26,11 @@ pub use generalise::{Generalise, Generalised};
 pub use key::{Key, KeyName};
 pub use reveal::{Reading, Revealed, reveal, reveal_digits};
 pub use seal::{Identity, Recipient};
+pub use subject_key::{
+    new_subject_key, subject_key_id, subject_key_parts, subject_name, unwrap, wrap,
+};
 pub use surrogate::{names_cards, names_people};
-pub use token::{KEY_ID_BYTES, fits_token, tokens};
+pub use token::{Form, KEY_ID_BYTES, Token, fits_token, tokens};
 pub use truncate::{FIRST, FIRST_OF_LONG_BIN};
 
 use std::{collections::HashMap, sync::Arc};
@@ -96,11 +100,25 @@ pub enum Operator {
         /// What stands in the text.
         format: Format,
     },
+    /// A token that the key of the document's subject reads back.
+    EncryptPerSubject {
+        /// The tenant's key, under which the keys of subjects lie in their store.
+        key: Key,
+    },
     /// A token that only the holder of a secret key reads back.
     Seal {
         /// Its public half.
         recipient: Recipient,
     },
+}
+
+/// Whom a document is about. Without `Debug`, which would print the subject.
+#[derive(Clone, Copy)]
+pub struct Subject<'a> {
+    /// The subject, as the document names it.
+    pub id: &'a str,
+    /// The key of the subject.
+    pub key: Option<&'a Key>,
 }
 
 /// What an encrypted value looks like.
@@ -128,7 +146,7 @@ impl Operator {
             Self::Truncate { .. } => "truncate",
             Self::Generalise(_) => "generalise",
             Self::Shift { .. } => "shift",
-            Self::Encrypt { .. } => "encrypt",
+            Self::Encrypt { .. } | Self::EncryptPerSubject { .. } => "encrypt",
             Self::Seal { .. } => "seal",
         }
     }
@@ -139,7 +157,8 @@ impl Operator {
             Self::Hash { key }
             | Self::Surrogate { key }
             | Self::Shift { key, .. }
-            | Self::Encrypt { key, .. } => Some(key),
+            | Self::Encrypt { key, .. }
+            | Self::EncryptPerSubject { key } => Some(key),
             _ => None,
         }
     }
@@ -154,7 +173,12 @@ impl Operator {
 
     /// Whether it has to know whom a document is about.
     pub fn needs_subject(&self) -> bool {
-        matches!(self, Self::Shift { .. })
+        matches!(self, Self::Shift { .. } | Self::EncryptPerSubject { .. })
+    }
+
+    /// Whether it has to have the key of the subject.
+    pub fn needs_subject_key(&self) -> bool {
+        matches!(self, Self::EncryptPerSubject { .. })
     }
 }
 
@@ -232,6 +256,14 @@ pub enum Error {
         /// The label.
         label: Arc<str>,
     },
+    /// The key of the subject is missing.
+    #[error(
+        "the label \"{label}\" is encrypted per subject, and the key of the subject is missing"
+    )]
+    NoSubjectKey {
+        /// The label.
+        label: Arc<str>,
+    },
     /// A value could not be sealed.
     #[error("a value could not be sealed to the key `{id}`")]
     Seal {
@@ -246,6 +278,11 @@ impl Redactor {
         self.all().any(Operator::needs_subject)
     }
 
+    /// Whether an operator has to have the key of the subject.
+    pub fn needs_subject_key(&self) -> bool {
+        self.all().any(Operator::needs_subject_key)
+    }
+
     /// The operators of labels, and the one of all others.
     pub fn all(&self) -> impl Iterator<Item = &Operator> {
         self.operators.values().chain([&self.default])
@@ -255,7 +292,7 @@ impl Redactor {
     /// that is known. On an error `out` is as before.
     pub fn apply(
         &self,
-        subject: Option<&str>,
+        subject: Option<Subject<'_>>,
         text: &str,
         spans: &[Span],
         out: &mut String,
@@ -270,7 +307,7 @@ impl Redactor {
 
     fn append(
         &self,
-        subject: Option<&str>,
+        subject: Option<Subject<'_>>,
         text: &str,
         spans: &[Span],
         out: &mut String,
@@ -326,7 +363,7 @@ impl Redactor {
     fn transform(
         &self,
         operator: &Operator,
-        subject: Option<&str>,
+        subject: Option<Subject<'_>>,
         label: &Arc<str>,
         value: &str,
         out: &mut String,
@@ -359,13 +396,8 @@ impl Redactor {
             }
             Operator::Generalise(how) => or_placeholder(how.apply(label, value), label, out),
             Operator::Shift { key, days } => {
-                let Some(subject) = subject else {
-                    return Err(Error::NoSubject {
-                        operator: operator.name(),
-                        label: label.clone(),
-                    });
-                };
-                let days = keyed::days(key, tenant, subject, *days);
+                let subject = known(subject, operator, label)?;
+                let days = keyed::days(key, tenant, subject.id, *days);
                 or_placeholder(date::shift(value, days), label, out);
             }
             Operator::Encrypt { key, format } => {
@@ -378,10 +410,30 @@ impl Redactor {
                     None => encrypt::encrypt(key, tenant, label, value, out),
                 }
             }
+            Operator::EncryptPerSubject { .. } => {
+                let Some(key) = known(subject, operator, label)?.key else {
+                    return Err(Error::NoSubjectKey {
+                        label: label.clone(),
+                    });
+                };
+                encrypt::of_subject(key, tenant, label, value, out);
+            }
             Operator::Seal { recipient } => seal::seal(recipient, tenant, label, value, out)?,
         }
         Ok(())
     }
+}
+
+/// The subject, which an operator needs (I6).
+fn known<'s>(
+    subject: Option<Subject<'s>>,
+    operator: &Operator,
+    label: &Arc<str>,
+) -> Result<Subject<'s>, Error> {
+    subject.ok_or_else(|| Error::NoSubject {
+        operator: operator.name(),
+        label: label.clone(),
+    })
 }
 
 /// Appends what became of a value, or the placeholder if the operator does not understand it (I6).

@@ -45,13 +45,19 @@ pub struct Reading {
     pub unread: usize,
 }
 
-/// Reads the tokens of a text of a tenant. `key` gives the tenant's keys by their ids.
+/// Reads the tokens of a text of a tenant. `key` gives the tenant's keys by their ids, `subject_key` those of subjects
+/// by their names.
 pub fn reveal<'k>(
     tenant: &str,
     text: &str,
     key: impl Fn(&str) -> Option<&'k Key>,
+    subject_key: impl Fn(&str) -> Option<&'k Key>,
     identities: &[Identity],
 ) -> Reading {
+    let decrypted = |key: &Key, token: &Token<'_>| {
+        let value = encrypt::decrypt(key, tenant, token)?;
+        Some((value, key.name().clone(), digest(key.secret(), token.text)))
+    };
     let mut reading = Reading::default();
     let mut unread: Vec<std::ops::Range<usize>> = Vec::new();
     let mut reached = 0;
@@ -61,10 +67,8 @@ pub fn reveal<'k>(
         }
         let place = token.start..token.start + token.text.len();
         let read = match token.form {
-            Form::Encrypted => key(token.key_id).and_then(|key| {
-                let value = encrypt::decrypt(key, tenant, &token)?;
-                Some((value, key.name().clone(), digest(key.secret(), token.text)))
-            }),
+            Form::Encrypted => key(token.key_id).and_then(|key| decrypted(key, &token)),
+            Form::OfSubject => subject_key(token.key_id).and_then(|key| decrypted(key, &token)),
             Form::Sealed => opened(tenant, &token, identities),
         };
         match read {
@@ -126,11 +130,40 @@ mod tests {
         let key = Key::new("k1", [1; 32]).unwrap();
         let mut text = format!("weir:1:k1:email:{}", "A".repeat(24));
         encrypt::encrypt(&key, "acme", "email", "bo@mail.example", &mut text);
-        let reading = reveal("acme", &text, |id| (id == "k1").then_some(&key), &[]);
+        let reading = reveal(
+            "acme",
+            &text,
+            |id| (id == "k1").then_some(&key),
+            |_| None,
+            &[],
+        );
         assert_eq!(reading.unread, 0);
         assert_eq!(&*reading.revealed[0].value, "bo@mail.example");
         assert!(!format!("{reading:?}").contains("bo@mail"));
-        let reading = reveal("acme", &text, |_| None, &[]);
+        let reading = reveal("acme", &text, |_| None, |_| None, &[]);
+        assert_eq!((reading.revealed.len(), reading.unread), (0, 2));
+    }
+
+    #[test]
+    fn a_subjects_token_is_read_with_its_own_key_and_never_with_the_tenants() {
+        let key = Key::new("0123456789abcdef0123456789abcdef.1", [1; 32]).unwrap();
+        let mut text = String::new();
+        encrypt::of_subject(&key, "acme", "email", "bo@mail.example", &mut text);
+        encrypt::encrypt(&key, "acme", "email", "li@mail.example", &mut text);
+        let own = |_: &str| Some(&key);
+        let none = |_: &str| None;
+        let values = |reading: Reading| -> Vec<String> {
+            let revealed = reading.revealed.iter();
+            revealed.map(|one| one.value.to_string()).collect()
+        };
+        let reading = reveal("acme", &text, none, own, &[]);
+        assert_eq!(values(reading), ["bo@mail.example"]);
+        let reading = reveal("acme", &text, own, none, &[]);
+        assert_eq!(values(reading), ["li@mail.example"]);
+        let reading = reveal("acme", &text, own, own, &[]);
+        assert_eq!(values(reading), ["bo@mail.example", "li@mail.example"]);
+        let another = Key::new("0123456789abcdef0123456789abcdef.1", [2; 32]).unwrap();
+        let reading = reveal("acme", &text, none, |_| Some(&another), &[]);
         assert_eq!((reading.revealed.len(), reading.unread), (0, 2));
     }
 

@@ -130,7 +130,7 @@ proptest! {
         let operators = labels.iter().zip(&picks).map(|(label, pick)| (Arc::from(*label), operators()[*pick].clone())).collect();
         let redactor = Redactor { tenant: "acme".into(), operators: Arc::new(operators), default: Operator::Remove };
         let mut whole = before.clone();
-        let applied = redactor.apply(Some("p1"), &text, &spans, &mut whole).unwrap();
+        let applied = redactor.apply(about("p1"), &text, &spans, &mut whole).unwrap();
         prop_assert!(whole.starts_with(&before));
         let out = &whole[before.len()..];
         prop_assert_eq!(applied.len(), spans.len());
@@ -281,8 +281,13 @@ fn what_an_operator_does_not_understand_becomes_the_placeholder() {
     }
 }
 
+fn about(id: &str) -> Option<Subject<'_>> {
+    Some(Subject { id, key: None })
+}
+
 fn shifted(redactor: &Redactor, subject: Option<&str>, value: &str) -> Result<String, Error> {
     let mut out = String::new();
+    let subject = subject.and_then(about);
     redactor.apply(subject, value, &[span(0, value.len(), "date")], &mut out)?;
     Ok(out)
 }
@@ -345,4 +350,33 @@ fn a_fingerprint_depends_on_the_secret_alone_and_does_not_hold_it() {
         &*name("k1", 1).fingerprint,
         "53143b514a652c71ed36909732df81cd"
     );
+}
+
+#[test]
+fn a_value_without_the_key_of_its_subject_is_an_error_that_names_the_label_alone() {
+    let redactor = redactor("acme", Operator::EncryptPerSubject { key: key(1) });
+    let own = Key::new("0123456789abcdef0123456789abcdef.1", [7; 32]).unwrap();
+    let with = |subject| {
+        let mut out = "before ".to_owned();
+        let made = redactor.apply(subject, "Ruiz", &[span(0, 4, "last name")], &mut out);
+        made.map(|applied| (applied, out))
+    };
+    assert!(matches!(with(None), Err(Error::NoSubject { .. })));
+    let error = with(about("p1")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the label \"last name\" is encrypted per subject, and the key of the subject is missing"
+    );
+    let subject = Subject {
+        id: "p1",
+        key: Some(&own),
+    };
+    let (applied, out) = with(Some(subject)).unwrap();
+    assert!(
+        out.starts_with("before weir:p1:0123456789abcdef0123456789abcdef.1:last_name:"),
+        "{out}"
+    );
+    // Records name the tenant's key: its id says nothing of the subject.
+    assert_eq!(applied[0].key_id.as_deref(), Some("k1"));
+    assert_eq!(applied[0].operator, "encrypt");
 }

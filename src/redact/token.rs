@@ -1,6 +1,6 @@
 //! Tokens: what stands in a text in place of an encrypted value, and how they are found again.
 //!
-//! `weir:1:KEY:LABEL:DATA:`, where KEY is the id of a key, LABEL the label in lower case with `_` for
+//! `weir:1:KEY:LABEL:DATA:`, or `weir:p1:…` and `weir:s1:…`, where KEY is the id of a key, LABEL the label in lower case with `_` for
 //! anything but letters and digits, DATA base64url without padding. The colon at the end keeps letters
 //! that follow in the text out of the token.
 
@@ -16,6 +16,8 @@ use super::keyed;
 pub enum Form {
     /// AES-SIV under a tenant's key.
     Encrypted,
+    /// AES-SIV under the key of one data subject.
+    OfSubject,
     /// age, to somebody's public key.
     Sealed,
 }
@@ -24,6 +26,7 @@ impl Form {
     fn written(self) -> &'static str {
         match self {
             Self::Encrypted => "1",
+            Self::OfSubject => "p1",
             Self::Sealed => "s1",
         }
     }
@@ -76,7 +79,7 @@ pub(super) fn write(form: Form, key_id: &str, label: &str, data: &[u8], out: &mu
 /// the beginning of a token in front of a real one.
 pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
     static TOKEN: LazyLock<Regex> = LazyLock::new(|| {
-        let expression = r"^weir:(s?1):([A-Za-z0-9._-]{1,64}):([^:\s]+):([A-Za-z0-9_-]{22,}):";
+        let expression = r"^weir:([ps]?1):([A-Za-z0-9._-]{1,64}):([^:\s]+):([A-Za-z0-9_-]{22,}):";
         Regex::new(expression).expect("a constant expression")
     });
     text.match_indices("weir:").filter_map(|(start, _)| {
@@ -87,6 +90,7 @@ pub fn tokens(text: &str) -> impl Iterator<Item = Token<'_>> {
             start,
             form: match part(1) {
                 "1" => Form::Encrypted,
+                "p1" => Form::OfSubject,
                 _ => Form::Sealed,
             },
             key_id: part(2),
@@ -104,8 +108,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn tokens_are_found_in_any_text_with_their_parts(before in "\\PC{0,12}", after in "[A-Za-z0-9_:. -]{0,12}", sealed: bool, key_id in "[A-Za-z0-9._-]{1,64}", label in "\\PC{1,12}", data in prop::collection::vec(any::<u8>(), 17..80)) {
-            let form = if sealed { Form::Sealed } else { Form::Encrypted };
+        fn tokens_are_found_in_any_text_with_their_parts(before in "\\PC{0,12}", after in "[A-Za-z0-9_:. -]{0,12}", form in prop::sample::select(vec![Form::Encrypted, Form::OfSubject, Form::Sealed]), key_id in "[A-Za-z0-9._-]{1,64}", label in "\\PC{1,12}", data in prop::collection::vec(any::<u8>(), 17..80)) {
             let label = label_in_token(&label);
             let mut text = before.clone();
             write(form, &key_id, &label, &data, &mut text);
@@ -117,7 +120,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_gives_tokens_of_its_own_and_no_panic(text in "(weir|:|1|s1|k|[A-Za-z0-9_-]{0,30}|\\PC){0,20}") {
+        fn any_text_gives_tokens_of_its_own_and_no_panic(text in "(weir|:|1|s1|p1|k|[A-Za-z0-9_-]{0,30}|\\PC){0,20}") {
             for token in tokens(&text) {
                 prop_assert_eq!(&text[token.start..token.start + token.text.len()], token.text);
             }

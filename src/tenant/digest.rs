@@ -97,6 +97,9 @@ pub(super) fn policy_digest(
     if let Some(subject) = &file.subject {
         more.push(serde_json::json!({ "subject": subject }));
     }
+    if let Some(store) = &file.subject_keys {
+        more.push(serde_json::json!({ "subject_keys": store.url }));
+    }
     if !bases.is_empty() {
         let bases: BTreeMap<&str, &str> = bases
             .iter()
@@ -159,6 +162,9 @@ pub(super) fn operator_text(operator: &Operator) -> String {
                 Format::Digits { fewest } => format!(" from {fewest} digits on"),
             };
             format!("encrypt{format} with key {:?}", key.id())
+        }
+        Operator::EncryptPerSubject { key } => {
+            format!("encrypt per subject with key {:?}", key.id())
         }
         Operator::Seal { recipient } => format!("seal to {:?}", recipient.name().id),
     }

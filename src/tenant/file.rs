@@ -1,5 +1,7 @@
 //! What a tenant file says: the doc comments are the reference of `weir schema tenant`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -48,13 +50,15 @@ pub struct File {
     pub emit_text: bool,
     /// Two-letter country of phone numbers without a country code.
     pub phone_region: Option<String>,
-    /// Whom a document is about, for `shift`: a JSON Pointer, or a column of text. All dates of one subject move by
-    /// the same days. A document without it becomes a dead letter if one of its dates is to be moved. Unset: the
-    /// document's id.
+    /// Whom a document is about, for `shift` and for `encrypt` with `per = "subject"`: a JSON Pointer, or a column of
+    /// text. All dates of one subject move by the same days. A document without it becomes a dead letter if one of its
+    /// dates is to be moved, or one of its values to be encrypted. Unset: the document's id.
     #[schemars(length(min = 1))]
     pub subject: Option<String>,
     /// Secret keys for `hash`, `surrogate`, `shift` and `encrypt`: one table or a list of them.
     pub keys: Option<Keys>,
+    /// Where weir keeps the keys of subjects, for `encrypt` with `per = "subject"`.
+    pub subject_keys: Option<SubjectKeysEntry>,
     /// Examples that `weir test` runs.
     pub tests: Vec<TestEntry>,
 }
@@ -238,6 +242,10 @@ pub enum OperatorTable {
         /// Id of the key. Default: the only one, or the primary one.
         #[serde(default)]
         key: Option<String>,
+        /// Whose key encrypts. `subject`: a random key of the document's subject, which weir makes and keeps in
+        /// `subject_keys`, wrapped by the tenant's key, and which `weir forget` destroys. Default: the tenant's key.
+        #[serde(default)]
+        per: Option<PerName>,
         /// What stands in the text. Default: `token`.
         #[serde(default)]
         format: FormatName,
@@ -253,6 +261,14 @@ pub enum OperatorTable {
         #[schemars(length(min = 1))]
         recipient: String,
     },
+}
+
+/// Whose key encrypts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PerName {
+    /// The key of the document's subject.
+    Subject,
 }
 
 /// What an encrypted value looks like.
@@ -505,6 +521,20 @@ pub struct KeyEntry {
     pub primary: bool,
 }
 
+/// Where the keys of subjects are.
+#[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SubjectKeysEntry {
+    /// Folder or prefix for one small object per key: a path, or `file://`, `s3://`, `gs://`, `az://`, `abfss://`. A
+    /// relative path is relative to the tenant file. All workers of the tenant share it; tenants may share it too.
+    #[schemars(length(min = 1))]
+    pub url: String,
+    /// Options of the store, by the names of the object_store library: `aws_region`, `aws_endpoint`, `allow_http`.
+    /// Credentials come from the cloud's own variables; weir refuses a secret in this file.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
+}
+
 /// An example that `weir test` runs.
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -535,6 +565,7 @@ impl Default for File {
             phone_region: None,
             subject: None,
             keys: None,
+            subject_keys: None,
             tests: Vec::new(),
         }
     }

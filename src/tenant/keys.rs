@@ -24,6 +24,20 @@ pub struct Keyring {
 }
 
 impl Keyring {
+    /// A ring of keys, of which one is primary.
+    pub fn of(keys: impl IntoIterator<Item = Key>, primary: Option<&str>) -> Self {
+        let keys = keys.into_iter();
+        Self {
+            keys: keys.map(|key| (key.id().to_string(), key)).collect(),
+            primary: primary.map(str::to_owned),
+        }
+    }
+
+    /// All keys, by id.
+    pub fn all(&self) -> impl Iterator<Item = &Key> {
+        self.keys.values()
+    }
+
     /// The key of an id: it may be an older one, which only reads.
     pub fn key(&self, id: &str) -> Option<&Key> {
         self.keys.get(id)

@@ -17,6 +17,7 @@ mod region;
 pub mod reload;
 mod resolve;
 mod rule;
+pub mod subject_keys;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use file::{Reuse, THRESHOLD};
 pub use folder::{check_text, place};
 pub use keys::Keyring;
 pub use rule::{NOT_TEXT, Objects, Rule, WHOLE_LABEL};
+pub use subject_keys::SubjectKeys;
 
 /// One label that the model looks for.
 #[derive(Debug, Clone, PartialEq)]
@@ -98,6 +100,8 @@ pub struct Policy {
     pub keyring: Keyring,
     /// Whom a document is about.
     pub subject: Subject,
+    /// Where the keys of subjects are.
+    pub subject_keys: Option<SubjectKeys>,
     /// Which fields of a record are read.
     pub rules: Arc<[Rule]>,
     /// Whether entity records hold the value.
@@ -146,6 +150,7 @@ impl Policy {
             keys: Arc::default(),
             keyring: Keyring::default(),
             subject: Subject::default(),
+            subject_keys: None,
             rules: Arc::default(),
             emit_text: false,
             bases: Arc::default(),

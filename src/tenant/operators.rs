@@ -7,7 +7,9 @@ use std::{
 
 use super::{
     digest::operator_text,
-    file::{self, FormatName, GeneralisedName, OperatorEntry, OperatorName, OperatorTable},
+    file::{
+        self, FormatName, GeneralisedName, OperatorEntry, OperatorName, OperatorTable, PerName,
+    },
     resolve::Resolver,
 };
 use crate::{
@@ -140,6 +142,16 @@ impl Resolver<'_> {
             },
             OperatorTable::Encrypt {
                 key,
+                per: Some(PerName::Subject),
+                format,
+                min_digits,
+            } => {
+                let alone = key.is_none() && *format == FormatName::Token && min_digits.is_none();
+                self.per_subject(path, alone)?
+            }
+            OperatorTable::Encrypt {
+                key,
+                per: None,
                 format,
                 min_digits,
             } => Operator::Encrypt {

@@ -94,6 +94,7 @@ impl Resolver<'_> {
         options.allow = self.allow(file);
         let rules = self.rules(file);
         self.asks_for_something(file);
+        let subject_keys = self.subject_keys(tenant, file.subject_keys.as_ref());
         let bases = self.bases(file, &options);
         let patterns = self.build(&options);
         let balance = Balance {
@@ -124,6 +125,7 @@ impl Resolver<'_> {
             redactor,
             keys,
             keyring: self.keys.clone(),
+            subject_keys,
             subject: match &file.subject {
                 Some(field) => Subject::Field(field.as_str().into()),
                 None => Subject::DocumentId,

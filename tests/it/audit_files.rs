@@ -203,7 +203,9 @@ fn a_job_of_every_format_is_proven_and_its_outputs_are_those_without_an_audit() 
         (&"proven".into(), &10.into())
     );
     let documents = commits(&with);
-    let documents = documents.iter().map(|own| own["documents"].as_u64().unwrap());
+    let documents = documents
+        .iter()
+        .map(|own| own["documents"].as_u64().unwrap());
     let documents: u64 = documents.sum();
     let config = with.config();
     let report = weir(&["audit", "report", "--config", &config, "--format", "json"]).expect(0);

@@ -1,6 +1,9 @@
-//! `--connect`: stores are asked for their first object, and brokers for their topics; nothing is written.
+//! `--connect`: stores are asked for their first object, and brokers for their topics; nothing is written but a probe
+//! in stores of subject keys.
 
-use super::report::Report;
+use std::path::Path;
+
+use super::{super::runtime, report::Report};
 #[cfg(feature = "otlp")]
 use crate::assemble::telemetry;
 use crate::{
@@ -9,9 +12,29 @@ use crate::{
     diagnose::{Kind, reason},
     source::{self, Objects},
     store::{self, Location},
+    tenant::{self, Tenants},
 };
 
 impl Report {
+    /// The stores of subject keys, which have to be written for the first document of a subject.
+    pub(super) fn subject_keys(&mut self, tenants: &Tenants, dir: &Path) {
+        for policy in tenants.iter() {
+            let Some(keys) = &policy.subject_keys else {
+                continue;
+            };
+            match runtime().block_on(keys.probe()) {
+                Ok(Some(())) => self.ok(keys.url(), "can be written"),
+                Ok(None) => self.ok(keys.url(), "folder, will be made"),
+                Err(error) => {
+                    let file = dir.join(format!("{}.toml", policy.tenant));
+                    let place = tenant::place(&file, "subject_keys");
+                    let kind = Kind::Invalid(error.to_string());
+                    self.problems.push(kind, &place, error.hint());
+                }
+            }
+        }
+    }
+
     /// Opens both ends of the route as the job does, but that nothing is made.
     pub(super) fn connect(&mut self, resolved: &Resolved, written: &Written) {
         #[cfg(feature = "prompted")]
@@ -131,14 +154,6 @@ impl Report {
             self.problems.push(kind, &written.place("sink.url"), fix);
         }
     }
-}
-
-/// A runtime for what is asked of others.
-pub(super) fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime of one thread needs nothing but memory")
 }
 
 /// Asks a store for its first object.

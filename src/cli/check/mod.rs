@@ -87,7 +87,12 @@ impl Report {
                 .push(kind, &place, "or unset the endpoint of the collector");
         }
         match args.connect {
-            true => self.connect(&resolved, &written),
+            true => {
+                if let Some(tenants) = &tenants {
+                    self.subject_keys(tenants, &resolved.tenants.dir);
+                }
+                self.connect(&resolved, &written);
+            }
             false => {
                 let what = match &resolved.source {
                     Source::Kafka(_) => "brokers",

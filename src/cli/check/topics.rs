@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    connect,
+    super::runtime,
     report::{Report, counted},
 };
 use crate::{
@@ -65,7 +65,7 @@ impl Report {
         sink: Option<&KafkaSink>,
         written: &Written,
     ) {
-        for (key, answer) in connect::runtime().block_on(registries::answers(source, sink)) {
+        for (key, answer) in runtime().block_on(registries::answers(source, sink)) {
             match answer {
                 Ok(found) => self.ok(key, found),
                 Err(error) => {

@@ -1,8 +1,8 @@
 //! One field: what is found in it, and its pieces through the tenant's operators.
 
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Instant};
+use std::{borrow::Cow, collections::BTreeMap, time::Instant};
 
-use super::Error;
+use super::{About, Error};
 use crate::{
     decode::{Recognizer, Span},
     pipeline::{Engine, Scan, names::in_name},
@@ -58,17 +58,17 @@ impl Found {
     }
 }
 
-/// Finds and redacts in one field of a document about `subject`. `found`: what is known of it already.
+/// Finds and redacts in one field of a document. `found`: what is known of it already.
 pub(super) async fn scan(
     engine: &Engine,
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     path: &str,
     text: &str,
     treatment: Treatment,
     found: Vec<Span>,
 ) -> Result<Field, Error> {
-    let mut pieces = Pieces::new(policy, subject.map(Cow::Borrowed), path);
+    let mut pieces = Pieces::new(policy, Cow::Borrowed(about), path);
     let mut redacted = String::with_capacity(text.len());
     let (mut tokens, mut windows) = (0, 0);
     match treatment {
@@ -117,7 +117,7 @@ pub(super) async fn scan(
 /// Pieces of one field on their way through the operators; keeps count of where they stand.
 pub(crate) struct Pieces<'a> {
     policy: &'a Policy,
-    subject: Option<Cow<'a, str>>,
+    about: Cow<'a, About<'a>>,
     path: &'a str,
     source: Place,
     output: Place,
@@ -145,12 +145,12 @@ impl Place {
 }
 
 impl<'a> Pieces<'a> {
-    /// Begins with a field of a document about `subject`.
-    pub(crate) fn new(policy: &'a Policy, subject: Option<Cow<'a, str>>, path: &'a str) -> Self {
+    /// Begins with a field of a document.
+    pub(crate) fn new(policy: &'a Policy, about: Cow<'a, About<'a>>, path: &'a str) -> Self {
         let start = Place::default();
         Self {
             policy,
-            subject,
+            about,
             path,
             source: start,
             output: start,
@@ -174,11 +174,7 @@ impl<'a> Pieces<'a> {
     ) -> Result<(), Error> {
         let start = out.len();
         let began = Instant::now();
-        let applied = self
-            .policy
-            .redactor
-            .apply(self.subject.as_deref(), text, spans, out)
-            .map_err(|error| Error::Redact(Arc::new(error)))?;
+        let applied = self.about.redact(self.policy, text, spans, out)?;
         metric::stage(Stage::Redact, began);
         let mut code_points = CodePointCursor::new(text, self.source.code_point);
         for span in spans {

@@ -3,7 +3,7 @@
 use futures::{StreamExt, TryStreamExt, future::BoxFuture, stream};
 
 use super::{
-    Error, FIELDS_AT_ONCE,
+    About, Error, FIELDS_AT_ONCE,
     field::{Field, Found, Treatment, scan},
     field_names::FieldNames,
     not_json, short_digests,
@@ -24,7 +24,7 @@ use crate::{
 pub(super) async fn json(
     engine: &Engine,
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     document: &Document,
     text: &Text,
     members: bool,
@@ -42,7 +42,7 @@ pub(super) async fn json(
     let replaced = |leaf: &Leaf| hashed.is_some() && Some(leaf.pointer.as_str()) == pointer;
     let mut leaves = document.strings(read).map_err(Error::not_json)?;
     leaves.retain(|leaf| !replaced(leaf));
-    let keys = Keys::of(policy, subject, &document, read, &leaves)?;
+    let keys = Keys::of(policy, about, &document, read, &leaves)?;
     edits.extend(keys.edits());
     let names = &FieldNames::of(&document, &leaves).map_err(Error::not_json)?;
     let mut scans: Vec<BoxFuture<'_, Result<(Literal, Field), Error>>> = Vec::new();
@@ -57,7 +57,7 @@ pub(super) async fn json(
             let field = scan(
                 engine,
                 policy,
-                subject,
+                about,
                 &path,
                 &literal.text,
                 treatment,
@@ -130,7 +130,7 @@ pub(super) fn members(
 pub(super) async fn json_line(
     engine: &Engine,
     policy: &Policy,
-    subject: Option<&str>,
+    about: &About<'_>,
     position: &Position,
     text: &Text,
     found: &mut Found,
@@ -170,7 +170,7 @@ pub(super) async fn json_line(
             let field = scan(
                 engine,
                 policy,
-                subject,
+                about,
                 &leaf.pointer,
                 value.text(),
                 treatment,

@@ -1,24 +1,73 @@
 //! Whom a document is about.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
+use super::Error;
 use crate::{
+    decode::Span,
     record::{
         Body, Document, DocumentId,
         json::{Json, Scalar},
     },
-    tenant::{Policy, Subject},
+    redact::{self, Applied, Key},
+    tenant::{Policy, Subject, subject_keys},
 };
 
-/// Whom a text is about that is read piece by piece: it has no fields, and only its id may say so.
-pub(crate) fn subject_of_text(policy: &Policy, id: &DocumentId) -> Option<String> {
-    let asks = policy.redactor.needs_subject() && policy.subject == Subject::DocumentId;
-    asks.then(|| id.as_received().to_owned())
+/// Whom a document is about, with the key of that subject where an operator needs it. Without `Debug`, which would
+/// print the subject.
+#[derive(Clone)]
+pub(crate) struct About<'d> {
+    subject: Option<Cow<'d, str>>,
+    /// Asked for once for a document, before any of its values is redacted.
+    key: Option<Result<Key, subject_keys::Error>>,
+}
+
+impl<'d> About<'d> {
+    /// Whom a document is about.
+    pub(super) async fn document(policy: &'d Policy, document: &'d Document) -> Self {
+        Self::of(policy, subject(policy, document)).await
+    }
+
+    /// Whom a text is about that is read piece by piece: it has no fields, and only its id may say so.
+    pub(crate) async fn text(policy: &Policy, id: &DocumentId) -> Self {
+        let asks = policy.redactor.needs_subject() && policy.subject == Subject::DocumentId;
+        let subject = asks.then(|| Cow::Owned(id.as_received().to_owned()));
+        Self::of(policy, subject).await
+    }
+
+    async fn of(policy: &Policy, subject: Option<Cow<'d, str>>) -> Self {
+        let keys = policy.subject_keys.as_ref();
+        let keys = keys.filter(|_| policy.redactor.needs_subject_key());
+        let key = match (keys, subject.as_deref()) {
+            (Some(keys), Some(subject)) => Some(keys.key(subject).await),
+            _ => None,
+        };
+        Self { subject, key }
+    }
+
+    /// Appends a text with its spans transformed. That the key is missing is an error once a value needs it.
+    pub(crate) fn redact(
+        &self,
+        policy: &Policy,
+        text: &str,
+        spans: &[Span],
+        out: &mut String,
+    ) -> Result<Vec<Applied>, Error> {
+        let subject = self.subject.as_deref().map(|id| redact::Subject {
+            id,
+            key: self.key.as_ref().and_then(|key| key.as_ref().ok()),
+        });
+        let applied = policy.redactor.apply(subject, text, spans, out);
+        applied.map_err(|error| match (error, &self.key) {
+            (redact::Error::NoSubjectKey { .. }, Some(Err(why))) => Error::SubjectKey(why.clone()),
+            (error, _) => Error::Redact(Arc::new(error)),
+        })
+    }
 }
 
 /// Whom a document is about, as the policy finds it; `None` if the document does not say, or if no operator
 /// asks.
-pub(super) fn subject<'d>(policy: &'d Policy, document: &'d Document) -> Option<Cow<'d, str>> {
+fn subject<'d>(policy: &'d Policy, document: &'d Document) -> Option<Cow<'d, str>> {
     if !policy.redactor.needs_subject() {
         return None;
     }

@@ -66,8 +66,8 @@ impl Run<'_> {
     ) -> Result<Counts, TextError> {
         let began = Instant::now();
         let engine = &self.job.engine;
-        let subject = document::subject_of_text(policy, &stream.id);
-        let id = names::shown_id(policy, subject.as_deref(), &stream.id)?;
+        let about = document::About::text(policy, &stream.id).await;
+        let id = names::shown_id(policy, &about, &stream.id)?;
         let position = stream.position.clone();
         let start = StreamStart {
             id: &id,
