@@ -577,7 +577,7 @@ fn a_notary_whose_key_was_revoked_signs_no_head() {
     world.extend(1);
     world.roll();
     let report = review(&world.store, &revoked, None, None).report;
-    finds(&report, Verdict::Incomplete, "unsigned");
+    finds(&report, Verdict::Broken, "unsigned");
     assert_eq!(report.log.unwrap().rolls, 1);
     // A key that is in no list is a mistake.
     let stranger = SigningKey::from_seed("stranger", &[9; 32]).unwrap();
