@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
+use super::signed;
 use crate::{
+    audit::note::VerifyingKey,
     batch,
     config::{self, DEFAULT_MODEL, Model, Resolved},
     model::{Error, Kind, Machine, Pack, PackRef, Tuned, prompted::Access},
@@ -19,10 +21,18 @@ use crate::{
 /// Tokens that may wait for the model: enough for several thousand log lines, little memory.
 const QUEUE_TOKENS: usize = 1 << 17;
 
-/// Finds, opens and verifies a pack.
-pub fn pack(pack: &PackRef) -> Result<Pack, Error> {
-    let pack = Pack::open(&pack.find()?)?;
+/// Finds, opens and verifies a pack. If keys are trusted, one of them must have signed it.
+pub fn pack(pack: &PackRef, trusted: &[VerifyingKey]) -> Result<Pack, Error> {
+    let pack = opened(pack, trusted)?;
     pack.verify()?;
+    Ok(pack)
+}
+
+fn opened(pack: &PackRef, trusted: &[VerifyingKey]) -> Result<Pack, Error> {
+    let pack = Pack::open(&pack.find()?)?;
+    if !trusted.is_empty() {
+        signed::check(&pack, trusted)?;
+    }
     Ok(pack)
 }
 
@@ -44,9 +54,12 @@ pub fn sections(resolved: &Resolved) -> impl Iterator<Item = (&str, &Model)> {
 /// The models of a configuration. Verifies the packs.
 pub fn models(resolved: &Resolved) -> Result<Models, Error> {
     let packs = sections(resolved).map(|(_, model)| {
+        let encoder = model.category_encoder.as_ref();
         Ok(Packs {
-            pack: pack(&model.pack)?,
-            encoder: model.category_encoder.as_ref().map(pack).transpose()?,
+            pack: pack(&model.pack, &model.trusted_keys)?,
+            encoder: encoder
+                .map(|encoder| pack(encoder, &model.trusted_keys))
+                .transpose()?,
         })
     });
     models_of(resolved, packs.collect::<Result<_, Error>>()?)
@@ -97,14 +110,20 @@ fn configured(
         label_cache_dir,
         categories,
         category_encoder: _, // packs
+        trusted_keys,
         access,
     } = model;
+    let copies = match trusted_keys.is_empty() {
+        true => Copies::Used,
+        false => Copies::Unsigned,
+    };
     let mut options = tuned(
         packs.pack,
         runtime.clone(),
         &resolved.batch,
         resolved.batch_size_is_set,
         threads.or(equal),
+        copies,
     )?;
     if let Some(sessions) = sessions {
         let threads = options.sessions * options.session_threads;
@@ -122,7 +141,7 @@ fn configured(
 
 /// How a section's pack is asked over HTTP; `None` for a pack that runs here. Such a pack has no files to verify.
 pub fn served(model: &Model) -> Result<Option<Options>, Error> {
-    let pack = Pack::open(&model.pack.find()?)?;
+    let pack = opened(&model.pack, &model.trusted_keys)?;
     if pack.manifest().family != Kind::Prompted {
         return Ok(None);
     }
@@ -138,7 +157,8 @@ pub fn defaults(named: &PackRef) -> Result<Options, Error> {
 
 fn by_default(named: &PackRef, threads: Option<u16>) -> Result<Options, Error> {
     let batch = config::batch::Section::default();
-    tuned(pack(named)?, None, &batch, false, threads)
+    let pack = pack(named, &[])?;
+    tuned(pack, None, &batch, false, threads, Copies::Used)
 }
 
 /// Several packs without a configuration, which share the cores. The first is the default; tenants call the others by
@@ -181,18 +201,30 @@ pub fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
         .build()
 }
 
+/// Whether a graph may run from the copy that `weir model tune` made of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Copies {
+    Used,
+    /// Only signed packs are trusted, and nobody signed the copy.
+    Unsigned,
+}
+
 fn tuned(
     pack: Pack,
     runtime: Option<PathBuf>,
     batch: &config::batch::Section,
     batch_size_is_set: bool,
     threads: Option<u16>,
+    copies: Copies,
 ) -> Result<Options, Error> {
     let mut options = plain(pack, batch, threads);
     options.runtime = runtime;
-    let Some(tuned) = Tuned::read(&options.pack)? else {
+    let Some(mut tuned) = Tuned::read(&options.pack)? else {
         return Ok(options);
     };
+    if copies == Copies::Unsigned {
+        tuned.copy = None;
+    }
     let machine = Machine::here(options.runtime.as_deref())?;
     if !tuned.fits(&options.pack, &machine) {
         return Ok(options);

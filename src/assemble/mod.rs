@@ -16,6 +16,7 @@ mod opened;
 pub mod registries;
 #[cfg(feature = "kafka")]
 pub mod replay;
+pub mod signed;
 mod stdio;
 pub mod telemetry;
 pub mod tenants;

@@ -3,6 +3,7 @@
 mod audit;
 mod forget;
 pub mod log;
+mod packs;
 mod replay;
 mod reveal;
 
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use self::audit::{Archive, Audit, Feed, Form, Report, Verify};
 pub use self::forget::Forget;
+pub use self::packs::{Sign, VerifyPack};
 pub use self::replay::Replay;
 pub use self::reveal::Reveal;
 use super::exit;
@@ -535,11 +537,12 @@ pub enum Model {
     /// Show what a pack is: family, sizes, digest, calibration
     #[command(after_help = "Examples:\n  weir model inspect weir-mini")]
     Inspect(Pack),
-    /// Compare every file of a pack with its sha256
-    #[command(
-        after_help = "Examples:\n  weir model verify weir-mini\n\nExit code 0 if every file matches, 1 if not."
-    )]
-    Verify(Pack),
+    /// Compare every file of a pack with its sha256, and the pack with its signature
+    #[command(after_help = packs::VERIFY)]
+    Verify(VerifyPack),
+    /// Sign a pack, so that workers can refuse packs of others
+    #[command(after_help = packs::SIGN)]
+    Sign(Sign),
     /// Find out how a pack runs fastest on this machine, and store the result in the pack's folder
     #[command(after_help = TUNE)]
     Tune(Tune),

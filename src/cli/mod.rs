@@ -108,6 +108,7 @@ fn execute(cli: &Cli) -> Result<Exit, Failure> {
         Command::Bench(args) => bench::execute(args),
         Command::Model(Model::Inspect(args)) => model::inspect(args),
         Command::Model(Model::Verify(args)) => model::verify(args),
+        Command::Model(Model::Sign(args)) => model::sign(args),
         Command::Model(Model::Tune(args)) => tune::execute(args),
     }
 }

@@ -1,4 +1,4 @@
-//! `weir model inspect|verify`.
+//! `weir model inspect|verify|sign`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,11 @@ use super::{
     exit::{Exit, Failure},
     out,
 };
-use crate::model::{Kind, Manifest, Pack, gliner, prompted};
+use crate::{
+    assemble::signed::{self, SignError},
+    audit::{key_file, note::VerifyingKey},
+    model::{Error, Kind, Manifest, Pack, gliner, prompted},
+};
 
 /// Shows what a pack is.
 pub fn inspect(args: &args::Pack) -> Result<Exit, Failure> {
@@ -101,23 +105,30 @@ fn files(text: &mut String, manifest: &Manifest) {
     }
 }
 
-/// Compares every file with its digest.
-pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
-    let pack = Pack::open(&args.model.find()?)?;
-    let verified = pack.verify();
-    if args.json {
+/// Compares every file with its digest, and the pack with its signature if keys are trusted.
+pub fn verify(args: &args::VerifyPack) -> Result<Exit, Failure> {
+    let pack = Pack::open(&args.pack.model.find()?)?;
+    let verified = verified(&pack, &args.trust);
+    if args.pack.json {
         let problem = verified.as_ref().err().map(ToString::to_string);
-        let value =
+        let mut value =
             serde_json::json!({"pack": pack.name(), "whole": verified.is_ok(), "problem": problem});
+        if let (Ok(signers), false) = (&verified, args.trust.is_empty()) {
+            value["signed_by"] = signers.clone().into();
+        }
         out::data(&value.to_string())?;
     } else {
         match &verified {
-            Ok(()) => {
+            Ok(signers) => {
                 let (ok, files) = (out::OK, pack.manifest().files.len());
-                let line = format!(
+                let mut line = format!(
                     "{ok}ok{ok:#}    {}  {files} files, sha256 match",
                     pack.folder().display()
                 );
+                if !signers.is_empty() {
+                    write!(line, ", signed by {}", signers.join(", "))
+                        .expect("writing to a string");
+                }
                 out::data(&line)?;
             }
             Err(error) => {
@@ -134,4 +145,31 @@ pub fn verify(args: &args::Pack) -> Result<Exit, Failure> {
     } else {
         Exit::No
     })
+}
+
+/// Names and ids of the trusted keys that signed a pack that is whole.
+fn verified(pack: &Pack, trusted: &[VerifyingKey]) -> Result<Vec<String>, Error> {
+    let signers = match trusted.is_empty() {
+        true => Vec::new(),
+        false => signed::check(pack, trusted)?,
+    };
+    pack.verify()?;
+    let names = signers.iter();
+    Ok(names
+        .map(|key| format!("{}+{}", key.name(), key.id()))
+        .collect())
+}
+
+/// Signs a pack.
+pub fn sign(args: &args::Sign) -> Result<Exit, Failure> {
+    let key = key_file::read(&args.key)?;
+    let pack = Pack::open(&args.model.find()?)?;
+    let file = signed::sign(&pack, &key).map_err(|error| match error {
+        SignError::Pack(error) => Failure::from(error),
+        error @ SignError::Write { .. } => Failure::new(Exit::Io, error),
+        error => Failure::new(Exit::Usage, error),
+    })?;
+    out::message(&format!("wrote the signature to {}", file.display()));
+    out::data(&format!("{}\n", key.verifying_key()))?;
+    Ok(Exit::Done)
 }

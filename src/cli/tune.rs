@@ -78,7 +78,7 @@ pub fn execute(args: &args::Tune) -> Result<Exit, Failure> {
             anyhow::anyhow!("--seconds must be above 0"),
         ));
     }
-    let pack = engine::pack(&args.pack.model)?;
+    let pack = engine::pack(&args.pack.model, &[])?;
     bench::runs_here(&pack)?;
     let machine = Machine::here(None)?;
     let cores = args.threads.map_or(machine.cores, usize::from).max(1);

@@ -46,6 +46,12 @@ pub struct Section {
     /// gets the category with the nearest label vector. Unset: such a label is an error.
     #[serde(default)]
     pub category_encoder: Option<String>,
+    /// Public keys of publishers of packs, of the form `NAME+ID+KEY` that `weir audit keygen` prints.
+    /// weir then refuses a pack that none of these keys signed (`weir model sign`), for every pack of
+    /// the worker; [models](models.md#signed-packs) says how. Unset: weir needs no signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub trusted_keys: Option<Vec<String>>,
     /// For a pack that asks a server, such as `b2ner`: the server, and how weir asks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<super::server::Section>,

@@ -30,6 +30,10 @@ pub struct Section {
     /// As `model.category_encoder`.
     #[serde(default)]
     pub category_encoder: Option<String>,
+    /// As `model.trusted_keys`. Unset: the keys of `model.trusted_keys`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1))]
+    pub trusted_keys: Option<Vec<String>>,
     /// For a pack that asks a server, such as `b2ner`: the server, and how weir asks it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server: Option<super::server::Section>,

@@ -41,6 +41,7 @@ mod names;
 mod operators;
 mod otlp;
 mod packs;
+mod packs_signed;
 mod parity;
 mod patterns;
 mod presets;

@@ -58,16 +58,23 @@ impl Report {
     fn pack(&mut self, section: &str, named: &Model, written: &Written) -> Option<Packs> {
         let encoder = named.category_encoder.as_ref().map(|encoder| {
             let key = format!("{section}.category_encoder");
-            self.whole(&key, encoder, written)
+            self.whole(&key, encoder, named, written)
         });
         let key = format!("{section}.pack");
-        let pack = self.whole(&key, &named.pack, written)?;
+        let pack = self.whole(&key, &named.pack, named, written)?;
         let family = pack.manifest().family;
+        let signed = match named.trusted_keys.is_empty() {
+            true => "",
+            false => ", signed by a trusted key",
+        };
         match family == model::Kind::Prompted {
-            true => self.ok(pack.name(), "prompted: weir asks a server for it"),
+            true => self.ok(
+                pack.name(),
+                &format!("prompted: weir asks a server for it{signed}"),
+            ),
             false => self.ok(
                 &pack.folder().display().to_string(),
-                &format!("{family}, sha256 match"),
+                &format!("{family}, sha256 match{signed}"),
             ),
         }
         self.tuned(&pack, &key, named, written);
@@ -79,8 +86,14 @@ impl Report {
     }
 
     /// The pack that a key names, if it is whole.
-    fn whole(&mut self, key: &str, named: &PackRef, written: &Written) -> Option<Pack> {
-        match engine::pack(named) {
+    fn whole(
+        &mut self,
+        key: &str,
+        named: &PackRef,
+        model: &Model,
+        written: &Written,
+    ) -> Option<Pack> {
+        match engine::pack(named, &model.trusted_keys) {
             Ok(pack) => Some(pack),
             Err(error) => {
                 let fix = format!("set {key} to the folder of a whole pack");
@@ -117,6 +130,10 @@ impl Report {
         };
         match tuned.misfit(pack, &machine) {
             Some(misfit) => self.warn(&place, misfit),
+            None if tuned.copy.is_some() && !model.trusted_keys.is_empty() => self.warn(
+                &place,
+                "its copy of the graph is not used: nobody signed the copy, and model.trusted_keys asks for signatures",
+            ),
             None if tuned.lacks_copy(pack) => self.warn(
                 &place,
                 "its copy of the graph is missing or truncated and is not used: run `weir model tune` again",

@@ -25,6 +25,7 @@ pub use reveals::Reveals;
 
 use super::{Config, Written, kafka::Secret, model, models, route::Route};
 use crate::{
+    audit::note::{self, VerifyingKey},
     diagnose::{Kind, Place, Problems, reason},
     model::PackRef,
 };
@@ -108,9 +109,11 @@ impl Resolver<'_> {
             label_cache_dir,
             categories,
             category_encoder,
+            trusted_keys,
             server,
         } = section;
         let access = self.server("model.server", server.as_ref());
+        let trusted_keys = self.trusted("model.trusted_keys", trusted_keys.as_deref());
         let path = |key, path: &Option<String>| path.as_ref().map(|path| self.path(key, path));
         let encoder = category_encoder.as_ref();
         Model {
@@ -121,6 +124,7 @@ impl Resolver<'_> {
             label_cache_dir: path("model.label_cache_dir", label_cache_dir),
             categories: categories.clone(),
             category_encoder: encoder.map(|named| self.pack("model.category_encoder", named)),
+            trusted_keys: trusted_keys.unwrap_or_default(),
             access,
         }
     }
@@ -138,6 +142,7 @@ impl Resolver<'_> {
             sessions,
             categories,
             category_encoder,
+            trusted_keys,
             server,
         } = section;
         let key = format!("models.{name}");
@@ -152,6 +157,7 @@ impl Resolver<'_> {
         let encoder = category_encoder.as_ref();
         let access = self.server(&format!("{key}.server"), server.as_ref());
         let encoder_key = format!("{key}.category_encoder");
+        let trusted = self.trusted(&format!("{key}.trusted_keys"), trusted_keys.as_deref());
         let model = Model {
             pack: self.pack(&format!("{key}.pack"), pack),
             runtime: shared.runtime.clone(),
@@ -160,9 +166,38 @@ impl Resolver<'_> {
             label_cache_dir: shared.label_cache_dir.clone(),
             categories: categories.clone(),
             category_encoder: encoder.map(|named| self.pack(&encoder_key, named)),
+            trusted_keys: trusted.unwrap_or_else(|| shared.trusted_keys.clone()),
             access,
         };
         (name.to_owned(), model)
+    }
+
+    /// The keys that are trusted to sign packs; `None` if the configuration names none.
+    fn trusted(&mut self, key: &str, texts: Option<&[String]>) -> Option<Vec<VerifyingKey>> {
+        let texts = texts?;
+        let mut keys = Vec::with_capacity(texts.len());
+        for text in texts {
+            let problem = match text.parse::<VerifyingKey>() {
+                Ok(own) if own.kind() == note::Kind::Text => {
+                    keys.push(own);
+                    continue;
+                }
+                Ok(_) => "it is the key of a witness".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            let at = keys.len() + 1;
+            self.invalid(
+                key,
+                format!("key {at} of `{key}` can't be used: {problem}"),
+                "copy the line that `weir audit keygen` printed",
+            );
+            return None;
+        }
+        if keys.is_empty() {
+            let message = format!("`{key}` is empty: no pack would be refused");
+            self.invalid(key, message, "name a key, or remove the line");
+        }
+        Some(keys)
     }
 
     /// A pack as it is named at a key.

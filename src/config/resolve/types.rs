@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 use url::Url;
 
 use crate::{
+    audit::note::VerifyingKey,
     config::{
         batch,
         kafka::{KafkaSink, KafkaSource, Secret},
@@ -220,6 +221,8 @@ pub struct Model {
     pub categories: BTreeMap<String, Vec<String>>,
     /// The pack whose label encoder finds the nearest category.
     pub category_encoder: Option<PackRef>,
+    /// Keys of which one must have signed each pack; none if no signature is needed.
+    pub trusted_keys: Vec<VerifyingKey>,
     /// The server of a model over HTTP.
     pub access: Access,
 }
