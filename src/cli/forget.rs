@@ -154,7 +154,8 @@ impl Forgetting<'_> {
             0 => Ok(Exit::Done),
             unknown => {
                 let error = anyhow!("{unknown} of the subjects never had a key");
-                let hint = "write the subject as documents do, and name the tenant file that workers use";
+                let hint =
+                    "write the subject as documents do, and name the tenant file that workers use";
                 Err(Failure::new(Exit::No, error).hint(hint))
             }
         }

@@ -257,7 +257,9 @@ pub enum Error {
         label: Arc<str>,
     },
     /// The key of the subject is missing.
-    #[error("the label \"{label}\" is encrypted per subject, and the key of the subject is missing")]
+    #[error(
+        "the label \"{label}\" is encrypted per subject, and the key of the subject is missing"
+    )]
     NoSubjectKey {
         /// The label.
         label: Arc<str>,

@@ -68,9 +68,7 @@ pub fn reveal<'k>(
         let place = token.start..token.start + token.text.len();
         let read = match token.form {
             Form::Encrypted => key(token.key_id).and_then(|key| decrypted(key, &token)),
-            Form::OfSubject => {
-                subject_key(token.key_id).and_then(|key| decrypted(key, &token))
-            }
+            Form::OfSubject => subject_key(token.key_id).and_then(|key| decrypted(key, &token)),
             Form::Sealed => opened(tenant, &token, identities),
         };
         match read {
@@ -132,7 +130,13 @@ mod tests {
         let key = Key::new("k1", [1; 32]).unwrap();
         let mut text = format!("weir:1:k1:email:{}", "A".repeat(24));
         encrypt::encrypt(&key, "acme", "email", "bo@mail.example", &mut text);
-        let reading = reveal("acme", &text, |id| (id == "k1").then_some(&key), |_| None, &[]);
+        let reading = reveal(
+            "acme",
+            &text,
+            |id| (id == "k1").then_some(&key),
+            |_| None,
+            &[],
+        );
         assert_eq!(reading.unread, 0);
         assert_eq!(&*reading.revealed[0].value, "bo@mail.example");
         assert!(!format!("{reading:?}").contains("bo@mail"));

@@ -40,7 +40,9 @@ pub enum Error {
         key: String,
     },
     /// The object was not made by weir with a key of this tenant.
-    #[error("the object of the subject key {id} was not wrapped by this tenant's key, or was altered")]
+    #[error(
+        "the object of the subject key {id} was not wrapped by this tenant's key, or was altered"
+    )]
     Foreign {
         /// Name of the subject's key.
         id: String,

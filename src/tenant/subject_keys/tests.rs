@@ -85,7 +85,10 @@ fn workers_that_begin_at_once_agree_on_one_key() {
             tokio::spawn(async move { worker.key(SUBJECT).await.unwrap() })
         });
         let keys = join_all(asked).await;
-        let secrets: BTreeSet<Vec<u8>> = keys.iter().map(|key| secret(key.as_ref().unwrap())).collect();
+        let secrets: BTreeSet<Vec<u8>> = keys
+            .iter()
+            .map(|key| secret(key.as_ref().unwrap()))
+            .collect();
         assert_eq!(secrets.len(), 1);
         assert_eq!(place.objects().await.len(), 1);
         // A worker that starts again reads it.
@@ -104,13 +107,19 @@ fn keys_are_apart_by_subject_and_tenant_and_no_object_holds_subject_or_secret() 
                 let keys = place.with(tenant, &["k1"], KEPT);
                 secrets.insert(secret(&keys.key(subject).await.unwrap()));
                 let shown = format!("{keys:?}");
-                assert!(!shown.contains("k1k1") && !shown.contains(SUBJECT), "{shown}");
+                assert!(
+                    !shown.contains("k1k1") && !shown.contains(SUBJECT),
+                    "{shown}"
+                );
             }
         }
         assert_eq!(secrets.len(), 4);
         for (name, text) in place.objects().await {
             let shown = format!("{name} {text}");
-            assert!(!shown.contains("Canary") && !shown.contains("7731"), "{shown}");
+            assert!(
+                !shown.contains("Canary") && !shown.contains("7731"),
+                "{shown}"
+            );
             for secret in &secrets {
                 assert!(!shown.contains(&hex::encode(secret)), "{shown}");
             }
@@ -142,7 +151,7 @@ fn a_destroyed_key_is_gone_for_new_workers_at_once_and_for_others_when_their_tim
 }
 
 #[test]
-fn a_subject_that_is_forgotten_for_good_gets_no_key_whoever_was_first() {
+fn a_subject_that_is_forgotten_for_good_gets_no_key_known_or_not() {
     run(async {
         for is_known in [false, true] {
             let place = Place::new();
@@ -173,7 +182,11 @@ fn after_a_rotation_older_keys_are_read_continued_and_destroyed() {
         assert_eq!(secret(&keys.key(SUBJECT).await.unwrap()), secret(&old));
         assert!(matches!(keys.read(old.id()).await, Ok(Stored::Key(_))));
         // A worker without the older key makes one under the new one: both are of the subject.
-        let own = place.with("acme", &["k2"], KEPT).key(SUBJECT).await.unwrap();
+        let own = place
+            .with("acme", &["k2"], KEPT)
+            .key(SUBJECT)
+            .await
+            .unwrap();
         assert_ne!(secret(&own), secret(&old));
         let refused = place.with("acme", &["k2"], KEPT).read(old.id()).await.err();
         assert!(matches!(refused, Some(Error::NoKey { key, .. }) if key == "k1"));
@@ -195,9 +208,18 @@ fn a_key_that_cannot_be_read_can_be_destroyed() {
         let key = keys.key(SUBJECT).await.unwrap();
         let (path, _) = place.objects().await.remove(0);
         for bytes in ["CANARY".to_owned(), "x".repeat(10_000)] {
-            place.store.put(&path.clone().into(), bytes.into()).await.unwrap();
+            place
+                .store
+                .put(&path.clone().into(), bytes.into())
+                .await
+                .unwrap();
             let error = place.worker().key(SUBJECT).await.unwrap_err();
-            assert_eq!(error, Error::Foreign { id: key.id().to_string() });
+            assert_eq!(
+                error,
+                Error::Foreign {
+                    id: key.id().to_string()
+                }
+            );
             assert!(!error.to_string().contains("CANARY"));
             assert_eq!(forget(&keys, SUBJECT, false).await, 1);
         }
@@ -209,7 +231,12 @@ fn a_key_that_cannot_be_read_can_be_destroyed() {
 fn what_is_no_name_of_a_key_is_asked_of_no_store() {
     run(async {
         let keys = Place::new().worker();
-        for id in ["", "k1", "../../secret", "0123456789abcdef0123456789abcdef.0"] {
+        for id in [
+            "",
+            "k1",
+            "../../secret",
+            "0123456789abcdef0123456789abcdef.0",
+        ] {
             assert!(matches!(keys.read(id).await, Ok(Stored::Nothing)), "{id}");
         }
     });
@@ -261,7 +288,7 @@ proptest! {
                         }
                         forget(&workers[1], SUBJECT, false).await;
                     }
-                    1 if !is_barred && destroyed.len() > 3 => {
+                    1 if !is_barred && worker == 1 => {
                         destroyed.extend(current.take());
                         forget(&workers[1], SUBJECT, true).await;
                         is_barred = true;
