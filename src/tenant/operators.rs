@@ -140,24 +140,7 @@ impl Resolver<'_> {
                 key: self.key(path, key.as_deref())?,
                 days: *days,
             },
-            OperatorTable::Encrypt {
-                key,
-                per: Some(PerName::Subject),
-                format,
-                min_digits,
-            } => {
-                let alone = key.is_none() && *format == FormatName::Token && min_digits.is_none();
-                self.per_subject(path, alone)?
-            }
-            OperatorTable::Encrypt {
-                key,
-                per: None,
-                format,
-                min_digits,
-            } => Operator::Encrypt {
-                key: self.key_of_tokens(path, key.as_deref())?,
-                format: self.format(path, *format, *min_digits)?,
-            },
+            OperatorTable::Encrypt { .. } => self.encrypt(path, table)?,
             OperatorTable::Seal { recipient } => match Recipient::new(recipient) {
                 Some(recipient) => Operator::Seal { recipient },
                 None => {
@@ -168,6 +151,28 @@ impl Resolver<'_> {
                 }
             },
         })
+    }
+
+    fn encrypt(&mut self, path: &str, table: &OperatorTable) -> Option<Operator> {
+        let OperatorTable::Encrypt {
+            key,
+            per,
+            format,
+            min_digits,
+        } = table
+        else {
+            return None;
+        };
+        match per {
+            Some(PerName::Subject) => {
+                let alone = key.is_none() && *format == FormatName::Token && min_digits.is_none();
+                self.per_subject(path, alone)
+            }
+            None => Some(Operator::Encrypt {
+                key: self.key_of_tokens(path, key.as_deref())?,
+                format: self.format(path, *format, *min_digits)?,
+            }),
+        }
     }
 
     /// A key whose id can stand in a token.

@@ -244,3 +244,67 @@ fn a_key_is_rotated_by_a_reload() {
         running.await.unwrap();
     });
 }
+
+#[test]
+fn encryption_per_subject_needs_a_store_and_a_key_and_nothing_else() {
+    let per_subject = |more: &str| {
+        format!("labels = []\noperator = {{ type = \"encrypt\", per = \"subject\"{more} }}\n")
+    };
+    let store = "subject_keys = { url = \"keys\" }\n";
+    let policy = parse(&(per_subject("") + ONE_KEY + store)).unwrap();
+    let shown = format!("{:?}", policy.redactor.default);
+    assert_eq!(shown, "EncryptPerSubject { key: Key(k1) }");
+    assert!(policy.redactor.needs_subject() && policy.redactor.needs_subject_key());
+    assert!(policy.subject_keys.unwrap().url().ends_with("/keys"));
+    let bucket = |more: &str| format!("subject_keys = {{ url = \"s3://b/k\"{more} }}\n");
+    for (text, said) in [
+        (per_subject("") + ONE_KEY, "needs `subject_keys`"),
+        (per_subject("") + store, "needs a key"),
+        (
+            per_subject(", key = \"k1\"") + ONE_KEY + store,
+            "excludes `key`",
+        ),
+        (
+            per_subject(", format = \"digits\"") + ONE_KEY + store,
+            "excludes `key`",
+        ),
+        (
+            per_subject("") + ONE_KEY + "subject_keys = { url = \"ftp://CANARY\" }\n",
+            "`subject_keys.url`",
+        ),
+        (
+            per_subject("") + ONE_KEY + "subject_keys = { url = \"s3://u:CANARY@b\" }\n",
+            "holds a password",
+        ),
+        (
+            per_subject("")
+                + ONE_KEY
+                + &bucket(", options = { aws_secret_access_key = \"CANARY\" }"),
+            "would put a secret in the file",
+        ),
+        (
+            per_subject("") + ONE_KEY + &bucket(", options = { aws_reigon = \"x\" }"),
+            "has no option `aws_reigon`",
+        ),
+        (per_subject("") + ONE_KEY + "subject_keys = {}\n", "url"),
+    ] {
+        let told = parse(&text).unwrap_err().to_string();
+        assert!(told.contains(said) && !told.contains("CANARY"), "{told}");
+    }
+}
+
+#[test]
+fn the_digest_says_whose_key_encrypts_and_where_it_is() {
+    let digest = |operator: &str, store: &str| {
+        let text = format!("labels = []\noperator = {operator}\n{ONE_KEY}{store}");
+        parse(&text).unwrap().digest
+    };
+    let per_subject = "{ type = \"encrypt\", per = \"subject\" }";
+    let digests = [
+        digest("\"encrypt\"", ""),
+        digest(per_subject, "subject_keys = { url = \"keys\" }\n"),
+        digest(per_subject, "subject_keys = { url = \"other\" }\n"),
+    ];
+    let apart: std::collections::BTreeSet<_> = digests.iter().collect();
+    assert_eq!(apart.len(), 3);
+}

@@ -82,6 +82,7 @@ fn help_names_every_command() {
       run          Run a job: read documents, write entities and redactions
       redact       Redact text, JSON lines or log lines in a pipe
       reveal       Read encrypted values back, after an event of it is on disk
+      forget       Destroy the keys of a data subject, after an event of it is on disk
       status       Show how a running worker is: rate, lag, latency, queue, dead letters
       check        Validate configuration and tenants; open nothing for writing
       init         Write a commented configuration and tenant to start from
@@ -152,6 +153,7 @@ fn every_command_has_help_with_examples() {
         "run",
         "redact",
         "reveal",
+        "forget",
         "status",
         "check",
         "init",

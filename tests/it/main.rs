@@ -16,6 +16,7 @@ mod engine;
 mod failures;
 mod family;
 mod files;
+mod forget;
 mod formats;
 mod frame;
 mod fuzz;

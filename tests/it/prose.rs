@@ -99,6 +99,7 @@ const HELP: &[&str] = &[
     "record/position.rs",
     "record/redaction.rs",
     "record/reveal.rs",
+    "record/forget.rs",
     "tenant/file.rs",
 ];
 

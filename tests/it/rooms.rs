@@ -38,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "diagnose",
             "record",
             "redact",
+            "store",
             "telemetry",
         ],
     ),

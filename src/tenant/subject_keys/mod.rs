@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// Longest time for which a worker uses a key without asking the store for it: so long after its destruction a worker
-/// may hold it. Shorter: more requests. [`Options`] of a store do not change it, so that pages can name it.
+/// may hold it. Shorter: more requests.
 pub const KEPT: Duration = Duration::from_secs(60);
 
 /// Most keys in memory. Fewer: more requests where documents of many subjects come mixed. A key takes some 200 bytes.
@@ -208,7 +208,7 @@ impl SubjectKeys {
         Ok(put.await?.is_some())
     }
 
-    /// Whether the store can be written: an object is put there and deleted. `None`: a folder that will be made.
+    /// Whether the store can be written: an object is put there, and deleted again. `None`: a folder that will be made.
     ///
     /// # Errors
     /// The store is away or refuses, or its bucket keeps older versions.
@@ -217,13 +217,12 @@ impl SubjectKeys {
         let Some(location) = planned.map_err(|error| self.not_opened(&error))? else {
             return Ok(None);
         };
-        let probe = new_subject_key("probe").ok_or(Error::Random)?;
-        let path = location.path(&format!("probe/{}", probe.name().fingerprint));
+        let path = location.path("probe");
         let put = location.store().put(&path, object::tombstone(false).into());
         let put = self.answered(put).await;
         let put = put.map_err(|refusal| self.failed(refusal))?;
-        let deleted = self.answered(location.store().delete(&path)).await;
-        deleted.map_err(|refusal| self.failed(refusal))?;
+        // Workers delete nothing: a login that may not leaves one object of a few bytes.
+        let _ = self.answered(location.store().delete(&path)).await;
         match self.keeps_versions(&put) {
             true => Err(Error::Versioned {
                 at: self.shared.url.clone(),
@@ -323,7 +322,7 @@ impl SubjectKeys {
         let put = location.store().put_opts(&path, bytes.into(), options);
         match self.answered(put).await {
             Ok(result) => Ok(Some(result)),
-            // Ours after all, if the first answer got lost: whoever asks reads it then.
+            // Ours after all, if the first answer got lost: the caller reads it then.
             Err(Refusal::Exists) => Ok(None),
             Err(refusal) => Err(self.failed(refusal)),
         }

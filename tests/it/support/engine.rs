@@ -65,6 +65,7 @@ pub fn policy(labels: &[&str]) -> Policy {
         },
         keys: [].into(),
         keyring: Default::default(),
+        subject_keys: None,
         subject: Default::default(),
         rules: [].into(),
         emit_text: false,
