@@ -58,6 +58,7 @@ mod status;
 mod stores;
 mod support;
 mod tables;
+mod threats;
 mod tokenizers;
 
 // As `fuzz/src/targets.rs` names it.
