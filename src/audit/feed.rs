@@ -135,7 +135,10 @@ impl Feed {
                 chain.add(record, offset, seal);
             }
             None => {
-                let why = NotChained::Kind;
+                let why = match record.source {
+                    Position::Object { .. } => NotChained::Object,
+                    _ => NotChained::Kind,
+                };
                 self.stray.push(Fault::Altered { at, why });
             }
         }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::Files;
 use crate::{
-    audit::{Report, Verdict},
+    audit::{Feed, Report, Verdict},
     record::{
         Audit, Code, DeadLetter, Digests, Done, Entities, Position, Redacted, Stage,
         audit::{About, DigestKey},
@@ -464,6 +464,23 @@ fn objects_that_are_swapped_are_found_by_every_way_of_swapping_them() {
         "{report}"
     );
     assert_eq!(report.verdict(), Verdict::Broken);
+}
+
+#[test]
+fn an_audit_file_by_itself_is_no_feed_and_the_report_says_where_it_is_checked() {
+    let sink = two(&runtime());
+    let bytes = sink.files()[&sink.name("/audit/in/a")].clone();
+    let mut feed = Feed::default();
+    for line in std::str::from_utf8(&bytes).unwrap().lines() {
+        feed.read(line);
+    }
+    let report = feed.close();
+    assert_eq!(report.verdict(), Verdict::Broken);
+    assert!(
+        report
+            .to_string()
+            .contains("`weir audit verify --objects` checks")
+    );
 }
 
 #[test]

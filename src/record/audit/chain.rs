@@ -178,6 +178,9 @@ pub enum NotChained {
     /// An event without a place in front of it, a `begin` without a reason, or the other way round.
     #[error("its members contradict its kind")]
     Kind,
+    /// Of an object, and so of no feed.
+    #[error("it is of an object's audit file, which `weir audit verify --objects` checks")]
+    Object,
 }
 
 impl Written {
