@@ -200,7 +200,7 @@ fn every_command_has_help_with_examples() {
 
           --connect
               Also open stores and brokers: list the source, check that the sink can be reached; write
-              nothing
+              nothing but one object to each store of subject keys, which weir deletes at once
 
           --explain
               Print every key with its value and origin
