@@ -16,6 +16,9 @@ pub fn write(corpus: &Path) {
         fs::create_dir_all(corpus.join(target)).expect("a folder");
         fs::write(corpus.join(target).join(name), bytes).expect("a file");
     };
+    for (target, name, bytes) in crate::targets::audit::seeds() {
+        put(target, name, bytes);
+    }
     let table = table();
     for (name, codec) in [
         ("plain", basic::Compression::UNCOMPRESSED),

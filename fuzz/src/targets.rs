@@ -43,6 +43,10 @@ use weir::{
 
 use crate::tiny_pack;
 
+#[path = "audit.rs"]
+pub mod audit;
+pub use audit::{audit_record, checkpoint, graph, key, note, proof, tile, token, trust};
+
 /// A value that nobody may repeat. Longer than the words that a message may quote.
 pub const CANARY: &str = "CANARY-9f31c7-PLANTED-VALUE";
 
@@ -1462,22 +1466,31 @@ pub type Target = (&'static str, fn(&[u8]));
 /// All targets by name: `fuzz_targets/` and the bounded run are checked against it.
 pub const ALL: &[Target] = &[
     ("arrow", arrow),
+    ("audit_record", audit_record),
     ("avro", avro),
+    ("checkpoint", checkpoint),
     ("config", config),
     ("detection", detection),
     ("encodings", encodings),
     ("evaluation", evaluation),
+    ("graph", graph),
     ("gzip", gzip),
     ("json", json),
     ("json_lines", json_lines),
+    ("key", key),
     ("log_lines", log_lines),
+    ("note", note),
     ("overrides", overrides),
     ("pack", pack),
     ("parquet", parquet),
     ("projection", projection),
+    ("proof", proof),
     ("tenant", tenant),
     ("text_stream", text_stream),
+    ("tile", tile),
+    ("token", token),
     ("tokenizer", tokenizer),
+    ("trust", trust),
     ("viterbi", viterbi),
     ("windows", windows),
     ("zstandard", zstandard),

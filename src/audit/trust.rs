@@ -20,6 +20,15 @@ pub enum Error {
         /// Whose it should be.
         expected: &'static str,
     },
+    /// Not a list of keys. Holds nothing of the file, which may be another one by mistake.
+    #[error(
+        "not a file of trusted keys{}: it has `origin`, `notaries`, and optionally `witnesses`, `quorum`, `workers`",
+        line.map_or(String::new(), |line| format!(" (line {line})"))
+    )]
+    Form {
+        /// Line of the mistake, if it is in one.
+        line: Option<usize>,
+    },
     /// No notary.
     #[error("no key of a notary is trusted: add one to `notaries`")]
     NoNotary,
@@ -134,6 +143,18 @@ pub struct Trusted {
 }
 
 impl Trust {
+    /// Reads a file of trusted keys.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        // The parser's message is dropped: it quotes what it read.
+        let written: Written = toml::from_str(text).map_err(|error| Error::Form {
+            line: error
+                .span()
+                .and_then(|span| text.get(..span.start))
+                .map(|before| before.matches('\n').count() + 1),
+        })?;
+        written.try_into()
+    }
+
     /// Trusts the notaries of one log alone.
     pub fn new(origin: &str, notaries: Vec<VerifyingKey>) -> Result<Self, Error> {
         let trust = Self {

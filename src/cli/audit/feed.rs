@@ -78,7 +78,7 @@ pub(super) fn trust(path: &Path) -> Result<Trust, Failure> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("can't read {}", path.display()))
         .map_err(|error| Failure::new(Exit::NoInput, error))?;
-    toml::from_str(&text)
+    Trust::parse(&text)
         .with_context(|| format!("{} is not a file of trusted keys", path.display()))
         .map_err(|error| Failure::new(Exit::Config, error))
 }
