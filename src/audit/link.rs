@@ -44,7 +44,7 @@ impl Error {
 impl From<NotChained> for Error {
     fn from(error: NotChained) -> Self {
         match error {
-            NotChained::Form | NotChained::Kind => Self::Form,
+            NotChained::Form | NotChained::Kind | NotChained::Object => Self::Form,
             NotChained::Version(_) => Self::Version,
             NotChained::Hash => Self::Hash,
         }
