@@ -88,7 +88,7 @@ fn more_labels_synonyms_and_another_order_uncover_no_character() {
     let mut turned = more;
     turned.reverse();
     let threshold = weir::tenant::THRESHOLD;
-    for least in [0.0, threshold, 0.7] {
+    for least in [0.0, threshold, 0.6] {
         // What lies on the threshold may fall on either side by rounding.
         let some = covered(&asked(&few, |_| least + ROUNDING));
         let count: usize = some.iter().map(BTreeSet::len).sum();
