@@ -14,7 +14,7 @@ use weir::{
     audit::{
         Feed, Verdict,
         checkpoint::Checkpoint,
-        link::{self, Link},
+        link::{self, Link, Sealers, Worth},
         note::{Note, SigningKey, VerifyingKey},
         proof::{InLog, Proof},
         roll::{self, Roll},
@@ -87,6 +87,7 @@ fn made() -> Option<Made> {
             next: Some(4),
             log_start: Some(3),
             high: Some(4),
+            gaps: Default::default(),
         }],
         breaks: roll::Places::default(),
         refused: roll::Places::default(),
@@ -241,8 +242,11 @@ fn key_text(key: &Key) -> String {
 
 /// Lines of an audit feed: the hash of what is read is that of its bytes, and only a whole feed is proven.
 pub fn audit_record(data: &[u8]) {
-    let workers = [MADE.key.verifying_key()];
-    let mut feed = Feed::sealed(move |record| link::is_sealed(record, &workers));
+    let sealers = || Sealers {
+        trusted: vec![MADE.key.verifying_key()],
+        revoked: Vec::new(),
+    };
+    let mut feed = Feed::sealed(sealers());
     feed.count();
     let mut sealed = 0;
     for line in data.split(|byte| *byte == b'\n') {
@@ -263,7 +267,7 @@ pub fn audit_record(data: &[u8]) {
                     assert_eq!(hex::encode(link.hash), record.hash);
                     assert_eq!((link.epoch, link.seq), (record.epoch, record.seq));
                 }
-                sealed += usize::from(link::is_sealed(&record, &[MADE.key.verifying_key()]));
+                sealed += usize::from(sealers().worth(&record) == Worth::Trusted);
             }
             Err(error) => {
                 says_nothing(&error, &error.to_string());
@@ -437,7 +441,13 @@ pub fn tile(data: &[u8]) {
 pub fn token(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let key = Key::new("k1", [7; 16]).expect("sixteen bytes are enough");
-    let reading = reveal("acme", &text, |id| (id == "k1").then_some(&key), &[]);
+    let reading = reveal(
+        "acme",
+        &text,
+        |id| (id == "k1").then_some(&key),
+        |_| None,
+        &[],
+    );
     let mut reached = 0;
     for own in &reading.revealed {
         assert!(own.start >= reached && text.get(own.start..own.end).is_some());
@@ -450,7 +460,13 @@ pub fn token(data: &[u8]) {
         );
         reached = own.end;
     }
-    let others = reveal("shop", &text, |id| (id == "k1").then_some(&key), &[]);
+    let others = reveal(
+        "shop",
+        &text,
+        |id| (id == "k1").then_some(&key),
+        |_| None,
+        &[],
+    );
     assert!(
         others.revealed.is_empty(),
         "a token of another tenant is read"
