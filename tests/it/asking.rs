@@ -92,7 +92,7 @@ fn more_labels_synonyms_and_another_order_uncover_no_character() {
         // What lies on the threshold may fall on either side by rounding.
         let some = covered(&asked(&few, |_| least + ROUNDING));
         let count: usize = some.iter().map(BTreeSet::len).sum();
-        assert!(count > 300, "only {count} bytes: the test says little");
+        assert!(count > 200, "only {count} bytes: the test says little");
         for labels in [&more, &turned] {
             let all = covered(&asked(labels, |_| least));
             for ((text, some), all) in texts.iter().zip(&some).zip(&all) {
