@@ -95,8 +95,10 @@ impl Pack {
             .gliner
             .iter()
             .filter_map(|own| own.labels_graph.as_deref());
+        // The copy is weir's own work on this machine, and stands in front.
         let graphs = self
             .graphs()
+            .skip(usize::from(self.is_copy))
             .chain(encoder)
             .map(|graph| graph.file.as_str());
         graphs.chain(labels).filter(|file| !file.is_empty())
