@@ -28,7 +28,7 @@ const NEAR: i64 = 10_000;
 pub(super) struct Gaps {
     brokers: Brokers,
     /// Reads what was committed.
-    committed: Reader,
+    pub(super) committed: Reader,
     /// Reads aborted records too.
     uncommitted: Reader,
     /// Whether topics are ever compacted.
@@ -78,7 +78,7 @@ impl Gaps {
                 }
             };
             for gap in gaps {
-                classed(*gap, start, class, &mut parts);
+                parts.extend(classed(*gap, start, class));
             }
         }
         Ok(parts)
@@ -113,27 +113,19 @@ fn offsets(
     Ok(found)
 }
 
-/// Adds a gap in parts of one class each; what stands in front of `start` is unknown.
-fn classed(gap: Gap, start: i64, class: impl Fn(i64) -> Class, parts: &mut Vec<(Gap, Class)>) {
+/// A gap in parts of one class each; what stands in front of `start` is unknown.
+fn classed(gap: Gap, start: i64, class: impl Fn(i64) -> Class) -> Vec<(Gap, Class)> {
     let start = start.clamp(gap.from, gap.to);
-    let first = parts.len();
+    let there = Gap { from: start, ..gap };
+    let mut parts = there.parts(class);
     if gap.from < start {
-        let deleted = Gap { to: start, ..gap };
-        parts.push((deleted, Class::Unknown));
-    }
-    for offset in start..gap.to {
-        let class = class(offset);
-        match parts[first..].last_mut() {
-            Some((part, same)) if *same == class => part.to = offset + 1,
-            _ => {
-                let part = Gap {
-                    from: offset,
-                    to: offset + 1,
-                };
-                parts.push((part, class));
-            }
+        // It may be long, so its offsets are not asked one by one.
+        match parts.first_mut() {
+            Some((first, Class::Unknown)) => first.from = gap.from,
+            _ => parts.insert(0, (Gap { to: start, ..gap }, Class::Unknown)),
         }
     }
+    parts
 }
 
 /// Reads a partition from an offset to the one in front of `to`. Blocks.

@@ -69,7 +69,7 @@ fn namespace(servers: &str) -> String {
     format!("kafka://{first}")
 }
 
-/// The same for every report of a feed: its group, and the partitions with their first epochs.
+/// The same for every report of a feed: of its brokers, its group and its partitions.
 fn run_id(report: &Report, names: &Names) -> String {
     let mut digest = Sha256::new();
     digest.update(b"weir/openlineage/1");

@@ -103,7 +103,6 @@ pub(super) fn as_json(message: &[u8]) -> Option<String> {
 /// The source, as its brokers answer now.
 pub struct Live {
     options: Options,
-    committed: Reader,
     gaps: Gaps,
 }
 
@@ -115,7 +114,6 @@ impl Live {
     pub fn new(options: &Options) -> Result<Self, Error> {
         Ok(Self {
             options: options.clone(),
-            committed: Reader::new(&options.source, &options.group_id)?,
             gaps: Gaps::new(&options.source, &options.group_id)?,
         })
     }
@@ -126,9 +124,10 @@ impl Source for Live {
 
     fn committed(&mut self) -> Result<BTreeMap<Partition, (i64, Committed)>, Error> {
         let what = || format!("the offsets of group {}", self.options.group_id);
-        let partitions = group::partitions(&self.committed, &self.options.topics);
+        let reader = &self.gaps.committed;
+        let partitions = group::partitions(reader, &self.options.topics);
         let partitions = partitions.map_err(failed(what()))?;
-        let committed = self.committed.committed(partitions, WAIT);
+        let committed = reader.committed(partitions, WAIT);
         let committed = committed.map_err(failed(what()))?;
         let mut found = BTreeMap::new();
         for place in committed.elements() {

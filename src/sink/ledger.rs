@@ -52,6 +52,7 @@ pub struct Ledger {
     shared: Arc<Shared>,
 }
 
+#[derive(Clone)]
 struct Shared {
     location: Location,
     formats: Formats,
@@ -126,41 +127,22 @@ impl Ledger {
 
     /// The same ledger, which audits: each object gets an audit file, and its commit record digests of all files.
     #[must_use]
-    pub fn audited(self, key: DigestKey) -> Self {
-        let shared = &self.shared;
-        Self {
-            shared: Arc::new(Shared {
-                location: shared.location.clone(),
-                formats: shared.formats.clone(),
-                lease: shared.lease,
-                configuration: shared.configuration.clone(),
-                digest_key: Some(key),
-                seen: shared.seen.clone(),
-            }),
-        }
+    pub fn audited(mut self, key: DigestKey) -> Self {
+        Arc::make_mut(&mut self.shared).digest_key = Some(key);
+        self
     }
 
     /// The same ledger for objects that are processed with `policies`, a digest: after a reload the
     /// outputs of an object are other ones, under other names.
     pub fn under(&self, policies: &str) -> Self {
-        let shared = &self.shared;
+        let mut shared = Shared::clone(&self.shared);
         let mut digest = blake3::Hasher::new();
         for part in [shared.configuration.as_str(), policies] {
             crate::digest::part(&mut digest, part);
         }
-        let configuration = digest.finalize().to_hex()[..32].to_owned();
-        let (location, formats) = (shared.location.clone(), shared.formats.clone());
-        let (lease, seen) = (shared.lease, shared.seen.clone());
-        let digest_key = shared.digest_key.clone();
+        shared.configuration = digest.finalize().to_hex()[..32].to_owned();
         Self {
-            shared: Arc::new(Shared {
-                location,
-                formats,
-                lease,
-                configuration,
-                digest_key,
-                seen,
-            }),
+            shared: Arc::new(shared),
         }
     }
 

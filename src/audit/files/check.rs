@@ -60,14 +60,19 @@ impl Checked {
             (closed.summary.dead_letters, letters),
         ];
         for (found, told) in counts {
-            if found != told {
-                let file = AUDIT.to_owned();
-                self.faults.push(FileFault::Counts {
-                    file,
-                    found,
-                    committed: told,
-                });
-            }
+            self.compare(AUDIT, found, told);
+        }
+    }
+
+    /// Compares how many records there are in files of a kind, or in the audit, with what the record says.
+    fn compare(&mut self, kind: &str, found: u64, committed: u64) {
+        if found != committed {
+            let file = kind.to_owned();
+            self.faults.push(FileFault::Counts {
+                file,
+                found,
+                committed,
+            });
         }
     }
 }
@@ -314,14 +319,7 @@ impl Files {
             } else {
                 documents
             };
-            if found != told {
-                let file = kind.to_owned();
-                checked.faults.push(FileFault::Counts {
-                    file,
-                    found,
-                    committed: told,
-                });
-            }
+            checked.compare(kind, found, told);
         }
         checked.chain = Some(chain);
         Ok(())
