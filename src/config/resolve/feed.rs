@@ -133,8 +133,6 @@ impl Resolver<'_> {
         let sink::Section::Kafka {
             bootstrap_servers: of_sink,
             topics,
-            sasl: sink_sasl,
-            tls: sink_tls,
             ..
         } = &self.written.config.sink
         else {
@@ -149,14 +147,7 @@ impl Resolver<'_> {
             return None;
         };
         let source = self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref())?;
-        let is_same = of_sink.is_none() && sink_sasl.is_none() && sink_tls.is_none();
-        let feed = match is_same {
-            true => source.clone(),
-            false => {
-                let servers = of_sink.as_ref().unwrap_or(bootstrap_servers);
-                self.brokers("sink", servers, sink_sasl.as_ref(), sink_tls.as_ref())?
-            }
-        };
+        let feed = self.brokers_of_sink(Some(&source))?;
         Some(AuditFeed {
             source,
             group_id: group_id.clone(),
@@ -168,5 +159,43 @@ impl Resolver<'_> {
             redactions: topics.redactions.clone(),
             entities: topics.entities.clone(),
         })
+    }
+
+    /// The brokers of the sink: those of the source, unless it names servers or a login of its own. `source`: the
+    /// source's, where they are resolved, so that their problems are reported once.
+    pub(super) fn brokers_of_sink(&mut self, source: Option<&Brokers>) -> Option<Brokers> {
+        let config = &self.written.config;
+        let sink::Section::Kafka {
+            bootstrap_servers: own,
+            sasl,
+            tls,
+            ..
+        } = &config.sink
+        else {
+            return None;
+        };
+        let of_source = match &config.source {
+            source::Section::Kafka {
+                bootstrap_servers,
+                sasl,
+                tls,
+                ..
+            } => Some((bootstrap_servers, sasl, tls)),
+            _ => None,
+        };
+        let is_own = own.is_some() || sasl.is_some() || tls.is_some();
+        match (source, of_source) {
+            (Some(source), _) if !is_own => return Some(source.clone()),
+            (None, Some((servers, sasl, tls))) if !is_own => {
+                return self.brokers("source", servers, sasl.as_ref(), tls.as_ref());
+            }
+            _ => {}
+        }
+        let Some(servers) = own.as_ref().or(of_source.map(|(servers, ..)| servers)) else {
+            let message = "`sink.bootstrap_servers` is missing".to_owned();
+            self.invalid("sink", message, "bootstrap_servers = \"…\"");
+            return None;
+        };
+        self.brokers("sink", servers, sasl.as_ref(), tls.as_ref())
     }
 }

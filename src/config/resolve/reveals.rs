@@ -3,11 +3,7 @@
 use std::path::Path;
 
 use super::{Resolver, Written, topics::is_topic};
-use crate::{
-    config::{sink, source},
-    diagnose::Problems,
-    kafka::Brokers,
-};
+use crate::{config::sink, diagnose::Problems, kafka::Brokers};
 
 /// The topic of events of `weir reveal`.
 #[derive(Debug, Clone)]
@@ -34,14 +30,7 @@ impl Written {
 
 impl Resolver<'_> {
     fn reveals(&mut self) -> Option<Reveals> {
-        let sink::Section::Kafka {
-            bootstrap_servers,
-            topics,
-            sasl,
-            tls,
-            ..
-        } = &self.written.config.sink
-        else {
+        let sink::Section::Kafka { topics, .. } = &self.written.config.sink else {
             let message = "events of `weir reveal` need a sink of type \"kafka\"".to_owned();
             self.invalid("sink", message, "type = \"kafka\", or --audit with a file");
             return None;
@@ -57,23 +46,37 @@ impl Resolver<'_> {
             self.invalid("sink.topics.reveals", message, fix);
             return None;
         }
-        let brokers = match (bootstrap_servers, &self.written.config.source) {
-            (
-                None,
-                source::Section::Kafka {
-                    sasl,
-                    tls,
-                    bootstrap_servers,
-                    ..
-                },
-            ) => self.brokers("source", bootstrap_servers, sasl.as_ref(), tls.as_ref())?,
-            (Some(servers), _) => self.brokers("sink", servers, sasl.as_ref(), tls.as_ref())?,
-            (None, _) => {
-                let message = "`sink.bootstrap_servers` is missing".to_owned();
-                self.invalid("sink", message, "bootstrap_servers = \"…\"");
-                return None;
-            }
-        };
+        let brokers = self.brokers_of_sink(None)?;
         Some(Reveals { brokers, topic })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    #[test]
+    fn a_sink_with_a_login_of_its_own_keeps_it_on_the_brokers_of_the_source() {
+        let of = |login: &str| {
+            let text = format!(
+                "[source]\ntype = \"kafka\"\nbootstrap_servers = \"k:9092\"\ntopics = [\"t\"]\ngroup_id = \"g\"\n\
+                 [sink]\ntype = \"kafka\"\ntopics = {{ dead_letters = \"d\", reveals = \"r\" }}\n{login}\
+                 [tenants]\ndir = \"t\"\n[model]\npack = \"weir-mini\"\n"
+            );
+            let written = Config::parse("weir.toml", &text, 1, [], &[]).unwrap();
+            let found = written.reveals(Path::new("weir.toml")).unwrap();
+            let config = found.brokers.config();
+            let of = |name| config.get(name).map(str::to_owned);
+            (of("bootstrap.servers"), of("security.protocol"))
+        };
+        let servers = Some("k:9092".to_owned());
+        let (own, plain) = (of("tls = {}\n"), of(""));
+        assert_eq!((&own.0, &plain.0), (&servers, &servers));
+        assert_eq!(own.1.map(|own| own.to_lowercase()).as_deref(), Some("ssl"));
+        assert_ne!(
+            plain.1.map(|own| own.to_lowercase()).as_deref(),
+            Some("ssl")
+        );
     }
 }
